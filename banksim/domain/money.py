@@ -1,0 +1,52 @@
+"""Money: integer cents inside the program, decimal text on the wire.
+
+Floats never hold an amount that is added, compared or posted.  A "cent" is the
+currency's minor unit; the yen has none, so one JPY "cent" is one yen.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+
+#: Digits after the decimal point, per currency the core bank accepts.
+MINOR_DIGITS: dict[str, int] = {"USD": 2, "EUR": 2, "GBP": 2, "JPY": 0, "CAD": 2, "CHF": 2}
+
+
+def minor_digits(currency: str) -> int:
+    """Digits after the decimal point in ``currency``; 2 where it is not known."""
+    return MINOR_DIGITS.get(currency, 2)
+
+
+def to_wire(amount_cents: int, currency: str) -> str:
+    """Decimal text for the wire: ``to_wire(1250, "USD") == "12.50"``."""
+    digits = minor_digits(currency)
+    if digits == 0:
+        return str(amount_cents)
+    sign = "-" if amount_cents < 0 else ""
+    whole, fraction = divmod(abs(amount_cents), 10**digits)
+    return f"{sign}{whole}.{fraction:0{digits}d}"
+
+
+def from_wire(text: str, currency: str) -> int:
+    """Cents from decimal text, rounded half-up as the core bank does.
+
+    Raises ValueError when ``text`` is not a finite decimal number.
+    """
+    try:
+        value = Decimal(text)
+        if not value.is_finite():
+            raise ValueError(f"not a finite amount: {text!r}")
+        scaled = value.scaleb(minor_digits(currency))
+        return int(scaled.quantize(Decimal(1), rounding=ROUND_HALF_UP))
+    except InvalidOperation as error:
+        raise ValueError(f"not an amount: {text!r}") from error
+
+
+def to_units(amount_cents: int, currency: str) -> float:
+    """Amount in whole currency units, for models and displays that want a number."""
+    return float(amount_cents / 10 ** minor_digits(currency))
+
+
+def to_cents(units: float, currency: str) -> int:
+    """Cents nearest to ``units`` whole currency units (for amounts read from a scenario)."""
+    return round(units * 10 ** minor_digits(currency))

@@ -1,0 +1,103 @@
+"""The business event that everything here is about.
+
+A `Transaction` says who moves how much money, how and when.  It knows nothing of
+fraud: its `Truth` travels beside it in a `Planned` and is never handed to a client,
+so no wire format can leak it.  Customers and accounts are named by their place in the
+population (index, account slot); the clients translate that to the bank's own ids.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from banksim.domain.truth import Truth
+
+
+class Kind(StrEnum):
+    """What a transaction is, in the words of the event schema."""
+
+    PURCHASE = "purchase"
+    WITHDRAWAL = "withdrawal"
+    DEPOSIT = "deposit"
+    SALARY = "salary"
+    TRANSFER = "transfer"
+    BILL_PAYMENT = "bill_payment"
+
+
+#: Kinds that put money into the customer's account; every other kind takes it out.
+CREDIT_KINDS = frozenset({Kind.DEPOSIT, Kind.SALARY})
+
+
+class Channel(StrEnum):
+    """Where the customer was standing.  The core bank knows fewer words; its client maps them."""
+
+    POS = "pos"
+    WEB = "web"
+    ATM = "atm"
+    BRANCH = "branch"
+    ONLINE = "online"
+    MOBILE = "mobile"
+    WIRE = "wire"
+    ACH = "ach"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A point on the map: degrees, city and two-letter country."""
+
+    city: str
+    country: str
+    latitude: float
+    longitude: float
+
+
+@dataclass(frozen=True, slots=True)
+class Merchant:
+    """A shop: its id, display name, ISO 18245 category code, category word, and place."""
+
+    merchant_id: str
+    name: str
+    category_code: str
+    category: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRef:
+    """One account of one customer: population index and account slot (0 is the main one)."""
+
+    customer_index: int
+    slot: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """One business event, before it is sent.
+
+    ``timestamp_s`` is the intended *simulated* moment in unix seconds; waiting for an
+    answer may delay the send, never this.  ``account`` is the payer (the payee for
+    credit kinds), ``counterparty`` the other account of a transfer.
+    """
+
+    transaction_id: str
+    kind: Kind
+    account: AccountRef
+    amount_cents: int
+    currency: str
+    channel: Channel
+    timestamp_s: float
+    place: Place
+    device_id: str
+    description: str
+    counterparty: AccountRef | None = None
+    merchant: Merchant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A transaction with its ground truth, and its moment in seconds since the run's start."""
+
+    transaction: Transaction
+    truth: Truth
+    sim_s: float
