@@ -17,7 +17,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,7 @@ class PiecewiseRate:
         """The product of two rates over the same duration, on the union of their pieces."""
         edges = sorted({e for rate in (self, other) for p in rate.pieces for e in (p.start_s, p.end_s)})
         return PiecewiseRate(
-            Piece(a, b, self.at((a + b) / 2) * other.at((a + b) / 2))
-            for a, b in zip(edges, edges[1:], strict=False)
+            Piece(a, b, self.at((a + b) / 2) * other.at((a + b) / 2)) for a, b in pairwise(edges)
         )
 
     def __iter__(self) -> Iterator[Piece]:
