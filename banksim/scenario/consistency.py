@@ -1,0 +1,213 @@
+"""What the blocks of a scenario must mean together.
+
+These checks read the plain mapping, not the models, so that they run beside the field
+checks and a file's mistakes are all reported at once.  A value of the wrong type is
+skipped here: the field check has its own line for it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from banksim.scenario.pattern_types import PATTERN_ALIASES, canonical_type
+from banksim.scenario.problems import Path, Problem, path_text, shown
+
+#: Keys that name another pattern.
+LINKS = ("follows", "requires_successful")
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One pattern as written, and where."""
+
+    path: Path
+    body: Mapping[str, Any]
+
+    @property
+    def type(self) -> str:
+        return canonical_type(_text(self.body.get("type")))
+
+    @property
+    def name(self) -> str:
+        return _text(self.body.get("name"))
+
+
+def inconsistencies(data: Mapping[str, Any], pattern_types: Sequence[str]) -> list[Problem]:
+    """Every contradiction between keys of ``data``, a scenario as a plain mapping.
+
+    ``pattern_types`` are the kinds of fraud that exist; with ``plugins`` others may too.
+    """
+    fraud = _mapping(data.get("fraud"))
+    entries = list(_pattern_entries(fraud))
+    problems = list(_warm_up(data))
+    problems += _rates(fraud)
+    problems += _phases(fraud, data.get("duration_hours"))
+    if not data.get("plugins"):
+        problems += _types(entries, pattern_types)
+    problems += _weights(entries, fraud)
+    problems += _names(entries)
+    problems += _links(entries)
+    return problems
+
+
+def _warm_up(data: Mapping[str, Any]) -> Iterator[Problem]:
+    warm_up, duration = _number(data.get("warm_up_hours")), _number(data.get("duration_hours"))
+    if warm_up is not None and duration is not None and 0 < duration <= warm_up:
+        yield Problem(
+            ("warm_up_hours",), f"expected less than duration_hours ({duration:g}), got {warm_up:g}"
+        )
+
+
+def _rates(fraud: Mapping[str, Any]) -> Iterator[Problem]:
+    rate, baseline = _number(fraud.get("rate", 0.001)), _number(fraud.get("baseline_rate"))
+    if rate is not None and baseline is not None and baseline > rate:
+        yield Problem(("fraud", "baseline_rate"), f"expected at most fraud.rate ({rate:g}), got {baseline:g}")
+
+
+def _phases(fraud: Mapping[str, Any], duration: Any) -> Iterator[Problem]:
+    run_hours = _number(duration)
+    names: set[str] = set()
+    for index, phase in enumerate(_list(fraud.get("phases"))):
+        path: Path = ("fraud", "phases", index)
+        body = _mapping(phase)
+        name = _text(body.get("name"))
+        if name and name in names:
+            yield Problem((*path, "name"), f"{shown(name)} is the name of an earlier phase too")
+        names.add(name)
+        start, length = _number(body.get("start_hour")), _number(body.get("duration_hours"))
+        if run_hours is None or start is None or length is None:
+            continue
+        # A file may write thirds of an hour; a phase that ends with the run must not fail on rounding.
+        if start + length > run_hours + 1e-6:
+            yield Problem(
+                path,
+                f"ends at hour {start + length:g}, after the end of the run (duration_hours {run_hours:g})",
+            )
+
+
+def _types(entries: Sequence[_Entry], pattern_types: Sequence[str]) -> Iterator[Problem]:
+    for entry in entries:
+        if entry.type and entry.type not in pattern_types:
+            written = _text(entry.body["type"])
+            guess = closest(written, [*pattern_types, *PATTERN_ALIASES])
+            hint = f"did you mean {guess}?" if guess else f"known: {', '.join(pattern_types)}"
+            yield Problem((*entry.path, "type"), f"unknown kind of fraud {shown(written)}; {hint}")
+
+
+def _weights(entries: Sequence[_Entry], fraud: Mapping[str, Any]) -> Iterator[Problem]:
+    weights = [_number(entry.body.get("weight", 1.0)) for entry in entries if not entry.body.get("count")]
+    if weights and all(weight == 0 for weight in weights) and _number(fraud.get("rate", 0.001)) != 0:
+        yield Problem(
+            ("fraud", "patterns"), "expected a weight above 0 in at least one pattern without count"
+        )
+
+
+def _names(entries: Sequence[_Entry]) -> Iterator[Problem]:
+    first: dict[str, Path] = {}
+    for entry in entries:
+        if not entry.name:
+            continue
+        if entry.name in first:
+            text = f"{shown(entry.name)} is the name of {path_text(first[entry.name])} too"
+            yield Problem((*entry.path, "name"), text)
+        first.setdefault(entry.name, entry.path)
+
+
+def _links(entries: Sequence[_Entry]) -> Iterator[Problem]:
+    """Links must lead to another pattern, and never in a circle."""
+    targets: dict[Path, list[tuple[str, _Entry]]] = {}
+    for entry in entries:
+        for key in LINKS:
+            label = _text(entry.body.get(key))
+            if not label:
+                continue
+            target = _target(label, entry, entries)
+            if target is None:
+                yield Problem((*entry.path, key), _no_such_pattern(label, entry, entries))
+            else:
+                targets.setdefault(entry.path, []).append((key, target))
+    yield from _circles(targets)
+
+
+def _target(label: str, asking: _Entry, entries: Sequence[_Entry]) -> _Entry | None:
+    """As `FraudSettings.find_pattern`: a name before a type, an earlier pattern before a later one."""
+    others = [entry for entry in entries if entry is not asking]
+    by_name = (entry for entry in others if entry.name == label)
+    by_type = (entry for entry in others if entry.type == canonical_type(label))
+    return next(by_name, None) or next(by_type, None)
+
+
+def _no_such_pattern(label: str, asking: _Entry, entries: Sequence[_Entry]) -> str:
+    if label == asking.name or canonical_type(label) == asking.type:
+        return f"{shown(label)} is this pattern itself"
+    labels = sorted(
+        {word for entry in entries if entry is not asking for word in (entry.name, entry.type) if word}
+    )
+    guess = closest(label, labels)
+    hint = f"did you mean {guess}?" if guess else f"here: {', '.join(labels) or 'no other pattern'}"
+    return f"no pattern of this scenario has the name or type {shown(label)}; {hint}"
+
+
+def _circles(targets: Mapping[Path, list[tuple[str, _Entry]]]) -> Iterator[Problem]:
+    """One problem per circle, at the link of its first pattern in file order."""
+    reported: set[Path] = set()
+    for start, links in targets.items():
+        for key, target in links:
+            circle = _reaches(target.path, start, targets)
+            if circle is None or reported & {start, *circle}:
+                continue
+            reported |= {start, *circle}
+            way = " → ".join(path_text(path[1:]) for path in (start, *circle))
+            yield Problem((*start, key), f"waits for itself in a circle: {way}")
+
+
+def _reaches(start: Path, goal: Path, targets: Mapping[Path, list[tuple[str, _Entry]]]) -> list[Path] | None:
+    """The way from ``start`` to ``goal`` along the links, both ends included; None if there is none."""
+    ways, seen = [[start]], {start}
+    while ways:
+        way = ways.pop()
+        if way[-1] == goal:
+            return way
+        for _, target in targets.get(way[-1], []):
+            if target.path not in seen:
+                seen.add(target.path)
+                ways.append([*way, target.path])
+    return None
+
+
+def closest(word: str, known: Sequence[str]) -> str | None:
+    """The known word that ``word`` was probably meant to be."""
+    matches = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def _pattern_entries(fraud: Mapping[str, Any]) -> Iterator[_Entry]:
+    for index, body in enumerate(_list(fraud.get("patterns"))):
+        yield _Entry(("fraud", "patterns", index), _mapping(body))
+    for number, phase in enumerate(_list(fraud.get("phases"))):
+        for index, body in enumerate(_list(_mapping(phase).get("patterns"))):
+            yield _Entry(("fraud", "phases", number, "patterns", index), _mapping(body))
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else ()
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None

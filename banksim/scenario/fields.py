@@ -1,0 +1,184 @@
+"""Field types of the scenario schema, each with its own words for a wrong value.
+
+pydantic checks; the words a user reads are ours.  Every type here carries one text
+("a number from 0 to 1") that stands after "expected" in an error line and describes
+the type in the reference, so limits are written once and cannot drift apart.
+
+Booleans are refused where a number is wanted (YAML's `yes` would count as 1), and so
+are infinities and NaN.  Numeric text is accepted: YAML reads `1e-3` as text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+#: The error type that marks "the message is the text after 'expected'".
+EXPECTED = "expected"
+
+HOURS_PER_DAY = 24
+
+
+class Block(BaseModel):
+    """A mapping of the scenario file: fixed keys, unknown ones refused, never changed after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """Any failure of the annotated type reads "expected ``text``"."""
+
+    text: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        message = self.text.replace("{", "{{").replace("}", "}}")
+        return core_schema.custom_error_schema(handler(source), EXPECTED, custom_error_message=message)
+
+
+def refuse_bool(value: Any) -> Any:
+    """Pass anything but a truth value, which Python would take for 0 or 1."""
+    if isinstance(value, bool):
+        raise ValueError("a truth value is not a number")
+    return value
+
+
+def _plain(limit: float) -> str:
+    """A limit without exponent, however large."""
+    return str(limit) if isinstance(limit, int) else f"{limit:.15g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A finite number between limits: ``low``..``high`` inclusive, ``above`` and ``below`` exclusive.
+
+    Works on ``float``, ``int`` and ``Decimal`` annotations; the words follow from the limits.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        inner = dict(handler(source))
+        inner |= {
+            key: value
+            for key, value in (("ge", self.low), ("le", self.high), ("gt", self.above), ("lt", self.below))
+            if value is not None
+        }
+        if inner["type"] != "int":
+            inner["allow_inf_nan"] = False
+        checked = core_schema.no_info_before_validator_function(refuse_bool, inner)
+        return core_schema.custom_error_schema(
+            checked, EXPECTED, custom_error_message=self.words(whole=inner["type"] == "int")
+        )
+
+    def words(self, whole: bool) -> str:
+        """The limits in words: "a whole number from 1 to 5", "a number above 0 and at most 100"."""
+        noun = "a whole number" if whole else "a number"
+        if self.low is not None and self.high is not None:
+            return f"{noun} from {_plain(self.low)} to {_plain(self.high)}"
+        limits = []
+        for word, limit in (
+            ("from", self.low),
+            ("above", self.above),
+            ("at most", self.high),
+            ("below", self.below),
+        ):
+            if limit is not None:
+                limits.append(f"{word} {_plain(limit)}")
+        return " ".join([noun, " and ".join(limits)]).strip()
+
+
+def _whole_hundredths(amount: Decimal) -> Decimal:
+    """5000, 5000.0 and 5000.00 are one amount, with one text."""
+    return amount.quantize(Decimal("0.01"))
+
+
+def _check_hours(window: tuple[int, int]) -> tuple[int, int]:
+    start, end = window[0] % HOURS_PER_DAY, window[1]
+    if start == end % HOURS_PER_DAY and (start, end) != (0, HOURS_PER_DAY):
+        raise ValueError("an empty window")
+    return start, end
+
+
+def _check_ascending(span: tuple[float, float]) -> tuple[float, float]:
+    if span[0] > span[1]:
+        raise ValueError("the larger number first")
+    return span
+
+
+def _one_or_two(value: Any) -> Any:
+    """``4`` is short for ``[4, 4]``."""
+    return value if isinstance(value, list | tuple) else (value, value)
+
+
+def _matches(pattern: str) -> Callable[[str], str]:
+    compiled = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if not compiled.fullmatch(text):
+            raise ValueError("not of the form")
+        return text
+
+    return check
+
+
+Share = Annotated[float, Number(0, 1)]
+Multiplier = Annotated[float, Number(0, 1000)]
+Positive = Annotated[float, Number(above=0)]
+Minutes = Annotated[float, Number(0, 527_040)]
+PositiveMinutes = Annotated[float, Number(above=0, high=527_040)]
+Count = Annotated[int, Number(1, 10_000_000)]
+Port = Annotated[int, Number(1, 65_535)]
+Balance = Annotated[Decimal, Number(0, 1_000_000_000), AfterValidator(_whole_hundredths)]
+Amount = Annotated[float, Number(above=0, high=1_000_000_000)]
+Hour = Annotated[int, Number(0, 23)]
+Month = Annotated[int, Number(1, 12)]
+
+#: Clock hours [start, end), end exclusive; may wrap past midnight.  A start of 24 is read as 0.
+HourWindow = Annotated[
+    tuple[Annotated[int, Number(0, 24)], Annotated[int, Number(0, 24)]],
+    AfterValidator(_check_hours),
+    Expected("two different whole hours [start, end] from 0 to 24"),
+]
+AmountRange = Annotated[
+    tuple[Amount, Amount],
+    AfterValidator(_check_ascending),
+    Expected("two amounts above 0, the smaller first"),
+]
+DelayRange = Annotated[
+    tuple[Annotated[float, Number(0, 8784)], Annotated[float, Number(0, 8784)]],
+    BeforeValidator(_one_or_two),
+    AfterValidator(_check_ascending),
+    Expected("hours from 0, one number or two with the smaller first"),
+]
+HopRange = Annotated[
+    tuple[Annotated[int, Number(1, 100)], Annotated[int, Number(1, 100)]],
+    BeforeValidator(_one_or_two),
+    AfterValidator(_check_ascending),
+    Expected("a whole number from 1 to 100, or two with the smaller first"),
+]
+AmountList = Annotated[tuple[Amount, ...], Expected("a list of amounts above 0")]
+Url = Annotated[
+    str,
+    AfterValidator(_matches(r"(https?://[^\s/?#]+(/[^\s?#]*)?)?")),
+    Expected("an address starting with http:// or https://, or '' for none"),
+]
+KafkaServers = Annotated[
+    str,
+    AfterValidator(_matches(r"([^\s,:/]+:\d{1,5}(\s*,\s*[^\s,:/]+:\d{1,5})*)?")),
+    Expected("host:port, or several with commas between"),
+]
+Label = Annotated[
+    str,
+    AfterValidator(_matches(r"\S(.{0,98}\S)?")),
+    Expected("a name of 1 to 100 characters"),
+]
