@@ -1,0 +1,23 @@
+"""One due piece of work on its way from the dispatcher to a seat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from banksim.domain import Planned
+from banksim.fraud import CampaignRun
+
+#: The seat queue of fraud actors, beside one per persona.
+FRAUD_SEAT = "fraud"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A planned transaction and the wall moment (monotonic seconds) at which it should start.
+
+    ``campaign`` is set when a fraud actor makes it: its next step depends on the outcome.
+    """
+
+    due_wall_s: float
+    planned: Planned
+    campaign: CampaignRun | None = None

@@ -1,0 +1,175 @@
+"""The dispatcher: hands out whatever is due, when it is due, and waits for nobody.
+
+One greenlet merges two streams by simulated time: genuine arrivals (drawn from the
+offered rate) and the agenda (campaigns, their steps, customers that join).  It sleeps
+until the earlier of the two is due on the wall clock, or until something changes: the
+speed, a pause, or a campaign whose next step just became known.
+
+    arrivals ──► plan ──┐
+                        ├──► seats (one queue per persona, one for fraud actors)
+    agenda ─────────────┘
+      ▲    outcome of the step before
+      └────────────────────────────────── executor
+
+A campaign's step is due at its simulated moment, but never before the answer it depends
+on: at high speeds minutes shrink below a network round trip, and order is kept.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+
+import gevent
+from gevent.event import Event
+
+from banksim.activity.onboarding import Joining
+from banksim.arrivals import Arrivals
+from banksim.clock import Clock
+from banksim.domain import Outcome, Planned
+from banksim.engine.agenda import Agenda, CampaignStart, CampaignStep, CustomerJoins, FirstDeposit
+from banksim.engine.arrival import FRAUD_SEAT, Arrival
+from banksim.engine.seats import Seats
+from banksim.fraud import CampaignRun, FraudDesk
+from banksim.measure import Measures
+
+logger = logging.getLogger(__name__)
+
+#: Hand-outs in a row before other greenlets get a turn.
+BURST = 50
+#: How often the end of the last campaigns is looked for once simulated time is over.
+END_POLL_S = 0.05
+
+
+class Dispatcher:
+    """Turns the plan into arrivals at the seats."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        arrivals: Arrivals,
+        plan_genuine: Callable[[float], Planned | None],
+        desk: FraudDesk,
+        agenda: Agenda,
+        seats: Seats,
+        measures: Measures,
+        on_drop: Callable[[Arrival, str], None],
+        on_join: Callable[[Joining], None],
+    ) -> None:
+        self._clock = clock
+        self._arrivals = arrivals
+        self._plan_genuine = plan_genuine
+        self._desk = desk
+        self._agenda = agenda
+        self._seats = seats
+        self._measures = measures
+        self._on_drop = on_drop
+        self._on_join = on_join
+        self._changed = Event()
+        self._stopped = False
+        self.active_campaigns = 0
+
+    def run(self) -> None:
+        """Hand out everything until simulated time is over and the last campaign has ended."""
+        handed_out = 0
+        while not self._stopped:
+            moment_s = self._next_moment()
+            if moment_s is None and self._over():
+                return
+            wait_s = self._wait_s(moment_s)
+            if wait_s > 0:
+                self._changed.clear()
+                self._changed.wait(None if math.isinf(wait_s) else wait_s)
+                continue
+            assert moment_s is not None  # only a known moment can be due
+            self._hand_out_next(moment_s)
+            handed_out += 1
+            if handed_out % BURST == 0:
+                gevent.sleep(0)
+
+    def stop(self) -> None:
+        """Hand out nothing more."""
+        self._stopped = True
+        self._changed.set()
+
+    def wake(self) -> None:
+        """Something changed: look again at what is due when."""
+        self._changed.set()
+
+    def change_speed(self, now_s: float, speed: float) -> None:
+        """Arrivals and campaigns that have not started follow a new speed from ``now_s`` (simulated) on."""
+        self._arrivals.change(now_s, speed)
+        planned = self._desk.replan(now_s, speed)
+        self._agenda.drop(lambda e: isinstance(e, CampaignStart) and e.spec.rate_driven)
+        self._agenda.add_campaigns(planned)
+        self.wake()
+
+    def advance(self, run: CampaignRun, outcome: Outcome) -> None:
+        """A campaign's step was answered: ask it for the next one."""
+        planned = run.advance(outcome)
+        if planned is None:
+            self._end_campaign(run)
+        else:
+            self._agenda.add(planned.sim_s, CampaignStep(run, planned, time.monotonic()))
+        self.wake()
+
+    def _next_moment(self) -> float | None:
+        genuine_s, dated_s = self._arrivals.peek(), self._agenda.peek()
+        if genuine_s is None or dated_s is None:
+            return dated_s if genuine_s is None else genuine_s
+        return min(genuine_s, dated_s)
+
+    def _over(self) -> bool:
+        return self._clock.finished(time.monotonic()) and self.active_campaigns == 0
+
+    def _wait_s(self, moment_s: float | None) -> float:
+        now_s = time.monotonic()
+        if moment_s is not None:
+            return self._clock.wall_at(min(moment_s, self._clock.duration_s)) - now_s
+        if self._clock.finished(now_s):
+            return END_POLL_S
+        return max(END_POLL_S, self._clock.wall_at(self._clock.duration_s) - now_s)
+
+    def _hand_out_next(self, moment_s: float) -> None:
+        if self._arrivals.peek() == moment_s:
+            self._arrivals.take()
+            planned = self._plan_genuine(moment_s)
+            if planned is not None:
+                self._put(planned.truth.persona, Arrival(self._clock.wall_at(moment_s), planned))
+            return
+        _, entry = self._agenda.pop()
+        match entry:
+            case CampaignStart(spec):
+                self._begin_campaign(self._desk.open(spec))
+            case CampaignStep(run, planned, ready_wall_s):
+                due_wall_s = max(self._clock.wall_at(planned.sim_s), ready_wall_s)
+                self._put(FRAUD_SEAT, Arrival(due_wall_s, planned, run))
+            case CustomerJoins(joining):
+                self._on_join(joining)
+            case FirstDeposit(planned):
+                self._put(planned.truth.persona, Arrival(self._clock.wall_at(moment_s), planned))
+
+    def _put(self, seat: str, arrival: Arrival) -> None:
+        self._measures.offered()
+        refused = self._seats.put(seat, arrival)
+        if refused:
+            self._on_drop(arrival, refused)
+
+    def _begin_campaign(self, run: CampaignRun) -> None:
+        self.active_campaigns += 1
+        planned = run.first()
+        logger.debug("Campaign %s starts", run.spec.campaign_id)
+        if planned is None:
+            self._end_campaign(run)
+        else:
+            self._agenda.add(planned.sim_s, CampaignStep(run, planned, 0.0))
+
+    def _end_campaign(self, run: CampaignRun) -> None:
+        self.active_campaigns -= 1
+        logger.debug("Campaign %s ends", run.spec.campaign_id)
+        ended_s = self._clock.sim_at(time.monotonic())
+        self._agenda.add_campaigns(
+            spec for spec in self._desk.finished(run, ended_s) if spec.start_s < self._clock.duration_s
+        )

@@ -1,0 +1,125 @@
+"""Carry out one arrival: post it, score it, count it, and tell its campaign.
+
+Runs in the greenlet of the user who took the arrival.  Whatever happens in between, an
+arrival that was taken ends in exactly one count: completed, failed, unknown or dropped.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from banksim.domain import (
+    NOT_SCORED,
+    NOT_SENT,
+    BankReply,
+    BankStatus,
+    Decision,
+    Outcome,
+    Planned,
+    ScoreReply,
+    Transaction,
+)
+from banksim.engine.arrival import Arrival
+from banksim.engine.feed import Feed
+from banksim.fraud import CampaignRun
+from banksim.measure import Measures
+from banksim.systems import BastionClient, NexumClient
+
+logger = logging.getLogger(__name__)
+
+#: An arrival that could not start for so long is dropped: by then it says nothing about the target any more.
+DROP_AFTER_S = 10.0
+
+DROPPED = Outcome(
+    BankReply(BankStatus.FAILED, "dropped before sending"), NOT_SCORED, lag_ms=0.0, service_ms=0.0
+)
+
+
+class Executor:
+    """Sends what users take from their seats."""
+
+    def __init__(
+        self,
+        bank: NexumClient | None,
+        detector: BastionClient | None,
+        measures: Measures,
+        feed: Feed,
+        flow: str,
+        advance: Callable[[CampaignRun, Outcome], None],
+    ) -> None:
+        """``flow`` is the scenario's: "post_then_score" or "score_then_post"."""
+        self._bank = bank
+        self._detector = detector
+        self._measures = measures
+        self._feed = feed
+        self._score_first = flow == "score_then_post"
+        self._advance = advance
+        self.in_flight = 0
+
+    def perform(self, arrival: Arrival) -> None:
+        """Carry out an arrival; returns when it is answered, failed or dropped."""
+        started_s = time.monotonic()
+        lag_s = max(0.0, started_s - arrival.due_wall_s)
+        if lag_s > DROP_AFTER_S:
+            self.drop(arrival, f"could not start within {DROP_AFTER_S:.0f} s")
+            return
+        self._measures.started()
+        self.in_flight += 1
+        try:
+            bank, score = self._send(arrival.planned.transaction)
+        except BaseException as error:
+            # Also GreenletExit: the user was killed with the request under way, so nobody knows.
+            bank, score = BankReply(BankStatus.UNKNOWN, f"{type(error).__name__}: {error}"), NOT_SCORED
+            raise
+        finally:
+            self.in_flight -= 1
+            ended_s = time.monotonic()
+            outcome = Outcome(bank, score, lag_s * 1000.0, (ended_s - started_s) * 1000.0)
+            self._finish(arrival, outcome, ended_s)
+
+    def drop(self, arrival: Arrival, reason: str) -> None:
+        """Count an arrival that will not be sent."""
+        self._measures.dropped(arrival.planned, reason)
+        if arrival.campaign is not None:
+            self._advance(arrival.campaign, DROPPED)
+
+    def _send(self, tx: Transaction) -> tuple[BankReply, ScoreReply]:
+        if not self._score_first:
+            return self._post(tx), self._score(tx)
+        score = self._score(tx)
+        if score.decision is Decision.BLOCK:
+            return BankReply(BankStatus.SKIPPED, "declined before posting"), score
+        return self._post(tx), score
+
+    def _post(self, tx: Transaction) -> BankReply:
+        return self._bank.post(tx) if self._bank is not None else NOT_SENT
+
+    def _score(self, tx: Transaction) -> ScoreReply:
+        return self._detector.score(tx) if self._detector is not None else NOT_SCORED
+
+    def _finish(self, arrival: Arrival, outcome: Outcome, wall_s: float) -> None:
+        planned = arrival.planned
+        self._measures.record(planned, outcome, planned.sim_s, wall_s)
+        self._feed.offer(planned, outcome, wall_s)
+        self._log(planned, outcome)
+        if arrival.campaign is not None:
+            self._advance(arrival.campaign, outcome)
+
+    def _log(self, planned: Planned, outcome: Outcome) -> None:
+        if not logger.isEnabledFor(logging.DEBUG):
+            return
+        tx, score = planned.transaction, outcome.detector
+        logger.debug(
+            "Transaction processed: %s %s %d cents, bank %s %s, score %s %s",
+            tx.transaction_id,
+            tx.kind,
+            tx.amount_cents,
+            outcome.bank.status,
+            outcome.bank.detail,
+            score.score,
+            score.decision,
+        )
+        if planned.truth.is_fraud and score.decision.is_alert:
+            logger.debug("Fraud detected: %s %s score %s", tx.transaction_id, planned.truth.typology, score.score)

@@ -1,0 +1,80 @@
+"""The feed: a bounded sample of what just happened, for people to watch.
+
+Every alert and every fraud is kept as long as the second's budget lasts; genuine
+transactions fill what is left.  The counts say how many were seen and how many of them
+are shown, so a sample never looks like the whole.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import UTC, datetime
+from typing import Any
+
+from banksim.domain import Label, Outcome, Planned, money
+from banksim.world import World
+
+#: Items added per wall second: more than anyone can read, few enough to send to every browser.
+ITEMS_PER_SECOND = 40
+#: Of those, kept free for alerts and fraud.
+RESERVED_PER_SECOND = 15
+
+
+class Feed:
+    """The last ``max_items`` sampled transactions, numbered so that a reader can ask for what is new."""
+
+    def __init__(self, world: World, max_items: int = 500) -> None:
+        self._world = world
+        self._items: deque[dict[str, Any]] = deque(maxlen=max_items)
+        self._sequence = 0
+        self._second = -1
+        self._used = 0
+        self.seen = 0
+
+    def offer(self, planned: Planned, outcome: Outcome, wall_s: float) -> None:
+        """Consider one finished transaction for the feed; cheap when it is not taken."""
+        self.seen += 1
+        second = int(wall_s)
+        if second != self._second:
+            self._second, self._used = second, 0
+        notable = planned.truth.is_fraud or outcome.detector.decision.is_alert
+        limit = ITEMS_PER_SECOND if notable else ITEMS_PER_SECOND - RESERVED_PER_SECOND
+        if self._used >= limit:
+            return
+        self._used += 1
+        self._sequence += 1
+        self._items.append(self._item(planned, outcome))
+
+    def since(self, sequence: int) -> dict[str, Any]:
+        """Items numbered above ``sequence``, oldest first, and the number to ask from next."""
+        return {
+            "next": self._sequence,
+            "shown_of": {"sampled": self._sequence, "seen": self.seen},
+            "items": [item for item in self._items if item["seq"] > sequence],
+        }
+
+    def items(self) -> list[dict[str, Any]]:
+        return list(self._items)
+
+    def _item(self, planned: Planned, outcome: Outcome) -> dict[str, Any]:
+        tx, truth, score = planned.transaction, planned.truth, outcome.detector
+        customer = self._world.population.customer(tx.account.customer_index)
+        moment = datetime.fromtimestamp(tx.timestamp_s, UTC)
+        return {
+            "seq": self._sequence,
+            "transaction_id": tx.transaction_id,
+            "sim_time": moment.isoformat(timespec="seconds"),
+            "customer": customer.display_name,
+            "kind": str(tx.kind),
+            "amount": money.to_wire(tx.amount_cents, tx.currency),
+            "currency": tx.currency,
+            "merchant": tx.merchant.name if tx.merchant else tx.description,
+            "channel": str(tx.channel),
+            "score": score.score,
+            "decision": str(score.decision),
+            "reasons": list(score.reasons[:5]),
+            "truth": str(truth.label),
+            "typology": truth.typology if truth.label is not Label.GENUINE else "",
+            "bank": str(outcome.bank.status),
+            "response_ms": round(outcome.response_ms, 1),
+        }

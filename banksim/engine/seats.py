@@ -1,0 +1,65 @@
+"""Seats: where due arrivals wait for a user of their persona to take them.
+
+One bounded queue per kind of user.  The dispatcher puts, users take; a user's wait ends
+when something is due for it.  Seats run short when arrivals wait longer than a moment:
+`pressure_ms` says by how much, so that more users can be added.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from gevent.queue import SimpleQueue
+
+from banksim.engine.arrival import Arrival
+
+#: Seat of personas that have no user class of their own.
+ANY_PERSONA = "*"
+
+#: Arrivals one queue may hold; more are dropped and counted.
+MAX_WAITING = 20_000
+
+
+class Seats:
+    """The queues between dispatcher and users."""
+
+    def __init__(self, names: Iterable[str], now: Callable[[], float] = time.monotonic) -> None:
+        """``names`` are the personas that have users, plus ANY_PERSONA and the fraud seat if they do."""
+        self._queues: dict[str, SimpleQueue] = {name: SimpleQueue() for name in names}
+        self._now = now
+        self._worst_lag_s = 0.0
+
+    def put(self, name: str, arrival: Arrival) -> str:
+        """Queue an arrival for seat ``name``; returns why not, or "" when it was queued."""
+        queue = self._queues.get(name) or self._queues.get(ANY_PERSONA)
+        if queue is None:
+            return f"no user class plays {name}"
+        if queue.qsize() >= MAX_WAITING:
+            return "queue full"
+        queue.put(arrival)
+        return ""
+
+    def take(self, name: str) -> Arrival:
+        """Wait until an arrival is due for this seat.  Raises KeyError for an unknown seat."""
+        arrival: Arrival = self._queues[name].get()
+        self._worst_lag_s = max(self._worst_lag_s, self._now() - arrival.due_wall_s)
+        return arrival
+
+    @property
+    def waiting(self) -> int:
+        """Arrivals that wait for a user now."""
+        return sum(queue.qsize() for queue in self._queues.values())
+
+    def drain(self) -> list[Arrival]:
+        """Take everything that still waits, without waiting for more."""
+        left = []
+        for queue in self._queues.values():
+            while queue.qsize():
+                left.append(queue.get())
+        return left
+
+    def pressure_ms(self) -> float:
+        """The longest an arrival waited since the last call, in ms of wall time."""
+        worst_s, self._worst_lag_s = self._worst_lag_s, 0.0
+        return worst_s * 1000.0
