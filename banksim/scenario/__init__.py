@@ -7,7 +7,15 @@ Scenario                       the result; attribute names are the file's keys
 
 from banksim.scenario.connections import Connections
 from banksim.scenario.dashboard import Dashboard, Metrics
+from banksim.scenario.finder import find_scenario
 from banksim.scenario.fraud import FraudSettings, Pattern, Phase
+from banksim.scenario.loader import (
+    BrokenScenario,
+    list_scenarios,
+    load_scenario,
+    parse_scenario,
+    survey_scenarios,
+)
 from banksim.scenario.models import Scenario
 from banksim.scenario.onboarding import Onboarding
 from banksim.scenario.pattern_types import KNOWN_PATTERN_TYPES, PATTERN_ALIASES, canonical_type
@@ -16,6 +24,7 @@ from banksim.scenario.rates import TransactionRate
 __all__ = [
     "KNOWN_PATTERN_TYPES",
     "PATTERN_ALIASES",
+    "BrokenScenario",
     "Connections",
     "Dashboard",
     "FraudSettings",
@@ -26,4 +35,9 @@ __all__ = [
     "Scenario",
     "TransactionRate",
     "canonical_type",
+    "find_scenario",
+    "list_scenarios",
+    "load_scenario",
+    "parse_scenario",
+    "survey_scenarios",
 ]

@@ -17,7 +17,9 @@ class Dashboard(Block):
     host: Label = Field(
         default="127.0.0.1", description="Address to bind to; 0.0.0.0 serves every network interface."
     )
-    theme: Literal["light", "dark"] = Field(default="light", description="Colours of the pages.")
+    theme: Literal["light", "dark", "auto"] = Field(
+        default="auto", description="Colours of the pages; auto follows the viewer's system."
+    )
     refresh_rate_ms: Annotated[int, Number(50, 60_000)] = Field(
         default=1000, description="Milliseconds between two updates of the pages."
     )
