@@ -16,9 +16,10 @@ Theme = Literal["light", "dark"]
 
 #: Roles a chart may use, in the words of tokens.css.
 ROLES = (
-    "page surface surface-sunken line line-strong text text-muted accent "
-    "data-fraud data-genuine data-suspicious data-caught data-sky data-purple data-neutral data-attack-band"
-).split()
+    *("page", "surface", "surface-sunken", "line", "line-strong", "text", "text-muted", "accent"),
+    *("data-fraud", "data-genuine", "data-suspicious", "data-caught", "data-sky", "data-purple"),
+    *("data-neutral", "data-attack-band"),
+)
 
 _DECLARATION = re.compile(r"--([a-z0-9-]+):\s*([^;]+);")
 

@@ -1,0 +1,262 @@
+"""How well the detector detects: counts per kind of transaction, and the figures made of them.
+
+Every transaction falls into one group: a fraud typology, a kind of decoy, or genuine.
+Within a group it was
+
+    alerted    decision review or block
+    passed     decision approve
+    missing    asked, and no usable answer came: nobody was warned, so it counts as not alerted
+    unasked    the detector was never asked (no detector, or the bank had already said no):
+               kept out of recall and precision, visible in coverage
+
+The operating point is the detector's own decision, so the confusion matrix is exact; only
+the ranking figures (AUC, AP, threshold sweep) come from score bins.  Decoys are honest:
+an alert on one is a false positive.  Whatever has no denominator is None, never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import sqrt
+from typing import Any
+
+from banksim.domain import BankStatus, Decision, Label, Outcome, Planned
+from banksim.measure.campaigns import Campaigns
+from banksim.measure.intervals import share, wilson
+from banksim.measure.scores import ScoreBins, average_precision, histogram, roc_auc, sweep
+
+#: Share of fraud to restate precision at: EEA card payments by count, first half of 2023
+#: (EBA/ECB report on payment fraud; indicative).
+DEFAULT_PREVALENCE = 0.00015
+
+_COUNTS = (
+    "transactions",
+    "alerted",
+    "late",
+    "passed",
+    "missing",
+    "unasked",
+    "amount_cents",
+    "alerted_cents",
+    "unasked_cents",
+)
+
+
+class GroupCounts:
+    """Counts, amounts in cents, and score bins of one group.  ``late`` alerts are also in ``alerted``."""
+
+    __slots__ = (*_COUNTS, "bins")
+
+    def __init__(self) -> None:
+        self.transactions = 0
+        self.alerted = 0
+        self.late = 0
+        self.passed = 0
+        self.missing = 0
+        self.unasked = 0
+        self.amount_cents = 0
+        self.alerted_cents = 0
+        self.unasked_cents = 0
+        self.bins = ScoreBins()
+
+    @property
+    def judged(self) -> int:
+        return self.transactions - self.unasked
+
+    @property
+    def scored(self) -> int:
+        return self.alerted + self.passed
+
+    @property
+    def not_alerted(self) -> int:
+        return self.passed + self.missing
+
+    @property
+    def judged_cents(self) -> int:
+        return self.amount_cents - self.unasked_cents
+
+    def merge(self, other: GroupCounts) -> None:
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.bins.merge(other.bins)
+
+    def to_state(self) -> dict[str, Any]:
+        return {"counts": [getattr(self, name) for name in _COUNTS], "bins": self.bins.to_state()}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> GroupCounts:
+        made = cls()
+        for name, value in zip(_COUNTS, state["counts"], strict=True):
+            setattr(made, name, value)
+        made.bins = ScoreBins.from_state(state["bins"])
+        return made
+
+
+class Detection:
+    """Everything counted about decisions.  ``deadline_ms``: an alert whose response came later is late."""
+
+    def __init__(self, max_campaigns: int, deadline_ms: float | None = None) -> None:
+        self.genuine = GroupCounts()
+        self.fraud: dict[str, GroupCounts] = {}
+        self.decoys: dict[str, GroupCounts] = {}
+        self.campaigns = Campaigns(max_campaigns)
+        self._deadline_ms = float("inf") if deadline_ms is None else deadline_ms
+
+    def add(self, planned: Planned, outcome: Outcome) -> None:
+        """Count one finished transaction."""
+        truth = planned.truth
+        amount_cents = planned.transaction.amount_cents
+        if truth.label is Label.GENUINE:
+            group = self.genuine
+        else:
+            groups = self.fraud if truth.label is Label.FRAUD else self.decoys
+            group = groups.get(truth.typology) or groups.setdefault(truth.typology, GroupCounts())
+        reply = outcome.detector
+        decision = reply.decision
+        alert = decision is Decision.BLOCK or decision is Decision.REVIEW
+        group.transactions += 1
+        group.amount_cents += amount_cents
+        if alert:
+            group.alerted += 1
+            group.alerted_cents += amount_cents
+            if outcome.lag_ms + outcome.service_ms > self._deadline_ms:
+                group.late += 1
+        elif decision is Decision.APPROVE:
+            group.passed += 1
+        elif reply.error:
+            group.missing += 1
+        else:
+            group.unasked += 1
+            group.unasked_cents += amount_cents
+        if reply.score is not None:
+            group.bins.add(reply.score, amount_cents)
+        if truth.label is Label.FRAUD and truth.campaign_id:
+            status = outcome.bank.status
+            booked = status is BankStatus.POSTED or (status is BankStatus.SKIPPED and not alert)
+            self.campaigns.add(truth.campaign_id, truth.typology, planned.sim_s, amount_cents, booked, alert)
+
+    def honest(self) -> GroupCounts:
+        """Genuine transactions and decoys together."""
+        return _sum_of([self.genuine, *self.decoys.values()])
+
+    def fraudulent(self) -> GroupCounts:
+        """All typologies together."""
+        return _sum_of(self.fraud.values())
+
+    def figures(self, prevalence: float, false_alert_cost_cents: int) -> dict[str, Any]:
+        """Every figure of the measurement; shares are 0..1, amounts cents, None where undefined."""
+        fraud, honest = self.fraudulent(), self.honest()
+        tp, fn = fraud.alerted, fraud.not_alerted
+        fp, tn = honest.alerted, honest.not_alerted
+        judged = fraud.judged + honest.judged
+        recall, fpr = share(tp, tp + fn), share(fp, fp + tn)
+        recall_ends, fpr_ends = wilson(tp, tp + fn), wilson(fp, fp + tn)
+        campaigns = len(self.campaigns.lines)
+        anyone_asked = judged > 0
+        return {
+            "recall": recall,
+            **_ends("recall", recall_ends),
+            "on_time_recall": share(tp - fraud.late, tp + fn),
+            "campaigns": campaigns,
+            "campaigns_detected": self.campaigns.detected,
+            "campaign_recall": share(self.campaigns.detected, campaigns) if anyone_asked else None,
+            **_ends("campaign_recall", wilson(self.campaigns.detected, campaigns) if anyone_asked else None),
+            "false_positive_rate": fpr,
+            **_ends("false_positive_rate", fpr_ends),
+            "false_positives_per_10000": None if fpr is None else fpr * 10_000,
+            "precision": share(tp, tp + fp),
+            **_ends("precision", wilson(tp, tp + fp)),
+            "precision_adjusted": adjusted_precision(recall, fpr, prevalence),
+            "prevalence": prevalence,
+            "measured_prevalence": share(tp + fn, judged),
+            "value_detection_rate": share(fraud.alerted_cents, fraud.judged_cents),
+            "value_cents": fraud.judged_cents,
+            "caught_cents": fraud.alerted_cents,
+            "false_alert_cost_cents": false_alert_cost_cents,
+            "net_savings_cents": fraud.alerted_cents - fp * false_alert_cost_cents if tp + fn else None,
+            "alert_rate": share(tp + fp, judged),
+            "coverage": share(fraud.scored + honest.scored, fraud.transactions + honest.transactions)
+            if anyone_asked
+            else None,
+            "missing": fraud.missing + honest.missing,
+            "unasked": fraud.unasked + honest.unasked,
+            "late": fraud.late + honest.late,
+            "f1": share(2 * tp, 2 * tp + fp + fn) if tp + fn else None,
+            "mcc": matthews(tp, fp, tn, fn),
+            "average_precision": average_precision(fraud.bins, honest.bins),
+            "roc_auc": roc_auc(fraud.bins, honest.bins),
+            "confusion": {"tp": tp, "fp": fp, "tn": tn, "fn": fn},
+        }
+
+    def by_typology(self) -> dict[str, dict[str, Any]]:
+        return {name: _row(group) for name, group in sorted(self.fraud.items())}
+
+    def by_decoy(self) -> dict[str, dict[str, Any]]:
+        """The same per kind of decoy; here ``recall`` would be praise for a mistake, so it is absent."""
+        rows = {name: _row(group) for name, group in sorted(self.decoys.items())}
+        for row in rows.values():
+            row["false_positive_rate"] = row.pop("recall")
+            row["false_positive_rate_low"] = row.pop("recall_low")
+            row["false_positive_rate_high"] = row.pop("recall_high")
+            row.pop("caught_cents")
+        return rows
+
+    def score_histogram(self, bars: int = 20) -> list[dict[str, float]]:
+        return histogram({"fraud": self.fraudulent().bins, "genuine": self.honest().bins}, bars)
+
+    def threshold_sweep(self, max_points: int = 100) -> list[dict[str, Any]]:
+        return sweep(self.fraudulent().bins, self.honest().bins, max_points)
+
+    def to_state(self) -> dict[str, Any]:
+        return {
+            "genuine": self.genuine.to_state(),
+            "fraud": {name: group.to_state() for name, group in self.fraud.items()},
+            "decoys": {name: group.to_state() for name, group in self.decoys.items()},
+            "campaigns": self.campaigns.to_state(),
+        }
+
+    def merge_state(self, state: Mapping[str, Any]) -> None:
+        self.genuine.merge(GroupCounts.from_state(state["genuine"]))
+        for mine, theirs in ((self.fraud, state["fraud"]), (self.decoys, state["decoys"])):
+            for name, group in theirs.items():
+                mine.setdefault(name, GroupCounts()).merge(GroupCounts.from_state(group))
+        self.campaigns.merge_state(state["campaigns"])
+
+
+def adjusted_precision(recall: float | None, fpr: float | None, prevalence: float) -> float | None:
+    """Precision if ``prevalence`` of all transactions were fraud: π·TPR ÷ (π·TPR + (1−π)·FPR)."""
+    if recall is None or fpr is None:
+        return None
+    flagged = prevalence * recall + (1 - prevalence) * fpr
+    return prevalence * recall / flagged if flagged else None
+
+
+def matthews(tp: int, fp: int, tn: int, fn: int) -> float | None:
+    """Matthews correlation, -1..1; None when a row or column of the matrix is empty."""
+    product = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
+    return (tp * tn - fp * fn) / sqrt(product) if product else None
+
+
+def _sum_of(groups: Iterable[GroupCounts]) -> GroupCounts:
+    total = GroupCounts()
+    for group in groups:
+        total.merge(group)
+    return total
+
+
+def _ends(name: str, interval: tuple[float, float] | None) -> dict[str, float | None]:
+    low, high = interval or (None, None)
+    return {f"{name}_low": low, f"{name}_high": high}
+
+
+def _row(group: GroupCounts) -> dict[str, Any]:
+    return {
+        "transactions": group.transactions,
+        "scored": group.scored,
+        "missing": group.missing,
+        "alerted": group.alerted,
+        "recall": share(group.alerted, group.judged),
+        **_ends("recall", wilson(group.alerted, group.judged)),
+        "value_cents": group.amount_cents,
+        "caught_cents": group.alerted_cents,
+    }

@@ -1,0 +1,204 @@
+"""Everything one process measures, behind one call per transaction.
+
+A worker counts into its own `Measures`; the master adds workers' states into an empty one.
+All that is kept adds up exactly and in any order, with two stated exceptions: a campaign
+whose parts overlap in time on two workers (see campaigns.py), and which texts keep a line of
+their own once a bound is hit (their total stays right).
+
+Times: ``wall_s`` is wall seconds since the run's start, the same origin in every process;
+``sim_s`` is simulated seconds since the run's start.
+
+Warm-up: transactions planned before ``warm_up_s`` count in the tally and the timeline, and go
+to ``cold`` figures of their own for detection and latency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from banksim.domain import Decision, Outcome, Planned
+from banksim.measure.bounded import BoundedCounts
+from banksim.measure.calls import Calls
+from banksim.measure.detection import DEFAULT_PREVALENCE, Detection
+from banksim.measure.latency import LatencyHistogram
+from banksim.measure.reconciliation import Books
+from banksim.measure.summary import live_summary
+from banksim.measure.tally import Fate, Tally, fate_of
+from banksim.measure.timeline import Bucket, Timeline
+
+SERIES = ("response", "service", "lag")
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureSettings:
+    """What to count and where to stop.  ``false_alert_cost_cents`` is a judgement: five units of money."""
+
+    interval_s: float = 1.0
+    max_points: int = 2_000
+    warm_up_s: float = 0.0
+    deadline_ms: float | None = None
+    prevalence: float = DEFAULT_PREVALENCE
+    false_alert_cost_cents: int = 500
+    max_campaigns: int = 2_000
+    max_errors: int = 50
+    max_calls: int = 64
+
+
+class Quality:
+    """Detection and latency of one part of the run (cold or warm)."""
+
+    __slots__ = ("detection", "latency")
+
+    def __init__(self, settings: MeasureSettings) -> None:
+        self.detection = Detection(settings.max_campaigns, settings.deadline_ms)
+        self.latency = {name: LatencyHistogram() for name in SERIES}
+
+    def merge_state(self, state: Mapping[str, Any]) -> None:
+        self.detection.merge_state(state["detection"])
+        for name, histogram in self.latency.items():
+            histogram.merge(LatencyHistogram.from_state(state["latency"][name]))
+
+    def to_state(self) -> dict[str, Any]:
+        return {
+            "detection": self.detection.to_state(),
+            "latency": {name: histogram.to_state() for name, histogram in self.latency.items()},
+        }
+
+
+class Measures:
+    """Counts of one process, or of all of them once merged."""
+
+    def __init__(self, settings: MeasureSettings | None = None) -> None:
+        self.settings = settings or MeasureSettings()
+        self.tally = Tally()
+        self.warm = Quality(self.settings)
+        self.cold = Quality(self.settings)
+        self.calls = Calls(self.settings.max_calls, self.settings.max_errors)
+        self.timeline = Timeline(self.settings.interval_s, self.settings.max_points)
+        self.books = Books()
+        self.drop_reasons: BoundedCounts[str] = BoundedCounts(self.settings.max_errors)
+        self.planned_fraud: BoundedCounts[str] = BoundedCounts(self.settings.max_campaigns)
+        self.fraud_dropped = 0
+        self._now = (0.0, 0.0)
+
+    @property
+    def detection(self) -> Detection:
+        """Detection after the warm-up: the figures that count."""
+        return self.warm.detection
+
+    @property
+    def latency(self) -> dict[str, LatencyHistogram]:
+        """ "response", "service" and "lag" after the warm-up."""
+        return self.warm.latency
+
+    def tick(self, sim_s: float, wall_s: float) -> None:
+        """The moment that `offered`, `started` and `dropped` count for when they are not told one."""
+        self._now = (wall_s, sim_s)
+
+    def offered(self, n: int = 1, *, sim_s: float | None = None, wall_s: float | None = None) -> None:
+        """``n`` arrivals fell due."""
+        self.tally.offered += n
+        self._bucket(sim_s, wall_s).offered += n
+
+    def started(self, *, sim_s: float | None = None, wall_s: float | None = None) -> None:
+        """One transaction is on its way."""
+        self.tally.started += 1
+        self._bucket(sim_s, wall_s).sent += 1
+
+    def dropped(
+        self, planned: Planned | None, reason: str, *, sim_s: float | None = None, wall_s: float | None = None
+    ) -> None:
+        """An offered arrival will not be sent.  ``planned`` is None when it was not yet drawn up."""
+        self.tally.dropped += 1
+        self.drop_reasons.add(reason)
+        if planned is not None and planned.truth.is_fraud:
+            self.fraud_dropped += 1
+        self._bucket(sim_s, wall_s).dropped += 1
+
+    def fraud_planned(self, typology: str, n: int = 1) -> None:
+        """A campaign intends ``n`` more transactions of this typology."""
+        self.planned_fraud.add(typology, n)
+
+    def record(self, planned: Planned, outcome: Outcome, sim_s: float, wall_s: float) -> None:
+        """One transaction ended, now.  Call once per `started`; about 10 µs."""
+        self._now = (wall_s, sim_s)
+        quality = self.warm if planned.sim_s >= self.settings.warm_up_s else self.cold
+        quality.detection.add(planned, outcome)
+        lag_ms = outcome.lag_ms
+        response_ms = lag_ms + outcome.service_ms
+        latency = quality.latency
+        latency["response"].add(response_ms)
+        latency["service"].add(outcome.service_ms)
+        latency["lag"].add(lag_ms)
+        fate = fate_of(outcome)
+        self.tally.end(fate)
+        bucket = self.timeline.at(wall_s, sim_s)
+        if fate is Fate.FAILED:
+            bucket.failed += 1
+        elif fate is Fate.UNKNOWN:
+            bucket.unknown += 1
+        else:
+            bucket.completed += 1
+        bucket.response.add(response_ms)
+        bucket.lag.add(lag_ms)
+        decision = outcome.detector.decision
+        alert = decision.is_alert
+        bucket.scored += decision is not Decision.NONE
+        if planned.truth.is_fraud:
+            bucket.fraud_sent += 1
+            bucket.fraud_alerted += alert
+        else:
+            bucket.genuine += 1
+            bucket.false_alerts += alert
+
+    def call(self, system: str, name: str, latency_ms: float, error: str | None = None) -> None:
+        """One HTTP call ended; ``error`` is a short text, empty or None when it went well."""
+        self.calls.add(system, name, latency_ms, error)
+
+    def snapshot(self, now_s: float, tail_s: float = 300.0) -> dict[str, Any]:
+        """The live picture at wall second ``now_s``; see summary.py for its keys."""
+        return live_summary(self, now_s, tail_s)
+
+    def merge(self, state: Mapping[str, Any]) -> None:
+        """Add a state from `to_state` of a process with the same settings."""
+        self.tally.merge_state(state["tally"])
+        self.warm.merge_state(state["warm"])
+        self.cold.merge_state(state["cold"])
+        self.calls.merge_state(state["calls"])
+        self.timeline.merge_state(state["timeline"])
+        self.drop_reasons.merge(state["drop_reasons"][0], state["drop_reasons"][1])
+        self.planned_fraud.merge(state["planned_fraud"][0], state["planned_fraud"][1])
+        self.fraud_dropped += state["fraud_dropped"]
+        wall_s, sim_s = state["now"]
+        self._now = max(self._now, (wall_s, sim_s))
+        if "books" in state:
+            self.books.merge_state(state["books"])
+
+    def to_state(self, timeline_from_s: float = 0.0, books: bool = True) -> dict[str, Any]:
+        """Cumulative counts, JSON-able (string keys, lists).
+
+        For frequent messages leave out the ``books`` and all timeline buckets that ended by
+        wall second ``timeline_from_s``; a `Roster` puts such states together again.
+        """
+        state: dict[str, Any] = {
+            "tally": self.tally.to_state(),
+            "warm": self.warm.to_state(),
+            "cold": self.cold.to_state(),
+            "calls": self.calls.to_state(),
+            "timeline": self.timeline.to_state(timeline_from_s),
+            "drop_reasons": [list(self.drop_reasons.counts.items()), self.drop_reasons.other],
+            "planned_fraud": [list(self.planned_fraud.counts.items()), self.planned_fraud.other],
+            "fraud_dropped": self.fraud_dropped,
+            "now": list(self._now),
+        }
+        if books:
+            state["books"] = self.books.to_state()
+        return state
+
+    def _bucket(self, sim_s: float | None, wall_s: float | None) -> Bucket:
+        known_wall_s, known_sim_s = self._now
+        return self.timeline.at(
+            known_wall_s if wall_s is None else wall_s, known_sim_s if sim_s is None else sim_s
+        )

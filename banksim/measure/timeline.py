@@ -1,0 +1,195 @@
+"""The run as a curve: what happened in each stretch of wall time.
+
+Buckets are numbered from wall second 0 of the run, and all of one length.  When more than
+``max_points`` of them are in use, neighbours 2k and 2k+1 are added together and the length
+doubles, so a run of any length stays visible whole and in bounded memory:
+
+    0 1 2 3 4 5 6 7      length 1 s, full
+    └┬┘ └┬┘ └┬┘ └┬┘
+     0   1   2   3       length 2 s, half full
+
+The final length depends only on which moments were seen, not on their order, so workers'
+timelines merge into what one process would have kept.  Stretches without any event (a
+pause) have no bucket.  Percentiles per point come from coarse histograms (1.6 %).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from banksim.measure.latency import COARSE_BITS, LatencyHistogram
+
+COUNTS = (
+    "offered",
+    "sent",
+    "completed",
+    "failed",
+    "unknown",
+    "dropped",
+    "scored",
+    "genuine",
+    "fraud_sent",
+    "fraud_alerted",
+    "false_alerts",
+)
+
+
+class Bucket:
+    """Counts of one stretch; ``sim_s`` is the simulated moment of its first event.
+
+    ``genuine`` and ``fraud_sent`` count finished transactions by truth.
+    """
+
+    __slots__ = (*COUNTS, "lag", "response", "sim_s")
+
+    def __init__(self, sim_s: float) -> None:
+        self.sim_s = sim_s
+        self.offered = 0
+        self.sent = 0
+        self.completed = 0
+        self.failed = 0
+        self.unknown = 0
+        self.dropped = 0
+        self.scored = 0
+        self.genuine = 0
+        self.fraud_sent = 0
+        self.fraud_alerted = 0
+        self.false_alerts = 0
+        self.response = LatencyHistogram(COARSE_BITS)
+        self.lag = LatencyHistogram(COARSE_BITS)
+
+    def merge(self, other: Bucket) -> None:
+        self.sim_s = min(self.sim_s, other.sim_s)
+        for name in COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.response.merge(other.response)
+        self.lag.merge(other.lag)
+
+    def to_state(self) -> list[Any]:
+        counts = [getattr(self, name) for name in COUNTS]
+        return [self.sim_s, counts, self.response.to_state(), self.lag.to_state()]
+
+    @classmethod
+    def from_state(cls, state: Sequence[Any]) -> Bucket:
+        sim_s, counts, response, lag = state
+        made = cls(sim_s)
+        for name, value in zip(COUNTS, counts, strict=True):
+            setattr(made, name, value)
+        made.response = LatencyHistogram.from_state(response)
+        made.lag = LatencyHistogram.from_state(lag)
+        return made
+
+
+class Timeline:
+    """Buckets of ``interval_s`` wall seconds, at most ``max_points``; ``interval_s`` grows by doubling."""
+
+    def __init__(self, interval_s: float = 1.0, max_points: int = 2_000) -> None:
+        if interval_s <= 0 or max_points < 2:
+            raise ValueError("a timeline needs an interval above 0 and at least 2 points")
+        self.interval_s = interval_s
+        self._max_points = max_points
+        self.buckets: dict[int, Bucket] = {}
+        self._last_index = -1
+        self._last: Bucket | None = None
+
+    def at(self, wall_s: float, sim_s: float) -> Bucket:
+        """The bucket of a wall moment (seconds since the run's start), made when it is new."""
+        index = int(wall_s / self.interval_s)
+        bucket = self._last
+        if bucket is None or index != self._last_index:
+            bucket = self.buckets.get(index)
+            if bucket is None:
+                bucket = self.buckets[index] = Bucket(sim_s)
+                if len(self.buckets) > self._max_points:
+                    self._coarsen()
+                    return self.at(wall_s, sim_s)
+            self._last_index, self._last = index, bucket
+        if sim_s < bucket.sim_s:
+            bucket.sim_s = sim_s
+        return bucket
+
+    def points(self, from_s: float = 0.0) -> list[dict[str, Any]]:
+        """Rows for charts and CSV, in order, from wall second ``from_s`` on."""
+        return [
+            self._point(index, bucket)
+            for index, bucket in sorted(self.buckets.items())
+            if (index + 1) * self.interval_s > from_s
+        ]
+
+    def window(self, now_s: float, length_s: float) -> tuple[Bucket, float] | None:
+        """What happened in the last ``length_s`` full seconds before ``now_s``, and how long that is.
+
+        The bucket that is still filling is left out, unless it is the only one.
+        """
+        if not self.buckets:
+            return None
+        current = int(now_s / self.interval_s)
+        first = max(min(self.buckets), current - max(1, round(length_s / self.interval_s)))
+        if first >= current:
+            first, end, covered_s = current, current + 1, now_s - current * self.interval_s
+        else:
+            end, covered_s = current, (current - first) * self.interval_s
+        total = Bucket(float("inf"))
+        for index in range(first, end):
+            if index in self.buckets:
+                total.merge(self.buckets[index])
+        return (total, covered_s) if covered_s > 0 else None
+
+    def peak_tps(self) -> float | None:
+        """Highest number sent per wall second in any bucket; None when nothing was sent."""
+        most = max((bucket.sent for bucket in self.buckets.values()), default=0)
+        return most / self.interval_s if most else None
+
+    def merge_state(self, state: Mapping[str, Any]) -> None:
+        """Add another timeline; the finer of the two is coarsened first."""
+        while self.interval_s < state["interval_s"] * (1 - 1e-9):
+            self._coarsen()
+        factor = round(self.interval_s / state["interval_s"])
+        if abs(factor * state["interval_s"] - self.interval_s) > 1e-9 * self.interval_s:
+            raise ValueError("timelines with unrelated intervals do not add up")
+        for index, values in state["buckets"]:
+            bucket = Bucket.from_state(values)
+            mine = self.buckets.get(index // factor)
+            if mine is None:
+                self.buckets[index // factor] = bucket
+            else:
+                mine.merge(bucket)
+        self._last = None
+        while len(self.buckets) > self._max_points:
+            self._coarsen()
+
+    def to_state(self, from_s: float = 0.0) -> dict[str, Any]:
+        """Buckets that end after wall second ``from_s``."""
+        kept: Iterable[tuple[int, Bucket]] = self.buckets.items()
+        return {
+            "interval_s": self.interval_s,
+            "buckets": [
+                [index, bucket.to_state()] for index, bucket in kept if (index + 1) * self.interval_s > from_s
+            ],
+        }
+
+    def _coarsen(self) -> None:
+        merged: dict[int, Bucket] = {}
+        for index, bucket in self.buckets.items():
+            mine = merged.get(index // 2)
+            if mine is None:
+                merged[index // 2] = bucket
+            else:
+                mine.merge(bucket)
+        self.buckets = merged
+        self.interval_s *= 2
+        self._last = None
+
+    def _point(self, index: int, bucket: Bucket) -> dict[str, Any]:
+        p50, p95, p99 = bucket.response.percentiles((50, 95, 99))
+        return {
+            "wall_s": index * self.interval_s,
+            "sim_s": bucket.sim_s,
+            "length_s": self.interval_s,
+            **{name: getattr(bucket, name) for name in COUNTS},
+            "p50_ms": p50,
+            "p95_ms": p95,
+            "p99_ms": p99,
+            "lag_p99_ms": bucket.lag.percentile(99),
+        }

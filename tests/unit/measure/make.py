@@ -1,0 +1,55 @@
+"""Small makers of transactions and outcomes for these tests."""
+
+from __future__ import annotations
+
+from banksim.domain import (
+    AccountRef,
+    BankReply,
+    BankStatus,
+    Channel,
+    Decision,
+    Kind,
+    Label,
+    Outcome,
+    Place,
+    Planned,
+    ScoreReply,
+    Transaction,
+    Truth,
+)
+
+HOME = Place("Springfield", "US", 39.8, -89.6)
+
+
+def planned(
+    label: Label = Label.GENUINE,
+    amount_cents: int = 1_000,
+    sim_s: float = 0.0,
+    typology: str = "",
+    campaign: str = "",
+) -> Planned:
+    transaction = Transaction(
+        "t", Kind.PURCHASE, AccountRef(1), amount_cents, "USD", Channel.POS, sim_s, HOME, "device", "text"
+    )
+    return Planned(transaction, Truth(label, "salaried", typology, campaign), sim_s)
+
+
+def fraud(amount_cents: int = 1_000, sim_s: float = 0.0, campaign: str = "c1") -> Planned:
+    return planned(Label.FRAUD, amount_cents, sim_s, "card_testing", campaign)
+
+
+def outcome(
+    decision: Decision = Decision.APPROVE,
+    score: float | None = 0.1,
+    status: BankStatus = BankStatus.POSTED,
+    error: str = "",
+    lag_ms: float = 1.0,
+    service_ms: float = 20.0,
+) -> Outcome:
+    return Outcome(BankReply(status), ScoreReply(score, decision, error=error), lag_ms, service_ms)
+
+
+ALERT = outcome(Decision.BLOCK, 0.95)
+PASSED = outcome()
+MISSING = outcome(Decision.NONE, None, error="timeout")
+UNASKED = outcome(Decision.NONE, None)

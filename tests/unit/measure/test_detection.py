@@ -1,0 +1,123 @@
+import pytest
+
+from banksim.domain import BankStatus, Decision, Label
+from banksim.measure.detection import Detection, adjusted_precision
+from tests.unit.measure.make import ALERT, MISSING, PASSED, UNASKED, fraud, outcome, planned
+
+
+def figures(detection: Detection) -> dict:
+    return detection.figures(prevalence=0.001, false_alert_cost_cents=500)
+
+
+def test_without_any_fraud_nothing_is_claimed_about_it() -> None:
+    detection = Detection(10)
+    for _ in range(5):
+        detection.add(planned(), PASSED)
+    found = figures(detection)
+    for name in ("recall", "recall_low", "precision", "f1", "mcc", "roc_auc", "average_precision"):
+        assert found[name] is None, name
+    assert found["value_detection_rate"] is None and found["net_savings_cents"] is None
+    assert found["false_positive_rate"] == 0
+
+
+def test_without_a_detector_there_are_no_figures_at_all() -> None:
+    detection = Detection(10)
+    detection.add(fraud(), UNASKED)
+    detection.add(planned(), UNASKED)
+    found = figures(detection)
+    for name in ("recall", "false_positive_rate", "coverage", "alert_rate", "campaign_recall"):
+        assert found[name] is None, name
+    assert found["unasked"] == 2
+
+
+def test_the_confusion_matrix_follows_the_decision_not_the_score() -> None:
+    detection = Detection(10)
+    detection.add(fraud(3_000), outcome(Decision.REVIEW, 0.2))
+    detection.add(fraud(1_000), outcome(Decision.APPROVE, 0.99))
+    detection.add(planned(), outcome(Decision.BLOCK, 0.01))
+    for _ in range(6):
+        detection.add(planned(), PASSED)
+    found = figures(detection)
+    assert found["confusion"] == {"tp": 1, "fp": 1, "tn": 6, "fn": 1}
+    assert found["recall"] == 0.5 and found["precision"] == 0.5
+    assert found["value_detection_rate"] == 0.75
+    assert found["false_positives_per_10000"] == pytest.approx(10_000 / 7)
+    assert found["net_savings_cents"] == 3_000 - 500
+    assert found["f1"] == 0.5
+    assert found["mcc"] == pytest.approx((1 * 6 - 1 * 1) / (2 * 2 * 7 * 7) ** 0.5)
+
+
+def test_a_missing_score_is_a_miss_and_lowers_coverage() -> None:
+    detection = Detection(10)
+    detection.add(fraud(), ALERT)
+    detection.add(fraud(), MISSING)
+    detection.add(planned(), PASSED)
+    detection.add(planned(), UNASKED)
+    found = figures(detection)
+    assert found["recall"] == 0.5
+    assert found["coverage"] == 0.5
+    assert (found["missing"], found["unasked"]) == (1, 1)
+
+
+def test_decoys_count_as_honest_and_are_told_apart() -> None:
+    detection = Detection(10)
+    detection.add(planned(Label.DECOY, typology="holiday_trip"), ALERT)
+    detection.add(planned(), PASSED)
+    assert figures(detection)["confusion"] == {"tp": 0, "fp": 1, "tn": 1, "fn": 0}
+    assert detection.by_decoy()["holiday_trip"]["false_positive_rate"] == 1
+    assert detection.by_typology() == {}
+
+
+def test_a_late_alert_is_not_on_time() -> None:
+    detection = Detection(10, deadline_ms=100)
+    detection.add(fraud(), outcome(Decision.BLOCK, 0.9, lag_ms=90, service_ms=20))
+    detection.add(fraud(), outcome(Decision.BLOCK, 0.9, lag_ms=10, service_ms=20))
+    found = figures(detection)
+    assert (found["recall"], found["on_time_recall"], found["late"]) == (1, 0.5, 1)
+
+
+def test_a_campaign_counts_what_was_booked_before_its_first_alert() -> None:
+    detection = Detection(10)
+    detection.add(fraud(100, sim_s=10), PASSED)
+    detection.add(fraud(200, sim_s=20), outcome(status=BankStatus.REFUSED))
+    detection.add(fraud(300, sim_s=40), ALERT)
+    detection.add(fraud(400, sim_s=50), PASSED)
+    (row,) = detection.campaigns.rows(10)
+    assert row["lost_before_cents"] == 100 and row["lost_before_transactions"] == 1
+    assert row["time_to_detect_s"] == 30 and row["alerted"] == 1 and row["transactions"] == 4
+
+
+def test_an_unseen_campaign_has_no_time_to_detect() -> None:
+    detection = Detection(10)
+    detection.add(fraud(100), PASSED)
+    (row,) = detection.campaigns.rows(10)
+    assert row["time_to_detect_s"] is None and row["lost_before_cents"] == 100
+    assert figures(detection)["campaign_recall"] == 0
+
+
+def test_campaigns_beyond_the_bound_are_counted() -> None:
+    detection = Detection(max_campaigns=2)
+    for number in range(5):
+        detection.add(fraud(campaign=f"c{number}"), PASSED)
+    assert len(detection.campaigns.lines) == 2
+    assert detection.campaigns.overflow == 3
+
+
+def test_a_campaign_that_moved_to_another_worker_adds_up() -> None:
+    first, second = Detection(10), Detection(10)
+    first.add(fraud(100, sim_s=1), PASSED)
+    first.add(fraud(200, sim_s=2), ALERT)
+    second.add(fraud(400, sim_s=3), PASSED)
+    for one, other in ((first, second), (second, first)):
+        merged = Detection(10)
+        merged.merge_state(one.to_state())
+        merged.merge_state(other.to_state())
+        assert merged.campaigns.rows(1)[0]["lost_before_cents"] == 100
+        assert merged.campaigns.rows(1)[0]["transactions"] == 3
+
+
+def test_adjusted_precision() -> None:
+    # 90 % recall and 1 % false alarms at 1 fraud in 1000: 0.9 of every 0.9 + 9.99 alerts
+    assert adjusted_precision(0.9, 0.01, 0.001) == pytest.approx(0.0009 / (0.0009 + 0.00999))
+    assert adjusted_precision(None, 0.01, 0.001) is None
+    assert adjusted_precision(0.0, 0.0, 0.001) is None

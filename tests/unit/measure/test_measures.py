@@ -1,0 +1,141 @@
+import json
+import random
+from time import perf_counter
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from banksim.domain import BankStatus, Decision, Label, Outcome, Planned
+from banksim.measure import Measures, MeasureSettings, Roster
+from tests.unit.measure.make import ALERT, PASSED, fraud, outcome, planned
+
+SETTINGS = MeasureSettings(interval_s=0.5, max_points=20, warm_up_s=100)
+
+
+def random_events(seed: int, count: int) -> list[tuple[Planned, Outcome, float]]:
+    rng = random.Random(seed)
+    events = []
+    for number in range(count):
+        label = rng.choice([Label.GENUINE] * 6 + [Label.FRAUD, Label.DECOY])
+        typology = "" if label is Label.GENUINE else rng.choice(["cycle", "stack"])
+        campaign = f"c{rng.randrange(4)}" if label is Label.FRAUD else ""
+        decision = rng.choice(list(Decision))
+        score = None if decision is Decision.NONE else rng.random()
+        error = rng.choice(["", "timeout"]) if score is None else ""
+        status = rng.choice(list(BankStatus))
+        events.append(
+            (
+                planned(label, rng.randrange(1, 10_000), number * 3.0, typology, campaign),
+                outcome(
+                    decision, score, rng.choice(list(BankStatus)), error, rng.random(), rng.random() * 99
+                ),
+                number * 0.07,
+            )
+        )
+    return events
+
+
+def count(measures: Measures, event: tuple[Planned, Outcome, float]) -> None:
+    plan, answer, wall_s = event
+    measures.offered(sim_s=plan.sim_s, wall_s=wall_s)
+    if len(plan.truth.typology) == 5 and not plan.truth.campaign_id:
+        measures.dropped(plan, "no seat", sim_s=plan.sim_s, wall_s=wall_s)
+        return
+    measures.started(sim_s=plan.sim_s, wall_s=wall_s)
+    measures.record(plan, answer, plan.sim_s, wall_s)
+    measures.call("bastion", "score", answer.service_ms, answer.detector.error or None)
+
+
+def figures(measures: Measures) -> dict[str, Any]:
+    return measures.snapshot(30.0, tail_s=1e9)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 150), st.integers(1, 4), st.randoms(use_true_random=False))
+def test_workers_merge_into_what_one_process_would_have_counted(
+    seed: int, size: int, workers: int, rng: random.Random
+) -> None:
+    whole = Measures(SETTINGS)
+    parts = [Measures(SETTINGS) for _ in range(workers)]
+    owner_of_campaign: dict[str, int] = {}
+    for event in random_events(seed, size):
+        count(whole, event)
+        worker = rng.randrange(workers)
+        campaign = event[0].truth.campaign_id
+        if campaign:  # a campaign belongs to one worker
+            worker = owner_of_campaign.setdefault(campaign, worker)
+        count(parts[worker], event)
+    merged = Measures(SETTINGS)
+    rng.shuffle(parts)
+    for part in parts:
+        merged.merge(json.loads(json.dumps(part.to_state())))
+    assert figures(merged) == figures(whole)
+    assert merged.cold.detection.figures(0.001, 500) == whole.cold.detection.figures(0.001, 500)
+
+
+def test_nothing_is_lost_between_offered_and_ended() -> None:
+    measures = Measures()
+    for event in random_events(3, 200):
+        count(measures, event)
+    measures.offered(7)
+    measures.started()
+    found = measures.snapshot(20)["transactions"]
+    assert found["in_flight"] == 7
+    assert found["offered"] == 207
+    assert found["dropped"] == sum(found["drop_reasons"].values()) > 0
+    assert measures.tally.problems() == []
+
+
+def test_the_warm_up_is_counted_apart() -> None:
+    measures = Measures(SETTINGS)
+    measures.record(fraud(sim_s=99.9), ALERT, 99.9, 1.0)
+    measures.record(fraud(sim_s=100.0), PASSED, 100.0, 1.0)
+    assert measures.detection.fraudulent().transactions == 1
+    assert measures.cold.detection.fraudulent().alerted == 1
+    assert measures.snapshot(2)["detection"]["recall"] == 0
+    assert measures.tally.completed == 2
+
+
+def test_a_fresh_snapshot_is_json_and_claims_nothing() -> None:
+    found = json.loads(json.dumps(Measures().snapshot(0.0)))
+    assert found["detection"]["recall"] is None
+    assert found["rate"] == {
+        "offered_tps": None,
+        "achieved_tps": None,
+        "peak_tps": None,
+        "peak_over_s": 1.0,
+        "achieved_share": None,
+    }
+    assert found["latency_ms"]["response"]["p99"] is None
+    assert found["timeline_tail"] == []
+
+
+def test_a_roster_joins_partial_timelines_and_ignores_repeats() -> None:
+    whole, parts = Measures(SETTINGS), [Measures(SETTINGS), Measures(SETTINGS)]
+    roster = Roster(SETTINGS)
+    sent_until = 0.0
+    for number, event in enumerate(random_events(5, 400)):
+        count(whole, event)
+        campaign = event[0].truth.campaign_id
+        count(parts[campaign in ("c0", "c1")], event)
+        if number % 50 == 49:
+            for name, part in zip("ab", parts, strict=True):
+                state = json.loads(json.dumps(part.to_state(timeline_from_s=sent_until)))
+                roster.update(name, state)
+                roster.update(name, state)
+            sent_until = event[2]
+    assert figures(roster.total()) == figures(whole)
+    assert roster.total().books.to_state() == whole.books.to_state()
+
+
+def test_one_record_stays_cheap() -> None:
+    measures = Measures()
+    events = random_events(1, 500)
+    best_us = float("inf")
+    for _ in range(5):
+        begin = perf_counter()
+        for plan, answer, wall_s in events:
+            measures.record(plan, answer, plan.sim_s, wall_s)
+        best_us = min(best_us, (perf_counter() - begin) / len(events) * 1e6)
+    assert best_us < 60  # about 10 on an idle machine; the bound leaves room for a busy one

@@ -1,0 +1,91 @@
+import json
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from banksim.measure import Books, compare
+
+
+def books() -> Books:
+    made = Books()
+    made.open("a", 1_000)
+    made.open("b", 0)
+    made.debited("a", 300, certain=True)
+    made.credited("b", 300, certain=True)
+    return made
+
+
+def test_agreeing_balances() -> None:
+    verdict = compare(books(), {"a": 700, "b": 300, "someone else's": 5})
+    assert verdict["balanced"] is True
+    assert (verdict["accounts"], verdict["differences"], verdict["unread"]) == (2, [], 0)
+
+
+def test_a_missing_cent_is_found() -> None:
+    verdict = compare(books(), {"a": 700, "b": 299})
+    assert verdict["balanced"] is False
+    assert verdict["differences"] == [
+        {
+            "account": "b",
+            "expected_low_cents": 300,
+            "expected_high_cents": 300,
+            "actual_cents": 299,
+            "difference_cents": -1,
+        }
+    ]
+
+
+def test_an_unknown_movement_is_tolerated_within_its_amount_only() -> None:
+    made = books()
+    made.debited("a", 50, certain=False)
+    for actual, balanced in ((700, True), (650, True), (649, False), (701, False)):
+        verdict = compare(made, {"a": actual, "b": 300})
+        assert verdict["balanced"] is balanced, actual
+        assert verdict["tolerated"] == int(balanced)
+
+
+def test_nothing_read_is_no_verdict() -> None:
+    verdict = compare(books(), {})
+    assert verdict["balanced"] is None and verdict["unread"] == 2
+
+
+def test_the_bound_is_counted() -> None:
+    made = Books(max_accounts=1)
+    made.open("a", 1)
+    made.open("b", 1)
+    made.credited("a", 1, certain=True)
+    made.credited("b", 1, certain=True)
+    assert made.overflow == 2
+
+
+def test_the_largest_differences_are_listed_and_all_are_counted() -> None:
+    made = Books()
+    for number in range(10):
+        made.open(f"n{number}", 0)
+    verdict = compare(made, {f"n{number}": number for number in range(10)}, max_differences=2)
+    assert [row["difference_cents"] for row in verdict["differences"]] == [9, 8]
+    assert verdict["differing"] == 9 and verdict["difference_cents"] == 45
+
+
+MOVES = st.lists(
+    st.tuples(st.sampled_from("abc"), st.integers(1, 999), st.booleans(), st.booleans()), max_size=30
+)
+
+
+def apply(made: Books, moves: list[tuple[str, int, bool, bool]]) -> None:
+    for account, cents, certain, inward in moves:
+        (made.credited if inward else made.debited)(account, cents, certain)
+
+
+@settings(max_examples=40, deadline=None)
+@given(MOVES, st.integers(0, 30))
+def test_merged_books_equal_the_whole(moves: list[tuple[str, int, bool, bool]], cut: int) -> None:
+    whole, left, right, merged = Books(), Books(), Books(), Books()
+    for made in (whole, left):
+        made.open("a", 500)
+    apply(whole, moves)
+    apply(left, moves[:cut])
+    apply(right, moves[cut:])
+    for part in (left, right):
+        merged.merge_state(json.loads(json.dumps(part.to_state())))
+    assert merged.to_state() == whole.to_state()
