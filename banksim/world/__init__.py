@@ -1,0 +1,34 @@
+"""Who and what exists: customers, personas, merchants, places, and streams of chance."""
+
+from banksim.world.customer import AccountSpec, Address, Customer
+from banksim.world.merchants import MerchantDirectory
+from banksim.world.persona import TIER_LIMIT_UNITS, Persona, load_personas
+from banksim.world.places import City, Places, distance_km, near
+from banksim.world.population import Population
+from banksim.world.sampling import Choice, LogNormal
+from banksim.world.scale import unit_scale
+from banksim.world.streams import opaque_id, stream, stream_key
+from banksim.world.world import World, WorldScenario
+
+__all__ = [
+    "TIER_LIMIT_UNITS",
+    "AccountSpec",
+    "Address",
+    "Choice",
+    "City",
+    "Customer",
+    "LogNormal",
+    "MerchantDirectory",
+    "Persona",
+    "Places",
+    "Population",
+    "World",
+    "WorldScenario",
+    "distance_km",
+    "load_personas",
+    "near",
+    "opaque_id",
+    "stream",
+    "stream_key",
+    "unit_scale",
+]

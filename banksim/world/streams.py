@@ -5,8 +5,8 @@ give the same numbers on every machine and in every process, and two different n
 give unrelated ones.  Nothing here touches the process-wide ``random`` state, so a
 plugin that calls ``random.seed`` changes nothing.
 
-Names are joined with their lengths and types, so ``("a", "bc")`` and ``("ab", "c")``,
-or ``1`` and ``"1"``, are different streams.
+Text names are quoted before they are joined, so ``("a", "bc")`` and ``("ab", "c")``, or
+``1`` and ``"1"``, are different streams.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from hashlib import blake2b
 
 def stream_key(seed: int, *names: str | int) -> int:
     """A 64-bit number that is a pure function of the seed and the names."""
-    text = repr((seed, *names)).encode("utf-8")
-    return int.from_bytes(blake2b(text, digest_size=8).digest(), "big")
+    # str() first: the repr of a StrEnum member would name its class and break on a rename.
+    plain = (int(seed), *(name if type(name) is int else str(name) for name in names))
+    return int.from_bytes(blake2b(repr(plain).encode("utf-8"), digest_size=8).digest(), "big")
 
 
 def stream(seed: int, *names: str | int) -> random.Random:

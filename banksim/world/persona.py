@@ -1,0 +1,237 @@
+"""Personas: kinds of customers, read from personas.yaml and checked on the way in.
+
+A persona in the file is the file's ``defaults`` with its own keys merged over them,
+key by key and level by level; a scenario's ``personas:`` mapping is merged the same way
+over the finished persona of that name, or over the one named by ``based_on``.  So
+``student: {tasks: {transfer: 0.5}}`` changes one weight and keeps the other five.
+
+``spending`` multiplies the purchase medians of the layer below, so a ready ``Persona``
+carries its final medians; a median that is written out is taken as written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import Annotated, Any, Literal, cast
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from banksim.domain import Channel, Kind, ScenarioError
+from banksim.world.categories import load_categories
+from banksim.world.sampling import LogNormal
+
+KycTier = Literal["tier_1", "tier_2", "tier_3"]
+
+#: The most one payment may be, in whole units of any currency (the core bank's own limits).
+TIER_LIMIT_UNITS: dict[str, int] = {"tier_1": 1_000, "tier_2": 10_000, "tier_3": 100_000}
+
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, slots=True)
+class Persona:
+    """A kind of customer.  Weights are relative; amounts are in whole currency units.
+
+    ``hourly`` has 24 and ``weekly`` 7 (Monday first) entries, each with a mean of 1.
+    ``amounts`` is keyed by category word, and by kind for those without a merchant.
+    """
+
+    name: str
+    share: float
+    tempo: float
+    tasks: Mapping[Kind, float]
+    hourly: tuple[float, ...]
+    weekly: tuple[float, ...]
+    channels: Mapping[Kind, Mapping[Channel, float]]
+    merchants: Mapping[str, float]
+    online_merchants: Mapping[str, float]
+    bills: Mapping[str, float]
+    amounts: Mapping[str, LogNormal]
+    income_units: float
+    balance_factor: float
+    kyc_tier: str
+    ages: tuple[int, int]
+    trips_per_month: float
+
+    @property
+    def tier_limit_units(self) -> int:
+        return TIER_LIMIT_UNITS[self.kyc_tier]
+
+    def activity_at(self, hour: int, weekday: int) -> float:
+        """Transactions at that hour relative to an average customer's average hour, times the share."""
+        return self.share * self.tempo * self.hourly[hour] * self.weekly[weekday]
+
+
+class _Amount(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    median: Positive
+    sigma: Annotated[float, Field(ge=0, le=3)]
+
+
+class _PersonaSpec(BaseModel):
+    """One persona as it stands in YAML, after merging."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    share: Weight
+    tempo: Positive
+    tasks: dict[Kind, Weight]
+    hourly: Annotated[list[Weight], Field(min_length=24, max_length=24)]
+    weekly: Annotated[list[Weight], Field(min_length=7, max_length=7)]
+    channels: dict[Kind, dict[Channel, Weight]]
+    merchants: dict[str, Weight]
+    online_merchants: dict[str, Weight]
+    bills: dict[str, Weight]
+    amounts: dict[str, _Amount]
+    income: Positive
+    balance_factor: Positive
+    kyc_tier: KycTier
+    ages: tuple[Annotated[int, Field(ge=0, le=120)], Annotated[int, Field(ge=0, le=120)]]
+    trips_per_month: Annotated[float, Field(ge=0, le=1)]
+
+    @field_validator("tasks", "hourly", "weekly", "merchants", "online_merchants", "bills")
+    @classmethod
+    def _something_must_weigh(cls, value: Any) -> Any:
+        weights = value.values() if isinstance(value, dict) else value
+        if not sum(weights) > 0:
+            raise ValueError("at least one value must be above 0")
+        return value
+
+    @field_validator("merchants", "online_merchants", "bills", "amounts")
+    @classmethod
+    def _known_categories(cls, value: dict[str, Any]) -> dict[str, Any]:
+        known = set(load_categories()) | set(Kind)
+        unknown = sorted(set(value) - known)
+        if unknown:
+            raise ValueError(f"unknown: {', '.join(unknown)} (known: {', '.join(sorted(known))})")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> _PersonaSpec:
+        if self.ages[0] > self.ages[1]:
+            raise ValueError(f"ages: expected youngest first, got {list(self.ages)}")
+        for kind, weight in self.tasks.items():
+            if weight > 0 and not sum(self.channels.get(kind, {}).values()) > 0:
+                raise ValueError(f"tasks.{kind}: has weight but no channel")
+        priced = {*self.merchants, *self.online_merchants, *self.bills}
+        missing = sorted(priced - set(self.amounts))
+        if missing:
+            raise ValueError(f"amounts: missing for {', '.join(missing)}")
+        return self
+
+
+def load_personas(overrides: Mapping[str, Any] | None = None) -> dict[str, Persona]:
+    """The bank's personas by name, with a scenario's ``personas:`` mapping applied.
+
+    Shares are brought to a sum of 1 after merging.  A persona whose share is 0 is left
+    out.  Raises ScenarioError with one line per mistake.
+    """
+    merged = dict(_built_in())
+    problems: list[str] = []
+    for name, override in (overrides or {}).items():
+        if not isinstance(override, Mapping):
+            problems.append(f"personas.{name}: expected a mapping, got {type(override).__name__}")
+            continue
+        changes = dict(override)
+        base_name = changes.pop("based_on", name)
+        base = merged.get(base_name)
+        if base is None:
+            hint = f"'{base_name}' is not a persona; `based_on` one of {', '.join(sorted(merged))}"
+            problems.append(f"personas.{name}: {hint}")
+            continue
+        try:
+            merged[name] = _layer(base, changes)
+        except ValueError as error:
+            problems.append(f"personas.{name}.{error}")
+    specs = {name: _checked(name, raw, problems) for name, raw in merged.items()}
+    total = sum(spec.share for spec in specs.values() if spec is not None)
+    if not problems and not total > 0:
+        problems.append("personas: expected at least one share above 0")
+    if problems:
+        raise ScenarioError(problems)
+    return {
+        name: _persona(name, spec, total)
+        for name, spec in specs.items()
+        if spec is not None and spec.share > 0
+    }
+
+
+@lru_cache(maxsize=1)
+def _built_in() -> Mapping[str, Mapping[str, Any]]:
+    """The file's personas with the defaults under them, as raw mappings."""
+    text = files("banksim.world").joinpath("personas.yaml").read_text("utf-8")
+    content = cast(dict[str, Any], yaml.safe_load(text))
+    return {name: _layer(content["defaults"], own) for name, own in content["personas"].items()}
+
+
+def _layer(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``over`` on top of ``base``; its ``spending`` multiplies the purchase medians of ``base``."""
+    changes = dict(over)
+    factor = changes.pop("spending", 1.0)
+    if not isinstance(factor, int | float) or not 0 < factor < float("inf"):
+        raise ValueError(f"spending: expected a number above 0, got {factor!r}")
+    scaled = {
+        key: {**amount, "median": amount["median"] * factor} if _is_purchase(key) else amount
+        for key, amount in base["amounts"].items()
+    }
+    return _merge({**base, "amounts": scaled}, changes)
+
+
+def _is_purchase(key: str) -> bool:
+    category = load_categories().get(key)
+    return category is not None and not category.is_bill
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in over.items():
+        below = result.get(key)
+        nested = isinstance(below, Mapping) and isinstance(value, Mapping)
+        result[key] = _merge(cast(Mapping[str, Any], below), value) if nested else value
+    return result
+
+
+def _checked(name: str, raw: Mapping[str, Any], problems: list[str]) -> _PersonaSpec | None:
+    try:
+        return _PersonaSpec.model_validate(raw)
+    except ValidationError as error:
+        for item in error.errors():
+            path = ".".join([f"personas.{name}", *(str(part) for part in item["loc"] if part != "[key]")])
+            message = item["msg"].removeprefix("Value error, ")
+            problems.append(f"{path}: {message[:1].lower()}{message[1:]}, got {_short(item['input'])}")
+        return None
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _persona(name: str, spec: _PersonaSpec, total_share: float) -> Persona:
+    return Persona(
+        name=name,
+        share=spec.share / total_share,
+        tempo=spec.tempo,
+        tasks={kind: weight for kind, weight in spec.tasks.items() if weight > 0},
+        hourly=_mean_one(spec.hourly),
+        weekly=_mean_one(spec.weekly),
+        channels=spec.channels,
+        merchants={key: weight for key, weight in spec.merchants.items() if weight > 0},
+        online_merchants={key: weight for key, weight in spec.online_merchants.items() if weight > 0},
+        bills={key: weight for key, weight in spec.bills.items() if weight > 0},
+        amounts={key: LogNormal(amount.median, amount.sigma) for key, amount in spec.amounts.items()},
+        income_units=spec.income,
+        balance_factor=spec.balance_factor,
+        kyc_tier=spec.kyc_tier,
+        ages=spec.ages,
+        trips_per_month=spec.trips_per_month,
+    )
+
+
+def _mean_one(values: list[float]) -> tuple[float, ...]:
+    mean = sum(values) / len(values)
+    return tuple(value / mean for value in values)

@@ -1,0 +1,215 @@
+"""The population: any customer on demand, none of them stored.
+
+``customer(index)`` is a pure function of the seed, the population's make-up and the
+index, so every process of a distributed run knows the same people without exchanging
+them, and a population of a million costs no memory.  Only the last few thousand are
+kept, to save making them again.
+
+Which persona an index has is an affine permutation of [0, size):
+
+    rank  = (index × a + b) mod size           personas own consecutive ranks:
+    index = (rank − b) × a⁻¹ mod size          |student|salaried      |family  |…
+
+so the shares are exact to one customer, both directions cost one multiplication, and
+with a near size × 0.618 every run of consecutive indices is mixed like the whole.
+"""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from itertools import accumulate
+from math import exp, gcd
+
+from banksim.domain.money import to_cents
+from banksim.world.customer import AccountSpec, Address, Customer
+from banksim.world.names import NameBook, fill_shape
+from banksim.world.persona import Persona
+from banksim.world.places import City, Places, country_of_locale, load_countries, near
+from banksim.world.scale import unit_scale
+from banksim.world.streams import opaque_id, stream
+
+CACHED_CUSTOMERS = 20_000
+#: A prime above any population: index × 48271 mod it never repeats, and hides the order.
+_EMAIL_MODULUS = 2_147_483_647
+_EMAIL_FACTOR = 48_271
+_BALANCE_SIGMA = 0.5
+_INCOME_SIGMA = 0.25
+
+
+class Population:
+    """``size`` customers of several personas."""
+
+    def __init__(
+        self,
+        seed: int,
+        size: int,
+        personas: Mapping[str, Persona],
+        currency: str = "USD",
+        accounts_per_customer: int = 1,
+        initial_balance_cents: int = 500_000,
+        locale: str = "en_US",
+        places: Places | None = None,
+        start: date = date(2026, 1, 5),
+    ) -> None:
+        """``initial_balance_cents`` is the mean opening balance of an account.
+
+        ``start`` is the day ages are counted at.  Raises ValueError for an empty
+        population, ScenarioError for a locale without names.
+        """
+        if size < 1:
+            raise ValueError(f"a population needs at least one customer, got {size}")
+        if not personas:
+            raise ValueError("a population needs at least one persona")
+        self.seed = seed
+        self.size = size
+        self.personas: Mapping[str, Persona] = dict(personas)
+        self.currency = currency
+        self.accounts_per_customer = accounts_per_customer
+        self.initial_balance_cents = initial_balance_cents
+        self.places = places or Places(country_of_locale(locale))
+        self._start = start
+        self._names = NameBook.of(locale, seed)
+        self._persona_names = tuple(self.personas)
+        counts = _exact_counts([p.share for p in self.personas.values()], size)
+        self._counts = dict(zip(self._persona_names, counts, strict=True))
+        self._edges = list(accumulate(counts, initial=0))
+        self._first_rank = dict(zip(self._persona_names, self._edges, strict=False))
+        rng = stream(seed, "population")
+        self._factor = _coprime_near(int(size * 0.6180339887) + rng.randrange(max(1, size // 100)), size)
+        self._inverse = pow(self._factor, -1, size) if size > 1 else 0
+        self._shift = rng.randrange(size)
+        self._email_shift = rng.randrange(_EMAIL_MODULUS)
+        mean_factor = sum(self.personas[n].balance_factor * c for n, c in self._counts.items()) / size
+        self._balance_unit_cents = initial_balance_cents / mean_factor
+        self._cache: OrderedDict[int, Customer] = OrderedDict()
+
+    def __len__(self) -> int:
+        return self.size
+
+    def persona_of(self, index: int) -> str:
+        """The persona's name of the customer at ``index``; cheap.  IndexError outside the population."""
+        if not 0 <= index < self.size:
+            raise IndexError(f"customer {index} of {self.size}")
+        rank = (index * self._factor + self._shift) % self.size
+        return self._persona_names[bisect_right(self._edges, rank) - 1]
+
+    def count_of(self, persona: str) -> int:
+        """How many customers have ``persona``."""
+        return self._counts[persona]
+
+    def nth_of(self, persona: str, n: int) -> int:
+        """Index of the ``n``-th customer of ``persona``, 0 ≤ n < count; in no particular order."""
+        if not 0 <= n < self._counts[persona]:
+            raise IndexError(f"{persona} {n} of {self._counts[persona]}")
+        return (self._first_rank[persona] + n - self._shift) * self._inverse % self.size
+
+    def indices_of(self, persona: str) -> Sequence[int]:
+        """All indices of ``persona``, computed as they are asked for."""
+        return _Indices(self, persona)
+
+    def pick(self, rng: random.Random, persona: str | None = None) -> int:
+        """A random customer's index, of ``persona`` when given.  LookupError when it has none."""
+        if persona is None:
+            return int(rng.random() * self.size)
+        count = self._counts.get(persona, 0)
+        if not count:
+            raise LookupError(f"nobody here is '{persona}'")
+        rank = self._first_rank[persona] + int(rng.random() * count)
+        return (rank - self._shift) * self._inverse % self.size
+
+    def customer(self, index: int) -> Customer:
+        """The customer at ``index``.  IndexError outside the population."""
+        found = self._cache.get(index)
+        if found is None:
+            found = self._make(index, self.personas[self.persona_of(index)])
+            self._cache[index] = found
+            if len(self._cache) > CACHED_CUSTOMERS:
+                self._cache.popitem(last=False)
+        return found
+
+    def _make(self, index: int, persona: Persona) -> Customer:
+        rng = stream(self.seed, "customer", index)
+        names = self._names
+        first, last = int(rng.random() * len(names.first_names)), int(rng.random() * len(names.last_names))
+        city = self.places.home_city(rng)
+        number = (index * _EMAIL_FACTOR + self._email_shift) % _EMAIL_MODULUS
+        income = persona.income_units * unit_scale(self.currency) * rng.lognormvariate(0.0, _INCOME_SIGMA)
+        return Customer(
+            index=index,
+            persona=persona.name,
+            first_name=names.first_names[first],
+            last_name=names.last_names[last],
+            email=names.email(first, last, number, rng),
+            phone=fill_shape(load_countries()[city.country].phone_shape, rng),
+            date_of_birth=self._birth_date(persona, rng),
+            address=self._address(city, rng),
+            home=near(city.place, rng),
+            devices=tuple(opaque_id(rng) for _ in range((1, 1, 2, 2, 3)[int(rng.random() * 5)])),
+            kyc_tier=self._kyc_tier(persona),
+            income_cents=to_cents(income, self.currency),
+            accounts=self._accounts(persona, rng),
+        )
+
+    def _kyc_tier(self, persona: Persona) -> str:
+        # The bank's limits are the same number in every currency: a thousand yen is one lunch.
+        return persona.kyc_tier if unit_scale(self.currency) == 1 else "tier_3"
+
+    def _birth_date(self, persona: Persona, rng: random.Random) -> date:
+        youngest, oldest = persona.ages
+        age_days = (youngest + rng.random() * (oldest + 1 - youngest)) * 365.25
+        return self._start - timedelta(days=int(age_days) + 1)
+
+    def _address(self, city: City, rng: random.Random) -> Address:
+        street = self._names.streets[int(rng.random() * len(self._names.streets))]
+        number = 1 + int(rng.random() ** 2 * 400)
+        first = load_countries()[city.country].number_first
+        line1 = f"{number} {street}" if first else f"{street} {number}"
+        return Address(line1, city.name, city.region, fill_shape(city.postal_shape, rng), city.country)
+
+    def _accounts(self, persona: Persona, rng: random.Random) -> tuple[AccountSpec, ...]:
+        mean = self._balance_unit_cents * persona.balance_factor
+        drift = exp(-_BALANCE_SIGMA * _BALANCE_SIGMA / 2)  # keeps the log-normal's mean at 1
+        return tuple(
+            AccountSpec(
+                "savings" if slot else "checking",
+                round(mean * drift * rng.lognormvariate(0.0, _BALANCE_SIGMA)),
+            )
+            for slot in range(self.accounts_per_customer)
+        )
+
+
+class _Indices(Sequence[int]):
+    """The indices of one persona, as a sequence that holds none of them."""
+
+    def __init__(self, population: Population, persona: str) -> None:
+        self._population = population
+        self._persona = persona
+
+    def __len__(self) -> int:
+        return self._population.count_of(self._persona)
+
+    def __getitem__(self, position: int) -> int:  # type: ignore[override]
+        return self._population.nth_of(self._persona, position)
+
+
+def _exact_counts(shares: Sequence[float], size: int) -> list[int]:
+    """Whole numbers in proportion to ``shares`` that add up to ``size`` (largest remainders)."""
+    total = sum(shares)
+    wanted = [size * share / total for share in shares]
+    counts = [int(value) for value in wanted]
+    by_remainder = sorted(range(len(shares)), key=lambda i: counts[i] - wanted[i])
+    for position in by_remainder[: size - sum(counts)]:
+        counts[position] += 1
+    return counts
+
+
+def _coprime_near(value: int, size: int) -> int:
+    """The next number from ``value`` on that shares no factor with ``size``."""
+    candidate = max(1, value)
+    while gcd(candidate, size) != 1:
+        candidate += 1
+    return candidate
