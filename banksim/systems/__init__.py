@@ -1,0 +1,40 @@
+"""Clients of the systems under test: the core bank (Nexum) and the fraud detector (Bastion).
+
+Over HTTP or inside this process, with the same replies either way.
+"""
+
+from banksim.systems.bastion import BastionClient
+from banksim.systems.calls import Call, Observer, ignore_call
+from banksim.systems.directory import AccountDirectory
+from banksim.systems.health import Health
+from banksim.systems.http_transport import HttpTransport
+from banksim.systems.inprocess_transport import InProcessTransport
+from banksim.systems.login import Login
+from banksim.systems.nexum import Books, NexumClient, OpeningFailed
+from banksim.systems.sandbox_process import SandboxFailed, SandboxProcess
+from banksim.systems.targets import ClientSettings, Targets, http_targets, in_process_targets, probe
+from banksim.systems.transport import Reply, Transport
+
+__all__ = [
+    "AccountDirectory",
+    "BastionClient",
+    "Books",
+    "Call",
+    "ClientSettings",
+    "Health",
+    "HttpTransport",
+    "InProcessTransport",
+    "Login",
+    "NexumClient",
+    "Observer",
+    "OpeningFailed",
+    "Reply",
+    "SandboxFailed",
+    "SandboxProcess",
+    "Targets",
+    "Transport",
+    "http_targets",
+    "ignore_call",
+    "in_process_targets",
+    "probe",
+]

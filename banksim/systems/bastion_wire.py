@@ -1,0 +1,119 @@
+"""Bastion's score request and answer: pure functions between our words and the detector's.
+
+The request is built from a `Transaction` alone.  The ground truth is of another type and
+never comes near this module, so no field can carry it.
+
+Detectors of this family differ in how they name things, so an answer is read leniently
+where the meaning is plain (`action` or `decision`, DECLINE or BLOCK, any case) and not at
+all where it is not: a score of 85 may be 0.85 or a fault, so it counts as no score.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from banksim.domain import Decision, ScoreReply, Transaction
+from banksim.domain.money import to_units
+from banksim.systems.directory import AccountDirectory
+from banksim.systems.transport import Reply
+from banksim.systems.wording import failure_text
+
+SCORE_FIELDS = ("risk_score", "fraud_score", "score")
+DECISION_FIELDS = ("action", "decision")
+REASON_FIELDS = ("reasons", "rule_hits", "risk_factors", "reason")
+MAX_REASONS = 20
+MAX_REASON_CHARS = 120
+
+_WORDS = {
+    Decision.APPROVE: "APPROVE APPROVED ALLOW ALLOWED ACCEPT ACCEPTED PASS PASSED OK",
+    Decision.REVIEW: "REVIEW MANUAL_REVIEW CHALLENGE FLAG FLAGGED HOLD STEP_UP ALERT",
+    Decision.BLOCK: "BLOCK BLOCKED DECLINE DECLINED DENY DENIED REJECT REJECTED REFUSE REFUSED",
+}
+#: The detector's word → ours.
+DECISION_WORDS: dict[str, Decision] = {
+    word: decision for decision, words in _WORDS.items() for word in words.split()
+}
+
+
+def score_body(tx: Transaction, directory: AccountDirectory) -> dict[str, Any]:
+    """Body of ``POST /score``: amount in whole units, timestamp in unix seconds of simulated time."""
+    merchant = tx.merchant
+    counterparty = tx.counterparty
+    return {
+        "transaction_id": tx.transaction_id,
+        "cif_id": directory.wire_customer_id(tx.account.customer_index),
+        "amount": to_units(tx.amount_cents, tx.currency),
+        "currency": tx.currency,
+        "merchant_id": merchant.merchant_id if merchant else "",
+        "merchant_category": merchant.category if merchant else "",
+        "channel": tx.channel.value,
+        "country": tx.place.country,
+        "timestamp": float(tx.timestamp_s),
+        "metadata": {
+            "transaction_type": tx.kind.value,
+            "description": tx.description,
+            "account_id": directory.wire_account_id(tx.account),
+            "counterparty_account_id": directory.wire_account_id(counterparty) if counterparty else "",
+            "device_id": tx.device_id,
+            "latitude": tx.place.latitude,
+            "longitude": tx.place.longitude,
+            "city": tx.place.city,
+            "merchant": merchant.name if merchant else "",
+            "merchant_category_code": merchant.category_code if merchant else "",
+        },
+    }
+
+
+def read_score(reply: Reply) -> ScoreReply:
+    """The detector's answer in our words; ``error`` says what could not be read."""
+    if reply.status not in (200, 201) or reply.error:
+        return ScoreReply(None, Decision.NONE, (), reply.latency_ms, failure_text(reply))
+    if not isinstance(reply.data, Mapping):
+        return ScoreReply(None, Decision.NONE, (), reply.latency_ms, "the answer is not a JSON object")
+    score, score_error = _score(_first(reply.data, SCORE_FIELDS))
+    decision, decision_error = _decision(_first(reply.data, DECISION_FIELDS), scored=score is not None)
+    error = "; ".join(text for text in (score_error, decision_error) if text)
+    return ScoreReply(score, decision, _reasons(reply.data), reply.latency_ms, error)
+
+
+def _first(data: Mapping[str, Any], names: tuple[str, ...]) -> Any:
+    """Value of the first of ``names`` that is there and not null."""
+    return next((data[name] for name in names if data.get(name) is not None), None)
+
+
+def _score(value: Any) -> tuple[float | None, str]:
+    if value is None:
+        return None, "the answer has no score"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None, f"score {str(value)[:40]!r} is not a number"
+    if not math.isfinite(value) or not 0.0 <= value <= 1.0:
+        return None, f"score {value:.6g} is outside 0..1"
+    return float(value), ""
+
+
+def _decision(value: Any, scored: bool) -> tuple[Decision, str]:
+    """The contract's word for a missing action is approve; without a score either, nobody decided."""
+    if value is None:
+        return (Decision.APPROVE, "") if scored else (Decision.NONE, "the answer has no decision")
+    decision = DECISION_WORDS.get(value.strip().upper()) if isinstance(value, str) else None
+    if decision is None:
+        return Decision.NONE, f"decision {str(value)[:40]!r} is not known"
+    return decision, ""
+
+
+def _reasons(data: Mapping[str, Any]) -> tuple[str, ...]:
+    for name in REASON_FIELDS:
+        match data.get(name):
+            case str(text) if text:
+                return (text[:MAX_REASON_CHARS],)
+            case [_, *_] as entries:
+                return tuple(_reason(entry) for entry in entries[:MAX_REASONS])
+    return ()
+
+
+def _reason(entry: Any) -> str:
+    if isinstance(entry, Mapping):
+        entry = next((entry[key] for key in ("name", "rule", "reason", "code") if key in entry), entry)
+    return str(entry)[:MAX_REASON_CHARS]

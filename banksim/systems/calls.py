@@ -1,0 +1,39 @@
+"""What is told about every call to a system under test: one `Call`, to one observer.
+
+The clients call the observer once per answered, failed or timed-out call, after it ended
+and before they return.  Whoever wants figures (Locust's statistics, the latency
+histograms) is that observer; the clients keep none.
+
+``name`` is a stable path template ("/customers/{id}/kyc"), so figures group by route and
+their number is bounded.  ``error`` says why a call is a *technical* failure; a business
+refusal (insufficient funds, blocked by a rule) is an answer and has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+System = Literal["nexum", "bastion"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call: wall time in milliseconds, HTTP status (None without an answer), sizes in bytes."""
+
+    system: System
+    method: str
+    name: str
+    latency_ms: float
+    status: int | None
+    request_bytes: int
+    response_bytes: int
+    error: str | None
+
+
+Observer = Callable[[Call], None]
+
+
+def ignore_call(call: Call) -> None:
+    """The observer of a caller that wants no figures."""

@@ -1,0 +1,128 @@
+"""Keep-alive connections and bounded answers, on geventhttpclient's pool and parser.
+
+geventhttpclient's own ``HTTPClient.request`` is not used: it resends PUT and DELETE on
+its own, up to pool size + 1 times, and hides whether a failed request was written.  Its
+pool and response classes do the work here; what differs is:
+
+* **Liveness.**  The stock check is ``select.select``, which cannot take a descriptor above
+  1023 and then calls every connection dead, so a process with many sockets reconnects for
+  each request.  ``poll`` has no such limit.
+* **Idle age.**  Common servers (uvicorn) close a connection after 5 s of silence.  One that
+  rested longer than `MAX_IDLE_S` is not used again, which keeps a request from racing the
+  server's close: a movement that loses that race would have an unknown fate for no reason.
+* **Size.**  An answer is cut off, headers included, at a limit in bytes.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from gevent import monkey
+from geventhttpclient.connectionpool import ConnectionPool, SSLConnectionPool
+from geventhttpclient.response import HTTPSocketPoolResponse
+
+from banksim.systems.base_url import BaseUrl
+
+#: Shorter than uvicorn's default keep-alive of 5 s, with room for a busy server.
+MAX_IDLE_S = 4.0
+#: Most sockets of one pool: all of them, and the rest of the process, stay below 1024 descriptors.
+MAX_CONNECTIONS = 900
+READ_BLOCK_BYTES = 16 * 1024
+#: The C function itself: gevent's patched one would visit the hub for each call.
+_poll: Any = monkey.get_original("select", "poll")
+
+
+def _has_input(sock: Any) -> bool:
+    """True when an idle connection is readable: it was closed, or holds bytes nobody asked for."""
+    poller = _poll()
+    poller.register(sock.fileno())  # POLLHUP and POLLERR are always among the answers
+    poller.modify(sock.fileno(), 1)  # POLLIN
+    return bool(poller.poll(0))
+
+
+class _IdleAware:
+    """Mixed into geventhttpclient's pools: knows since when each resting connection rests."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._idle_since_s: dict[Any, float] = {}  # as bounded as the pool's queue
+        super().__init__(*args, **kwargs)
+
+    def take(self) -> tuple[Any, bool]:
+        """A connection, and whether it served before.  Waits when all are in use; raises OSError."""
+        sock = self.get_socket()  # type: ignore[attr-defined]
+        return sock, self._idle_since_s.pop(sock, None) is not None
+
+    def _is_socket_alive(self, sock: Any) -> bool:
+        idle_since_s = self._idle_since_s.get(sock, 0.0)
+        try:
+            alive = time.monotonic() - idle_since_s < MAX_IDLE_S and not _has_input(sock)
+        except (OSError, ValueError):  # the descriptor is gone
+            alive = False
+        if not alive:
+            self._idle_since_s.pop(sock, None)
+        return alive
+
+    def return_socket(self, sock: Any) -> None:
+        self._idle_since_s[sock] = time.monotonic()
+        super().return_socket(sock)  # type: ignore[misc]
+
+    def forget_idle(self) -> None:
+        """Close every resting connection: one of them just proved to be stale."""
+        while not self._socket_queue.empty():  # type: ignore[attr-defined]
+            sock = self._socket_queue.get(block=False)  # type: ignore[attr-defined]
+            self._idle_since_s.pop(sock, None)
+            sock.close()
+
+    def close(self) -> None:
+        super().close()  # type: ignore[misc]
+        self._idle_since_s.clear()
+
+
+class PlainPool(_IdleAware, ConnectionPool):  # type: ignore[misc]
+    """Connections over TCP."""
+
+
+class TlsPool(_IdleAware, SSLConnectionPool):  # type: ignore[misc]
+    """Connections over TLS: certificate and host name are verified."""
+
+
+def open_pool(
+    url: BaseUrl, *, concurrency: int, connect_timeout_s: float, ca_file: str = ""
+) -> PlainPool | TlsPool:
+    """The pool for ``url``; it connects on demand.  Reading is bounded by the caller's deadline."""
+    settings: dict[str, Any] = {
+        "size": max(1, min(concurrency, MAX_CONNECTIONS)),
+        "connection_timeout": connect_timeout_s,
+        "network_timeout": None,
+    }
+    if not url.tls:
+        return PlainPool(url.host, url.port, url.host, url.port, **settings)
+    if ca_file:
+        settings["ssl_options"] = {"ca_certs": ca_file}
+    return TlsPool(url.host, url.port, url.host, url.port, **settings)
+
+
+class AnswerTooLarge(Exception):
+    """The server sent more than the limit."""
+
+
+class BoundedResponse(HTTPSocketPoolResponse):  # type: ignore[misc]
+    """An answer that stops at ``limit_bytes``, and keeps no headers, since no caller reads one."""
+
+    def __init__(self, sock: Any, pool: Any, *, method: str, limit_bytes: int) -> None:
+        self.received_bytes = 0
+        self._limit_bytes = limit_bytes
+        super().__init__(sock, pool, block_size=READ_BLOCK_BYTES, method=method)
+
+    def feed(self, data: bytes) -> None:
+        self.received_bytes += len(data)
+        if self.received_bytes > self._limit_bytes:
+            raise AnswerTooLarge(f"the answer is larger than {self._limit_bytes:,} bytes")
+        super().feed(data)
+
+    def _on_header_field(self, string: str) -> None:
+        pass
+
+    def _on_header_value(self, string: str) -> None:
+        pass

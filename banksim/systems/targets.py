@@ -1,0 +1,159 @@
+"""The systems of one run, bundled, and the question asked before it: are they there?
+
+`Targets` comes in two makes: over HTTP (real systems, or the stand-ins behind HTTP), and
+in this process (a dry run).  An empty address means that the run has no such system.
+Make them after a process has forked: connections cannot be shared with a child.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from banksim.domain import UsageError
+from banksim.systems.bastion import NAME as BASTION
+from banksim.systems.bastion import BastionClient
+from banksim.systems.calls import Observer, ignore_call
+from banksim.systems.directory import AccountDirectory
+from banksim.systems.health import Health, check_health
+from banksim.systems.http_transport import HttpTransport
+from banksim.systems.inprocess_transport import Handler, InProcessTransport
+from banksim.systems.login import Login
+from banksim.systems.nexum import NAME as NEXUM
+from banksim.systems.nexum import Books, NexumClient
+from banksim.systems.transport import Transport
+from banksim.systems.wording import failure_text
+from banksim.world.streams import stream
+
+PROBE_TIMEOUT_S = 5.0
+WAYS_OUT = "Start the stand-ins with `banksim sandbox`, or run with --sandbox or --dry-run."
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """How both clients behave.  Seconds are wall time; ``concurrency`` is sockets per system."""
+
+    seed: int
+    currency: str = "USD"
+    timeout_s: float = 30.0
+    max_retries: int = 3
+    concurrency: int = 200
+    account_prefix: str = "BANKSIM"
+    nexum_token: str = ""
+    nexum_username: str = ""
+    nexum_password: str = ""
+    bastion_token: str = ""
+    ca_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """The bank and the detector of a run, None where it has none, and who is open at the bank."""
+
+    bank: NexumClient | None
+    detector: BastionClient | None
+    directory: AccountDirectory
+
+    def health(self) -> list[Health]:
+        """A health check of each system there is."""
+        return [system.health() for system in (self.bank, self.detector) if system is not None]
+
+    def close(self) -> None:
+        for system in (self.bank, self.detector):
+            if system is not None:
+                system.close()
+
+
+def http_targets(
+    nexum_url: str,
+    bastion_url: str,
+    settings: ClientSettings,
+    observer: Observer = ignore_call,
+    books: Books | None = None,
+) -> Targets:
+    """Clients of the systems at these addresses.  Raises UsageError for an address that cannot be one."""
+
+    def transport(url: str, name: str, token: str) -> HttpTransport:
+        return HttpTransport(
+            url,
+            rng=stream(settings.seed, "systems", "backoff", name),
+            timeout_s=settings.timeout_s,
+            concurrency=settings.concurrency,
+            max_retries=settings.max_retries,
+            token=token,
+            ca_file=settings.ca_file,
+        )
+
+    return _targets(
+        transport(nexum_url, NEXUM, settings.nexum_token) if nexum_url else None,
+        transport(bastion_url, BASTION, settings.bastion_token) if bastion_url else None,
+        settings,
+        observer,
+        books,
+    )
+
+
+def in_process_targets(
+    bank: Handler | None,
+    detector: Handler | None,
+    settings: ClientSettings,
+    observer: Observer = ignore_call,
+    books: Books | None = None,
+) -> Targets:
+    """Clients of stand-ins that live in this process."""
+    return _targets(
+        InProcessTransport(bank) if bank is not None else None,
+        InProcessTransport(detector) if detector is not None else None,
+        settings,
+        observer,
+        books,
+    )
+
+
+def _targets(
+    to_bank: Transport | None,
+    to_detector: Transport | None,
+    settings: ClientSettings,
+    observer: Observer,
+    books: Books | None,
+) -> Targets:
+    directory = AccountDirectory(settings.seed)
+    bank = detector = None
+    if to_bank is not None:
+        bank = NexumClient(
+            to_bank,
+            directory,
+            currency=settings.currency,
+            observer=observer,
+            books=books,
+            login=Login(settings.nexum_username, settings.nexum_password),
+            account_prefix=settings.account_prefix,
+        )
+    if to_detector is not None:
+        detector = BastionClient(to_detector, directory, observer=observer)
+    return Targets(bank, detector, directory)
+
+
+def probe(url: str, name: str = NEXUM, ca_file: str = "") -> str | None:
+    """None when the system answers its health check at ``url``, else what is wrong and what to do."""
+    try:
+        transport = HttpTransport(
+            url,
+            rng=random.Random(0),  # never drawn from: nothing is retried
+            timeout_s=PROBE_TIMEOUT_S,
+            concurrency=1,
+            max_retries=0,
+            ca_file=ca_file,
+        )
+    except UsageError as error:
+        return f"{name}: {error}"
+    reply = check_health(transport)
+    transport.close()
+    if reply.status == 0:
+        return f"{name} does not answer at {url}: {reply.error}. {WAYS_OUT}"
+    if reply.status != 200:
+        return (
+            f"{name} at {url} is not ready, or it is something else that listens there: "
+            f"its /health answers {failure_text(reply)}. {WAYS_OUT}"
+        )
+    return None
