@@ -25,7 +25,7 @@ MERGE_TAG = "tag:yaml.org,2002:merge"
 
 @dataclass(slots=True)
 class Document:
-    """``data`` is the mapping that was read, None when there is none; ``lines`` gives the line (from 1) of a path."""
+    """What was read: ``data`` is None when there is no mapping; ``lines`` has the line (from 1) of each path."""
 
     data: dict[Any, Any] | None = None
     problems: list[Problem] = field(default_factory=list)
