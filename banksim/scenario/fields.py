@@ -156,13 +156,13 @@ AmountRange = Annotated[
 ]
 DelayRange = Annotated[
     tuple[Annotated[float, Number(0, 8784)], Annotated[float, Number(0, 8784)]],
-    BeforeValidator(_one_or_two),
+    BeforeValidator(_one_or_two, json_schema_input_type=float | tuple[float, float]),
     AfterValidator(_check_ascending),
     Expected("hours from 0, one number or two with the smaller first"),
 ]
 HopRange = Annotated[
     tuple[Annotated[int, Number(1, 100)], Annotated[int, Number(1, 100)]],
-    BeforeValidator(_one_or_two),
+    BeforeValidator(_one_or_two, json_schema_input_type=int | tuple[int, int]),
     AfterValidator(_check_ascending),
     Expected("a whole number from 1 to 100, or two with the smaller first"),
 ]

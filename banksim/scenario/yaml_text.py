@@ -25,7 +25,7 @@ MERGE_TAG = "tag:yaml.org,2002:merge"
 
 @dataclass(slots=True)
 class Document:
-    """What was read: ``data`` is None when there is no mapping; ``lines`` has the line (from 1) of each path."""
+    """What was read.  ``data`` is None when there is no mapping; ``lines`` has each path's line, from 1."""
 
     data: dict[Any, Any] | None = None
     problems: list[Problem] = field(default_factory=list)

@@ -1,0 +1,217 @@
+"""What a scenario will do, before it is run: length, load and fraud in numbers.
+
+Expectations, not promises: arrivals are random and campaigns come whole.  The offered
+rate is handed in, since it is made a floor above this one:
+
+    transactions = ∫ λ(t) / speed dt                 λ per wall second, t simulated
+    fraud        = ∫ λ(t) / speed × share(t) dt + every `count`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from banksim.rate import PiecewiseRate
+from banksim.scenario.fraud import FraudSettings, Pattern, Phase
+from banksim.scenario.models import SECONDS_PER_HOUR, Scenario
+
+#: More than this many transactions a customer and simulated day deserve a word.
+BUSY_PER_DAY = 60.0
+HOURS_PER_DAY = 24
+
+
+@dataclass(frozen=True, slots=True)
+class PatternSummary:
+    """One pattern: ``share`` of the fraud budget of its block (None with a count), or ``count``."""
+
+    label: str
+    type: str
+    phase: str | None
+    share: float | None
+    count: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A scenario in numbers.  Lengths in seconds, rates per wall-clock second."""
+
+    name: str
+    description: str
+    source: str
+    short_hash: str
+    customers: int
+    speed: float
+    sim_length_s: float
+    wall_length_s: float
+    expected_transactions: float
+    mean_tps: float
+    peak_tps: float
+    peak_at: datetime
+    expected_fraud: float
+    patterns: tuple[PatternSummary, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def fraud_share(self) -> float:
+        """Expected share of fraud in all transactions of the run, 0..1."""
+        return self.expected_fraud / self.expected_transactions if self.expected_transactions else 0.0
+
+    def one_line(self) -> str:
+        """For a list of scenarios: length, load and fraud."""
+        return (
+            f"{hours_text(self.sim_length_s)} at {self.speed:g}x = {length_text(self.wall_length_s)}, "
+            f"{self.customers:,} customers, about {round(self.expected_transactions):,} transactions, "
+            f"at most {self.peak_tps:.3g} TPS, {self.fraud_share:.2%} fraud"
+        )
+
+    def lines(self) -> list[str]:
+        """For one scenario: everything, a line each."""
+        lines = [
+            self.name,
+            f"  {self.description}",
+            f"  file          {self.source} ({self.short_hash})",
+            f"  length        {hours_text(self.sim_length_s)} at {self.speed:g}x = "
+            f"{length_text(self.wall_length_s)}",
+            f"  customers     {self.customers:,}",
+            f"  transactions  about {round(self.expected_transactions):,}, {self.mean_tps:.3g} TPS on the mean",
+            f"  busiest hour  {self.peak_tps:.3g} TPS, from {self.peak_at:%a %H:%M}",
+            f"  fraud         about {round(self.expected_fraud):,} transactions, {self.fraud_share:.2%}",
+        ]
+        lines += [f"    {_pattern_text(pattern)}" for pattern in self.patterns]
+        lines += [f"  note: {note}" for note in self.notes]
+        return lines
+
+
+def describe(scenario: Scenario, offered: PiecewiseRate, speed: float | None = None) -> Summary:
+    """Sum up ``scenario`` at ``speed`` (default: its own).
+
+    ``offered`` is λ in transactions per wall second over the simulated seconds of the run.
+    """
+    speed = speed or scenario.speed_multiplier
+    counted = sum(pattern.count or 0 for pattern in scenario.fraud.all_patterns)
+    transactions = offered.total() / speed + counted
+    fraud = sum(share * offered.integral(a, b) for a, b, share in _shares(scenario)) / speed + counted
+    busiest = max(offered, key=lambda piece: piece.value)
+    wall_length_s = scenario.wall_length_s(speed)
+    return Summary(
+        name=scenario.name,
+        description=scenario.description,
+        source=str(scenario.source_path or "-"),
+        short_hash=scenario.short_hash,
+        customers=scenario.customers,
+        speed=speed,
+        sim_length_s=scenario.duration_s,
+        wall_length_s=wall_length_s,
+        expected_transactions=transactions,
+        mean_tps=transactions / wall_length_s,
+        peak_tps=busiest.value,
+        peak_at=scenario.start_at + timedelta(seconds=busiest.start_s),
+        expected_fraud=fraud,
+        patterns=tuple(_pattern_summaries(scenario.fraud)),
+        notes=tuple(_notes(scenario, transactions)),
+    )
+
+
+def _shares(scenario: Scenario) -> Iterator[tuple[float, float, float]]:
+    """(start, end, share of λ that is fraud) over the run; counted patterns have no part in it."""
+    spans = _attack_spans(scenario)
+    phases = [_phase_span(phase) for phase in scenario.fraud.phases if _shares_rate(phase.patterns)]
+    edges = {0.0, scenario.duration_s, *(edge for span in (*spans, *phases) for edge in span)}
+    ordered = sorted(edge for edge in edges if 0 <= edge <= scenario.duration_s)
+    fraud = scenario.fraud
+    for start_s, end_s in pairwise(ordered):
+        share = 0.0
+        if _shares_rate(fraud.patterns) or not fraud.all_patterns:
+            inside = fraud.attack_window is None or _within(start_s, spans)
+            share = fraud.rate if inside else fraud.outside_rate
+        if _within(start_s, phases):
+            share = max(share, fraud.rate)
+        yield start_s, end_s, share
+
+
+def _attack_spans(scenario: Scenario) -> list[tuple[float, float]]:
+    """Every occurrence of the attack window in the run, in simulated seconds since its start."""
+    window = scenario.fraud.attack_window
+    if window is None:
+        return []
+    length_s = ((window[1] - window[0] - 1) % HOURS_PER_DAY + 1) * SECONDS_PER_HOUR
+    midnight = scenario.start_at.replace(hour=0, minute=0, second=0, microsecond=0)
+    opens_s = (midnight - scenario.start_at).total_seconds() + (window[0] - HOURS_PER_DAY) * SECONDS_PER_HOUR
+    spans = []
+    while opens_s < scenario.duration_s:
+        start_s, end_s = max(0.0, opens_s), min(scenario.duration_s, opens_s + length_s)
+        if start_s < end_s:
+            spans.append((start_s, end_s))
+        opens_s += HOURS_PER_DAY * SECONDS_PER_HOUR
+    return spans
+
+
+def _phase_span(phase: Phase) -> tuple[float, float]:
+    start_s = phase.start_hour * SECONDS_PER_HOUR
+    return start_s, start_s + phase.duration_hours * SECONDS_PER_HOUR
+
+
+def _within(moment_s: float, spans: list[tuple[float, float]]) -> bool:
+    return any(start_s <= moment_s < end_s for start_s, end_s in spans)
+
+
+def _shares_rate(patterns: tuple[Pattern, ...]) -> bool:
+    """Whether any of ``patterns`` takes a part of `fraud.rate`."""
+    return any(pattern.count is None and pattern.weight > 0 for pattern in patterns)
+
+
+def _pattern_summaries(fraud: FraudSettings) -> Iterator[PatternSummary]:
+    groups = [(None, fraud.patterns), *((phase.name, phase.patterns) for phase in fraud.phases)]
+    for phase, patterns in groups:
+        total = sum(pattern.weight for pattern in patterns if pattern.count is None)
+        for pattern in patterns:
+            share = None if pattern.count is not None or not total else pattern.weight / total
+            yield PatternSummary(pattern.label, pattern.type, phase, share, pattern.count)
+
+
+def _notes(scenario: Scenario, transactions: float) -> Iterator[str]:
+    """What is legal and probably not meant."""
+    if scenario.fraud.attack_window and not _attack_spans(scenario):
+        yield "fraud.attack_window never comes in this run; fraud.baseline_rate holds throughout"
+    if not scenario.fraud.all_patterns and scenario.fraud.rate > 0:
+        yield "fraud.patterns names no kind of fraud; a usual mix makes fraud.rate"
+    rate = scenario.transaction_rate
+    if rate.weekday_multipliers and rate.weekend_multiplier != 1.0:
+        yield "transaction_rate.weekend_multiplier has no effect beside weekday_multipliers"
+    for pattern in scenario.fraud.all_patterns:
+        if pattern.delay_minutes and not (pattern.follows or pattern.requires_successful):
+            yield f"delay_minutes of {pattern.label} has no effect without follows"
+    days = scenario.duration_s / (HOURS_PER_DAY * SECONDS_PER_HOUR)
+    per_day = transactions / scenario.customers / days
+    if per_day > BUSY_PER_DAY and transactions > scenario.customers:
+        yield (
+            f"about {per_day:,.0f} transactions a customer and simulated day: "
+            "accounts may run dry; more customers or a higher speed make it plausible"
+        )
+
+
+def _pattern_text(pattern: PatternSummary) -> str:
+    name = pattern.label if pattern.label == pattern.type else f"{pattern.label} ({pattern.type})"
+    size = (
+        f"{pattern.count:,} transactions on top" if pattern.count else f"{pattern.share or 0:.0%} of the rate"
+    )
+    return f"{name}: {size}" + (f", phase {pattern.phase}" if pattern.phase else "")
+
+
+def length_text(length_s: float) -> str:
+    """Wall time for people: "14 min 24 s", "2 h 5 min", "0.9 s"."""
+    if length_s < 60:
+        return f"{length_s:.3g} s"
+    total_s = round(length_s)
+    if total_s < 3600:
+        return f"{total_s // 60} min {total_s % 60} s" if total_s % 60 else f"{total_s // 60} min"
+    minutes = round(length_s / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
+
+
+def hours_text(length_s: float) -> str:
+    """Simulated time for people: "24 h", "0.5 h"."""
+    return f"{length_s / SECONDS_PER_HOUR:g} h"
