@@ -1,0 +1,295 @@
+"""The stand-in core bank: requests in, answers out, no network.
+
+What: the routes a customer's life needs (customers, KYC, accounts, deposit, withdrawal, transfer,
+reading, history, health) with the bodies, texts and status codes measured on the real bank, on top
+of a double-entry `Ledger`.
+
+Stand-in-only additions, which the real bank ignores or lacks:
+``GET /ledger/trial-balance`` and ``GET /ledger/balances?after=&limit=`` for reconciliation, and an
+optional ``idempotency_key`` on movements.  ``reference`` alone is stored and never deduplicates, as
+in the real bank.
+
+Quirks of the real bank that are left out on purpose, because this one is honest:
+- V1: after five refusals within an hour, over-limit payments were let through.  Here a limit holds.
+- M1: a deposit in another currency answered 200 and the money vanished.  Here it is refused.
+- Account numbers that collide when two accounts open in one second carry a counter here.
+
+Not handled: loans, card statements, compliance alerts, audit, sign-in (404); rate limiting.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from banksim.sandbox import bank_values as values
+from banksim.sandbox.database import IN_MEMORY, open_database, transaction
+from banksim.sandbox.failed_attempts import FailedAttempts
+from banksim.sandbox.fields import Fields, Refusal, Reply, query_integer
+from banksim.sandbox.ledger import Ledger
+from banksim.sandbox.movements import Movements
+from banksim.sandbox.registry import AccountPapers, BankCustomer, Registry
+
+Query = Mapping[str, str]
+Handler = Callable[[Query, Any], Reply]
+ItemHandler = Callable[[str, Query, Any], Reply]
+
+BALANCES_PAGE = 1_000
+BALANCES_PAGE_MAX = 10_000
+
+
+class BankApi:
+    """``handle(method, path, query, body) -> (status, JSON-able)``; answers one request at a time.
+
+    ``database`` is a file's path or ``:memory:``; ``new_id`` makes customer, account and transaction
+    ids.  Raises database.DatabaseError when the file cannot be used.
+    """
+
+    def __init__(
+        self,
+        database: str | Path = IN_MEMORY,
+        *,
+        new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        self._db = open_database(database)
+        self._new_id = new_id
+        self._now_s = now_s
+        self._lock = Lock()
+        self._opened = 0
+        self.ledger = Ledger(self._db)
+        self.registry = Registry(self._db)
+        self._movements = Movements(self.ledger, self.registry, FailedAttempts(), new_id, now_s)
+        self._routes: dict[str, dict[str, Handler]] = {
+            "/": {"GET": self._root},
+            "/health": {"GET": self._health},
+            "/customers": {"POST": self._create_customer},
+            "/accounts": {"POST": self._create_account},
+            "/transactions/deposit": {"POST": self._movements.deposit},
+            "/transactions/withdraw": {"POST": self._movements.withdraw},
+            "/transactions/transfer": {"POST": self._movements.transfer},
+            "/ledger/trial-balance": {"GET": self._trial_balance},
+            "/ledger/balances": {"GET": self._balances},
+        }
+        #: (collection, what follows the id) → handlers
+        self._item_routes: dict[tuple[str, str], dict[str, ItemHandler]] = {
+            ("customers", ""): {"GET": self._read_customer, "PUT": self._change_customer},
+            ("customers", "kyc"): {"PUT": self._set_kyc},
+            ("customers", "accounts"): {"GET": self._customer_accounts},
+            ("accounts", ""): {"GET": self._read_account},
+            ("accounts", "transactions"): {"GET": self._movements.history},
+        }
+
+    def close(self) -> None:
+        self._db.close()
+
+    def handle(self, method: str, path: str, query: Query, body: Any = None) -> Reply:
+        """Answer one request; ``body`` is the parsed JSON, None when there was none.  Never raises."""
+        with self._lock:
+            try:
+                return self._dispatch(method, path, query, body)
+            except Refusal as refusal:
+                return refusal.reply
+            except sqlite3.Error as error:
+                return 400, {"detail": str(error)}
+
+    def _dispatch(self, method: str, path: str, query: Query, body: Any) -> Reply:
+        route = self._routes.get(path)
+        if route is not None:
+            if method not in route:
+                raise Refusal(405, "Method Not Allowed")
+            return route[method](query, body)
+        parts = path.split("/")
+        item_route = None
+        if len(parts) in (3, 4) and parts[2] and (len(parts) == 3 or parts[3]):
+            item_route = self._item_routes.get((parts[1], parts[3] if len(parts) == 4 else ""))
+        if item_route is None:
+            raise Refusal(404, "Not Found")
+        if method not in item_route:
+            raise Refusal(405, "Method Not Allowed")
+        return item_route[method](parts[2], query, body)
+
+    # -- health and books --------------------------------------------------------------
+
+    def _root(self, _query: Query, _body: Any) -> Reply:
+        return 200, {
+            "name": "banksim stand-in core bank",
+            "version": "1.0.0",
+            "endpoints": {"health": "/health", "customers": "/customers", "accounts": "/accounts"},
+        }
+
+    def _health(self, _query: Query, _body: Any) -> Reply:
+        return 200, {
+            "status": "healthy",
+            "service": "core_banking_api",
+            "version": "1.0.0",
+            "timestamp": values.iso_utc(self._now_s()),
+        }
+
+    def _trial_balance(self, _query: Query, _body: Any) -> Reply:
+        result = self.ledger.trial_balance()
+        return 200, {
+            "balanced": result.balanced,
+            "accounts": result.accounts,
+            "postings": result.postings,
+            "total_cents": sum(result.totals_cents.values()),
+            "totals_cents": result.totals_cents,
+            "mismatched_accounts": result.mismatched_accounts,
+            "failed_attempts_dropped": self._movements.failed.dropped,
+        }
+
+    def _balances(self, query: Query, _body: Any) -> Reply:
+        limit = query_integer(query, "limit", BALANCES_PAGE, 1, BALANCES_PAGE_MAX)
+        rows = self.ledger.balances(query.get("after", ""), limit)
+        return 200, {"balances": dict(rows), "next": rows[-1][0] if len(rows) == limit else None}
+
+    # -- customers ---------------------------------------------------------------------
+
+    def _create_customer(self, _query: Query, body: Any) -> Reply:
+        fields = Fields(body)
+        first_name, last_name, email = (
+            fields.text("first_name"),
+            fields.text("last_name"),
+            fields.text("email"),
+        )
+        phone, born = fields.optional_text("phone"), fields.optional_text("date_of_birth")
+        country = values.read_address(fields)
+        fields.check()
+        if born is not None:
+            values.check_date(born)
+        values.check_country(country)
+        values.check_email(email)
+        customer_id = self._new_id()
+        self.registry.add_customer(
+            BankCustomer(customer_id, first_name, last_name, email, phone, "none", "tier_0", self._now_s())
+        )
+        return 201, {"customer_id": customer_id, "message": "Customer created successfully"}
+
+    def _read_customer(self, customer_id: str, _query: Query, _body: Any) -> Reply:
+        customer = self.registry.customer(customer_id)
+        if customer is None:
+            raise Refusal(404, "Customer not found")
+        return 200, {
+            "id": customer_id,
+            "first_name": customer.first_name,
+            "last_name": customer.last_name,
+            "email": customer.email,
+            "phone": customer.phone,
+            "kyc_status": customer.kyc_status,
+            "kyc_tier": customer.kyc_tier,
+            "is_active": True,
+            "created_at": values.iso_utc(customer.created_at_s),
+        }
+
+    def _known(self, customer_id: str) -> BankCustomer:
+        customer = self.registry.customer(customer_id)
+        if customer is None:
+            raise Refusal(400, f"Customer {customer_id} not found")
+        return customer
+
+    def _change_customer(self, customer_id: str, _query: Query, body: Any) -> Reply:
+        fields = Fields(body)
+        names = ("first_name", "last_name", "email", "phone")
+        changes = {name: text for name in names if (text := fields.optional_text(name)) is not None}
+        country = values.read_address(fields)
+        fields.check()
+        self._known(customer_id)
+        values.check_country(country)
+        if "email" in changes:
+            values.check_email(changes["email"])
+        with transaction(self._db):
+            self.registry.change_customer(customer_id, changes)
+        return 200, {"message": "Customer updated successfully"}
+
+    def _set_kyc(self, customer_id: str, _query: Query, body: Any) -> Reply:
+        fields = Fields(body)
+        status, tier = fields.text("status"), fields.optional_text("tier")
+        fields.optional_list("documents")
+        fields.optional_integer("expiry_days")
+        fields.check()
+        values.choice(status, values.KYC_STATUSES, "KYCStatus")
+        if tier is not None:
+            values.choice(tier, values.KYC_TIERS, "KYCTier")
+        new_tier = self._known(customer_id).kyc_tier
+        if status == "verified" and tier is not None:
+            new_tier = tier
+        elif status in ("rejected", "expired"):
+            new_tier = "tier_0"
+        self.registry.set_kyc(customer_id, status, new_tier)
+        return 200, {"message": "KYC status updated successfully"}
+
+    # -- accounts ----------------------------------------------------------------------
+
+    def _create_account(self, _query: Query, body: Any) -> Reply:
+        fields = Fields(body)
+        customer_id, product = fields.text("customer_id"), fields.text("product_type")
+        currency, name = fields.text("currency"), fields.text("name")
+        number, _rate = fields.optional_text("account_number"), fields.optional_text("interest_rate")
+        limits = {
+            limit: values.read_money(fields, limit)
+            for limit in (
+                "credit_limit",
+                "minimum_balance",
+                "daily_transaction_limit",
+                "monthly_transaction_limit",
+            )
+            if limit in fields
+        }
+        fields.check()
+        values.choice(product, values.PRODUCT_TYPES, "ProductType")
+        values.check_currency(currency)
+        limit_cents = {limit: values.money_cents(*money) for limit, money in limits.items()}
+        if any(money_currency != currency for _, money_currency in limits.values()):
+            raise Refusal(400, "Account limits must be in the account's currency")
+        credit_cents = limit_cents.get("credit_limit", 0) if product == "credit_line" else 0
+        if credit_cents < 0:
+            raise Refusal(400, "Credit limit must not be negative")
+        account_id, now_s = self._new_id(), self._now_s()
+        self._opened += 1
+        number = number or f"{values.NUMBER_PREFIX[product]}{int(now_s)}{self._opened:06d}"
+        with transaction(self._db):
+            self.ledger.open_account(account_id, currency, floor_cents=-credit_cents)
+            self.registry.add_account(
+                AccountPapers(account_id, customer_id, number, product, currency, name, now_s)
+            )
+        return 201, {
+            "account_id": account_id,
+            "account_number": number,
+            "message": "Account created successfully",
+        }
+
+    def _read_account(self, account_id: str, _query: Query, _body: Any) -> Reply:
+        papers, account = self.registry.account(account_id), self.ledger.account(account_id)
+        if papers is None or account is None:
+            raise Refusal(404, "Account not found")
+        return 200, {
+            **self._account_json(papers, account.balance_cents),
+            "customer_id": papers.customer_id,
+            "available_balance": values.money_json(account.available_cents, papers.currency),
+            "created_at": values.iso_utc(papers.created_at_s),
+        }
+
+    def _customer_accounts(self, customer_id: str, _query: Query, _body: Any) -> Reply:
+        return 200, {
+            "accounts": [
+                self._account_json(papers, self.ledger.balance_cents(papers.account_id))
+                for papers in self.registry.accounts_of(customer_id)
+            ]
+        }
+
+    @staticmethod
+    def _account_json(papers: AccountPapers, balance_cents: int) -> dict[str, Any]:
+        return {
+            "id": papers.account_id,
+            "account_number": papers.account_number,
+            "product_type": papers.product_type,
+            "currency": papers.currency,
+            "name": papers.name,
+            "state": "active",
+            "book_balance": values.money_json(balance_cents, papers.currency),
+        }

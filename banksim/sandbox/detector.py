@@ -1,0 +1,199 @@
+"""The stand-in fraud detector: `FraudModel` scores, `DetectorApi` answers requests.
+
+What: a score of 0..1 with named reasons from streaming features and weighted rules, in the union of
+the reply fields that clients of such detectors read.  It knows no labels and learns from none.
+
+Scoring a transaction id again answers with the first score and counts nothing twice, so a client
+may retry after a timeout.  Kept bounded: scored ids, alerts, and all memory of the features.
+
+Not handled: cases, feedback, explanations, changing rules over HTTP (404); sign-in.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from threading import Lock
+from typing import Any
+
+from banksim.sandbox.features import Features, FeatureStore
+from banksim.sandbox.fields import Refusal, Reply, query_integer
+from banksim.sandbox.memory import Memory
+from banksim.sandbox.rules import BLOCK_FROM, REVIEW_FROM, RULES, judge
+from banksim.sandbox.score_request import read_batch, read_score_request
+
+MODEL_VERSION = "banksim-rules-1"
+MAX_REMEMBERED_SCORES = 10_000
+MAX_ALERTS = 1_000
+MAX_BATCH = 1_000
+ALERTS_PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """``risk_score`` 0..1 (4 decimals), ``action`` APPROVE, REVIEW or BLOCK, ``reasons`` strongest first."""
+
+    transaction_id: str
+    risk_score: float
+    action: str
+    reasons: tuple[str, ...]
+    model_scores: dict[str, float]
+    features: Features
+    event_time_s: float
+
+
+class FraudModel:
+    """Scores one transaction at a time, in the order they come."""
+
+    def __init__(self, memory: Memory | None = None, max_remembered: int = MAX_REMEMBERED_SCORES) -> None:
+        self.store = FeatureStore(memory)
+        self._remembered: OrderedDict[str, Score] = OrderedDict()
+        self._max_remembered = max_remembered
+        self.repeated = 0
+
+    def score(self, body: Any) -> Score:
+        """Score one request body.  Raises Refusal(422) when it is malformed."""
+        request = read_score_request(body)
+        if request.transaction_id:
+            first = self._remembered.get(request.transaction_id)
+            if first is not None:
+                self.repeated += 1
+                return first
+        time_s = self.store.moment(request)
+        features = self.store.extract(request, time_s)
+        verdict = judge(features)
+        self.store.learn(request, time_s, features, verdict.score)
+        score = Score(
+            request.transaction_id,
+            round(verdict.score, 4),
+            verdict.action,
+            verdict.hits,
+            verdict.models,
+            features,
+            time_s,
+        )
+        if request.transaction_id:
+            self._remembered[request.transaction_id] = score
+            if len(self._remembered) > self._max_remembered:
+                self._remembered.popitem(last=False)
+        return score
+
+
+class DetectorApi:
+    """``handle(method, path, query, body) -> (status, JSON-able)``."""
+
+    def __init__(self, model: FraudModel | None = None) -> None:
+        self.model = FraudModel() if model is None else model
+        self._lock = Lock()
+        self._started_s = time.monotonic()
+        self._decisions = {"APPROVE": 0, "REVIEW": 0, "BLOCK": 0}
+        self._spent_ms = 0.0
+        self._alerts: deque[dict[str, Any]] = deque(maxlen=MAX_ALERTS)
+        self._routes: dict[str, dict[str, Callable[[Mapping[str, str], Any], Reply]]] = {
+            "/health": {"GET": self._health},
+            "/score": {"POST": self._score},
+            "/score/batch": {"POST": self._batch},
+            "/stats": {"GET": self._stats},
+            "/alerts": {"GET": self._list_alerts},
+            "/rules": {"GET": self._rules},
+        }
+
+    def handle(self, method: str, path: str, query: Mapping[str, str], body: Any = None) -> Reply:
+        """Answer one request; ``body`` is the parsed JSON, None when there was none."""
+        route = self._routes.get(path)
+        if route is None:
+            return 404, {"detail": "Not Found"}
+        if method not in route:
+            return 405, {"detail": "Method Not Allowed"}
+        with self._lock:
+            try:
+                return route[method](query, body)
+            except Refusal as refusal:
+                return refusal.reply
+
+    def _score(self, _query: Mapping[str, str], body: Any) -> Reply:
+        return 200, self._score_one(body)
+
+    def _batch(self, _query: Mapping[str, str], body: Any) -> Reply:
+        return 200, [self._score_one(entry) for entry in read_batch(body, MAX_BATCH)]
+
+    def _score_one(self, body: Any) -> dict[str, Any]:
+        started_s = time.perf_counter()
+        repeated = self.model.repeated
+        score = self.model.score(body)
+        spent_ms = (time.perf_counter() - started_s) * 1000
+        if self.model.repeated == repeated:
+            self._count(score, spent_ms)
+        return {
+            "transaction_id": score.transaction_id,
+            "risk_score": score.risk_score,
+            "action": score.action,
+            "reasons": list(score.reasons),
+            "reason": f"Risk score: {score.risk_score:.3f}",
+            "rule_hits": list(score.reasons),
+            "model_scores": score.model_scores,
+            "features": score.features.as_json(),
+            "processing_time_ms": round(spent_ms, 3),
+            "model_version": MODEL_VERSION,
+            "timestamp": datetime.now(UTC).isoformat(),
+        }
+
+    def _count(self, score: Score, spent_ms: float) -> None:
+        self._decisions[score.action] += 1
+        self._spent_ms += spent_ms
+        if score.action != "APPROVE":
+            self._alerts.append(
+                {
+                    "transaction_id": score.transaction_id,
+                    "risk_score": score.risk_score,
+                    "action": score.action,
+                    "reasons": list(score.reasons),
+                    "amount": score.features.amount,
+                    "event_time": score.event_time_s,
+                }
+            )
+
+    def _health(self, _query: Mapping[str, str], _body: Any) -> Reply:
+        return 200, {"status": "healthy", "service": "fraud_detector", "model_version": MODEL_VERSION}
+
+    def _stats(self, _query: Mapping[str, str], _body: Any) -> Reply:
+        processed = sum(self._decisions.values())
+        flagged = processed - self._decisions["APPROVE"]
+        return 200, {
+            "transactions_processed": processed,
+            "repeated_requests": self.model.repeated,
+            "average_processing_time_ms": round(self._spent_ms / processed, 4) if processed else None,
+            "rules_active": len(RULES),
+            "model_version": MODEL_VERSION,
+            "uptime_seconds": round(time.monotonic() - self._started_s, 3),
+            "decisions": dict(self._decisions),
+            "alert_rate": flagged / processed if processed else None,
+            # A detector without labels cannot know how often it is right.
+            "fraud_detection_rate": None,
+            "false_positive_rate": None,
+            "memory": self.model.store.memory.sizes(),
+        }
+
+    def _list_alerts(self, query: Mapping[str, str], _body: Any) -> Reply:
+        limit = query_integer(query, "limit", ALERTS_PAGE, 1, MAX_ALERTS)
+        skip = query_integer(query, "skip", 0, 0)
+        newest_first = list(reversed(self._alerts))
+        return 200, {"alerts": newest_first[skip : skip + limit], "total": len(newest_first)}
+
+    def _rules(self, _query: Mapping[str, str], _body: Any) -> Reply:
+        rules = [
+            {
+                "name": rule.name,
+                "priority": number,
+                "action": "score",
+                "reason": rule.text,
+                "enabled": True,
+                "score_adjustment": rule.weight,
+                "conditions": [],
+            }
+            for number, rule in enumerate(RULES, start=1)
+        ]
+        return 200, {"rules": rules, "thresholds": {"review": REVIEW_FROM, "block": BLOCK_FROM}}

@@ -1,0 +1,354 @@
+"""Streaming features: what one transaction looks like beside everything seen before it.
+
+`extract` reads the memory and changes nothing but event time; `learn` writes the transaction into
+it afterwards.  Event time is the request's timestamp, which may be slightly out of order.  There
+are no labels here, and nothing depends on an id's text: only on whether it was seen before.
+
+Counts over windows are judged by surprise (−log10 of a Poisson tail) against the pace of the
+customer and of everybody, never against a fixed number, since a load test may offer in an hour what
+a bank sees in a month.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from banksim.sandbox.memory import (
+    DAY_S,
+    HOUR_S,
+    MAX_DEVICES_PER_CUSTOMER,
+    MAX_PAYEES,
+    WEEK_S,
+    AccountMemory,
+    CustomerMemory,
+    Memory,
+)
+from banksim.sandbox.score_request import ScoreRequest
+from banksim.sandbox.windows import surprise
+
+PRESENT_CHANNELS = frozenset({"pos", "atm", "branch", "card"})
+#: Below this many dollars a purchase may be a test of a card.
+SMALL_AMOUNT = 5.0
+#: Deposits just under the 10,000 reporting threshold.
+BAND = (8_500.0, 10_000.0)
+REPORTING_THRESHOLD = 10_000.0
+#: Two places nearer than this are one town.
+SAME_TOWN_KM = 100.0
+AIRLINER_KMH = 900.0
+#: Pass-through is looked for in transfers from this many dollars on.
+PASS_THROUGH_MINIMUM = 200.0
+_WINDOWS_S = (60.0, 600.0, 3_600.0)
+_SETTLED_AFTER = 3
+
+
+@dataclass(slots=True)
+class Features:
+    """All in simulated time and rough dollars; 0 where nothing is known."""
+
+    amount: float = 0.0
+    amount_z: float = 0.0  # standard deviations above what this customer and category make likely
+    count_1min: int = 0
+    count_10min: int = 0
+    count_1h: int = 0
+    velocity_surprise: float = 0.0
+    speed_kmh: float = 0.0
+    distance_km: float = 0.0
+    new_country: float = 0.0
+    new_device: float = 0.0  # 1 for a new device of a settled customer, scaled down where that is common
+    device_customers_1h: int = 0
+    new_payee: float = 0.0
+    payee_age_s: float = math.inf
+    small_amount: float = 0.0
+    merchant_small_10min: int = 0
+    merchant_small_surprise: float = 0.0
+    band_deposits_7d: int = 0
+    cash_in_2d: float = 0.0
+    cash_count_2d: int = 0
+    pass_through: float = 0.0  # share of what lately came in that would have left again
+    since_inflow_s: float = math.inf
+    payers_24h: int = 0
+    payees_24h: int = 0
+    fan_surprise: float = 0.0
+    outflow_ratio: float = 0.0  # outflow of the last hour over that of an ordinary day
+    taint: float = 0.0
+    round_trip: float = 0.0
+    customer_age_s: float = 0.0
+    run_age_s: float = 0.0
+    customer_count: int = 0
+
+    def as_json(self) -> dict[str, float | None]:
+        """Infinite ages ("never") become null."""
+        found = {name: getattr(self, name) for name in self.__slots__}
+        return {name: None if value == math.inf else value for name, value in found.items()}
+
+
+class FeatureStore:
+    """Bounded memory with the two steps around a decision."""
+
+    def __init__(self, memory: Memory | None = None) -> None:
+        self.memory = Memory() if memory is None else memory
+        self._first_s = math.inf
+
+    def moment(self, request: ScoreRequest) -> float:
+        """The request's event time; without one, the latest seen."""
+        if request.time_s is not None:
+            return request.time_s
+        return self.memory.pace.now_s if self.memory.pace.now_s > -math.inf else 0.0
+
+    def extract(self, request: ScoreRequest, time_s: float) -> Features:
+        memory = self.memory
+        customer = memory.customers.get(request.customer)
+        memory.pace.tick(time_s, customer)
+        self._first_s = min(self._first_s, time_s)
+        found = Features(amount=request.amount, customer_count=customer.count)
+        found.customer_age_s = max(0.0, time_s - customer.first_s) if customer.count else 0.0
+        found.run_age_s = max(0.0, time_s - self._first_s)
+        self._amount(request, customer, found)
+        if request.kind != "salary":
+            self._velocity(customer, time_s, found)
+        self._place(request, customer, time_s, found)
+        self._device(request, customer, time_s, found)
+        self._merchant(request, time_s, found)
+        account = memory.accounts.get(request.account)
+        if request.is_credit:
+            self._cash(request, account, time_s, found)
+        else:
+            self._outflow(request, customer, account, time_s, found)
+        return found
+
+    # -- reading -----------------------------------------------------------------------
+
+    def _amount(self, request: ScoreRequest, customer: CustomerMemory, found: Features) -> None:
+        usual = self.memory.amounts(request.kind, request.category)
+        offset = math.log(max(request.amount, 0.01)) - usual.mean
+        deviation = max(0.4, math.sqrt(usual.variance))
+        found.amount_z = (offset - customer.level(request.kind)) / deviation
+        found.small_amount = float(request.kind == "purchase" and request.amount <= SMALL_AMOUNT)
+
+    def _velocity(self, customer: CustomerMemory, time_s: float, found: Features) -> None:
+        times = customer.times
+        counts = [times.count(time_s, window_s) + 1 for window_s in _WINDOWS_S]
+        found.count_1min, found.count_10min, found.count_1h = counts
+        if found.count_1h < 3:
+            return
+        ordinary = self.memory.pace.per_customer()
+        older = max(0, customer.count + 1 - found.count_1h)
+        own = (older + 3) / (found.customer_age_s + 3 / ordinary)
+        pace = max(own, ordinary)
+        found.velocity_surprise = max(
+            surprise(count, pace * window_s)
+            for count, window_s in zip(counts, _WINDOWS_S, strict=True)
+            if count >= 3
+        )
+
+    def _place(self, request: ScoreRequest, customer: CustomerMemory, time_s: float, found: Features) -> None:
+        if request.country and customer.country and request.country != customer.country:
+            found.new_country = 1.0
+        if request.channel not in PRESENT_CHANNELS or request.latitude is None or request.longitude is None:
+            return
+        if customer.place is None:
+            return
+        latitude, longitude, seen_s = customer.place
+        distance_km = _distance_km(latitude, longitude, request.latitude, request.longitude)
+        found.distance_km = distance_km
+        if distance_km > SAME_TOWN_KM:
+            hours = max(abs(time_s - seen_s), 60.0) / HOUR_S
+            found.speed_kmh = distance_km / hours
+
+    def _device(
+        self, request: ScoreRequest, customer: CustomerMemory, time_s: float, found: Features
+    ) -> None:
+        if not request.device:
+            return
+        device = self.memory.devices.get(request.device)
+        found.device_customers_1h = device.customers.count_with(request.customer, time_s)
+        if request.device not in customer.devices and customer.count >= _SETTLED_AFTER:
+            found.new_device = max(0.0, 1.0 - 2.0 * self.memory.new_device_share.mean)
+
+    def _merchant(self, request: ScoreRequest, time_s: float, found: Features) -> None:
+        if not request.merchant or not found.small_amount:
+            return
+        merchant = self.memory.merchants.get(request.merchant)
+        found.merchant_small_10min = merchant.small.count_with(request.customer, time_s)
+        unusual = merchant.amounts.mean - math.log(max(request.amount, 0.01))
+        if found.merchant_small_10min < 4 or unusual < 1.0:
+            return
+        age_s = max(DAY_S / 4, time_s - merchant.first_s) if merchant.small_count else DAY_S / 4
+        older = max(0, merchant.small_count + 1 - found.merchant_small_10min)
+        found.merchant_small_surprise = surprise(
+            found.merchant_small_10min, max((older + 1) / age_s * 600.0, 0.05)
+        )
+
+    def _cash(self, request: ScoreRequest, account: AccountMemory, time_s: float, found: Features) -> None:
+        if request.kind != "deposit":
+            return
+        if BAND[0] <= request.amount < BAND[1]:
+            found.band_deposits_7d = account.cash_band.count(time_s, WEEK_S) + 1
+        if request.amount < REPORTING_THRESHOLD:
+            total, count, _ = account.cash_in.total(time_s, 2 * DAY_S)
+            found.cash_in_2d, found.cash_count_2d = total + request.amount, count + 1
+
+    def _outflow(
+        self,
+        request: ScoreRequest,
+        customer: CustomerMemory,
+        account: AccountMemory,
+        time_s: float,
+        found: Features,
+    ) -> None:
+        amount = request.amount
+        if time_s - account.taint_s < DAY_S:
+            found.taint = account.taint
+        received, _, newest_s = account.inflows.total(time_s, DAY_S)
+        if received >= PASS_THROUGH_MINIMUM and request.kind in ("transfer", "withdrawal"):
+            sent, _, _ = account.outflows.total(time_s, DAY_S)
+            if amount >= 0.15 * received:
+                found.pass_through = (sent + amount) / received
+                found.since_inflow_s = time_s - newest_s
+        hour_out, _, _ = account.outflows.total(time_s, HOUR_S)
+        age_days = max(1.0, (time_s - account.first_out_s) / DAY_S) if account.spent else 1.0
+        if customer.count >= 5:
+            found.outflow_ratio = (hour_out + amount) / max(50.0, account.spent / age_days)
+        if request.counterparty and request.counterparty != request.account:
+            self._network(request, customer, account, time_s, found)
+
+    def _network(
+        self,
+        request: ScoreRequest,
+        customer: CustomerMemory,
+        account: AccountMemory,
+        time_s: float,
+        found: Features,
+    ) -> None:
+        memory = self.memory
+        first_paid_s = customer.payees.get(request.counterparty)
+        if first_paid_s is None:
+            found.new_payee = max(0.0, 1.0 - memory.new_payee_share.mean)
+        else:
+            found.payee_age_s = max(0.0, time_s - first_paid_s)
+        payee = memory.accounts.get(request.counterparty)
+        found.payers_24h = payee.payers.count_with(request.account, time_s)
+        found.payees_24h = account.payees.count_with(request.counterparty, time_s)
+        found.fan_surprise = max(
+            surprise(found.payers_24h, max(0.5, memory.payers_a_day.mean)) if found.payers_24h >= 4 else 0.0,
+            surprise(found.payees_24h, max(0.5, memory.payees_a_day.mean)) if found.payees_24h >= 4 else 0.0,
+        )
+        sent_here = account.inflows.paid_by(request.counterparty, time_s, DAY_S)
+        if sent_here >= PASS_THROUGH_MINIMUM and 0.8 <= request.amount / sent_here <= 1.05:
+            found.round_trip = 1.0
+
+    # -- writing -----------------------------------------------------------------------
+
+    def learn(self, request: ScoreRequest, time_s: float, found: Features, score: float) -> None:
+        """Remember the transaction.  What was judged suspicious teaches no habits, only counts."""
+        memory = self.memory
+        customer = memory.customers.get(request.customer)
+        customer.count += 1
+        customer.first_s = min(customer.first_s, time_s)
+        if request.kind != "salary":
+            customer.times.add(time_s)
+        trusted = score < 0.5
+        if trusted:
+            usual = memory.amounts(request.kind, request.category)
+            offset = math.log(max(request.amount, 0.01)) - usual.mean
+            usual.add(usual.mean + offset)
+            customer.learn_level(request.kind, offset)
+            if request.country and request.channel in PRESENT_CHANNELS:
+                customer.country = request.country
+        self._learn_place(request, customer, time_s, found)
+        self._learn_device(request, customer, time_s, score)
+        self._learn_merchant(request, time_s, found, trusted)
+        self._learn_money(request, customer, time_s, found, score)
+
+    @staticmethod
+    def _learn_place(request: ScoreRequest, customer: CustomerMemory, time_s: float, found: Features) -> None:
+        """An impossible journey is not believed, so the way home afterwards is not suspicious."""
+        if request.channel not in PRESENT_CHANNELS or request.latitude is None or request.longitude is None:
+            return
+        if found.speed_kmh <= AIRLINER_KMH and (customer.place is None or time_s >= customer.place[2]):
+            customer.place = (request.latitude, request.longitude, time_s)
+
+    def _learn_device(
+        self, request: ScoreRequest, customer: CustomerMemory, time_s: float, score: float
+    ) -> None:
+        if not request.device:
+            return
+        self.memory.devices.get(request.device).customers.add(request.customer, time_s)
+        known = request.device in customer.devices
+        if customer.count > _SETTLED_AFTER and score < 0.5:
+            self.memory.new_device_share.add(0.0 if known else 1.0)
+        if not known and score < 0.8:
+            if len(customer.devices) >= MAX_DEVICES_PER_CUSTOMER:
+                del customer.devices[next(iter(customer.devices))]
+            customer.devices[request.device] = time_s
+
+    def _learn_merchant(self, request: ScoreRequest, time_s: float, found: Features, trusted: bool) -> None:
+        if not request.merchant:
+            return
+        merchant = self.memory.merchants.get(request.merchant)
+        merchant.first_s = min(merchant.first_s, time_s)
+        if found.small_amount:
+            merchant.small.add(request.customer, time_s)
+            merchant.small_count += 1
+        if trusted:
+            merchant.amounts.add(math.log(max(request.amount, 0.01)))
+
+    def _learn_money(
+        self,
+        request: ScoreRequest,
+        customer: CustomerMemory,
+        time_s: float,
+        found: Features,
+        score: float,
+    ) -> None:
+        account = self.memory.accounts.get(request.account)
+        if request.kind == "deposit":
+            account.inflows.add(time_s, request.amount)
+            if request.amount < REPORTING_THRESHOLD:
+                account.cash_in.add(time_s, request.amount)
+            if BAND[0] <= request.amount < BAND[1]:
+                account.cash_band.add(time_s)
+        if request.is_credit:
+            return
+        account.outflows.add(time_s, request.amount)
+        account.first_out_s = min(account.first_out_s, time_s)
+        if score < 0.5:
+            account.spent += request.amount
+        if request.counterparty and request.counterparty != request.account:
+            self._learn_network(request, customer, account, time_s, found, score)
+
+    def _learn_network(
+        self,
+        request: ScoreRequest,
+        customer: CustomerMemory,
+        account: AccountMemory,
+        time_s: float,
+        found: Features,
+        score: float,
+    ) -> None:
+        memory = self.memory
+        payee = memory.accounts.get(request.counterparty)
+        payee.inflows.add(time_s, request.amount, request.account)
+        payee.payers.add(request.account, time_s)
+        account.payees.add(request.counterparty, time_s)
+        if score >= 0.5 or found.taint:
+            inherited = max(score if score >= 0.5 else 0.0, 0.8 * found.taint)
+            fresh = payee.taint if time_s - payee.taint_s < DAY_S else 0.0
+            payee.taint, payee.taint_s = max(fresh, inherited), time_s
+        if score < 0.5:
+            memory.new_payee_share.add(0.0 if request.counterparty in customer.payees else 1.0)
+            memory.payers_a_day.add(found.payers_24h)
+            memory.payees_a_day.add(found.payees_24h)
+        if request.counterparty not in customer.payees and score < 0.8:
+            if len(customer.payees) >= MAX_PAYEES:
+                del customer.payees[next(iter(customer.payees))]
+            customer.payees[request.counterparty] = time_s
+
+
+def _distance_km(latitude: float, longitude: float, to_latitude: float, to_longitude: float) -> float:
+    """Great circle (haversine) on a sphere of 6,371 km."""
+    phi, to_phi = math.radians(latitude), math.radians(to_latitude)
+    half_turn = math.sin(math.radians(to_longitude - longitude) / 2) ** 2
+    chord = math.sin((to_phi - phi) / 2) ** 2 + math.cos(phi) * math.cos(to_phi) * half_turn
+    return 12_742.0 * math.asin(math.sqrt(min(1.0, chord)))

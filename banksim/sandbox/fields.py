@@ -1,0 +1,164 @@
+"""Reading request bodies by hand, with errors in the words of FastAPI.
+
+Why by hand: the shapes are few and flat, and this costs a few microseconds a request.  All mistakes
+of a body are collected, in field order, and become one 422 answer whose ``detail`` is a list of
+``{type, loc, msg, input[, ctx]}``, as the real bank gives it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+Problem = dict[str, Any]
+#: Status and JSON-able body of an answer.
+Reply = tuple[int, Any]
+
+_NOT_AN_OBJECT = "Input should be a valid dictionary or object to extract fields from"
+
+
+class Refusal(Exception):
+    """Ends the handling of a request with an error answer."""
+
+    def __init__(self, status: int, detail: str | list[Problem]) -> None:
+        self.status = status
+        self.detail = detail
+        super().__init__(str(detail))
+
+    @property
+    def reply(self) -> Reply:
+        return self.status, {"detail": self.detail}
+
+
+def problem(kind: str, loc: list[str | int], msg: str, value: object, **ctx: object) -> Problem:
+    found: Problem = {"type": kind, "loc": loc, "msg": msg, "input": value}
+    if ctx:
+        found["ctx"] = ctx
+    return found
+
+
+def invalid_json(position: int, error: str) -> Reply:
+    """The 422 answer for a body that is not JSON."""
+    return 422, {
+        "detail": [problem("json_invalid", ["body", position], "JSON decode error", {}, error=error)]
+    }
+
+
+class Fields:
+    """The fields of one JSON object; call `check` after the last read."""
+
+    __slots__ = ("_body", "_loc", "problems")
+
+    def __init__(
+        self, body: Any, loc: tuple[str | int, ...] = ("body",), problems: list[Problem] | None = None
+    ) -> None:
+        self.problems: list[Problem] = [] if problems is None else problems
+        self._loc = loc
+        self._body: Mapping[str, Any] = {}
+        if isinstance(body, dict):
+            self._body = body
+        elif body is None and len(loc) == 1:
+            raise Refusal(422, [problem("missing", list(loc), "Field required", None)])
+        elif len(loc) == 1:
+            raise Refusal(422, [problem("model_attributes_type", list(loc), _NOT_AN_OBJECT, body)])
+
+    def __contains__(self, name: str) -> bool:
+        return self._body.get(name) is not None
+
+    def check(self) -> None:
+        """Raises Refusal(422) when any field read so far was wrong."""
+        if self.problems:
+            raise Refusal(422, self.problems)
+
+    def _wrong(self, kind: str, name: str, msg: str, value: object) -> None:
+        self.problems.append(problem(kind, [*self._loc, name], msg, value))
+
+    def text(self, name: str) -> str:
+        """A required string."""
+        if name not in self._body:
+            self._wrong("missing", name, "Field required", self._body)
+            return ""
+        value = self._body[name]
+        if isinstance(value, str):
+            return value
+        self._wrong("string_type", name, "Input should be a valid string", value)
+        return ""
+
+    def optional_text(self, name: str) -> str | None:
+        """A string, null or nothing."""
+        return self.text(name) if self._body.get(name) is not None else None
+
+    def object(self, name: str, *, required: bool = True) -> Fields | None:
+        """A nested object; None when it is absent, null where allowed, or wrong."""
+        value = self._body.get(name)
+        if isinstance(value, dict):
+            return Fields(value, (*self._loc, name), self.problems)
+        if value is None and not required:
+            return None
+        if name not in self._body:
+            self._wrong("missing", name, "Field required", self._body)
+        else:
+            self._wrong("model_attributes_type", name, _NOT_AN_OBJECT, value)
+        return None
+
+    def optional_list(self, name: str) -> list[Any]:
+        value = self._body.get(name)
+        if value is None:
+            return []
+        if isinstance(value, list):
+            return value
+        self._wrong("list_type", name, "Input should be a valid list", value)
+        return []
+
+    def optional_integer(self, name: str) -> int | None:
+        value = self._body.get(name)
+        if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+            return value
+        self._wrong("int_type", name, "Input should be a valid integer", value)
+        return None
+
+    def number(self, name: str, default: float) -> float:
+        """A finite number or numeric text; ``default`` when absent or null."""
+        value = self._body.get(name)
+        if value is None:
+            return default
+        if isinstance(value, (int, float, str)) and not isinstance(value, bool):
+            try:
+                number = float(value)
+            except (ValueError, OverflowError):
+                self._wrong(
+                    "float_parsing",
+                    name,
+                    "Input should be a valid number, unable to parse string as a number",
+                    value,
+                )
+                return default
+            if math.isfinite(number):
+                return number
+            self._wrong("finite_number", name, "Input should be a finite number", None)
+            return default
+        self._wrong("float_type", name, "Input should be a valid number", value)
+        return default
+
+
+def query_integer(
+    query: Mapping[str, str], name: str, default: int, minimum: int, maximum: int | None = None
+) -> int:
+    """A whole number from the query string.  Raises Refusal(422)."""
+    text = query.get(name)
+    if text is None:
+        return default
+    loc: list[str | int] = ["query", name]
+    try:
+        value = int(text)
+    except ValueError:
+        msg = "Input should be a valid integer, unable to parse string as an integer"
+        raise Refusal(422, [problem("int_parsing", loc, msg, text)]) from None
+    if value < minimum:
+        msg = f"Input should be greater than or equal to {minimum}"
+        raise Refusal(422, [problem("greater_than_equal", loc, msg, text, ge=minimum)])
+    if maximum is not None and value > maximum:
+        msg = f"Input should be less than or equal to {maximum}"
+        raise Refusal(422, [problem("less_than_equal", loc, msg, text, le=maximum)])
+    return value

@@ -1,0 +1,206 @@
+"""What the detector remembers: about each customer, account, device and shop, and about everybody.
+
+Every table is bounded and forgets the least recently used; so is every list inside a row.
+"""
+
+from __future__ import annotations
+
+import math
+
+from banksim.sandbox.windows import LruTable, RecentAmounts, RecentKeys, RecentTimes, RunningNormal
+
+HOUR_S = 3_600.0
+DAY_S = 86_400.0
+WEEK_S = 7 * DAY_S
+
+MAX_CUSTOMERS = 50_000
+MAX_ACCOUNTS = 100_000
+MAX_DEVICES = 100_000
+MAX_MERCHANTS = 20_000
+MAX_CATEGORIES = 200
+MAX_DEVICES_PER_CUSTOMER = 8
+MAX_PAYEES = 64
+
+#: Median (log of dollars) and spread to start from, by kind: indicative, replaced by what is seen.
+AMOUNT_PRIORS = {
+    "purchase": (math.log(30), 1.1),
+    "withdrawal": (math.log(80), 0.8),
+    "deposit": (math.log(250), 1.1),
+    "salary": (math.log(1_500), 0.9),
+    "transfer": (math.log(90), 1.4),
+    "bill_payment": (math.log(110), 0.9),
+}
+_PRIOR_WEIGHT = 8.0
+_POPULATION_MEMORY = 5_000.0
+_CUSTOMER_MEMORY = 50.0
+
+
+class CustomerMemory:
+    """One customer's habits."""
+
+    __slots__ = ("count", "country", "day", "devices", "first_s", "levels", "payees", "place", "times")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first_s = math.inf
+        self.day = -1
+        self.times = RecentTimes(HOUR_S)
+        #: kind → how far (in log dollars) this customer's amounts lie from everybody's
+        self.levels: dict[str, RunningNormal] = {}
+        #: device → first seen
+        self.devices: dict[str, float] = {}
+        #: payee's account → first paid
+        self.payees: dict[str, float] = {}
+        #: latitude, longitude and moment of the last believable presence
+        self.place: tuple[float, float, float] | None = None
+        self.country = ""
+
+    def level(self, kind: str) -> float:
+        level = self.levels.get(kind)
+        return level.mean if level is not None else 0.0
+
+    def learn_level(self, kind: str, offset: float) -> None:
+        level = self.levels.get(kind)
+        if level is None:
+            if len(self.levels) >= 2 * len(AMOUNT_PRIORS):
+                return
+            level = self.levels[kind] = RunningNormal(0.0, 0.8, 3.0, _CUSTOMER_MEMORY)
+        level.add(offset)
+
+
+class AccountMemory:
+    """Money through one account: seen from its owner's requests and as others' counterparty."""
+
+    __slots__ = (
+        "cash_band",
+        "cash_in",
+        "first_out_s",
+        "inflows",
+        "outflows",
+        "payees",
+        "payers",
+        "spent",
+        "taint",
+        "taint_s",
+    )
+
+    def __init__(self) -> None:
+        self.inflows = RecentAmounts(2 * DAY_S)
+        self.outflows = RecentAmounts(2 * DAY_S)
+        self.payers = RecentKeys(DAY_S)
+        self.payees = RecentKeys(DAY_S)
+        #: deposits just under the reporting threshold, and all deposits under it
+        self.cash_band = RecentTimes(WEEK_S, 32)
+        self.cash_in = RecentAmounts(2 * DAY_S)
+        self.spent = 0.0
+        self.first_out_s = math.inf
+        #: how suspicious the money was that came in, and when
+        self.taint = 0.0
+        self.taint_s = -math.inf
+
+
+class DeviceMemory:
+    __slots__ = ("customers",)
+
+    def __init__(self) -> None:
+        self.customers = RecentKeys(HOUR_S)
+
+
+class MerchantMemory:
+    """``small`` are the customers of the last ten minutes whose amount was tiny."""
+
+    __slots__ = ("amounts", "first_s", "small", "small_count")
+
+    def __init__(self) -> None:
+        self.amounts = RunningNormal(AMOUNT_PRIORS["purchase"][0], 1.1, 4.0, 200.0)
+        self.small = RecentKeys(600.0)
+        self.small_count = 0
+        self.first_s = math.inf
+
+
+class Pace:
+    """Transactions per customer and second of event time, over about the last hour.
+
+    The offered load may be hundreds of times real life, so "too fast" is only meaningful relative
+    to this.  A jump back in time by more than an hour means that a new run began: it starts over.
+    """
+
+    __slots__ = ("_active_before", "_active_today", "_day", "_events", "_seconds", "now_s")
+
+    def __init__(self) -> None:
+        self.now_s = -math.inf
+        self._restart(-1)
+
+    def _restart(self, day: int) -> None:
+        self._events = 0.0
+        self._seconds = 0.0
+        self._day = day
+        self._active_before = 0
+        self._active_today = 0
+
+    def tick(self, time_s: float, customer: CustomerMemory) -> None:
+        day = int(time_s // DAY_S)
+        if time_s < self.now_s - HOUR_S or self.now_s == -math.inf:
+            self._restart(day)
+            self.now_s = time_s
+        if day > self._day:
+            self._active_before = self._active_today if day == self._day + 1 else 0
+            self._active_today = 0
+            self._day = day
+        if time_s > self.now_s:
+            elapsed_s = time_s - self.now_s
+            fade = math.exp(-elapsed_s / HOUR_S)
+            self._events *= fade
+            self._seconds = self._seconds * fade + HOUR_S * (1 - fade)
+            self.now_s = time_s
+        self._events += 1
+        if customer.day != day:
+            customer.day = day
+            self._active_today += 1
+
+    def per_customer(self) -> float:
+        """At least one a day, so that quiet nights do not make two purchases a surprise."""
+        active = max(self._active_before, self._active_today, 1)
+        return max(1 / DAY_S, self._events / max(1.0, self._seconds) / active)
+
+
+class Memory:
+    """All tables and the population's habits.  ``scale`` multiplies every table's maximum."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        self.customers = LruTable(CustomerMemory, max(1, int(MAX_CUSTOMERS * scale)))
+        self.accounts = LruTable(AccountMemory, max(1, int(MAX_ACCOUNTS * scale)))
+        self.devices = LruTable(DeviceMemory, max(1, int(MAX_DEVICES * scale)))
+        self.merchants = LruTable(MerchantMemory, max(1, int(MAX_MERCHANTS * scale)))
+        self.pace = Pace()
+        self._amounts: dict[str, RunningNormal] = {}
+        #: running shares and means that say what is ordinary here
+        self.new_device_share = RunningNormal(0.02, 0.2, 50.0, _POPULATION_MEMORY)
+        self.new_payee_share = RunningNormal(0.3, 0.4, 50.0, _POPULATION_MEMORY)
+        self.payers_a_day = RunningNormal(1.3, 0.8, 50.0, _POPULATION_MEMORY)
+        self.payees_a_day = RunningNormal(1.3, 0.8, 50.0, _POPULATION_MEMORY)
+
+    def amounts(self, kind: str, category: str) -> RunningNormal:
+        """Log amounts of everybody for a kind and category; unknown ones share the kind's when full."""
+        key = f"{kind}:{category}"
+        found = self._amounts.get(key)
+        if found is None:
+            if len(self._amounts) >= MAX_CATEGORIES:
+                key = f"{kind if kind in AMOUNT_PRIORS else 'purchase'}:"
+                found = self._amounts.get(key)
+            if found is None:
+                mean, deviation = AMOUNT_PRIORS.get(kind, AMOUNT_PRIORS["purchase"])
+                found = self._amounts[key] = RunningNormal(mean, deviation, _PRIOR_WEIGHT, _POPULATION_MEMORY)
+        return found
+
+    def sizes(self) -> dict[str, int]:
+        return {
+            "customers": len(self.customers),
+            "accounts": len(self.accounts),
+            "devices": len(self.devices),
+            "merchants": len(self.merchants),
+            "evicted": self.customers.evicted
+            + self.accounts.evicted
+            + self.devices.evicted
+            + self.merchants.evicted,
+        }
