@@ -26,13 +26,12 @@ import gevent
 from gevent.event import Event
 
 from banksim.activity.onboarding import Joining
-from banksim.arrivals import Arrivals
-from banksim.clock import Clock
-from banksim.domain import Outcome, Planned
+from banksim.domain import Outcome
 from banksim.engine.agenda import Agenda, CampaignStart, CampaignStep, CustomerJoins, FirstDeposit
 from banksim.engine.arrival import FRAUD_SEAT, Arrival
+from banksim.engine.parts import Parts
 from banksim.engine.seats import Seats
-from banksim.fraud import CampaignRun, FraudDesk
+from banksim.fraud import CampaignRun
 from banksim.measure import Measures
 
 logger = logging.getLogger(__name__)
@@ -48,25 +47,27 @@ class Dispatcher:
 
     def __init__(
         self,
-        clock: Clock,
-        arrivals: Arrivals,
-        plan_genuine: Callable[[float], Planned | None],
-        desk: FraudDesk,
+        parts: Parts,
         agenda: Agenda,
         seats: Seats,
         measures: Measures,
         on_drop: Callable[[Arrival, str], None],
         on_join: Callable[[Joining], None],
+        moment: Callable[[], tuple[float, float]],
+        is_open: Callable[[int], bool],
     ) -> None:
-        self._clock = clock
-        self._arrivals = arrivals
-        self._plan_genuine = plan_genuine
-        self._desk = desk
+        """``moment``: (wall, simulated) seconds since the start; ``is_open``: whether a customer can act."""
+        self._clock = parts.clock
+        self._arrivals = parts.arrivals
+        self._activity = parts.activity
+        self._desk = parts.desk
         self._agenda = agenda
         self._seats = seats
         self._measures = measures
         self._on_drop = on_drop
         self._on_join = on_join
+        self._moment = moment
+        self._is_open = is_open
         self._changed = Event()
         self._stopped = False
         self.active_campaigns = 0
@@ -135,7 +136,7 @@ class Dispatcher:
     def _hand_out_next(self, moment_s: float) -> None:
         if self._arrivals.peek() == moment_s:
             self._arrivals.take()
-            planned = self._plan_genuine(moment_s)
+            planned = self._activity.plan(moment_s, self._is_open)
             if planned is not None:
                 self._put(planned.truth.persona, Arrival(self._clock.wall_at(moment_s), planned))
             return
@@ -152,6 +153,8 @@ class Dispatcher:
                 self._put(planned.truth.persona, Arrival(self._clock.wall_at(moment_s), planned))
 
     def _put(self, seat: str, arrival: Arrival) -> None:
+        wall_s, sim_s = self._moment()
+        self._measures.tick(sim_s, wall_s)
         self._measures.offered()
         refused = self._seats.put(seat, arrival)
         if refused:

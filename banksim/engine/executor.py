@@ -25,7 +25,7 @@ from banksim.engine.arrival import Arrival
 from banksim.engine.feed import Feed
 from banksim.fraud import CampaignRun
 from banksim.measure import Measures
-from banksim.systems import BastionClient, NexumClient
+from banksim.systems import Targets
 
 logger = logging.getLogger(__name__)
 
@@ -42,20 +42,24 @@ class Executor:
 
     def __init__(
         self,
-        bank: NexumClient | None,
-        detector: BastionClient | None,
+        targets: Targets,
         measures: Measures,
         feed: Feed,
         flow: str,
         advance: Callable[[CampaignRun, Outcome], None],
+        moment: Callable[[], tuple[float, float]],
     ) -> None:
-        """``flow`` is the scenario's: "post_then_score" or "score_then_post"."""
-        self._bank = bank
-        self._detector = detector
+        """``flow`` is the scenario's: "post_then_score" or "score_then_post".
+
+        ``moment`` tells (wall, simulated) seconds since the start of the run.
+        """
+        self._bank = targets.bank
+        self._detector = targets.detector
         self._measures = measures
         self._feed = feed
         self._score_first = flow == "score_then_post"
         self._advance = advance
+        self._moment = moment
         self.in_flight = 0
 
     def perform(self, arrival: Arrival) -> None:
@@ -77,7 +81,7 @@ class Executor:
             self.in_flight -= 1
             ended_s = time.monotonic()
             outcome = Outcome(bank, score, lag_s * 1000.0, (ended_s - started_s) * 1000.0)
-            self._finish(arrival, outcome, ended_s)
+            self._finish(arrival, outcome)
 
     def drop(self, arrival: Arrival, reason: str) -> None:
         """Count an arrival that will not be sent."""
@@ -99,9 +103,10 @@ class Executor:
     def _score(self, tx: Transaction) -> ScoreReply:
         return self._detector.score(tx) if self._detector is not None else NOT_SCORED
 
-    def _finish(self, arrival: Arrival, outcome: Outcome, wall_s: float) -> None:
+    def _finish(self, arrival: Arrival, outcome: Outcome) -> None:
         planned = arrival.planned
-        self._measures.record(planned, outcome, planned.sim_s, wall_s)
+        wall_s, sim_s = self._moment()
+        self._measures.record(planned, outcome, sim_s, wall_s)
         self._feed.offer(planned, outcome, wall_s)
         self._log(planned, outcome)
         if arrival.campaign is not None:
@@ -122,4 +127,6 @@ class Executor:
             score.decision,
         )
         if planned.truth.is_fraud and score.decision.is_alert:
-            logger.debug("Fraud detected: %s %s score %s", tx.transaction_id, planned.truth.typology, score.score)
+            logger.debug(
+                "Fraud detected: %s %s score %s", tx.transaction_id, planned.truth.typology, score.score
+            )

@@ -21,7 +21,7 @@ RESERVED_PER_SECOND = 15
 
 
 class Feed:
-    """The last ``max_items`` sampled transactions, numbered so that a reader can ask for what is new."""
+    """The last ``max_items`` sampled transactions, numbered from 0, so readers can ask for what is new."""
 
     def __init__(self, world: World, max_items: int = 500) -> None:
         self._world = world
@@ -42,15 +42,15 @@ class Feed:
         if self._used >= limit:
             return
         self._used += 1
-        self._sequence += 1
         self._items.append(self._item(planned, outcome))
+        self._sequence += 1
 
     def since(self, sequence: int) -> dict[str, Any]:
-        """Items numbered above ``sequence``, oldest first, and the number to ask from next."""
+        """Items numbered ``sequence`` or later, oldest first, and the number to ask from next."""
         return {
             "next": self._sequence,
             "shown_of": {"sampled": self._sequence, "seen": self.seen},
-            "items": [item for item in self._items if item["seq"] > sequence],
+            "items": [item for item in self._items if item["seq"] >= sequence],
         }
 
     def items(self) -> list[dict[str, Any]]:

@@ -1,0 +1,10 @@
+"""Locust: users, load shape, options and the life of a run inside it.
+
+The only folder that imports Locust.  A locustfile needs four names from here.
+"""
+
+from banksim.load.session import Session
+from banksim.load.shape import AcceleratedClockShape
+from banksim.load.users import CampaignUser, PersonaUser
+
+__all__ = ["AcceleratedClockShape", "CampaignUser", "PersonaUser", "Session"]

@@ -1,0 +1,49 @@
+# Every chore has a target here; `make help` lists them.
+# PYTHON picks the interpreter for the virtual environment (3.11 or newer).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SCENARIO ?= demo
+PORT ?= 8089
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.run ## Set up, then run the demo day with the live page (SCENARIO=, PORT=)
+	@echo "Open http://127.0.0.1:$(PORT)/banksim/ for the live page (Locust's own is at http://127.0.0.1:$(PORT)/)."
+	$(BIN)/locust -f locustfiles/banking.py --scenario $(SCENARIO) --dry-run --autostart --web-port $(PORT)
+
+test: $(VENV)/.dev ## Set up, then run all tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev ## Style, types and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev ## Benchmarks: ratios measured side by side
+	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+clean: ## Remove the virtual environment, caches and results
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis out
+	find reports -mindepth 1 -maxdepth 1 -type d -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("banksim needs Python 3.11 or newer, " + sys.executable + " is " + sys.version.split()[0] + "; try make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements.txt pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@touch $@

@@ -1,0 +1,74 @@
+"""`banksim`: the chores around a run.  The runs themselves are `locust -f locustfiles/banking.py`.
+
+banksim scenarios            what can be run
+banksim validate FILE…       is a scenario right, and what would it do
+banksim sandbox              the stand-in bank and detector as servers
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import banksim
+from banksim.demand import offered_rate
+from banksim.domain import BanksimError, ExitCode, ScenarioError
+from banksim.scenario import load_scenario, survey_scenarios
+from banksim.scenario.describe import describe
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code.  Wrong options end in SystemExit(2) with a message."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["sandbox"]:
+        # Imported here: serving needs gevent's patches, which the other commands do without.
+        from banksim.sandbox import server
+
+        return server.main(arguments[1:])
+    options = _parser().parse_args(arguments)
+    try:
+        if options.command == "validate":
+            return _validate(options.files)
+        return _list()
+    except BanksimError as error:
+        print(error, file=sys.stderr)
+        return int(error.exit_code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="banksim",
+        description="Chores around a banksim run. Runs themselves: locust -f locustfiles/banking.py --help",
+    )
+    parser.add_argument("--version", action="version", version=f"banksim {banksim.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("scenarios", help="list the scenarios and what each would do")
+    validate = commands.add_parser("validate", help="check scenario files and tell what they would do")
+    validate.add_argument("files", nargs="+", metavar="FILE", help="a scenario's name or YAML file")
+    commands.add_parser("sandbox", help="serve the stand-in bank and detector (options: sandbox --help)")
+    return parser
+
+
+def _list() -> int:
+    good, broken = survey_scenarios()
+    width = max((len(name) for name, _ in good), default=0)
+    for name, scenario in good:
+        print(f"{name:<{width}}  {describe(scenario, offered_rate(scenario)).one_line()}")
+        print(f"{'':<{width}}  {scenario.description}")
+    for entry in broken:
+        print(f"{entry.name}: {entry.error}", file=sys.stderr)
+    return int(ExitCode.USAGE if broken else ExitCode.COMPLETED)
+
+
+def _validate(files: Sequence[str]) -> int:
+    code = ExitCode.COMPLETED
+    for name in files:
+        try:
+            scenario = load_scenario(name)
+        except ScenarioError as error:
+            print(error, file=sys.stderr)
+            code = ExitCode.USAGE
+            continue
+        print("\n".join(describe(scenario, offered_rate(scenario)).lines()))
+    return int(code)

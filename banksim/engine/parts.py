@@ -1,0 +1,54 @@
+"""Everything a run is made of that is decided before it starts: a function of its settings.
+
+Building takes a moment of CPU (word lists, campaign plans), so it is kept apart from
+running and can be done in a thread beside the event loop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from banksim.activity import Activity
+from banksim.activity.onboarding import OnboardingPlan
+from banksim.arrivals import Arrivals, make_arrivals
+from banksim.clock import Clock
+from banksim.demand import offered_rate
+from banksim.engine.settings import RunSettings
+from banksim.fraud import FraudDesk
+from banksim.rate import PiecewiseRate
+from banksim.world import World
+from banksim.world.streams import stream
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The plan of one run.  ``offered`` is λ in transactions per wall second."""
+
+    world: World
+    offered: PiecewiseRate
+    clock: Clock
+    arrivals: Arrivals
+    activity: Activity
+    desk: FraudDesk
+    onboarding: OnboardingPlan | None
+
+
+def build_parts(settings: RunSettings) -> Parts:
+    """Plan a run.  The same settings give the same plan."""
+    scenario = settings.scenario
+    world = World.from_scenario(scenario, settings.seed)
+    offered = offered_rate(scenario)
+    desk = FraudDesk(world, scenario, settings.seed, offered, settings.speed)
+    genuine = offered.times(desk.share.map(lambda piece: 1.0 - piece.value))
+    onboarding = None
+    if scenario.onboarding is not None:
+        onboarding = OnboardingPlan(world, scenario, offered)
+    return Parts(
+        world=world,
+        offered=offered,
+        clock=Clock(scenario.duration_s, settings.speed),
+        arrivals=make_arrivals(scenario.arrivals, genuine, settings.speed, stream(settings.seed, "arrivals")),
+        activity=Activity(world, scenario),
+        desk=desk,
+        onboarding=onboarding,
+    )

@@ -1,0 +1,55 @@
+"""What a run is asked to do, after command line, environment and scenario have been weighed."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from banksim.scenario import Scenario
+
+
+class Mode(StrEnum):
+    """Where the targets are."""
+
+    LIVE = "live"  # at the addresses given
+    SANDBOX = "sandbox"  # the stand-ins, behind real HTTP, started for this run
+    DRY_RUN = "dry-run"  # the stand-ins inside this process: no network
+
+    @property
+    def meaning(self) -> str:
+        """One line for people."""
+        return {
+            Mode.LIVE: "live targets",
+            Mode.SANDBOX: "sandbox (stand-in bank and detector over HTTP)",
+            Mode.DRY_RUN: "dry run (stand-in bank and detector in process, no network)",
+        }[self]
+
+
+def new_run_id() -> str:
+    """A name for a run that sorts by time and is safe in paths and addresses."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """One run.  ``speed`` is in simulated seconds per wall second; ``seed`` decides everything random."""
+
+    scenario: Scenario
+    seed: int
+    speed: float
+    mode: Mode
+    report_dir: Path
+    run_id: str = field(default_factory=new_run_id)
+
+    @property
+    def folder(self) -> Path:
+        """Where this run leaves its files."""
+        return self.report_dir / self.run_id
+
+
+def new_seed() -> int:
+    """A seed for a run that was given none; short enough to type again."""
+    return secrets.randbelow(1_000_000)

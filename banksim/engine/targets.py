@@ -1,0 +1,136 @@
+"""The bank and the detector of one run, wherever its mode says they are.
+
+live       HTTP to the addresses given; an empty address leaves that target out
+sandbox    HTTP to stand-ins that are started for the run and stopped after it
+dry-run    the same stand-ins inside this process
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from banksim.domain import BanksimError, TargetUnreachable, UsageError
+from banksim.engine.settings import Mode, RunSettings
+from banksim.measure.reconciliation import Books
+from banksim.sandbox import BankApi, DetectorApi
+from banksim.systems import (
+    ClientSettings,
+    HttpTransport,
+    InProcessTransport,
+    Observer,
+    SandboxProcess,
+    Targets,
+    Transport,
+    http_targets,
+    in_process_targets,
+    probe,
+)
+
+#: Connections to each target: as many calls as can be under way at once, within what the client bears.
+MAX_CONNECTIONS = 256
+#: Accounts asked for in one page of the stand-in's balances.
+PAGE = 1000
+
+
+class MovementBooks:
+    """Enters what the clients were told into the books that the bank is compared with at the end."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+
+    def on_movement(self, account_id: str, amount_cents: int, certain: bool) -> None:
+        """Signed cents, positive into the account; not certain when the answer never came."""
+        if account_id not in self._books.opening:
+            self._books.open(account_id, 0)  # every account starts empty; its opening deposit is a movement
+        if amount_cents >= 0:
+            self._books.credited(account_id, amount_cents, certain)
+        else:
+            self._books.debited(account_id, -amount_cents, certain)
+
+
+@dataclass(slots=True)
+class Connected:
+    """What a run sends to, and what must be closed after it."""
+
+    targets: Targets
+    addresses: dict[str, str]
+    ledger: Transport | None = None  # a way to the stand-in bank's books; None for a real bank
+    sandbox: SandboxProcess | None = None
+
+    def close(self) -> None:
+        """Let go of connections and stop what was started for the run."""
+        self.targets.close()
+        if self.ledger is not None:
+            self.ledger.close()
+        if self.sandbox is not None:
+            self.sandbox.stop()
+
+
+def check_targets(settings: RunSettings) -> None:
+    """Raise a BanksimError for people when live targets do not answer; other modes bring their own."""
+    if settings.mode is not Mode.LIVE:
+        return
+    connections = settings.scenario.connections
+    if not connections.nexum_url and not connections.bastion_url:
+        raise UsageError(
+            "--nexum-url and --bastion-url are both empty: there is nothing to send to. "
+            "Give at least one, or run with --sandbox or --dry-run."
+        )
+    named = {"Nexum": connections.nexum_url, "Bastion": connections.bastion_url}
+    problems = [probe(url, name) for name, url in named.items() if url]
+    if any(problems):
+        raise TargetUnreachable("\n".join(problem for problem in problems if problem))
+
+
+def connect(settings: RunSettings, books: Books, observer: Observer) -> Connected:
+    """Connect to (and in sandbox mode start) the targets.  Raises BanksimError when that fails."""
+    entered = MovementBooks(books)
+    client = _client_settings(settings)
+    if settings.mode is Mode.DRY_RUN:
+        bank = BankApi()
+        targets = in_process_targets(bank, DetectorApi(), client, observer, entered)
+        return Connected(targets, {"nexum": "in process", "bastion": "in process"}, InProcessTransport(bank))
+    if settings.mode is Mode.SANDBOX:
+        sandbox = SandboxProcess()
+        sandbox.start()
+        targets = http_targets(sandbox.nexum_url, sandbox.bastion_url, client, observer, entered)
+        ledger = HttpTransport(sandbox.nexum_url, rng=random.Random(0), max_retries=0)  # retries draw nothing
+        return Connected(targets, _addresses(sandbox.nexum_url, sandbox.bastion_url), ledger, sandbox)
+    connections = settings.scenario.connections
+    targets = http_targets(connections.nexum_url, connections.bastion_url, client, observer, entered)
+    return Connected(targets, _addresses(connections.nexum_url, connections.bastion_url))
+
+
+def read_balances(ledger: Transport) -> dict[str, int]:
+    """Every account's balance at the stand-in bank in cents, by account id.
+
+    Raises BanksimError when the bank does not tell.
+    """
+    balances: dict[str, int] = {}
+    path, after = "/ledger/balances", ""
+    while True:
+        reply = ledger.call("GET", path, path, query={"after": after, "limit": str(PAGE)})
+        if reply.status != 200 or reply.error:
+            raise BanksimError(f"The stand-in bank does not tell its balances: {reply.error or reply.status}")
+        balances.update(reply.data["balances"])
+        after = reply.data["next"] or ""
+        if not after:
+            return balances
+
+
+def _addresses(nexum_url: str, bastion_url: str) -> dict[str, str]:
+    return {name: url for name, url in (("nexum", nexum_url), ("bastion", bastion_url)) if url}
+
+
+def _client_settings(settings: RunSettings) -> ClientSettings:
+    scenario = settings.scenario
+    return ClientSettings(
+        seed=settings.seed,
+        currency=scenario.currency,
+        timeout_s=scenario.connections.timeout_seconds,
+        max_retries=scenario.connections.max_retries,
+        concurrency=MAX_CONNECTIONS,
+        # Account numbers stay unique when several runs share one bank.
+        account_prefix=f"BS{settings.run_id}",
+    )

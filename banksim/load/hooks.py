@@ -1,0 +1,88 @@
+"""What a locustfile switches on with one call: options, session, checks before the start.
+
+Everything a user can have got wrong on the command line is told before Locust starts
+anything, as one message on stderr and the documented exit code.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from locust import events
+from locust.env import Environment
+
+from banksim.domain import BanksimError, UsageError
+from banksim.engine.settings import RunSettings
+from banksim.load.endings import Endings
+from banksim.load.options import add_options
+from banksim.load.session import Session
+
+logger = logging.getLogger(__name__)
+
+
+def install(on_ready: Callable[[Session], None] | None = None) -> None:
+    """Listen to Locust's events.  ``on_ready`` is called with the session once it exists."""
+
+    @events.init_command_line_parser.add_listener
+    def _(parser: Any) -> None:
+        add_options(parser)
+
+    @events.init.add_listener
+    def _(environment: Environment, **_: Any) -> None:
+        try:
+            session = start_session(environment)
+        except BanksimError as error:
+            _exit_with(error)
+        if on_ready is not None:
+            on_ready(session)
+
+
+def start_session(environment: Environment) -> Session:
+    """Check the command line and join banksim to this Locust process.
+
+    Raises BanksimError with a message for people.
+    """
+    options = environment.parsed_options
+    if options.master or options.worker or options.processes:
+        raise UsageError(
+            "--master, --worker, --processes: a banksim run lives in one process for now; "
+            "leave these options out"
+        )
+    session = Session(environment)
+    starts_now = options.headless or options.autostart
+    if not options.headless:
+        _check_port(options.web_host, options.web_port)
+    if starts_now:
+        settings = session.prepare(vars(options))
+        _announce(settings)
+    Endings(environment, session)
+    return session
+
+
+def _announce(settings: RunSettings) -> None:
+    logger.info(
+        "banksim: scenario %r, %s, seed %d", settings.scenario.name, settings.mode.meaning, settings.seed
+    )
+
+
+def _check_port(host: str, port: int) -> None:
+    """Locust would print a traceback for a taken port, after everything else has started."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("" if host == "*" else host, port))
+        except OSError as error:
+            raise BanksimError(
+                f"The web UI cannot listen on {host or '0.0.0.0'}:{port}: {error.strerror or error}. "
+                "Choose another port with --web-port, or run without the web UI with --headless."
+            ) from None
+
+
+def _exit_with(error: BanksimError) -> NoReturn:
+    print(error, file=sys.stderr)
+    raise SystemExit(int(error.exit_code))

@@ -1,0 +1,139 @@
+"""Options beside Locust's own: on the command line and, some of them, in the start form.
+
+Two traps of Locust shape this file: options in an argument group never reach the form,
+and the form drops options whose name has a digit right after a letter.  So all are added
+to the parser itself, with plain names.
+
+From the command line values arrive typed, from the form as text, and an empty field
+means "not given".  `run_settings` accepts both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from banksim.domain import UsageError
+from banksim.engine.settings import Mode, RunSettings, new_seed
+from banksim.scenario import list_scenarios, load_scenario
+
+DEFAULT_SCENARIO = "normal_day"
+DEFAULT_REPORT_DIR = "reports"
+
+#: Options that override something in the scenario.
+SCENARIO_OPTIONS = ("speed", "customers", "seed", "nexum_url", "bastion_url", "flow")
+
+#: All of ours, as they are read from the command line or the form.
+OPTION_NAMES = ("scenario", "target_mode", "report_dir", *SCENARIO_OPTIONS)
+
+
+class _Suggested:
+    """Choices the form shows as a list while the command line takes anything (a path, say)."""
+
+    def __init__(self, names: list[str]) -> None:
+        self._names = names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, index: int) -> str:
+        return self._names[index]
+
+
+def add_options(parser: Any) -> None:
+    """Add banksim's options to Locust's parser.  Called again for each view of the start form."""
+    names = [name for name, _ in list_scenarios()]
+    add = parser.add_argument
+    add(
+        "--scenario",
+        default=DEFAULT_SCENARIO,
+        metavar="NAME|FILE",
+        choices=_Suggested(names),
+        help=f"Scenario to run: a name ({', '.join(names)}) or a YAML file. Default: {DEFAULT_SCENARIO}",
+    )
+    add("--speed", metavar="X", help="Simulated seconds per second, 0.1 to 10,000. Empty: the scenario's")
+    add("--seed", metavar="N", help="Seed of everything random. Empty: the scenario's, else a new one")
+    add("--customers", metavar="N", help="Number of customers. Empty: the scenario's")
+    add(
+        "--target-mode",
+        choices=[str(mode) for mode in Mode],
+        default=str(Mode.LIVE),
+        help="Where bank and detector are: live (at their addresses), sandbox (stand-ins over HTTP), "
+        "dry-run (stand-ins in process, no network)",
+    )
+    for mode in (Mode.DRY_RUN, Mode.SANDBOX):
+        add(
+            f"--{mode}",
+            dest="target_mode",
+            action="store_const",
+            const=str(mode),
+            default=str(Mode.LIVE),
+            include_in_web_ui=False,
+            help=f"Short for --target-mode {mode}",
+        )
+    add(
+        "--nexum-url",
+        metavar="URL",
+        help="Core bank's address. Default: NEXUM_URL, else the scenario's. '': no bank",
+    )
+    add(
+        "--bastion-url",
+        metavar="URL",
+        help="Fraud detector's address. Default: BASTION_URL, else the scenario's. '': no detector",
+    )
+    add(
+        "--flow",
+        choices=["post_then_score", "score_then_post"],
+        include_in_web_ui=False,
+        help="Order of the calls: book, then score; or score, then book what is not blocked",
+    )
+    add(
+        "--report-dir",
+        default=DEFAULT_REPORT_DIR,
+        metavar="DIR",
+        include_in_web_ui=False,
+        help=f"Folder for results; each run makes its own folder in it. Default: {DEFAULT_REPORT_DIR}",
+    )
+    # The control API has no password by default, so it listens to this machine only unless told otherwise.
+    parser.set_defaults(web_host="127.0.0.1")
+
+
+def from_form(form: Mapping[str, str], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Our options out of a submitted start form.
+
+    The form sends every field it shows, so an empty one means "as the scenario says"; an
+    option it does not show keeps its value from the command line.
+    """
+    options = {name: defaults.get(name) for name in OPTION_NAMES}
+    options.update({name: form[name].strip() or None for name in OPTION_NAMES if name in form})
+    return options
+
+
+def run_settings(options: Mapping[str, Any], environ: Mapping[str, str]) -> RunSettings:
+    """Settings of a run from options, environment and scenario, in this order.
+
+    Raises UsageError (ScenarioError for anything in the scenario) naming what is wrong.
+    """
+    overrides = {name: options.get(name) for name in SCENARIO_OPTIONS}
+    scenario = load_scenario(str(options.get("scenario") or DEFAULT_SCENARIO), overrides, environ)
+    return RunSettings(
+        scenario=scenario,
+        seed=scenario.seed if scenario.seed is not None else new_seed(),
+        speed=scenario.speed_multiplier,
+        mode=_mode(str(options.get("target_mode") or Mode.LIVE)),
+        report_dir=Path(str(options.get("report_dir") or DEFAULT_REPORT_DIR)),
+    )
+
+
+def _mode(text: str) -> Mode:
+    try:
+        return Mode(text)
+    except ValueError:
+        raise UsageError(f"--target-mode: expected {', '.join(Mode)}, got {text!r}") from None

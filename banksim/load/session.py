@@ -1,0 +1,136 @@
+"""The life of runs inside one Locust process.
+
+Locust starts and stops tests; a run has a life of its own (opening customers, simulated
+time, drain, report).  The session joins the two:
+
+    test_start     → the run is built and conducted in a greenlet of its own
+    shape.tick     → None once the run is over, which makes Locust end the test
+    test_stopping  → somebody ended it early: the run stops offering, drains and reports
+                     while the users are still alive to finish what is under way
+    quitting       → the same, and the exit code
+
+It is kept as ``environment.banksim``, where users and shape find it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import gevent
+from locust.env import Environment
+
+from banksim.domain import BanksimError, ExitCode
+from banksim.engine.run import End, Run
+from banksim.engine.settings import RunSettings
+from banksim.load.options import run_settings
+from banksim.systems import Call
+
+logger = logging.getLogger(__name__)
+
+#: How long Locust waits for a user that is in the middle of a call, unless told otherwise.
+STOP_TIMEOUT_S = 15.0
+
+
+class CallFailed(Exception):
+    """What Locust's failure table shows for a call that went wrong."""
+
+
+class Session:
+    """Runs of one Locust process, one at a time."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+        self._run: Run | None = None
+        self._prepared: RunSettings | None = None
+        if not environment.stop_timeout:
+            environment.stop_timeout = STOP_TIMEOUT_S
+        environment.banksim = self
+        events = environment.events
+        events.test_start.add_listener(self._on_test_start)
+        events.test_stopping.add_listener(self._on_test_stopping)
+
+    @property
+    def run(self) -> Run:
+        """The run under way, or the last one.  Raises RuntimeError when there was none yet."""
+        if self._run is None:
+            raise RuntimeError("no run has been started")
+        return self._run
+
+    @property
+    def started(self) -> bool:
+        return self._run is not None
+
+    @property
+    def last_run(self) -> Run | None:
+        return self._run
+
+    @property
+    def over(self) -> bool:
+        return self._run is not None and self._run.finished.is_set()
+
+    @property
+    def active(self) -> bool:
+        return self._run is not None and not self._run.finished.is_set()
+
+    @property
+    def max_users(self) -> int:
+        return self.run.settings.scenario.max_users
+
+    @property
+    def peak_tps(self) -> float:
+        return self.run.peak_tps
+
+    def pressure_ms(self) -> float:
+        return self.run.seats.pressure_ms()
+
+    def prepare(self, options: Mapping[str, Any]) -> RunSettings:
+        """Check that a run with these options can start, and keep its settings for the next start.
+
+        Raises BanksimError with a message for people.
+        """
+        settings = run_settings(options, os.environ)
+        Run.check(settings)
+        self._prepared = settings
+        return settings
+
+    def end(self, end: End) -> None:
+        """End the run under way, if any, and wait until its report is written."""
+        if self._run is not None and not self._run.finished.is_set():
+            self._run.request_end(end)
+            self._run.finished.wait()
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the last run means for whoever called this process."""
+        return self._run.exit_code if self._run is not None else ExitCode.COMPLETED
+
+    def _on_test_start(self, **_: object) -> None:
+        settings, self._prepared = self._prepared, None
+        try:
+            if settings is None:
+                settings = run_settings(vars(self.environment.parsed_options), os.environ)
+            self._run = Run(settings, self._seat_names(), on_call=self._on_call)
+        except BanksimError as error:
+            logger.error("%s", error)
+            raise
+        gevent.spawn(self._run.conduct)
+
+    def _on_test_stopping(self, **_: object) -> None:
+        self.end(End.STOPPED)
+
+    def _seat_names(self) -> set[str]:
+        return {cls.seat for cls in self.environment.user_classes if getattr(cls, "seat", None)}
+
+    def _on_call(self, call: Call) -> None:
+        """Put a target's call into Locust's own statistics, under a name that never varies."""
+        self.environment.events.request.fire(
+            request_type=call.method,
+            name=call.name,
+            response_time=call.latency_ms,
+            response_length=call.response_bytes,
+            exception=CallFailed(call.error) if call.error else None,
+            context={"system": call.system},
+        )

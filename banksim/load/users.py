@@ -1,0 +1,95 @@
+"""Locust users as seats of an open model.
+
+A user's wait ends when an arrival is due for it, and its task is the one the arrival asks
+for.  Locust by itself picks a random task and then sleeps: a closed model, in which a
+slow bank slows its own load down.  So the default task set is replaced by one that takes
+arrivals from the run's seats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from locust import User
+from locust.exception import StopUser
+from locust.user.task import (
+    LOCUST_STATE_RUNNING,
+    LOCUST_STATE_STOPPING,
+    LOCUST_STATE_WAITING,
+    DefaultTaskSet,
+)
+
+from banksim.engine.arrival import FRAUD_SEAT, Arrival
+
+if TYPE_CHECKING:
+    from banksim.load.session import Session
+
+Task = Callable[[Any], None]
+
+
+class ArrivalTaskSet(DefaultTaskSet):
+    """Runs one task per arrival, without any waiting in between."""
+
+    user: SeatUser
+
+    def get_next_task(self) -> Task:
+        user = self.user
+        if user._state == LOCUST_STATE_STOPPING:
+            raise StopUser
+        # While it waits Locust may stop this user at once; nothing is lost, nothing was taken.
+        user._state = LOCUST_STATE_WAITING
+        user.arrival = user.session.run.seats.take(user.seat)
+        user._state = LOCUST_STATE_RUNNING
+        return user.task_for(user.arrival)
+
+    def wait(self) -> None:
+        """No wait: the next arrival is the wait."""
+
+
+class SeatUser(User):
+    """A user who carries out what is due for its seat."""
+
+    abstract = True
+    seat: str
+    session: Session
+    arrival: Arrival
+
+    def on_start(self) -> None:
+        self.session = self.environment.banksim
+        self._taskset_instance = ArrivalTaskSet(self)
+
+    def task_for(self, arrival: Arrival) -> Task:
+        """The task method that the arrival asks for; the first one when there is none of that name."""
+        wanted = str(arrival.planned.transaction.kind)
+        tasks: list[Task] = self.tasks
+        return next((task for task in tasks if task.__name__ == wanted), tasks[0])
+
+    def carry_out(self) -> None:
+        """Send the transaction this user was woken for: post it, score it, count it."""
+        self.session.run.perform(self.arrival)
+
+
+class PersonaUser(SeatUser):
+    """A customer of one persona.  ``persona`` names it as in the scenario; "*" plays all others."""
+
+    abstract = True
+    persona: str
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "persona" in cls.__dict__:
+            cls.seat = cls.persona
+
+
+class CampaignUser(SeatUser):
+    """A fraudster: carries out the next step of whichever campaign is due."""
+
+    abstract = True
+    seat = FRAUD_SEAT
+
+    def task_for(self, arrival: Arrival) -> Task:
+        """The task named after the campaign's typology, if there is one, else the first."""
+        wanted = arrival.planned.truth.typology
+        tasks: list[Task] = self.tasks
+        return next((task for task in tasks if task.__name__ == wanted), tasks[0])
