@@ -76,8 +76,9 @@ class Summary:
             f"  length        {hours_text(self.sim_length_s)} at {self.speed:g}x = "
             f"{length_text(self.wall_length_s)}",
             f"  customers     {self.customers:,}",
-            f"  transactions  about {round(self.expected_transactions):,}, {self.mean_tps:.3g} TPS on the mean",
-            f"  busiest hour  {self.peak_tps:.3g} TPS, from {self.peak_at:%a %H:%M}",
+            f"  transactions  about {round(self.expected_transactions):,}",
+            f"  rate          {self.mean_tps:.3g} TPS on average, most {self.peak_tps:.3g} TPS "
+            f"from {self.peak_at:%a %H:%M}",
             f"  fraud         about {round(self.expected_fraud):,} transactions, {self.fraud_share:.2%}",
         ]
         lines += [f"    {_pattern_text(pattern)}" for pattern in self.patterns]

@@ -87,7 +87,7 @@ class Number:
             return f"{noun} from {_plain(self.low)} to {_plain(self.high)}"
         limits = []
         for word, limit in (
-            ("from", self.low),
+            ("at least", self.low),
             ("above", self.above),
             ("at most", self.high),
             ("below", self.below),

@@ -6,14 +6,18 @@ test feels.  Missing multipliers count as 1.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
-from banksim.scenario.fields import Block, Hour, HourWindow, Month, Multiplier, Number
+from banksim.scenario.fields import Block, Expected, Hour, HourWindow, Month, Multiplier, Number
 
 Tps = Annotated[float, Number(0, 100_000)]
-Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+Weekday = Annotated[
+    str,
+    Field(pattern="^(monday|tuesday|wednesday|thursday|friday|saturday|sunday)$"),
+    Expected("monday, tuesday, wednesday, thursday, friday, saturday or sunday"),
+]
 
 
 class TransactionRate(Block):

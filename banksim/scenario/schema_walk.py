@@ -13,10 +13,6 @@ from typing import Any, get_args, get_origin
 from banksim.scenario.fields import Block
 from banksim.scenario.problems import Path
 
-#: A key of the same block this similar is meant rather than a key of another block.
-SURELY_SIMILAR = 0.75
-PERHAPS_SIMILAR = 0.6
-
 
 def block_in(annotation: Any) -> type[Block] | None:
     """The block that ``annotation`` holds, itself or as items of a list; None for plain values."""
@@ -52,14 +48,12 @@ def all_keys(block: type[Block], prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def suggestion(root: type[Block], path: Path) -> str | None:
-    """The key that the unknown key at ``path`` was probably meant to be."""
+    """The key that was probably meant by the unknown one at ``path``: of another block, or misspelt."""
     *around, key = path
     block = block_at(root, tuple(around))
     here = list(block.model_fields) if block else []
-    near = difflib.get_close_matches(str(key), here, n=1, cutoff=PERHAPS_SIMILAR)
-    if near and difflib.SequenceMatcher(None, str(key), near[0]).ratio() >= SURELY_SIMILAR:
-        return near[0]
     elsewhere = next((place for name, place in all_keys(root) if name == key), None)
+    near = difflib.get_close_matches(str(key), here, n=1)
     return elsewhere or (near[0] if near else None)
 
 
