@@ -178,6 +178,7 @@ class Detection:
             "coverage": share(fraud.scored + honest.scored, fraud.transactions + honest.transactions)
             if anyone_asked
             else None,
+            "scored": fraud.scored + honest.scored,
             "missing": fraud.missing + honest.missing,
             "unasked": fraud.unasked + honest.unasked,
             "late": fraud.late + honest.late,

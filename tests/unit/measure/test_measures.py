@@ -27,9 +27,7 @@ def random_events(seed: int, count: int) -> list[tuple[Planned, Outcome, float]]
         events.append(
             (
                 planned(label, rng.randrange(1, 10_000), number * 3.0, typology, campaign),
-                outcome(
-                    decision, score, rng.choice(list(BankStatus)), error, rng.random(), rng.random() * 99
-                ),
+                outcome(decision, score, status, error, rng.random(), rng.random() * 99),
                 number * 0.07,
             )
         )
