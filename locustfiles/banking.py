@@ -21,9 +21,9 @@ from locust import task
 
 from banksim.load import AcceleratedClockShape, CampaignUser, PersonaUser
 from banksim.load.hooks import install
-from web_ext import register
+from web_ext.attach import attach
 
-install(on_ready=register)
+install(on_ready=attach)
 
 
 class BankDay(AcceleratedClockShape):

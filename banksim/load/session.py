@@ -22,10 +22,10 @@ from typing import Any
 import gevent
 from locust.env import Environment
 
-from banksim.domain import BanksimError, ExitCode
+from banksim.domain import BanksimError, ExitCode, UsageError
 from banksim.engine.run import End, Run
 from banksim.engine.settings import RunSettings
-from banksim.load.options import run_settings
+from banksim.load.options import from_form, run_settings
 from banksim.systems import Call
 
 logger = logging.getLogger(__name__)
@@ -95,6 +95,12 @@ class Session:
         Run.check(settings)
         self._prepared = settings
         return settings
+
+    def prepare_form(self, form: Mapping[str, str]) -> RunSettings:
+        """The same for a submitted start form.  Raises BanksimError also while a run is under way."""
+        if self.active:
+            raise UsageError("A run is under way. Stop it first, then start the next one.")
+        return self.prepare(from_form(form, vars(self.environment.parsed_options)))
 
     def end(self, end: End) -> None:
         """End the run under way, if any, and wait until its report is written."""
