@@ -86,11 +86,16 @@ def apply_settings(data: dict[Any, Any], settings: list[Setting]) -> dict[Any, A
             place[block] = dict(inner or {})
             place = place[block]
         else:
-            if setting.path == ("thresholds",) and isinstance(place.get(key), list):
-                place[key] = [*place[key], *setting.value]
-            else:
-                place[key] = list(setting.value) if setting.path == ("thresholds",) else setting.value
+            place[key] = (
+                _with_thresholds(place.get(key), setting.value) if key == "thresholds" else setting.value
+            )
     return result
+
+
+def _with_thresholds(own: Any, added: Any) -> Any:
+    """The scenario's own thresholds and then those of the option, which is one text or several."""
+    several = [added] if isinstance(added, str) else list(added)
+    return [*own, *several] if isinstance(own, list) else several
 
 
 def source_of(path: Path, settings: list[Setting]) -> str | None:

@@ -71,8 +71,7 @@ def test_shapes_of_the_original_scenario_files() -> None:
     mules, laundering, structuring, chosen, *_ = scenario.fraud.patterns
     assert (mules.hops, mules.amounts, mules.mule_accounts) == ((5, 5), (1000, 2500, 9000), 20)
     assert (laundering.type, laundering.hops) == ("mule_network", (3, 10))
-    assert structuring.split_amounts is True
-    assert chosen.split_amounts == (9000, 9500, 9900)
+    assert (structuring.split_amounts, chosen.split_amounts) == (True, (9000, 9500, 9900))
     assert scenario.onboarding is not None
-    assert scenario.onboarding.first_transaction_delay_hours == (1, 24)
+    assert scenario.onboarding.first_transaction_delay_hours == (1.0, 24.0)
     assert scenario.onboarding.existing_share == 0.2

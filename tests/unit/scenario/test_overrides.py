@@ -69,6 +69,11 @@ def test_every_option_arrives() -> None:
     assert scenario.dashboard.enabled and scenario.dashboard.port == 8080
 
 
+def test_one_threshold_may_come_as_plain_text() -> None:
+    # As a form field sends it.
+    assert parse_scenario(examples.MINIMAL, overrides={"threshold": "p99 < 1s"}).thresholds == ("p99 < 1s",)
+
+
 def test_switches_that_are_off_change_nothing() -> None:
     text = examples.MINIMAL + "connections: {kafka_bootstrap_servers: 'k:1'}\n"
     scenario = parse_scenario(text, overrides={"no_kafka": False, "dashboard": False})
