@@ -343,7 +343,7 @@ def keys_of(path: tuple[str | int, ...]) -> set[str]:
     return set(block.model_fields)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     path=st.sampled_from(BLOCK_PATHS),
     key=st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=25),
@@ -364,7 +364,7 @@ def test_any_unknown_key_is_exactly_one_line_naming_it(
     assert problem.startswith(f"{where}: unknown key")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.text(max_size=80))
 def test_no_text_raises_anything_else(text: str) -> None:
     with pytest.raises(ScenarioError):
