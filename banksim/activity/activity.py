@@ -1,0 +1,218 @@
+"""Genuine transactions: what honest customers do at the moments arrivals are due.
+
+    arrival ─► persona (hour of the week) ─► what ─► customer ─► draft ─► affordable? ─► planned
+
+One random stream feeds everything in the order of the arrivals, so the same seed and the
+same moments give the same transactions; what hangs on a customer (home, habits,
+journeys) comes from streams of their own and does not depend on that order.
+
+Customers rarely overdraw: a sum above the planned balance mostly becomes a smaller one,
+or money paid in.  Memory is bounded by the population: a few numbers per customer that
+acted (planned balance, last pay day, last rent, journey), and capped caches for the rest.
+
+Not handled: what fraud and refusals do to balances, months of different lengths, public
+holidays, customers in other time zones than the bank.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from banksim.activity.balances import PlannedBalances
+from banksim.activity.drafts import Draft, Drafts, Situation
+from banksim.activity.rhythm import Rhythm
+from banksim.activity.sightings import Sightings
+from banksim.activity.trips import Trips
+from banksim.domain import CREDIT_KINDS, AccountRef, Channel, Kind, Label, Place, Planned, Transaction, Truth
+from banksim.world import Customer, World, opaque_id, stream
+
+#: Customers looked at for one arrival before giving up.
+MAX_DRAWS = 64
+#: Customers looked at for somebody whose pay day it can be.
+_PAY_DAY_DRAWS = 8
+#: Sums that are more than there is and are tried anyway (judgement).
+_OVERDRAWS = 0.02
+_SHRINK_DRAWS = 2
+_MAIN_DEVICE_SHARE = 0.85
+
+OpenCheck = Callable[[int], bool]
+
+
+class ActivityScenario(Protocol):
+    """What activity reads of a scenario."""
+
+    @property
+    def onboarding(self) -> Any: ...
+
+
+class Activity:
+    """Plans genuine transactions for one process."""
+
+    def __init__(self, world: World, scenario: ActivityScenario | None = None, shard: int = 0) -> None:
+        """``shard`` tells processes that share a run apart: each draws from a stream of its own.
+
+        With an onboarding block the customers who join during the run start with a
+        planned balance of zero; tell their first deposits with `note`.
+        """
+        self._world = world
+        self._population = world.population
+        self._rng = stream(world.seed, "activity", shard)
+        self._rhythm = Rhythm(world)
+        self._drafts = Drafts(world, self._rhythm, self._rng)
+        self._trips = Trips(world)
+        self._sightings = Sightings()
+        self._balances = PlannedBalances(world, _funded(world, scenario))
+        self._truths = {name: Truth(Label.GENUINE, name) for name in world.personas}
+        #: Arrivals for which no customer was found.
+        self.unplanned = 0
+
+    def plan(
+        self, sim_s: float, is_open: OpenCheck | None = None, is_mine: OpenCheck | None = None
+    ) -> Planned | None:
+        """The genuine transaction for an arrival at ``sim_s`` (simulated seconds, in order).
+
+        ``is_open`` says whether a customer has an account yet (payers and payees),
+        ``is_mine`` whether this process may act for a payer.  None when none of
+        `MAX_DRAWS` random customers would do; those are counted in ``unplanned``.
+        """
+        hour_of_week = self._world.hour_of_week(sim_s)
+        found = self._find(sim_s, hour_of_week, is_open, is_mine)
+        if found is None:
+            self.unplanned += 1
+            return None
+        kind, customer, where = found
+        at = Situation(
+            sim_s,
+            hour_of_week,
+            customer,
+            self._world.personas[customer.persona],
+            where,
+            self._sightings.recent(customer.index, sim_s),
+            is_open,
+        )
+        draft = self._affordable(self._drafts.make(kind, at), at)
+        return self._finish(draft, at)
+
+    def note(self, transaction: Transaction) -> None:
+        """Book a transaction planned elsewhere, such as a first deposit."""
+        self._balances.book(transaction)
+
+    def planned_balance_cents(self, account: AccountRef) -> int:
+        """What the account should hold by the plans so far, in cents."""
+        return self._balances.available(account)
+
+    def _find(
+        self, sim_s: float, hour_of_week: int, is_open: OpenCheck | None, is_mine: OpenCheck | None
+    ) -> tuple[Kind, Customer, Place] | None:
+        """Rejection sampling: who is left are the customers that can act, in their own proportions."""
+        rng, timestamp_s = self._rng, self._world.timestamp_s(sim_s)
+        pay_day_draws = 0
+        persona, kind = "", Kind.PURCHASE
+        for _ in range(MAX_DRAWS):
+            if not pay_day_draws:
+                persona = self._rhythm.personas_at[hour_of_week].pick(rng)
+                kind = self._rhythm.kinds_at(persona, hour_of_week).pick(rng)
+            index = self._population.pick(rng, persona)
+            if (is_mine is not None and not is_mine(index)) or (is_open is not None and not is_open(index)):
+                continue
+            customer = self._population.customer(index)
+            where = self._trips.whereabouts(customer, timestamp_s)
+            if where is None:
+                continue
+            if kind is Kind.SALARY and not self._drafts.is_pay_day(customer, sim_s):
+                pay_day_draws += 1
+                if pay_day_draws < _PAY_DAY_DRAWS:
+                    continue
+                kind = Kind.DEPOSIT
+            return kind, customer, where
+        return None
+
+    def _affordable(self, draft: Draft, at: Situation) -> Draft:
+        """The draft, or something in its place that the planned balance covers."""
+        pricing, rng = self._drafts.pricing, self._rng
+        draft.amount_cents = pricing.within_limit(draft.amount_cents, at.customer, rng)
+        if draft.kind in CREDIT_KINDS:
+            return draft
+        available = self._balances.available(AccountRef(at.customer.index))
+        if draft.amount_cents <= available or rng.random() < _OVERDRAWS:
+            return draft
+        if self._shrink(draft, at, available):
+            return draft
+        return self._pay_in(at)
+
+    def _shrink(self, draft: Draft, at: Situation, available: int) -> bool:
+        """Make the sum fit, in a way that still looks like it; False when there is no such way."""
+        pricing, rng = self._drafts.pricing, self._rng
+        if draft.kind is Kind.PURCHASE and draft.merchant is not None:
+            for _ in range(_SHRINK_DRAWS):
+                cents = pricing.purchase(at.persona, draft.merchant.category, rng)
+                if cents <= available:
+                    draft.amount_cents = pricing.within_limit(cents, at.customer, rng)
+                    return True
+            return False
+        if draft.kind is Kind.BILL_PAYMENT:
+            return False
+        part = int(available * rng.uniform(0.2, 0.7))
+        if draft.kind is Kind.WITHDRAWAL:
+            part -= part % pricing.note_cents
+        elif part >= pricing.cents(20 * pricing.scale):
+            part = pricing.rounded(part, 5)
+        # A withdrawal needs a note, a transfer something worth sending.
+        if part < pricing.cents(5 * pricing.scale) or part > available:
+            return False
+        draft.amount_cents = part
+        return True
+
+    def _pay_in(self, at: Situation) -> Draft:
+        """Money in: from the own savings when there are enough, else a deposit."""
+        pricing, rng = self._drafts.pricing, self._rng
+        for slot in range(1, len(at.customer.accounts)):
+            saved = self._balances.available(AccountRef(at.customer.index, slot))
+            part = pricing.rounded(int(saved * rng.uniform(0.1, 0.4)), 10) if saved > 0 else 0
+            if pricing.cents(50 * pricing.scale) <= part <= saved and rng.random() < 0.6:
+                amount = pricing.within_limit(part, at.customer, rng)
+                place = at.where if at.last is None else at.last.place
+                main = AccountRef(at.customer.index)
+                return Draft(
+                    Kind.TRANSFER, Channel.MOBILE, amount, place, "From savings", counterparty=main, slot=slot
+                )
+        draft = self._drafts.deposit(at)
+        draft.amount_cents = pricing.within_limit(draft.amount_cents, at.customer, rng)
+        return draft
+
+    def _finish(self, draft: Draft, at: Situation) -> Planned:
+        customer, world = at.customer, self._world
+        transaction = Transaction(
+            transaction_id=opaque_id(self._rng),
+            kind=draft.kind,
+            account=AccountRef(customer.index, draft.slot),
+            amount_cents=draft.amount_cents,
+            currency=world.currency,
+            channel=draft.channel,
+            timestamp_s=world.timestamp_s(at.sim_s),
+            place=draft.place,
+            device_id=_device(customer, self._rng),
+            description=draft.description,
+            counterparty=draft.counterparty,
+            merchant=draft.merchant,
+        )
+        self._balances.book(transaction)
+        in_shop = draft.merchant if draft.channel is Channel.POS else None
+        self._sightings.note(customer.index, at.sim_s, draft.place, in_shop)
+        return Planned(transaction, self._truths[customer.persona], at.sim_s)
+
+
+def _device(customer: Customer, rng: random.Random) -> str:
+    devices = customer.devices
+    if len(devices) == 1 or rng.random() < _MAIN_DEVICE_SHARE:
+        return devices[0]
+    return devices[1 + int(rng.random() * (len(devices) - 1))]
+
+
+def _funded(world: World, scenario: ActivityScenario | None) -> int:
+    """How many customers have money when the run starts: all of them, unless some join later."""
+    onboarding = scenario.onboarding if scenario is not None else None
+    size = world.population.size
+    return size if onboarding is None else round(size * onboarding.existing_share)

@@ -1,0 +1,238 @@
+"""What one arrival becomes: channel, shop or payee, place and amount, kind by kind.
+
+A draft is not affordable yet: `activity.Activity` checks it against the planned balance.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from banksim.activity.amounts import Pricing
+from banksim.activity.habits import REGULAR_ONLINE_SHARE, REGULAR_PAYEE_SHARE, REGULAR_SHARE, Bill, HabitBook
+from banksim.activity.rhythm import Rhythm
+from banksim.activity.sightings import Sighting, reachable
+from banksim.domain import AccountRef, Channel, Kind, Merchant, Place
+from banksim.world import Customer, Persona, World
+from banksim.world.categories import load_categories
+
+_SHOP_TRIES = 4
+_PAYEE_TRIES = 4
+_RENT_DAYS = 25
+_OWN_TRANSFER_SHARE = 0.20
+_TO_SAVINGS_SHARE = 0.15
+#: A persona whose youngest are this old lives on a pension.
+_PENSION_FROM_AGE = 60
+#: A wire is taken for larger sums (judgement).
+_WIRE_FACTOR = 6.0
+_REGULAR_PAY_NOISE = 0.08
+_BILL_NOISE = 0.06
+
+_TRANSFER_WORDS = (
+    "Transfer",
+    "Thanks",
+    "Dinner",
+    "My share",
+    "Birthday",
+    "Groceries",
+    "Trip",
+    "Tickets",
+    "Loan",
+)
+_DEPOSIT_WORDS = {Channel.MOBILE: "Check deposit", Channel.ACH: "Incoming payment"}
+_BILL_WORDS = {"rent": "Rent", "utilities": "Utilities", "telecom": "Phone and internet", "tax": "Tax"}
+
+
+@dataclass(slots=True)
+class Draft:
+    """A transaction in the making.  ``slot`` is the customer's account."""
+
+    kind: Kind
+    channel: Channel
+    amount_cents: int
+    place: Place
+    description: str
+    merchant: Merchant | None = None
+    counterparty: AccountRef | None = None
+    slot: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Who acts, when and where: everything a draft depends on."""
+
+    sim_s: float
+    hour_of_week: int
+    customer: Customer
+    persona: Persona
+    where: Place
+    last: Sighting | None
+    is_open: Callable[[int], bool] | None
+
+
+class Drafts:
+    """Makes drafts for one world, all from one random stream."""
+
+    def __init__(self, world: World, rhythm: Rhythm, rng: random.Random) -> None:
+        self.pricing = Pricing(world.currency)
+        self._world = world
+        self._rhythm = rhythm
+        self._rng = rng
+        self._habits = HabitBook(world)
+        self._categories = load_categories()
+        # Moments of the last pay day and rent, one number each per customer at most.
+        self._paid_s: dict[int, float] = {}
+        self._rent_s: dict[int, float] = {}
+        self._make: dict[Kind, Callable[[Situation], Draft]] = {
+            Kind.PURCHASE: self._purchase,
+            Kind.WITHDRAWAL: self._withdrawal,
+            Kind.DEPOSIT: self.deposit,
+            Kind.SALARY: self._salary,
+            Kind.TRANSFER: self._transfer,
+            Kind.BILL_PAYMENT: self._bill_payment,
+        }
+
+    def make(self, kind: Kind, at: Situation) -> Draft:
+        """A draft of ``kind``, or of a near one where it cannot be (a transfer without payees)."""
+        return self._make[kind](at)
+
+    def is_pay_day(self, customer: Customer, sim_s: float) -> bool:
+        """Whether the employer can pay: the last pay is a pay period ago, or was before the run."""
+        paid_s = self._paid_s.get(customer.index)
+        period_s = self._habits.of(customer).pay_period_days * 86_400
+        return paid_s is None or sim_s - paid_s >= 0.95 * period_s
+
+    def _purchase(self, at: Situation) -> Draft:
+        channel = self._channel(Kind.PURCHASE, at)
+        merchant = self._shop(at) if channel is Channel.POS else None
+        if merchant is not None:
+            place = merchant.place
+        else:
+            channel = Channel.ONLINE if channel is Channel.POS else channel
+            merchant, place = self._online_shop(at), self._here(at)
+        amount = self.pricing.purchase(at.persona, merchant.category, self._rng)
+        return Draft(Kind.PURCHASE, channel, amount, place, f"Purchase at {merchant.name}", merchant=merchant)
+
+    def _shop(self, at: Situation) -> Merchant | None:
+        """A shop that is open and within reach; None when there is none just now."""
+        rng, hour = self._rng, at.hour_of_week % 24
+        at_home = at.where == at.customer.home
+        for _ in range(_SHOP_TRIES):
+            if at_home and rng.random() < REGULAR_SHARE:
+                merchant = self._habits.of(at.customer).shops.pick(rng)
+            else:
+                category = self._habits.shop_category(at.persona.name, rng)
+                merchant = self._world.merchants.pick(rng, at.where, category)
+            if not self._categories[merchant.category].is_open(hour):
+                continue
+            if reachable(at.last, at.sim_s, merchant.place):
+                return merchant
+            if at.last is not None and at.last.merchant is not None:
+                return at.last.merchant
+        return None
+
+    def _online_shop(self, at: Situation) -> Merchant:
+        rng = self._rng
+        if rng.random() < REGULAR_ONLINE_SHARE:
+            return self._habits.of(at.customer).online_shops.pick(rng)
+        category = self._habits.online_category(at.persona.name, rng)
+        return self._world.merchants.pick(rng, at.where, category, online=True)
+
+    def _withdrawal(self, at: Situation) -> Draft:
+        channel = self._channel(Kind.WITHDRAWAL, at)
+        at_machine = channel is not Channel.BRANCH
+        place = at.where
+        if at_machine and at.where == at.customer.home:
+            machines = self._habits.of(at.customer).cash_machines
+            place = machines[0] if self._rng.random() < 0.75 else machines[1]
+        amount = self.pricing.cash(at.persona, at_machine, self._rng)
+        words = "Cash withdrawal" if at_machine else "Counter withdrawal"
+        return Draft(Kind.WITHDRAWAL, channel, amount, self._within_reach(at, place), words)
+
+    def deposit(self, at: Situation) -> Draft:
+        """Cash or a cheque paid in."""
+        channel = self._channel(Kind.DEPOSIT, at)
+        in_cash = channel in (Channel.BRANCH, Channel.ATM)
+        amount = self.pricing.deposit(at.persona, in_cash, self._rng)
+        saves = len(at.customer.accounts) > 1 and self._rng.random() < _TO_SAVINGS_SHARE
+        words = _DEPOSIT_WORDS.get(channel, "Cash deposit" if in_cash else "Deposit")
+        return Draft(Kind.DEPOSIT, channel, amount, self._here(at), words, slot=1 if saves else 0)
+
+    def _salary(self, at: Situation) -> Draft:
+        habits, rng = self._habits.of(at.customer), self._rng
+        self._paid_s[at.customer.index] = at.sim_s
+        units = habits.pay_units * (rng.lognormvariate(0, _REGULAR_PAY_NOISE) if habits.pay_varies else 1.0)
+        # A pay day too large for the account's tier is a second employer's: half of it.
+        limit = self.pricing.limit_cents(at.customer)
+        amount = self.pricing.cents(units)
+        amount = amount if amount < limit else amount // 2
+        words = "Pension payment" if at.persona.ages[0] >= _PENSION_FROM_AGE else "Salary"
+        return Draft(Kind.SALARY, self._channel(Kind.SALARY, at), amount, self._here(at), words)
+
+    def _transfer(self, at: Situation) -> Draft:
+        rng, customer = self._rng, at.customer
+        own_slots = len(customer.accounts) - 1
+        if own_slots and rng.random() < _OWN_TRANSFER_SHARE:
+            other = AccountRef(customer.index, 1 + int(rng.random() * own_slots))
+            words = "To savings"
+        else:
+            payee = self._payee(at)
+            if payee is None:
+                return self._bill_payment(at)
+            other, words = AccountRef(payee), rng.choice(_TRANSFER_WORDS)
+        channel = self._channel(Kind.TRANSFER, at)
+        factor = _WIRE_FACTOR if channel is Channel.WIRE else 1.0
+        amount = self.pricing.transfer(at.persona, rng, factor)
+        return Draft(Kind.TRANSFER, channel, amount, self._here(at), words, counterparty=other)
+
+    def _payee(self, at: Situation) -> int | None:
+        """Somebody else with an account; None when nobody was found."""
+        rng, population = self._rng, self._world.population
+        regular = self._habits.of(at.customer).payees
+        for _ in range(_PAYEE_TRIES):
+            known = regular and rng.random() < REGULAR_PAYEE_SHARE
+            index = rng.choice(regular) if known else population.pick(rng)
+            if index != at.customer.index and (at.is_open is None or at.is_open(index)):
+                return index
+        return None
+
+    def _bill_payment(self, at: Situation) -> Draft:
+        rng = self._rng
+        bill = self._bill(at)
+        noise = rng.lognormvariate(0, _BILL_NOISE) if bill.varies else 1.0
+        category = bill.biller.category
+        words = f"{_BILL_WORDS.get(category, category.capitalize())} {bill.biller.name}"
+        channel = self._channel(Kind.BILL_PAYMENT, at)
+        return Draft(
+            Kind.BILL_PAYMENT,
+            channel,
+            self.pricing.cents(bill.amount_units * noise),
+            self._here(at),
+            words,
+            merchant=bill.biller,
+        )
+
+    def _bill(self, at: Situation) -> Bill:
+        bills, index = self._habits.of(at.customer).bills, at.customer.index
+        bill = bills.pick(self._rng)
+        for _ in range(3):
+            if bill.biller.category != "rent":
+                return bill
+            paid_s = self._rent_s.get(index)
+            if paid_s is None or at.sim_s - paid_s > _RENT_DAYS * 86_400:
+                self._rent_s[index] = at.sim_s
+                return bill
+            bill = bills.pick(self._rng)
+        return bill
+
+    def _channel(self, kind: Kind, at: Situation) -> Channel:
+        choice = self._rhythm.channels_at(at.persona.name, kind, at.hour_of_week)
+        return choice.pick(self._rng) if choice is not None else Channel.ONLINE
+
+    def _here(self, at: Situation) -> Place:
+        return self._within_reach(at, at.where)
+
+    def _within_reach(self, at: Situation, wanted: Place) -> Place:
+        """``wanted``, or where the customer still is when there was no time to get there."""
+        return wanted if at.last is None or reachable(at.last, at.sim_s, wanted) else at.last.place
