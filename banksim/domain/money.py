@@ -44,9 +44,13 @@ def from_wire(text: str, currency: str) -> int:
 
 def to_units(amount_cents: int, currency: str) -> float:
     """Amount in whole currency units, for models and displays that want a number."""
-    return float(amount_cents / 10 ** minor_digits(currency))
+    return amount_cents / _cents_per_unit(currency)
 
 
 def to_cents(units: float, currency: str) -> int:
     """Cents nearest to ``units`` whole currency units (for amounts read from a scenario)."""
-    return round(units * 10 ** minor_digits(currency))
+    return round(units * _cents_per_unit(currency))
+
+
+def _cents_per_unit(currency: str) -> int:
+    return int(10 ** minor_digits(currency))

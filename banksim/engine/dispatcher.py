@@ -143,7 +143,7 @@ class Dispatcher:
         _, entry = self._agenda.pop()
         match entry:
             case CampaignStart(spec):
-                self._begin_campaign(self._desk.open(spec))
+                self._begin_campaign(self._desk.open(spec, self._is_open))
             case CampaignStep(run, planned, ready_wall_s):
                 due_wall_s = max(self._clock.wall_at(planned.sim_s), ready_wall_s)
                 self._put(FRAUD_SEAT, Arrival(due_wall_s, planned, run))

@@ -16,7 +16,8 @@ from typing import Any
 
 from banksim.domain import UsageError
 from banksim.engine.settings import Mode, RunSettings, new_seed
-from banksim.scenario import list_scenarios, load_scenario
+from banksim.scenario import load_scenario
+from banksim.scenario.finder import scenario_files
 
 DEFAULT_SCENARIO = "normal_day"
 DEFAULT_REPORT_DIR = "reports"
@@ -49,7 +50,7 @@ class _Suggested:
 
 def add_options(parser: Any) -> None:
     """Add banksim's options to Locust's parser.  Called again for each view of the start form."""
-    names = [name for name, _ in list_scenarios()]
+    names = list(scenario_files())
     add = parser.add_argument
     add(
         "--scenario",
@@ -116,13 +117,17 @@ def from_form(form: Mapping[str, str], defaults: Mapping[str, Any]) -> dict[str,
     return options
 
 
-def run_settings(options: Mapping[str, Any], environ: Mapping[str, str]) -> RunSettings:
+def run_settings(
+    options: Mapping[str, Any], environ: Mapping[str, str], allow_paths: bool = True
+) -> RunSettings:
     """Settings of a run from options, environment and scenario, in this order.
 
+    Without ``allow_paths`` the scenario must be a bare name: for what comes over the network.
     Raises UsageError (ScenarioError for anything in the scenario) naming what is wrong.
     """
     overrides = {name: options.get(name) for name in SCENARIO_OPTIONS}
-    scenario = load_scenario(str(options.get("scenario") or DEFAULT_SCENARIO), overrides, environ)
+    name = str(options.get("scenario") or DEFAULT_SCENARIO)
+    scenario = load_scenario(name, overrides, environ, allow_paths=allow_paths)
     return RunSettings(
         scenario=scenario,
         seed=scenario.seed if scenario.seed is not None else new_seed(),

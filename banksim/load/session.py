@@ -86,12 +86,12 @@ class Session:
     def pressure_ms(self) -> float:
         return self.run.seats.pressure_ms()
 
-    def prepare(self, options: Mapping[str, Any]) -> RunSettings:
+    def prepare(self, options: Mapping[str, Any], allow_paths: bool = True) -> RunSettings:
         """Check that a run with these options can start, and keep its settings for the next start.
 
         Raises BanksimError with a message for people.
         """
-        settings = run_settings(options, os.environ)
+        settings = run_settings(options, os.environ, allow_paths)
         Run.check(settings)
         self._prepared = settings
         return settings
@@ -100,7 +100,10 @@ class Session:
         """The same for a submitted start form.  Raises BanksimError also while a run is under way."""
         if self.active:
             raise UsageError("A run is under way. Stop it first, then start the next one.")
-        return self.prepare(from_form(form, vars(self.environment.parsed_options)))
+        given = vars(self.environment.parsed_options)
+        options = from_form(form, given)
+        # A path is for whoever has the command line; over the web only its own may be named again.
+        return self.prepare(options, allow_paths=options["scenario"] == given["scenario"])
 
     def end(self, end: End) -> None:
         """End the run under way, if any, and wait until its report is written."""
