@@ -1,0 +1,77 @@
+"""What the pages need of a run: one narrow interface between the engine and the web.
+
+The engine (on the master, or alone) provides it; nothing in this folder knows how.  Every
+method answers from memory and at once, since it runs on the process that also drives the
+load.  Answers are plain JSON-able values; any number may be None, which means "no data yet"
+and is never shown as 0.
+
+Points and feed items are numbered from 0 within a run: `timeline(since)` and `feed(since)`
+return what is numbered ``since`` or later, oldest first, and ``next`` for the next call.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+#: What `Cockpit.status` may say under "state".
+STATES = ("idle", "opening", "running", "paused", "draining", "finished", "failed")
+
+#: What `Cockpit.control` understands.
+ACTIONS = ("pause", "resume", "stop", "speed")
+
+#: Speed limits of a run, in simulated seconds per wall second.
+MIN_SPEED = 0.1
+MAX_SPEED = 10_000.0
+
+
+class Cockpit(Protocol):
+    """One run, seen and steered from a page."""
+
+    def status(self) -> dict[str, Any]:
+        """Where the run is.
+
+        Keys: state (one of `STATES`), message, run_id, scenario {name, title, description}, mode, seed,
+        speed, sim_s, duration_s, sim_time (ISO 8601), wall_s, progress (0..1), opening {done, total} or
+        None, targets [{name, url, ok, detail, latency_ms}], report (address or None), users.
+        """
+        ...
+
+    def snapshot(self) -> dict[str, Any]:
+        """The measures so far.
+
+        Keys: transactions {offered, sent, completed, refused, failed, unknown, dropped, in_flight};
+        rate {offered_tps, achieved_tps, peak_tps, achieved_share}; fraud {transactions, by_typology
+        {name: {transactions, alerted, recall, recall_low, recall_high}}}; detection {recall, recall_low,
+        recall_high, false_positive_rate, false_positives_per_10000, precision, alert_rate, coverage,
+        confusion {tp, fp, tn, fn}}; latency_ms {response, nexum, bastion, lag: {p50, p95, p99, count}};
+        errors [{name or message, count}].
+        """
+        ...
+
+    def timeline(self, since: int = 0) -> dict[str, Any]:
+        """Rates over time: {"next", "points": [{wall_s, sim_s, offered_tps, achieved_tps,
+        predicted_tps, fraud, alerts, p99_ms}]}.
+        """
+        ...
+
+    def windows(self) -> dict[str, Any]:
+        """What the scenario plans, in simulated seconds since the start: {"predicted": [{start_s, end_s,
+        tps}], "attacks": [{label, start_s, end_s}], "business_hours": [{start_s, end_s}]}.
+        """
+        ...
+
+    def feed(self, since: int) -> dict[str, Any]:
+        """The last transactions: {"next", "shown_of": {sampled, seen}, "items": [{seq, transaction_id,
+        sim_time, customer, kind, amount, currency, merchant, channel, score, decision, truth, typology,
+        bank, response_ms}]}.
+        """
+        ...
+
+    def control(self, action: str, value: Any | None) -> dict[str, Any]:
+        """Do one of `ACTIONS`.  Raises BanksimError, with a sentence for people, when it cannot now."""
+        ...
+
+    def report_file(self, run_id: str, name: str) -> Path | None:
+        """A file a finished run left, or None."""
+        ...

@@ -1,0 +1,232 @@
+"""One live stream for every open page.
+
+    cockpit ──tick each second──▶ ring of the last frames ──▶ every client at its own pace
+
+A frame is encoded once and shared.  A client is a cursor into the ring, not a queue: one
+that reads slowly holds nobody up and costs no memory.  When it has fallen off the ring it
+gets the whole state again, as it did when it joined; so does everybody when another run
+begins or the run's state changes.  Nothing runs while nobody looks.
+
+Bounds: `max_clients` at a time (one more is refused and counted), `ring` frames, `feed_items`
+per frame (what is cut is counted in the frame), a stream's age (the page joins again, and its
+login is looked at again), and the time a client may block in one send before it is put out.
+
+Frames are server-sent events: ``state`` (whole), ``update`` (what is new), ``trouble`` (the run
+could not be read; its message says so).  A comment is sent when there was nothing to say for
+`HEARTBEAT_S`, since writing is the only way to notice a client that vanished.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from web_ext.cockpit import Cockpit
+from web_ext.timeline import thin
+from web_ext.wire import to_json
+
+logger = logging.getLogger(__name__)
+
+INTERVAL_S = 1.0
+HEARTBEAT_S = 10.0
+MAX_SEND_S = 30.0
+MAX_STREAM_S = 3600.0
+
+HEARTBEAT = b": still here\n\n"
+RETRY = b"retry: 2000\n\n"
+
+
+def spawn(work: Callable[[], None]) -> None:
+    """Run ``work`` beside everything else (a greenlet where the threads are patched)."""
+    threading.Thread(target=work, name="banksim-web-hub", daemon=True).start()
+
+
+@dataclass(slots=True, eq=False)
+class Client:
+    """One open page: the next frame it needs and, while it is being written to, since when."""
+
+    cursor: int
+    joined_at: float
+    evict: Callable[[], None]
+    sending_since: float | None = None
+
+
+@dataclass(slots=True)
+class HubCounts:
+    """What the bounds cost, for whoever asks why a page is not live."""
+
+    refused_clients: int = 0
+    evicted_clients: int = 0
+    resyncs: int = 0
+    cut_feed_items: int = 0
+
+
+@dataclass(slots=True)
+class _Cursors:
+    run: tuple[Any, Any] | None = None
+    timeline: int = 0
+    feed: int = 0
+
+
+@dataclass(slots=True)
+class Hub:
+    """Reads a cockpit once per ``interval_s`` while clients are joined, and serves them all."""
+
+    cockpit: Cockpit
+    interval_s: float = INTERVAL_S
+    max_clients: int = 32
+    ring: int = 30
+    feed_items: int = 60
+    clock: Callable[[], float] = time.monotonic
+    start: Callable[[Callable[[], None]], None] = spawn
+    counts: HubCounts = field(default_factory=HubCounts)
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+    _clients: set[Client] = field(default_factory=set)
+    _frames: deque[bytes] = field(default_factory=deque)
+    _next: int = 0  # number of the frame to come
+    _seen: _Cursors = field(default_factory=_Cursors)
+    _ticking: bool = False
+
+    @property
+    def clients(self) -> int:
+        """Pages that are joined now."""
+        return len(self._clients)
+
+    def join(self, evict: Callable[[], None] = lambda: None) -> Client | None:
+        """A place in the stream, or None when every place is taken.  ``evict`` ends a stuck client."""
+        with self._changed:
+            if len(self._clients) >= self.max_clients:
+                self.counts.refused_clients += 1
+                return None
+            client = Client(cursor=self._next, joined_at=self.clock(), evict=evict)
+            self._clients.add(client)
+            start_ticking = not self._ticking
+            self._ticking = True
+        if start_ticking:
+            self.start(self._run)
+        return client
+
+    def leave(self, client: Client) -> None:
+        """Give the place back; leaving twice does no harm."""
+        with self._changed:
+            self._clients.discard(client)
+            self._changed.notify_all()
+
+    def stream(self, client: Client) -> Iterator[bytes]:
+        """Frames for one client until it is put out, leaves, or its stream has grown old."""
+        try:
+            yield from self._send(client, RETRY + self._whole_frame())
+            while client in self._clients and self.clock() - client.joined_at < MAX_STREAM_S:
+                yield from self._send(client, self._await(client))
+        finally:
+            self.leave(client)
+
+    def tick(self) -> None:
+        """Read the run once and offer what is new to every client."""
+        frame = self._compose()
+        with self._changed:
+            self._frames.append(frame)
+            while len(self._frames) > self.ring:
+                self._frames.popleft()
+            self._next += 1
+            self._changed.notify_all()
+        self._put_out_stuck()
+
+    def whole(self) -> dict[str, Any]:
+        """Everything a page needs to draw itself: what a new client gets first."""
+        timeline = self.cockpit.timeline(0)
+        return {
+            "status": self.cockpit.status(),
+            "snapshot": self.cockpit.snapshot(),
+            "windows": self.cockpit.windows(),
+            "timeline": {"since": 0, "next": timeline["next"], "points": thin(timeline["points"])},
+            "feed": self._cut(self.cockpit.feed(0), 0),
+        }
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: not self._clients, timeout=self.interval_s)
+                if not self._clients:
+                    self._ticking = False
+                    return
+            self.tick()
+
+    def _compose(self) -> bytes:
+        try:
+            status = self.cockpit.status()
+            run = (status.get("run_id"), status.get("state"))
+            if run != self._seen.run:
+                whole = self.whole()
+                self._seen = _Cursors(run, whole["timeline"]["next"], whole["feed"]["next"])
+                return _frame("state", whole)
+            return _frame("update", self._news(status))
+        except Exception as error:
+            logger.exception("The run could not be read for its live page")
+            return _trouble(error)
+
+    def _news(self, status: dict[str, Any]) -> dict[str, Any]:
+        timeline_since, feed_since = self._seen.timeline, self._seen.feed
+        timeline = self.cockpit.timeline(timeline_since)
+        feed = self.cockpit.feed(feed_since)
+        self._seen.timeline, self._seen.feed = timeline["next"], feed["next"]
+        return {
+            "status": status,
+            "snapshot": self.cockpit.snapshot(),
+            "timeline": {"since": timeline_since, **timeline},
+            "feed": self._cut(feed, feed_since),
+        }
+
+    def _cut(self, feed: dict[str, Any], since: int) -> dict[str, Any]:
+        items = feed["items"]
+        cut = max(0, len(items) - self.feed_items)
+        self.counts.cut_feed_items += cut
+        return {**feed, "since": since, "cut": cut, "items": items[cut:]}
+
+    def _whole_frame(self) -> bytes:
+        try:
+            return _frame("state", self.whole())
+        except Exception as error:
+            logger.exception("The run could not be read for its live page")
+            return _trouble(error)
+
+    def _send(self, client: Client, data: bytes) -> Iterator[bytes]:
+        client.sending_since = self.clock()
+        yield data
+        client.sending_since = None
+
+    def _await(self, client: Client) -> bytes:
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._next > client.cursor or client not in self._clients, timeout=HEARTBEAT_S
+            )
+            behind = self._next - client.cursor
+            client.cursor = self._next
+            if behind <= len(self._frames):
+                frames = list(self._frames)[len(self._frames) - behind :] if behind else []
+                return b"".join(frames) or HEARTBEAT
+            self.counts.resyncs += 1
+        return self._whole_frame()
+
+    def _put_out_stuck(self) -> None:
+        now = self.clock()
+        with self._changed:
+            stuck = [c for c in self._clients if c.sending_since and now - c.sending_since > MAX_SEND_S]
+            self._clients.difference_update(stuck)
+            self.counts.evicted_clients += len(stuck)
+        for client in stuck:
+            client.evict()
+
+
+def _frame(event: str, value: Any) -> bytes:
+    return b"event: " + event.encode() + b"\ndata: " + to_json(value) + b"\n\n"
+
+
+def _trouble(error: Exception) -> bytes:
+    message = f"The run could not be read ({type(error).__name__}); Locust's log says why."
+    return _frame("trouble", {"message": message})
