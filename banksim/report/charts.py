@@ -199,7 +199,8 @@ def score_chart(results: Mapping[str, Any]) -> Chart:
                 marker={"color": colour[f"data-{name}"], "pattern": {"shape": pattern, "solidity": 0.4}},
                 hovertemplate="score %{x:.3f}: %{y:.1%} (%{customdata} transactions)<extra></extra>",
             )
-    chart.update_layout(barmode="group", bargap=0.12, margin={"l": 56, "r": 16, "t": 32, "b": 44})
+    chart.update_layout(barmode="group", bargap=0.12)
+    _frame(chart)
     chart.update_xaxes(range=[0, 1], title_text="fraud score", showgrid=False)
     chart.update_yaxes(tickformat=".0%", title_text="share of its kind", rangemode="tozero")
     caption = "Each kind adds up to 100 %, so the rare fraud can be seen beside the many genuine ones."
@@ -216,11 +217,8 @@ def score_chart(results: Mapping[str, Any]) -> Chart:
 
 
 def _time_axes(chart: go.Figure, results: Mapping[str, Any], y_title: str) -> None:
-    chart.update_layout(
-        hovermode="x unified",
-        margin={"l": 56, "r": 16, "t": 32, "b": 44},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-    )
+    chart.update_layout(hovermode="x unified")
+    _frame(chart)
     chart.update_xaxes(title_text="simulated time" if _start(results) else "simulated hours")
     chart.update_yaxes(title_text=y_title, rangemode="tozero")
     colour = colours("light")
@@ -249,6 +247,14 @@ def _time_axes(chart: go.Figure, results: Mapping[str, Any], y_title: str) -> No
                 showarrow=False,
                 font={"size": 11, "color": colour["text-muted"]},
             )
+
+
+def _frame(chart: go.Figure) -> None:
+    """Room around the plot, and the legend above it."""
+    chart.update_layout(
+        margin={"l": 56, "r": 16, "t": 32, "b": 44},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+    )
 
 
 def bands(results: Mapping[str, Any]) -> list[tuple[str, float, float]]:

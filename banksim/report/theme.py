@@ -54,7 +54,7 @@ def chart_layout(theme: Theme) -> dict[str, Any]:
         "linecolor": every["line-strong"],
         "zerolinecolor": every["line-strong"],
         "tickfont": {"color": every["text-muted"]},
-        "title": {"font": {"color": every["text-muted"]}},
+        "title": {"font": {"color": every["text-muted"], "size": 13}},
     }
     return {
         "paper_bgcolor": "rgba(0,0,0,0)",
@@ -64,6 +64,11 @@ def chart_layout(theme: Theme) -> dict[str, Any]:
             "bgcolor": every["surface-sunken"],
             "bordercolor": every["line-strong"],
             "font": {"color": every["text"]},
+        },
+        "modebar": {
+            "bgcolor": "rgba(0,0,0,0)",
+            "color": every["text-muted"],
+            "activecolor": every["accent"],
         },
         "xaxis": axis,
         "yaxis": axis,

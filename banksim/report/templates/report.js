@@ -34,7 +34,14 @@
     for (const [key, spec] of Object.entries(specs)) {
       const figure = recoloured(spec, swap);
       const layout = merged(theme.layout[name], { ...figure.layout, autosize: true });
-      const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
+      const overTime = key === "rate" || key === "latency";
+      const config = {
+        displaylogo: false,
+        responsive: true,
+        displayModeBar: overTime ? "hover" : false,
+        /* Named one by one: no button may send the data anywhere. */
+        modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
+      };
       Plotly.react(document.getElementById("chart-" + key), figure.data, layout, config);
     }
     toggle.textContent = name === "dark" ? "Light theme" : "Dark theme";
