@@ -116,26 +116,26 @@ class Drafts:
 
     def _shop(self, at: Situation) -> Merchant | None:
         """A shop that is open and within reach; None when there is none just now."""
+        merchant = self._open_shop(at)
+        if merchant is None or at.last is None or reachable(at.last, at.sim_s, merchant.place):
+            return merchant
+        return at.last.merchant  # no time to go anywhere else
+
+    def _open_shop(self, at: Situation) -> Merchant | None:
         rng, hour = self._rng, at.hour_of_week % 24
-        at_home = at.where == at.customer.home
-        for _ in range(_SHOP_TRIES):
-            if at_home and rng.random() < REGULAR_SHARE:
-                merchant = self._habits.of(at.customer).shops.pick(rng)
-            else:
-                category = self._habits.shop_category(at.persona.name, rng)
-                merchant = self._world.merchants.pick(rng, at.where, category)
-            if not self._categories[merchant.category].is_open(hour):
-                continue
-            if reachable(at.last, at.sim_s, merchant.place):
-                return merchant
-            if at.last is not None and at.last.merchant is not None:
-                return at.last.merchant
-        return None
+        if at.where == at.customer.home and rng.random() < REGULAR_SHARE:
+            habits = self._habits.of(at.customer)
+            for _ in range(_SHOP_TRIES):
+                merchant = habits.regular_shop(rng)
+                if self._categories[merchant.category].is_open(hour):
+                    return merchant
+        category = self._habits.open_category(at.persona.name, hour, rng)
+        return self._world.merchants.pick(rng, at.where, category) if category is not None else None
 
     def _online_shop(self, at: Situation) -> Merchant:
         rng = self._rng
         if rng.random() < REGULAR_ONLINE_SHARE:
-            return self._habits.of(at.customer).online_shops.pick(rng)
+            return self._habits.of(at.customer).regular_online_shop(rng)
         category = self._habits.online_category(at.persona.name, rng)
         return self._world.merchants.pick(rng, at.where, category, online=True)
 
@@ -214,8 +214,8 @@ class Drafts:
         )
 
     def _bill(self, at: Situation) -> Bill:
-        bills, index = self._habits.of(at.customer).bills, at.customer.index
-        bill = bills.pick(self._rng)
+        habits, index = self._habits.of(at.customer), at.customer.index
+        bill = habits.due_bill(self._rng)
         for _ in range(3):
             if bill.biller.category != "rent":
                 return bill
@@ -223,7 +223,7 @@ class Drafts:
             if paid_s is None or at.sim_s - paid_s > _RENT_DAYS * 86_400:
                 self._rent_s[index] = at.sim_s
                 return bill
-            bill = bills.pick(self._rng)
+            bill = habits.due_bill(self._rng)
         return bill
 
     def _channel(self, kind: Kind, at: Situation) -> Channel:

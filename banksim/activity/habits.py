@@ -11,7 +11,10 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from banksim.domain import Merchant, Place
+from banksim.domain.money import to_units
 from banksim.world import Choice, Customer, Persona, World, near, stream, unit_scale
+from banksim.world.categories import load_categories
+from banksim.world.sampling import zipf_weights
 
 CACHED_HABITS = 20_000
 REGULAR_SHARE = 0.70
@@ -22,6 +25,9 @@ _NOISY_BILLS = frozenset({"utilities", "telecom"})
 #: Days between pay days and how many are paid so (X, BLS 2019).
 _PAY_PERIODS = Choice((7, 14, 15, 30), (33.8, 42.2, 18.6, 5.4))
 _MONTH_DAYS = 30.4
+_MOST_SHOPS = 8
+#: Ranks of a list of favourites by its length: the second sees half of what the first sees.
+_RANKS = {n: Choice(range(n), zipf_weights(n)) for n in range(1, _MOST_SHOPS + 1)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +43,26 @@ class Bill:
 class Habits:
     """One customer's.  ``payees`` are population indices; ``pay_units`` is one pay day's."""
 
-    shops: Choice[Merchant]
-    online_shops: Choice[Merchant]
-    bills: Choice[Bill]
+    shops: tuple[Merchant, ...]
+    online_shops: tuple[Merchant, ...]
+    bills: tuple[Bill, ...]
+    bill_turns: Choice[int]
     payees: tuple[int, ...]
     cash_machines: tuple[Place, ...]
     pay_period_days: int
     pay_units: float
     pay_varies: bool
+
+    def regular_shop(self, rng: random.Random) -> Merchant:
+        """One of the regular shops, the first of them most often."""
+        return self.shops[_RANKS[len(self.shops)].pick(rng)]
+
+    def regular_online_shop(self, rng: random.Random) -> Merchant:
+        return self.online_shops[_RANKS[len(self.online_shops)].pick(rng)]
+
+    def due_bill(self, rng: random.Random) -> Bill:
+        """One of the household's bills, by how often each comes."""
+        return self.bills[self.bill_turns.pick(rng)]
 
 
 class HabitBook:
@@ -54,11 +72,19 @@ class HabitBook:
         self._world = world
         self._scale = unit_scale(world.currency)
         self._shop_mix = {p.name: Choice.of(p.merchants) for p in world.personas.values()}
+        self._open_mix = {
+            (p.name, hour): _open_categories(p, hour) for p in world.personas.values() for hour in range(24)
+        }
         self._online_mix = {p.name: Choice.of(p.online_merchants) for p in world.personas.values()}
+        self._bill_turns = {
+            (p.name, owns): _bill_turns(p, owns) for p in world.personas.values() for owns in (False, True)
+        }
         self._cache: OrderedDict[int, Habits] = OrderedDict()
 
-    def shop_category(self, persona: str, rng: random.Random) -> str:
-        return self._shop_mix[persona].pick(rng)
+    def open_category(self, persona: str, hour: int, rng: random.Random) -> str | None:
+        """A category of the persona's shopping that is open at that hour; None when all are closed."""
+        choice = self._open_mix[persona, hour]
+        return choice.pick(rng) if choice is not None else None
 
     def online_category(self, persona: str, rng: random.Random) -> str:
         return self._online_mix[persona].pick(rng)
@@ -77,20 +103,22 @@ class HabitBook:
         world, persona = self._world, self._world.personas[customer.persona]
         rng = stream(world.seed, "habits", customer.index)
         shops = [
-            world.merchants.pick(rng, customer.home, self.shop_category(persona.name, rng))
-            for _ in range(rng.randint(3, 8))
+            world.merchants.pick(rng, customer.home, self._shop_mix[persona.name].pick(rng))
+            for _ in range(rng.randint(3, _MOST_SHOPS))
         ]
         online = [
             world.merchants.pick(rng, customer.home, self.online_category(persona.name, rng), online=True)
             for _ in range(rng.randint(2, 4))
         ]
+        bills, turns = self._bills(persona, customer, rng)
         payees = {world.population.pick(rng) for _ in range(rng.randint(2, 6))}
         days = _PAY_PERIODS.pick(rng)
-        pay_units = customer.income_cents / _cents_per_unit(world) * days / _MONTH_DAYS
+        pay_units = to_units(customer.income_cents, world.currency) * days / _MONTH_DAYS
         return Habits(
-            shops=Choice(shops, _favourites(len(shops))),
-            online_shops=Choice(online, _favourites(len(online))),
-            bills=self._bills(persona, customer, rng),
+            shops=tuple(shops),
+            online_shops=tuple(online),
+            bills=bills,
+            bill_turns=turns,
             payees=tuple(sorted(payees - {customer.index})),
             cash_machines=(near(customer.home, rng, 1.0), near(customer.home, rng, 2.5)),
             pay_period_days=days,
@@ -98,10 +126,11 @@ class HabitBook:
             pay_varies=rng.random() < 0.35,
         )
 
-    def _bills(self, persona: Persona, customer: Customer, rng: random.Random) -> Choice[Bill]:
-        categories = dict(persona.bills)
-        if rng.random() < _HOME_OWNERS and len(categories) > 1:
-            categories.pop("rent", None)
+    def _bills(
+        self, persona: Persona, customer: Customer, rng: random.Random
+    ) -> tuple[tuple[Bill, ...], Choice[int]]:
+        owns_home = rng.random() < _HOME_OWNERS
+        categories, turns = self._bill_turns[persona.name, owns_home]
         bills = []
         for category in categories:
             amount = persona.amounts[category].draw(rng) * self._scale
@@ -109,13 +138,18 @@ class HabitBook:
                 amount = max(10.0, round(amount / 10)) * 10 if self._scale == 1 else round(amount, -3)
             biller = self._world.merchants.pick(rng, customer.home, category)
             bills.append(Bill(biller, amount, category in _NOISY_BILLS))
-        return Choice(bills, list(categories.values()))
+        return tuple(bills), turns
 
 
-def _favourites(count: int) -> list[float]:
-    """The first of a customer's regular shops sees most of them."""
-    return [1.0 / (rank + 1) for rank in range(count)]
+def _bill_turns(persona: Persona, owns_home: bool) -> tuple[tuple[str, ...], Choice[int]]:
+    """The categories of a household's bills, and a draw of their positions."""
+    weights = dict(persona.bills)
+    if owns_home and len(weights) > 1:
+        weights.pop("rent", None)
+    return tuple(weights), Choice(range(len(weights)), weights.values())
 
 
-def _cents_per_unit(world: World) -> int:
-    return 1 if world.currency == "JPY" else 100
+def _open_categories(persona: Persona, hour: int) -> Choice[str] | None:
+    categories = load_categories()
+    weights = {name: weight for name, weight in persona.merchants.items() if categories[name].is_open(hour)}
+    return Choice.of(weights) if weights else None

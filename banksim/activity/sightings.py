@@ -14,8 +14,8 @@ from banksim.domain import Merchant, Place
 from banksim.world import distance_km
 
 CITY_SPEED_KMH = 60.0
-#: After this long everything in a city is within reach (its diameter is under 20 km).
-_ANYWHERE_AFTER_S = 25 * 60
+#: After this long everything in a city is within reach (its parts are under 30 km apart).
+_ANYWHERE_AFTER_S = 30 * 60
 MAX_REMEMBERED = 100_000
 
 

@@ -11,7 +11,7 @@ carries its final medians; a median that is written out is taken as written.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -137,7 +137,7 @@ def load_personas(overrides: Mapping[str, Any] | None = None) -> dict[str, Perso
             problems.append(f"personas.{name}: expected a mapping, got {type(override).__name__}")
             continue
         changes = dict(override)
-        base_name = changes.pop("based_on", name)
+        base_name = str(changes.pop("based_on", name))
         base = merged.get(base_name)
         if base is None:
             hint = f"'{base_name}' is not a persona; `based_on` one of {', '.join(sorted(merged))}"
@@ -174,11 +174,20 @@ def _layer(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     factor = changes.pop("spending", 1.0)
     if not isinstance(factor, int | float) or not 0 < factor < float("inf"):
         raise ValueError(f"spending: expected a number above 0, got {factor!r}")
-    scaled = {
-        key: {**amount, "median": amount["median"] * factor} if _is_purchase(key) else amount
-        for key, amount in base["amounts"].items()
-    }
+    scaled = {key: _times(amount, factor) if _is_purchase(key) else amount for key, amount in _amounts(base)}
     return _merge({**base, "amounts": scaled}, changes)
+
+
+def _amounts(raw: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    """The amounts of a raw persona; what an earlier override broke is reported when it is checked."""
+    amounts = raw["amounts"]
+    return amounts.items() if isinstance(amounts, Mapping) else ()
+
+
+def _times(amount: Any, factor: float) -> Any:
+    if not isinstance(amount, Mapping) or not isinstance(amount.get("median"), int | float):
+        return amount
+    return {**amount, "median": amount["median"] * factor}
 
 
 def _is_purchase(key: str) -> bool:
@@ -201,14 +210,17 @@ def _checked(name: str, raw: Mapping[str, Any], problems: list[str]) -> _Persona
     except ValidationError as error:
         for item in error.errors():
             path = ".".join([f"personas.{name}", *(str(part) for part in item["loc"] if part != "[key]")])
-            message = item["msg"].removeprefix("Value error, ")
-            problems.append(f"{path}: {message[:1].lower()}{message[1:]}, got {_short(item['input'])}")
+            problems.append(f"{path}: {_message(item['msg'], item['input'])}")
         return None
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _message(text: str, value: Any) -> str:
+    """Pydantic's words in the form of our own: expected this, got that."""
+    text = text.removeprefix("Value error, ")
+    text = text.replace("Extra inputs are not permitted", "not a key of a persona")
+    text = text.replace("Input should be", "expected").replace("List should have", "expected")
+    shown = repr(value)
+    return text if isinstance(value, Mapping) or len(shown) > 60 else f"{text}, got {shown}"
 
 
 def _persona(name: str, spec: _PersonaSpec, total_share: float) -> Persona:
