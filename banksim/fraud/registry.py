@@ -1,0 +1,161 @@
+"""Typologies by name.
+
+A typology is a generator function that yields planned transactions and receives their
+outcomes.  The decorator only *marks* a function with its name and usual size; which
+typologies exist is decided by a `Registry` built from modules: the built-in ones, then
+the files a scenario names under `plugins`.  So importing a file changes nothing by
+itself, and two runs in one process can know different typologies.
+
+    @typology("card_testing", mean_size=30, mean_duration_s=15 * 60)
+    def card_testing(campaign): ...
+
+A plugin may replace a built-in typology by using its name; the later file wins.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass
+from importlib import util
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, TypeVar
+
+from banksim.domain import Outcome, Planned, ScenarioError
+
+if TYPE_CHECKING:
+    from banksim.fraud.campaign import Campaign
+
+#: What a typology function returns when called.
+Steps = Generator[Planned, Outcome, None]
+TypologyFunction = Callable[["Campaign"], Steps]
+Marked = TypeVar("Marked", bound=Callable[..., Steps])
+
+_MARK = "__banksim_typology__"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What the decorator notes down about a function."""
+
+    name: str
+    aliases: tuple[str, ...]
+    mean_size: float
+    min_size: int
+    mean_duration_s: float
+    size_option: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Typology:
+    """A kind of fraud.
+
+    ``mean_size`` transactions take about ``mean_duration_s`` simulated seconds at intensity
+    1; the planner sizes campaigns by it.  Fewer than ``min_size`` make no sense (a chain of
+    one transfer is no chain), so the planner avoids them unless a ``count`` says so.
+    ``size_option`` names the pattern's key that sets the usual size, where there is one.
+    """
+
+    name: str
+    run: TypologyFunction
+    mean_size: float
+    min_size: int
+    mean_duration_s: float
+    size_option: str | None = None
+
+    @property
+    def mean_gap_s(self) -> float:
+        """Simulated seconds between two steps at intensity 1."""
+        return self.mean_duration_s / self.mean_size
+
+
+def typology(
+    name: str,
+    *,
+    aliases: Sequence[str] = (),
+    mean_size: float = 10.0,
+    min_size: int = 1,
+    mean_duration_s: float = 1800.0,
+    size_option: str | None = None,
+) -> Callable[[Marked], Marked]:
+    """Mark a generator function as the typology ``name``.
+
+    ``size_option`` is a key of `Pattern` that holds the usual size, such as `transaction_burst`.
+    Raises ValueError when a size or duration is not positive, TypeError when the marked
+    thing is not a generator function.
+    """
+    if min_size < 1 or mean_size < min_size or mean_duration_s <= 0:
+        raise ValueError(f"typology {name}: needs 1 <= min_size <= mean_size and mean_duration_s > 0")
+
+    def mark(function: Marked) -> Marked:
+        if not inspect.isgeneratorfunction(function):
+            raise TypeError(f"typology {name}: {function!r} must be a generator function (it never yields)")
+        setattr(
+            function, _MARK, Mark(name, tuple(aliases), mean_size, min_size, mean_duration_s, size_option)
+        )
+        return function
+
+    return mark
+
+
+class Registry:
+    """The typologies one run knows."""
+
+    def __init__(self, modules: Iterable[ModuleType] = ()) -> None:
+        self._by_name: dict[str, Typology] = {}
+        self._alias: dict[str, str] = {}
+        for module in modules:
+            self.add_module(module)
+
+    def add_module(self, module: ModuleType) -> list[str]:
+        """Take in every typology defined in ``module``; returns their names."""
+        found = []
+        for value in vars(module).values():
+            mark = getattr(value, _MARK, None)
+            if isinstance(mark, Mark) and value.__module__ == module.__name__:
+                self._by_name[mark.name] = Typology(
+                    mark.name, value, mark.mean_size, mark.min_size, mark.mean_duration_s, mark.size_option
+                )
+                self._alias.update(dict.fromkeys(mark.aliases, mark.name))
+                found.append(mark.name)
+        return found
+
+    def get(self, name: str) -> Typology:
+        """The typology of that name or alias.  Raises ScenarioError when there is none."""
+        found = self._by_name.get(name) or self._by_name.get(self._alias.get(name, ""))
+        if found is None:
+            known = ", ".join(self.names())
+            raise ScenarioError([f"fraud.patterns: unknown kind of fraud {name!r}; known: {known}"])
+        return found
+
+    def names(self) -> list[str]:
+        """Every name, sorted; aliases are not listed."""
+        return sorted(self._by_name)
+
+
+def load_plugin(path: Path) -> ModuleType:
+    """The module in a user's file.  Raises ScenarioError when it is absent or fails to load."""
+    spec = util.spec_from_file_location(f"banksim_plugin_{path.stem}", path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ScenarioError([f"plugins: {path} is not a Python file"])
+    module = util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # a user's file may raise anything
+        raise ScenarioError([f"plugins: {path} cannot be loaded: {type(error).__name__}: {error}"]) from error
+    return module
+
+
+def build_registry(plugin_paths: Iterable[Path] = ()) -> Registry:
+    """The built-in typologies and those of the given files.
+
+    Raises ScenarioError when a file cannot be loaded or marks no typology.
+    """
+    from banksim.fraud import typologies
+
+    registry = Registry(typologies.MODULES)
+    for path in plugin_paths:
+        if not registry.add_module(load_plugin(path)):
+            raise ScenarioError([f"plugins: {path} marks no function with @typology"])
+    return registry

@@ -1,0 +1,65 @@
+"""Where a fraudster sits and with which devices: the things an attack is recognised by.
+
+A clumsy attacker uses a machine of his own, from far away.  A sophisticated one controls
+the victim's own device, or at least an address near the victim's home.
+"""
+
+from __future__ import annotations
+
+import random
+
+from banksim.domain import Merchant, Place
+from banksim.world import Customer, World, distance_km, opaque_id
+from banksim.world.categories import load_categories
+from banksim.world.places import CITY_RADIUS_KM
+
+#: Devices of one attacker, fewest and most (judgement).
+DEVICES = (1, 3)
+#: How often a fully sophisticated attacker acts through the victim's own device (judgement).
+HIJACKED_AT_BEST = 0.8
+#: How often a clumsy attacker sits in another country (judgement).
+ABROAD_AT_WORST = 0.5
+DRAWS = 40
+
+
+class Scene:
+    """One attacker's devices and places."""
+
+    def __init__(self, world: World, rng: random.Random, sophistication: float) -> None:
+        self._world = world
+        self._rng = rng
+        self._sophistication = sophistication
+        self.devices = tuple(opaque_id(rng) for _ in range(rng.randint(*DEVICES)))
+
+    def device(self, customer: Customer) -> str:
+        """The device of one step: the attacker's, or the customer's own, taken over."""
+        if self._rng.random() < HIJACKED_AT_BEST * self._sophistication:
+            return customer.devices[0]
+        return self._rng.choice(self.devices)
+
+    def base(self, customer: Customer) -> Place:
+        """Where the attacker seems to be while using the customer's account."""
+        if self._rng.random() < self._sophistication:
+            return customer.home
+        abroad = self._rng.random() < ABROAD_AT_WORST * (1 - self._sophistication)
+        place = self._world.places.destination(self._rng, customer.home, abroad)
+        return place or customer.home
+
+    def far_place(self, origin: Place, least_km: float) -> Place:
+        """A city all of whose shops are at least ``least_km`` from ``origin``; the farthest when none is.
+
+        In the home country as long as that has one and the attacker is careful enough.
+        """
+        centres = [city.place for city in self._world.places.cities]
+        away_km = least_km + CITY_RADIUS_KM
+        cities = [place for place in centres if distance_km(origin, place) >= away_km]
+        cities = cities or [max(centres, key=lambda place: distance_km(origin, place))]
+        abroad = self._rng.random() < ABROAD_AT_WORST * (1 - self._sophistication)
+        domestic = [place for place in cities if place.country == origin.country]
+        return self._rng.choice(domestic if domestic and not abroad else cities)
+
+    def shop(self, place: Place, hour: int, categories: tuple[str, ...]) -> Merchant:
+        """A shop in the city of ``place`` that is open at ``hour``, if one of ``categories`` is."""
+        open_now = [name for name in categories if load_categories()[name].is_open(hour)]
+        category = self._rng.choice(open_now or categories)
+        return self._world.merchants.pick(self._rng, place, category)

@@ -1,0 +1,123 @@
+"""Mule network: stolen money passes through borrowed accounts until nobody can follow it.
+
+    victim ──► mule ──► mule ──► … ──► cash or an account outside
+
+One story: a sum leaves a victim's account (or comes in as cash), is spread over one or a
+few first mules, and each of them passes on what came, less a small commission: money is
+conserved but for that.  It moves fast (indicative: 28 % has left after 15 minutes, 53 %
+after an hour; 2–4 hops, fan-out first).  Where a transfer is refused, that branch ends,
+for there is nothing to pass on.
+
+Options: `mule_accounts` (default 6), `hops` (transfers from first account to last, 2–4),
+`amounts` or `amount_range` for the sum taken from the victim.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from banksim.fraud.campaign import Campaign
+from banksim.fraud.registry import Steps, typology
+from banksim.fraud.wallet import random_parts
+from banksim.world import Customer
+
+MULES = 6
+HOPS = (2, 4)
+COMMISSION = (0.02, 0.08)
+#: Transfer fraud has a mean of about 1,900 (indicative); a log-normal of that mean.
+SUM_UNITS, SUM_SIGMA = 1400.0, 0.8
+#: Part of the victim's balance that is taken at most.
+BALANCE_PART = 0.9
+CASH_SOURCE_SHARE = 0.2
+CASH_OUT_SHARE = 0.3
+#: How soon a mule passes money on: share of the money, and up to how many seconds.
+PASS_ON = ((0.28, 0.0, 15 * 60.0), (0.25, 15 * 60.0, 3600.0), (0.47, 3600.0, 8 * 3600.0))
+BETWEEN_SUMS_S = 2 * 3600.0
+
+
+@typology("mule_network", aliases=("money_laundering",), mean_size=12, min_size=3, mean_duration_s=12 * 3600)
+def mule_network(campaign: Campaign) -> Steps:
+    rng = campaign.rng
+    mules = _mules(campaign)
+    hops = _hops(campaign)
+    most_branches = max(1, campaign.left // max(2, hops))
+    branches = min(most_branches, len(mules), rng.choice((1, 1, 2, 3)))
+    total = _sum(campaign)
+    from_cash = rng.random() < CASH_SOURCE_SHARE
+    victim = None if from_cash else campaign.victim(least_balance_cents=round(total / BALANCE_PART))
+    if victim is not None:
+        total = max(branches, min(total, round(max(1, campaign.wallet.balance(victim)) * BALANCE_PART)))
+    passable = round(0.95 * min(campaign.wallet.limit(mule) for mule in mules))
+    for branch, sum_cents in enumerate(random_parts(total, branches, rng)):
+        first = mules[branch % len(mules)]
+        part = min(sum_cents, passable)  # nobody on the way may be stopped by a limit
+        at = campaign.next_moment(BETWEEN_SUMS_S if campaign.made and branch == 0 else 5 * 60.0)
+        if victim is None:
+            planned = campaign.deposit(first, part, at, role="mule")
+        else:
+            planned = campaign.transfer(victim, first, part, at)
+        outcome = yield planned
+        if outcome.approved:
+            if victim is not None:
+                campaign.loot.add(victim)
+            start = mules.index(first)
+            chain = [mules[(start + nth) % len(mules)] for nth in range(hops)]
+            yield from _pass_on(campaign, chain, planned.transaction.amount_cents)
+
+
+def _pass_on(campaign: Campaign, chain: list[Customer], amount: int) -> Steps:
+    """The money goes from each of ``chain`` to the next, and from the last one out."""
+    rng = campaign.rng
+    for holder, payee in pairwise(chain):
+        amount = round(amount * (1 - rng.uniform(*COMMISSION)))
+        planned = campaign.transfer(
+            holder,
+            payee,
+            max(1, amount),
+            campaign.next_moment(_holding_time(campaign)),
+            device=holder.devices[0],
+            place=holder.home,
+            role="mule",
+        )
+        outcome = yield planned
+        if not outcome.approved:
+            return
+        amount = planned.transaction.amount_cents
+    if rng.random() < CASH_OUT_SHARE:
+        note = campaign.wallet.notes(1)
+        if amount >= 2 * note:  # whole notes, never more than came in
+            cash = campaign.wallet.notes(amount * (1 - rng.uniform(*COMMISSION)) - note / 2)
+            at = campaign.next_moment(_holding_time(campaign))
+            yield campaign.withdrawal(chain[-1], cash, at, device=chain[-1].devices[0], role="mule")
+
+
+def _mules(campaign: Campaign) -> list[Customer]:
+    """Different people, at least two if the population has them."""
+    wanted = max(2, campaign.options.mule_accounts or MULES)
+    least = campaign.wallet.scaled_cents(SUM_UNITS)
+    found = {m.index: m for m in (campaign.accomplice(least) for _ in range(min(wanted, 200)))}
+    return list(found.values())
+
+
+def _hops(campaign: Campaign) -> int:
+    """Transfers from the first account to the last, as far as the campaign's size allows."""
+    given = campaign.options.hops
+    low, high = HOPS if given is None else (given, given) if isinstance(given, int) else given
+    return max(1, min(campaign.left, campaign.rng.randint(low, high)))
+
+
+def _sum(campaign: Campaign) -> int:
+    given = campaign.chosen_amount()
+    if given is not None:
+        return given
+    return campaign.wallet.scaled_cents(SUM_UNITS * campaign.rng.lognormvariate(0, SUM_SIGMA))
+
+
+def _holding_time(campaign: Campaign) -> float:
+    """Seconds until a mule passes money on, drawn from `PASS_ON`."""
+    chance = campaign.rng.random()
+    for share, least_s, most_s in PASS_ON:
+        if chance < share:
+            return campaign.rng.uniform(least_s, most_s)
+        chance -= share
+    return PASS_ON[-1][2]

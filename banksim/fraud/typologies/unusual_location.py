@@ -1,0 +1,67 @@
+"""Unusual location: a cloned card is used where its owner cannot be.
+
+Two card-present payments (sometimes a third): one in the victim's own city, then one at
+least `location_jump_km` away so soon that the way would take more than 900 km/h, the
+speed of an airliner.  Both are the clone's.  The gap is within `time_window_hours`.  A
+careful thief stays in the country and pays what the victim would.
+
+A step alone (a campaign cut to size one) is a payment far from home.
+
+Options: `location_jump_km` (default 1,000), `time_window_hours` (1), `amount_range`, `amounts`.
+"""
+
+from __future__ import annotations
+
+from banksim.domain import Place, Planned
+from banksim.fraud.campaign import Campaign
+from banksim.fraud.registry import Steps, typology
+from banksim.fraud.wallet import blended
+from banksim.world import Customer, distance_km
+from banksim.world.places import CITY_RADIUS_KM
+
+AIRLINER_KMH = 900.0
+JUMP_KM = 1000.0
+WINDOW_HOURS = 1.0
+THIRD_SHARE = 0.3
+DEARER = (1.0, 5.0)
+BETWEEN_VICTIMS_S = 60 * 60.0
+
+
+@typology("unusual_location", mean_size=2.3, min_size=2, mean_duration_s=90 * 60)
+def unusual_location(campaign: Campaign) -> Steps:
+    rng, options = campaign.rng, campaign.options
+    card = campaign.victim()
+    jump_km = options.location_jump_km or JUMP_KM
+    at = campaign.next_moment(BETWEEN_VICTIMS_S if campaign.made else None)
+    away_in = campaign.scene.far_place(card.home, jump_km)
+    if campaign.left > 1:
+        home_step = _card_present(campaign, card, card.home, at)
+        here = home_step.transaction.place
+        away_in = campaign.scene.far_place(here, jump_km)
+        yield home_step
+        window_s = (options.time_window_hours or WINDOW_HOURS) * 3600
+        fastest_s = _shortest_km(here, away_in) / AIRLINER_KMH * 3600
+        at = campaign.moment_within(at + 0.9 * min(window_s, fastest_s), 1)
+    for nth in range(2 if rng.random() < THIRD_SHARE else 1):
+        if nth:
+            at = campaign.next_moment(15 * 60.0)
+        outcome = yield _card_present(campaign, card, away_in, at)
+        if not outcome.approved:
+            return
+        campaign.loot.add(card)
+
+
+def _card_present(campaign: Campaign, card: Customer, place: Place, at: float) -> Planned:
+    """A payment in a shop of that city; the clone has no device, the bank notes the owner's."""
+    merchant = campaign.shop(card, place, at)
+    usual = campaign.wallet.usual(card, merchant.category)
+    wish = usual * (1.0 if place == card.home else campaign.rng.uniform(*DEARER))
+    amount = campaign.chosen_amount() or campaign.wallet.price(blended(wish, usual, campaign.sophistication))
+    return campaign.purchase(
+        card, amount, at, merchant=merchant, online=False, device=card.devices[0], place=merchant.place
+    )
+
+
+def _shortest_km(here: Place, city: Place) -> float:
+    """Distance to the nearest a shop of ``city`` can be."""
+    return max(0.0, distance_km(here, city) - CITY_RADIUS_KM)
