@@ -1,8 +1,10 @@
 """Seats: where due arrivals wait for a user of their persona to take them.
 
 One bounded queue per kind of user.  The dispatcher puts, users take; a user's wait ends
-when something is due for it.  Seats run short when arrivals wait longer than a moment:
-`pressure_ms` says by how much, so that more users can be added.
+when something is due for it.  Seats run short when an arrival finds every user of its
+persona busy and has to wait: `shortage_ms` says how long, so that users can be added.
+An arrival that is late although a user was free says something else: this process is
+short of CPU, and more users would only make that worse.
 """
 
 from __future__ import annotations
@@ -27,8 +29,9 @@ class Seats:
     def __init__(self, names: Iterable[str], now: Callable[[], float] = time.monotonic) -> None:
         """``names`` are the personas that have users, plus ANY_PERSONA and the fraud seat if they do."""
         self._queues: dict[str, SimpleQueue] = {name: SimpleQueue() for name in names}
+        self._free = dict.fromkeys(self._queues, 0)
         self._now = now
-        self._worst_lag_s = 0.0
+        self._worst_wait_s = 0.0
 
     def put(self, name: str, arrival: Arrival) -> str:
         """Queue an arrival for seat ``name``; returns why not, or "" when it was queued."""
@@ -42,8 +45,15 @@ class Seats:
 
     def take(self, name: str) -> Arrival:
         """Wait until an arrival is due for this seat.  Raises KeyError for an unknown seat."""
-        arrival: Arrival = self._queues[name].get()
-        self._worst_lag_s = max(self._worst_lag_s, self._now() - arrival.due_wall_s)
+        queue = self._queues[name]
+        all_were_busy = queue.qsize() > self._free[name]
+        self._free[name] += 1
+        try:
+            arrival: Arrival = queue.get()
+        finally:
+            self._free[name] -= 1
+        if all_were_busy:
+            self._worst_wait_s = max(self._worst_wait_s, self._now() - arrival.due_wall_s)
         return arrival
 
     @property
@@ -59,7 +69,7 @@ class Seats:
                 left.append(queue.get())
         return left
 
-    def pressure_ms(self) -> float:
-        """The longest an arrival waited since the last call, in ms of wall time."""
-        worst_s, self._worst_lag_s = self._worst_lag_s, 0.0
+    def shortage_ms(self) -> float:
+        """The longest an arrival waited for a busy user since the last call, in ms of wall time."""
+        worst_s, self._worst_wait_s = self._worst_wait_s, 0.0
         return worst_s * 1000.0

@@ -3,8 +3,8 @@
 Locust starts and stops tests; a run has a life of its own (opening customers, simulated
 time, drain, report).  The session joins the two:
 
-    test_start     → the run is built and conducted in a greenlet of its own
-    shape.tick     → None once the run is over, which makes Locust end the test
+    shape.tick     → the first one begins the run, in a greenlet of its own; later ones add
+                     users where they are short, and None once the run is over ends the test
     test_stopping  → somebody ended it early: the run stops offering, drains and reports
                      while the users are still alive to finish what is under way
     quitting       → the same, and the exit code
@@ -45,11 +45,11 @@ class Session:
         self.environment = environment
         self._run: Run | None = None
         self._prepared: RunSettings | None = None
+        self._refused: BanksimError | None = None
         if not environment.stop_timeout:
             environment.stop_timeout = STOP_TIMEOUT_S
         environment.banksim = self
         events = environment.events
-        events.test_start.add_listener(self._on_test_start)
         events.test_stopping.add_listener(self._on_test_stopping)
 
     @property
@@ -83,8 +83,8 @@ class Session:
     def peak_tps(self) -> float:
         return self.run.peak_tps
 
-    def pressure_ms(self) -> float:
-        return self.run.seats.pressure_ms()
+    def shortage_ms(self) -> float:
+        return self.run.seats.shortage_ms()
 
     def prepare(self, options: Mapping[str, Any], allow_paths: bool = True) -> RunSettings:
         """Check that a run with these options can start, and keep its settings for the next start.
@@ -105,6 +105,20 @@ class Session:
         # A path is for whoever has the command line; over the web only its own may be named again.
         return self.prepare(options, allow_paths=options["scenario"] == given["scenario"])
 
+    def begin(self) -> bool:
+        """Begin a run with the prepared settings, or those of the command line; False when they are wrong."""
+        settings, self._prepared = self._prepared, None
+        try:
+            settings = settings or run_settings(vars(self.environment.parsed_options), os.environ)
+        except BanksimError as error:
+            logger.error("%s", error)
+            self._refused = error
+            return False
+        self._refused = None
+        self._run = Run(settings, self._seat_names(), on_call=self._on_call)
+        gevent.spawn(self._run.conduct)
+        return True
+
     def end(self, end: End) -> None:
         """End the run under way, if any, and wait until its report is written."""
         if self._run is not None and not self._run.finished.is_set():
@@ -114,18 +128,9 @@ class Session:
     @property
     def exit_code(self) -> ExitCode:
         """What the last run means for whoever called this process."""
+        if self._refused is not None:
+            return self._refused.exit_code
         return self._run.exit_code if self._run is not None else ExitCode.COMPLETED
-
-    def _on_test_start(self, **_: object) -> None:
-        settings, self._prepared = self._prepared, None
-        try:
-            if settings is None:
-                settings = run_settings(vars(self.environment.parsed_options), os.environ)
-            self._run = Run(settings, self._seat_names(), on_call=self._on_call)
-        except BanksimError as error:
-            logger.error("%s", error)
-            raise
-        gevent.spawn(self._run.conduct)
 
     def _on_test_stopping(self, **_: object) -> None:
         self.end(End.STOPPED)

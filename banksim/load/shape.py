@@ -15,7 +15,7 @@ from locust import LoadTestShape
 EXPECTED_RESPONSE_S = 0.1
 #: Users of each class at least.
 MIN_PER_CLASS = 3
-#: When arrivals waited longer than this for a user, users are added.
+#: When an arrival waited longer than this for a busy user, users are added.
 SHORT_AFTER_MS = 50.0
 GROWTH = 1.5
 #: Users spawned per second; Locust warns above 100.
@@ -38,18 +38,21 @@ class AcceleratedClockShape(LoadTestShape):
         self._users = 0
 
     def reset_time(self) -> None:
+        """Locust is about to start a test: the next tick is its first."""
         super().reset_time()
         self._users = 0
 
     def tick(self) -> tuple[int, float] | None:
         """(users, users spawned per second), or None when the run is over."""
         session = self.runner.environment.banksim
+        if self._users == 0 and not session.begin():
+            return None
         if session.over:
             return None
         classes = len(self.runner.environment.user_classes)
         max_users = max(classes, session.max_users)
         if self._users == 0:
             self._users = first_users(session.peak_tps, classes, max_users)
-        elif session.pressure_ms() > SHORT_AFTER_MS:
+        elif session.shortage_ms() > SHORT_AFTER_MS:
             self._users = min(max_users, math.ceil(self._users * GROWTH))
         return self._users, SPAWN_RATE

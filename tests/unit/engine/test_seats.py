@@ -51,10 +51,19 @@ def test_a_user_waits_until_something_is_due() -> None:
     assert user.get(timeout=1) is given
 
 
-def test_pressure_is_the_longest_wait_since_it_was_last_asked() -> None:
+def test_shortage_is_the_longest_wait_for_a_busy_user_since_it_was_last_asked() -> None:
     seats = Seats({"student"}, now=lambda: 10.0)
     for due_wall_s in (9.9, 9.75):
         seats.put("student", arrival(due_wall_s))
-        seats.take("student")
-    assert seats.pressure_ms() == pytest.approx(250)
-    assert seats.pressure_ms() == 0
+        seats.take("student")  # nobody was waiting when it was put
+    assert seats.shortage_ms() == pytest.approx(250)
+    assert seats.shortage_ms() == 0
+
+
+def test_being_late_with_a_free_user_is_no_shortage() -> None:
+    seats = Seats({"student"}, now=lambda: 10.0)
+    user = gevent.spawn(seats.take, "student")
+    gevent.sleep(0)
+    seats.put("student", arrival(1.0))
+    user.get(timeout=1)
+    assert seats.shortage_ms() == 0

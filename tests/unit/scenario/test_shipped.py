@@ -46,12 +46,11 @@ def test_normal_day_makes_ten_thousand_transactions() -> None:
 def test_fraud_attack_rises_in_its_window() -> None:
     scenario = load("fraud_attack")
     offered = offered_rate(scenario)
-    window_s = (2 * 3600.0, 4 * 3600.0)
     assert scenario.fraud.attack_window == (2, 4)
-    assert min(offered.at(moment) for moment in window_s[:1]) > 20
-    genuine = offered.integral(*window_s) / scenario.speed_multiplier
-    counted = sum(pattern.count or 0 for pattern in scenario.fraud.all_patterns)
-    assert (genuine * scenario.fraud.rate + counted) / (genuine + counted) == pytest.approx(0.15, abs=0.01)
+    assert scenario.start_at.hour == 1  # so the window is the second and third hour of the run
+    assert min(offered.at(hour * 3600.0) for hour in (1, 2)) > 20
+    assert scenario.fraud.rate == 0.15
+    assert not any(pattern.count for pattern in scenario.fraud.all_patterns)  # the share holds at any speed
     assert scenario.fraud.outside_rate == 0.001
 
 
@@ -62,7 +61,7 @@ def test_takeover_follows_card_testing(name: str) -> None:
     for label in (takeover.follows, takeover.requires_successful):
         assert label is not None
         found = fraud.find_pattern(label, asking=takeover)
-        assert found is not None and found.type == "card_testing" and found.count
+        assert found is not None and found.type == "card_testing"
 
 
 def test_peak_load_stays_above_a_hundred() -> None:

@@ -1,0 +1,74 @@
+"""A whole run without Locust: users are plain greenlets.  For tests that look inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gevent
+
+from banksim.domain import Planned
+from banksim.engine.arrival import FRAUD_SEAT
+from banksim.engine.run import Run
+from banksim.engine.seats import ANY_PERSONA
+from banksim.engine.settings import Mode, RunSettings
+from banksim.scenario import parse_scenario
+
+SMALL_ATTACK = """\
+name: A small attack
+duration_hours: 6
+speed_multiplier: 3600
+start_at: 2026-01-05 09:00:00
+customers: 60
+accounts_per_customer: 2
+transaction_rate: {peak_tps: 60, off_peak_tps: 60}
+fraud:
+  rate: 0.15
+  patterns:
+    - {type: card_testing, count: 40}
+    - {type: account_takeover, count: 10, follows: card_testing, delay_minutes: 10}
+    - {type: velocity_attack, weight: 1}
+    - {type: large_amount, weight: 1}
+    - {type: unusual_location, weight: 1}
+    - {type: online_fraud, weight: 1}
+    - {type: identity_theft, weight: 1}
+    - {type: mule_network, weight: 1}
+    - {type: structuring, weight: 1}
+"""
+
+
+def settings_for(
+    folder: Path, text: str = SMALL_ATTACK, mode: Mode = Mode.DRY_RUN, seed: int = 11, **overrides: Any
+) -> RunSettings:
+    scenario = parse_scenario(text, "test.yaml", overrides)
+    return RunSettings(scenario, seed, scenario.speed_multiplier, mode, folder)
+
+
+class Driver:
+    """Conducts a run with ``users`` greenlets for each kind of seat; ``planned`` is everything they did."""
+
+    def __init__(self, settings: RunSettings, users: int = 8) -> None:
+        self.planned: list[Planned] = []
+        self.run = Run(settings, {ANY_PERSONA, FRAUD_SEAT}, on_call=lambda call: None)
+        self._users = users
+
+    def conduct(self, meanwhile: Callable[[Run], None] | None = None) -> Run:
+        """Live the whole run; ``meanwhile`` is called beside it."""
+        users = [
+            gevent.spawn(self._work, seat) for seat in (ANY_PERSONA, FRAUD_SEAT) for _ in range(self._users)
+        ]
+        beside = gevent.spawn(meanwhile, self.run) if meanwhile else None
+        try:
+            self.run.conduct()
+        finally:
+            gevent.killall(users)
+        if beside is not None:
+            beside.get()
+        return self.run
+
+    def _work(self, seat: str) -> None:
+        while True:
+            arrival = self.run.seats.take(seat)
+            self.planned.append(arrival.planned)
+            self.run.perform(arrival)
