@@ -15,6 +15,7 @@ pool and response classes do the work here; what differs is:
 
 from __future__ import annotations
 
+import socket
 import time
 from typing import Any
 
@@ -52,6 +53,10 @@ class _IdleAware:
         """A connection, and whether it served before.  Waits when all are in use; raises OSError."""
         sock = self.get_socket()  # type: ignore[attr-defined]
         return sock, self._idle_since_s.pop(sock, None) is not None
+
+    def after_connect(self, sock: Any) -> None:
+        # A request larger than one segment must not wait for the acknowledgement of its first.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _is_socket_alive(self, sock: Any) -> bool:
         idle_since_s = self._idle_since_s.get(sock, 0.0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -58,6 +60,10 @@ class Conversation:
     def answer(self, body: bytes, status: str = "200 OK", head: bytes = b"") -> None:
         start = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n".encode()
         self.send(start + head + b"\r\n" + body)
+
+    def reset(self) -> None:
+        """Make the close that follows a reset (linger on, 0 s)."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def serve(self, body: bytes = b'{"ok":true}', status: str = "200 OK") -> None:
         """Well behaved until the client hangs up."""

@@ -161,6 +161,13 @@ def test_unknown_host_is_known_not_to_be_sent() -> None:
     assert reply.error == "the host name is not known"
 
 
+def wait_for_close(to: HttpTransport) -> None:
+    """Until the server's close of each resting connection has arrived here."""
+    with gevent.Timeout(2):
+        while not all(connections._has_input(sock) for sock in to._pool._socket_queue.queue):
+            gevent.sleep(0)
+
+
 def test_stale_connection_is_replaced_before_anything_is_sent() -> None:
     def one_request_each(c: Conversation) -> None:
         c.request()
@@ -171,7 +178,7 @@ def test_stale_connection_is_replaced_before_anything_is_sent() -> None:
         replies = []
         for _ in range(3):
             replies.append(to.call(*MOVE))
-            gevent.sleep(0)  # lets the server's close arrive
+            wait_for_close(to)
         to.close()
     assert [reply.status for reply in replies] == [200, 200, 200]
     assert len(seen.requests) == 3
@@ -185,6 +192,27 @@ def test_connection_that_rested_too_long_is_not_used_again(monkeypatch: pytest.M
         to.call(*MOVE)
         to.close()
     assert seen.connections == 2
+
+
+def test_write_that_fails_at_once_is_known_not_to_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The race lost even closer: alive when looked at, reset when written to."""
+
+    def reset_after_answer(c: Conversation) -> None:
+        c.request()
+        c.answer(b"{}")
+        c.reset()
+
+    monkeypatch.setattr(connections.PlainPool, "_is_socket_alive", lambda pool, sock: True)
+    with odd_server(reset_after_answer) as seen:
+        to = transport(seen.url, concurrency=2, max_retries=0)
+        pair = [gevent.spawn(to.call, *MOVE) for _ in range(2)]
+        gevent.joinall(pair)
+        assert seen.connections == 2
+        wait_for_close(to)
+        reply = to.call(*MOVE)
+        to.close()
+    assert (reply.status, reply.attempts) == (200, 2), "the second resting connection is not tried either"
+    assert len(seen.requests) == 3
 
 
 def closes_on_second_request(c: Conversation) -> None:
@@ -295,22 +323,14 @@ def test_dripping_server_meets_the_deadline_too() -> None:
 
 
 def test_waiting_for_a_free_connection_counts_and_is_known_not_to_be_sent() -> None:
-    release = Event()
-
-    def hold(c: Conversation) -> None:
-        c.request()
-        release.wait(5)
-        c.answer(b"{}")
-
-    with odd_server(hold) as seen:
+    with odd_server(lambda c: c.serve()) as seen:
         to = transport(seen.url, concurrency=1, timeout_s=0.2)
-        first = gevent.spawn(to.call, *MOVE)
-        gevent.sleep(0)
-        second = to.call(*MOVE)
-        release.set()
-        first.join()
+        sock, _ = to._pool.take()
+        reply = to.call(*MOVE)
+        to._pool.release_socket(sock)
+        assert to.call(*MOVE).status == 200
         to.close()
-    assert (second.status, second.sent) == (0, False)
+    assert (reply.status, reply.sent, reply.error) == (0, False, "no answer within 0.2 s")
     assert len(seen.requests) == 1
 
 
@@ -346,7 +366,7 @@ def test_a_timeout_of_the_callers_own_passes_through() -> None:
 def test_reset_connection() -> None:
     def reset(c: Conversation) -> None:
         c.request()
-        c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        c.reset()
 
     with odd_server(reset) as seen:
         to = transport(seen.url)
@@ -393,3 +413,13 @@ def test_token_that_would_break_the_header(token: str) -> None:
 def test_path_that_would_break_the_request(path: str) -> None:
     with pytest.raises(ValueError, match="request target"):
         transport("http://localhost").call("GET", path, path)
+
+
+def test_requests_leave_at_once() -> None:
+    with odd_server(lambda c: c.serve()) as seen:
+        to = transport(seen.url)
+        to.call(*MOVE)
+        sock, reused = to._pool.take()
+        assert (sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), reused) == (1, True)
+        to._pool.release_socket(sock)
+        to.close()

@@ -51,7 +51,7 @@ VERDICTS = [
     (bad(400, "'card' is not a valid TransactionChannel"), BankStatus.FAILED, "card"),
     (bad(403, "Insufficient permissions"), BankStatus.FAILED, "permissions"),
     (bad(404, "Not Found"), BankStatus.FAILED, "HTTP 404: Not Found"),
-    (bad(422, [{"loc": ["body", "x"], "msg": "Field required"}]), BankStatus.FAILED, "body.x: Field required"),
+    (bad(422, [{"loc": ["body", "x"], "msg": "Field required"}]), BankStatus.FAILED, "body.x: Field"),
     (bad(429, "Rate limit exceeded"), BankStatus.FAILED, "limits requests"),
     (Reply(500, "Internal Server Error", 1.0), BankStatus.FAILED, "HTTP 500: Internal Server Error"),
     (bad(503, "Banking system not initialized"), BankStatus.FAILED, "not initialized"),
