@@ -25,7 +25,7 @@ from banksim.sandbox.memory import (
     Memory,
 )
 from banksim.sandbox.score_request import ScoreRequest
-from banksim.sandbox.windows import surprise
+from banksim.sandbox.windows import ramp, surprise
 
 PRESENT_CHANNELS = frozenset({"pos", "atm", "branch", "card"})
 #: Below this many dollars a purchase may be a test of a card.
@@ -38,7 +38,7 @@ SAME_TOWN_KM = 100.0
 AIRLINER_KMH = 900.0
 #: Pass-through is looked for in transfers from this many dollars on.
 PASS_THROUGH_MINIMUM = 200.0
-_WINDOWS_S = (60.0, 600.0, 3_600.0)
+_WINDOWS_S = (60.0, 180.0, 600.0, 3_600.0)
 _SETTLED_AFTER = 3
 
 
@@ -120,19 +120,24 @@ class FeatureStore:
     # -- reading -----------------------------------------------------------------------
 
     def _amount(self, request: ScoreRequest, customer: CustomerMemory, found: Features) -> None:
+        """Beside others in this category and, for purchases, beside all of the customer's own."""
+        log_amount = math.log(max(request.amount, 0.01))
+        level = customer.level(request.kind)
         usual = self.memory.amounts(request.kind, request.category)
-        offset = math.log(max(request.amount, 0.01)) - usual.mean
-        deviation = max(0.4, math.sqrt(usual.variance))
-        found.amount_z = (offset - customer.level(request.kind)) / deviation
+        found.amount_z = (log_amount - usual.mean - level) / max(0.4, math.sqrt(usual.variance))
+        if request.kind == "purchase" and request.category:
+            any_shop = self.memory.amounts("purchase", "")
+            overall = (log_amount - any_shop.mean - level) / max(0.8, math.sqrt(any_shop.variance))
+            found.amount_z = (found.amount_z + overall) / 2
         found.small_amount = float(request.kind == "purchase" and request.amount <= SMALL_AMOUNT)
 
     def _velocity(self, customer: CustomerMemory, time_s: float, found: Features) -> None:
         times = customer.times
         counts = [times.count(time_s, window_s) + 1 for window_s in _WINDOWS_S]
-        found.count_1min, found.count_10min, found.count_1h = counts
+        found.count_1min, _, found.count_10min, found.count_1h = counts
         if found.count_1h < 3:
             return
-        ordinary = self.memory.pace.per_customer()
+        ordinary = self.memory.pace.of_others(found.count_1h)
         older = max(0, customer.count + 1 - found.count_1h)
         own = (older + 3) / (found.customer_age_s + 3 / ordinary)
         pace = max(own, ordinary)
@@ -163,8 +168,11 @@ class FeatureStore:
             return
         device = self.memory.devices.get(request.device)
         found.device_customers_1h = device.customers.count_with(request.customer, time_s)
-        if request.device not in customer.devices and customer.count >= _SETTLED_AFTER:
-            found.new_device = max(0.0, 1.0 - 2.0 * self.memory.new_device_share.mean)
+        since_s = customer.devices.get(request.device, time_s)
+        if since_s > customer.first_s and customer.count >= _SETTLED_AFTER:
+            settled = ramp(customer.count, _SETTLED_AFTER - 1, _SETTLED_AFTER + 4)
+            fresh = 1.0 - ramp(time_s - since_s, 6 * HOUR_S, DAY_S)
+            found.new_device = settled * fresh * max(0.0, 1.0 - 2.0 * self.memory.new_device_share.mean)
 
     def _merchant(self, request: ScoreRequest, time_s: float, found: Features) -> None:
         if not request.merchant or not found.small_amount:
@@ -198,9 +206,9 @@ class FeatureStore:
         found: Features,
     ) -> None:
         amount = request.amount
-        if time_s - account.taint_s < DAY_S:
-            found.taint = account.taint
         received, _, newest_s = account.inflows.total(time_s, DAY_S)
+        if time_s - account.taint_s < DAY_S and amount >= 0.15 * received:
+            found.taint = account.taint
         if received >= PASS_THROUGH_MINIMUM and request.kind in ("transfer", "withdrawal"):
             sent, _, _ = account.outflows.total(time_s, DAY_S)
             if amount >= 0.15 * received:
@@ -253,6 +261,8 @@ class FeatureStore:
             usual = memory.amounts(request.kind, request.category)
             offset = math.log(max(request.amount, 0.01)) - usual.mean
             usual.add(usual.mean + offset)
+            if request.kind == "purchase" and request.category:
+                memory.amounts("purchase", "").add(usual.mean + offset)
             customer.learn_level(request.kind, offset)
             if request.country and request.channel in PRESENT_CHANNELS:
                 customer.country = request.country

@@ -33,6 +33,8 @@ AMOUNT_PRIORS = {
 _PRIOR_WEIGHT = 8.0
 _POPULATION_MEMORY = 5_000.0
 _CUSTOMER_MEMORY = 50.0
+#: Pace to start from, worth one customer's hour of watching.
+_PRIOR_EVENTS_PER_HOUR = 0.5
 
 
 class CustomerMemory:
@@ -158,10 +160,15 @@ class Pace:
             customer.day = day
             self._active_today += 1
 
-    def per_customer(self) -> float:
-        """At least one a day, so that quiet nights do not make two purchases a surprise."""
-        active = max(self._active_before, self._active_today, 1)
-        return max(1 / DAY_S, self._events / max(1.0, self._seconds) / active)
+    def of_others(self, own_events: int) -> float:
+        """Transactions per second of a customer other than the one with ``own_events`` in this hour.
+
+        Leaving the judged customer out keeps an attack on a quiet bank from looking like its pace.
+        At least one a day, so that quiet nights do not make two purchases a surprise.
+        """
+        others = max(0, max(self._active_before, self._active_today) - 1)
+        events = max(0.0, self._events - own_events) + _PRIOR_EVENTS_PER_HOUR
+        return max(1 / DAY_S, events / (others * self._seconds + HOUR_S))
 
 
 class Memory:

@@ -35,11 +35,11 @@ class Rule:
 
 
 def _velocity(f: Features) -> float:
-    return ramp(f.velocity_surprise, 3.5, 6.5)
+    return ramp(f.velocity_surprise, 3.3, 5.5)
 
 
 def _amount(f: Features) -> float:
-    return ramp(f.amount_z, 3.0, 5.5) if f.amount > 50 else 0.0
+    return ramp(f.amount_z, 2.7, 4.2) if f.amount > 50 else 0.0
 
 
 def _travel(f: Features) -> float:
@@ -55,7 +55,7 @@ def _new_device(f: Features) -> float:
 
 
 def _new_device_amount(f: Features) -> float:
-    return f.new_device * ramp(f.amount_z, 0.5, 2.0) if f.amount > 50 else 0.0
+    return f.new_device * ramp(f.amount_z, 0.0, 1.5) if f.amount > 50 else 0.0
 
 
 def _new_device_payee(f: Features) -> float:
@@ -66,9 +66,13 @@ def _probe(f: Features) -> float:
     return f.new_device * f.small_amount
 
 
+def _stranger(f: Features) -> float:
+    """A payee never paid before, or first paid within three days (scams start with small payments)."""
+    return max(f.new_payee, 0.8 * ramp(3 * DAY_S - f.payee_age_s, 0, 2 * DAY_S))
+
+
 def _new_payee_large(f: Features) -> float:
-    recent = 0.5 * ramp(3 * DAY_S - f.payee_age_s, 0, 2 * DAY_S)
-    return max(f.new_payee, recent) * ramp(f.amount_z, 1.5, 3.0)
+    return _stranger(f) * ramp(f.amount_z, 1.4, 2.8)
 
 
 def _shared_device(f: Features) -> float:
@@ -96,7 +100,7 @@ def _pass_through(f: Features) -> float:
 
 
 def _fan(f: Features) -> float:
-    return ramp(f.fan_surprise, 2.0, 5.0)
+    return ramp(f.fan_surprise, 1.2, 3.0) * (0.5 + 0.5 * _stranger(f))
 
 
 def _taint(f: Features) -> float:
@@ -125,13 +129,13 @@ RULES: tuple[Rule, ...] = (
     Rule("new_device_large_amount", "device_model", 0.60, _new_device_amount, "new device, large amount"),
     Rule("new_device_new_payee", "device_model", 0.45, _new_device_payee, "new device pays a new payee"),
     Rule("new_device_probe", "device_model", 0.45, _probe, "new device tries a tiny amount"),
-    Rule("new_payee_large_amount", "network_model", 0.65, _new_payee_large, "large amount to a new payee"),
+    Rule("new_payee_large_amount", "network_model", 0.70, _new_payee_large, "large amount to a new payee"),
     Rule("shared_device", "device_model", 0.92, _shared_device, "one device acts for many customers"),
     Rule("merchant_probe_burst", "network_model", 0.88, _merchant_burst, "many cards pay tiny amounts here"),
     Rule("structuring", "amount_model", 0.90, _structuring, "repeated deposits just under the threshold"),
     Rule("cash_total", "amount_model", 0.55, _cash_total, "small deposits add up to the threshold"),
     Rule("pass_through", "network_model", 0.80, _pass_through, "money leaves soon after it came"),
-    Rule("fan_in_out", "network_model", 0.70, _fan, "many counterparties within a day"),
+    Rule("fan_in_out", "network_model", 0.75, _fan, "many counterparties within a day"),
     Rule("suspicious_source", "network_model", 0.40, _taint, "the money came from a suspicious payment"),
     Rule("account_drain", "amount_model", 0.50, _drain, "an hour spends what days usually do"),
     Rule("new_customer_large_amount", "amount_model", 0.40, _new_customer, "new customer, large amount"),

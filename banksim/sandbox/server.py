@@ -38,7 +38,8 @@ from banksim.sandbox.wsgi import Api, WsgiFace
 BANK_PORT = 8090
 DETECTOR_PORT = 8080
 MAX_CONNECTIONS = 10_000
-STOP_TIMEOUT_S = 2.0
+#: Longest wait for requests under way; idle connections are closed at its end.
+STOP_TIMEOUT_S = 0.5
 
 
 class PortTaken(BanksimError):

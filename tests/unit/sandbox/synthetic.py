@@ -13,7 +13,13 @@ START_S = 1_767_571_200.0  # Monday 2026-01-05 00:00 UTC
 HOUR_S = 3_600.0
 DAY_S = 86_400.0
 
-_CATEGORIES = {"grocery": (42, 0.8), "cafe": (6.5, 0.5), "fuel": (48, 0.45), "electronics": (95, 1.0), "hotel": (170, 0.6)}
+_CATEGORIES = {
+    "grocery": (42, 0.8),
+    "cafe": (6.5, 0.5),
+    "fuel": (48, 0.45),
+    "electronics": (95, 1.0),
+    "hotel": (170, 0.6),
+}
 _HOURS = [1, 1, 1, 1, 1, 1, 2, 4, 6, 6, 6, 8, 10, 9, 7, 7, 8, 9, 9, 8, 7, 5, 4, 2]
 
 
@@ -83,7 +89,16 @@ class Town:
             amount = round(median * self._spending[name] * rng.lognormvariate(0, sigma), 2)
             shop = f"{category}-{rng.randrange(20)}"
             channel = rng.choice(["pos", "pos", "pos", "online", "mobile"])
-            return body(number, name, amount, at_s, merchant_id=shop, merchant_category=category, channel=channel, **place)
+            return body(
+                number,
+                name,
+                amount,
+                at_s,
+                merchant_id=shop,
+                merchant_category=category,
+                channel=channel,
+                **place,
+            )
         median, sigma, channel = {
             "withdrawal": (80, 0.6, "atm"),
             "deposit": (210, 0.9, "branch"),
