@@ -22,7 +22,7 @@ from banksim.systems.wording import failure_text
 
 SCORE_FIELDS = ("risk_score", "fraud_score", "score")
 DECISION_FIELDS = ("action", "decision")
-REASON_FIELDS = ("reasons", "rule_hits", "risk_factors", "reason")
+REASON_LISTS = ("reasons", "rule_hits", "risk_factors")
 MAX_REASONS = 20
 MAX_REASON_CHARS = 120
 
@@ -104,13 +104,13 @@ def _decision(value: Any, scored: bool) -> tuple[Decision, str]:
 
 
 def _reasons(data: Mapping[str, Any]) -> tuple[str, ...]:
-    for name in REASON_FIELDS:
-        match data.get(name):
-            case str(text) if text:
-                return (text[:MAX_REASON_CHARS],)
-            case [_, *_] as entries:
-                return tuple(_reason(entry) for entry in entries[:MAX_REASONS])
-    return ()
+    """The first list of reasons that is not empty; a lone sentence only where there is no list at all."""
+    lists = [data[name] for name in REASON_LISTS if isinstance(data.get(name), list)]
+    if lists:
+        entries = next((entries for entries in lists if entries), [])
+        return tuple(_reason(entry) for entry in entries[:MAX_REASONS])
+    sentence = _first(data, (*REASON_LISTS, "reason"))
+    return (sentence[:MAX_REASON_CHARS],) if isinstance(sentence, str) and sentence else ()
 
 
 def _reason(entry: Any) -> str:

@@ -139,6 +139,7 @@ def test_answers(data: Any, score: float | None, decision: Decision, error: str)
         ({"rule_hits": ["velocity"], "reason": "Risk score: 0.9"}, ("velocity",)),
         ({"reasons": [], "risk_factors": [{"name": "new_device", "weight": 1}]}, ("new_device",)),
         ({"reason": "Risk score: 0.930"}, ("Risk score: 0.930",)),
+        ({"reasons": [], "reason": "Risk score: 0.022"}, ()),  # nothing hit: the sentence is no reason
         ({"reasons": "velocity"}, ("velocity",)),
         ({"reasons": [7, None]}, ("7", "None")),
         ({"reasons": {"a": 1}}, ()),
