@@ -107,7 +107,7 @@ def _reasons(data: Mapping[str, Any]) -> tuple[str, ...]:
     """The first list of reasons that is not empty; a lone sentence only where there is no list at all."""
     lists = [data[name] for name in REASON_LISTS if isinstance(data.get(name), list)]
     if lists:
-        entries = next((entries for entries in lists if entries), [])
+        entries: list[Any] = next((entries for entries in lists if entries), [])
         return tuple(_reason(entry) for entry in entries[:MAX_REASONS])
     sentence = _first(data, (*REASON_LISTS, "reason"))
     return (sentence[:MAX_REASON_CHARS],) if isinstance(sentence, str) and sentence else ()
