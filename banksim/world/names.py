@@ -12,6 +12,7 @@ import random
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from faker import Faker
 
@@ -37,6 +38,7 @@ class NameBook:
     last_ascii: tuple[str, ...]
 
     @classmethod
+    @lru_cache(maxsize=8)
     def of(cls, locale: str, seed: int) -> NameBook:
         """Raises ScenarioError when Faker does not know the locale."""
         try:

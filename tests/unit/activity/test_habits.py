@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pytest
+
+from banksim.activity import habits
+from banksim.activity.habits import HabitBook
+from banksim.world import World, distance_km, stream
+from tests.unit.world.scenarios import WorldSettings
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World.from_scenario(WorldSettings(customers=200), 7)
+
+
+def test_habits_are_a_function_of_the_customer(world: World) -> None:
+    one, other = HabitBook(world), HabitBook(world)
+    people = [world.population.customer(i) for i in range(50)]
+    backwards = [other.of(c) for c in reversed(people)]
+    for mine, theirs in zip(map(one.of, people), reversed(backwards), strict=True):
+        assert (mine.shops, mine.payees, mine.bills) == (theirs.shops, theirs.payees, theirs.bills)
+
+
+def test_habits_are_plausible(world: World) -> None:
+    book = HabitBook(world)
+    for index in range(200):
+        customer = world.population.customer(index)
+        own = book.of(customer)
+        assert 3 <= len(own.shops) <= 8
+        assert {shop.place.city for shop in own.shops} == {customer.home.city}
+        assert len(own.payees) <= 6 and index not in own.payees
+        assert all(distance_km(customer.home, machine) < 10 for machine in own.cash_machines)
+        assert own.pay_units * 30.4 / own.pay_period_days == pytest.approx(customer.income_cents / 100)
+        rents = [bill.amount_units for bill in own.bills if bill.biller.category == "rent"]
+        assert len(rents) <= 1 and all(rent % 10 == 0 for rent in rents)
+
+
+def test_pay_periods_follow_the_survey(world: World) -> None:
+    # Every two weeks 42.2 %, weekly 33.8 % (BLS 2019).
+    book = HabitBook(world)
+    days = [book.of(world.population.customer(i)).pay_period_days for i in range(200)]
+    assert days.count(14) > days.count(7) > days.count(15) > days.count(30)
+
+
+def test_the_first_shop_is_the_favourite(world: World) -> None:
+    own, rng = HabitBook(world).of(world.population.customer(0)), stream(1)
+    drawn = [own.regular_shop(rng) for _ in range(2000)]
+    assert drawn.count(own.shops[0]) > 2000 / len(own.shops) * 1.3
+
+
+def test_the_cache_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(habits, "CACHED_HABITS", 10)
+    book = HabitBook(world)
+    for index in range(50):
+        book.of(world.population.customer(index))
+    assert len(book._cache) == 10
+
+
+def test_at_night_few_categories_are_open(world: World) -> None:
+    book, rng = HabitBook(world), stream(1)
+    assert {book.open_category("salaried", 3, rng) for _ in range(300)} <= {
+        "convenience",
+        "fuel",
+        "transport",
+        "taxi",
+        "hotel",
+    }
+    assert "grocery" in {book.open_category("salaried", 12, rng) for _ in range(300)}
