@@ -48,10 +48,10 @@ class Tee:
     def _forward(self, client: socket.socket, _: object) -> None:
         record = bytearray()
         self.sent.append(record)
-        upstream = socket.create_connection(self._upstream)
-        back = gevent.spawn(_copy, upstream, client, None)
-        _copy(client, upstream, record)
-        back.join()
+        with client, socket.create_connection(self._upstream) as upstream:
+            back = gevent.spawn(_copy, upstream, client, None)
+            _copy(client, upstream, record)
+            back.join()
 
 
 def _copy(source: socket.socket, sink: socket.socket, record: bytearray | None) -> None:

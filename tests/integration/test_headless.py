@@ -40,7 +40,7 @@ def test_a_dry_run_of_the_attack_leaves_everything_a_pipeline_needs(tmp_path: Pa
     assert run["scenario"]["name"] == "fraud_attack"
     assert re.fullmatch(r"[0-9a-f]{64}", run["scenario"]["hash"])
     assert (run["mode"], run["end"]) == ("dry-run", "completed")
-    assert run["simulated_s"] == pytest.approx(86_400, rel=0.01)
+    assert run["simulated_s"] == 4 * 3600
     fraud = results["fraud"]["by_typology"]
     assert fraud["card_testing"]["transactions"] > 0
     assert fraud["account_takeover"]["transactions"] > 0
@@ -56,7 +56,8 @@ def test_a_dry_run_of_the_attack_leaves_everything_a_pipeline_needs(tmp_path: Pa
     assert results["reconciliation"]["balanced"] is True
 
     report = next((tmp_path / "out").glob("*/report.html")).read_text()
-    assert not re.search(r"""(?:src|href)\s*=\s*["']https?://""", report)
+    markup = re.sub(r"<script\b.*?</script>", "", report, flags=re.DOTALL)
+    assert not re.search(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""", markup)
     assert "fraud_attack" in report
 
 
@@ -98,5 +99,5 @@ def test_two_runs_with_one_seed_have_the_same_transactions_of_fraud(tmp_path: Pa
         done = locust(*FRAUD_ATTACK, "--dry-run", "--speed", "5000", "--report-dir", str(tmp_path / name))
         assert done.returncode == 0, done.stderr[-3000:]
         results = results_in(tmp_path / name)
-        found.append(sorted((c["campaign_id"], c["transactions"]) for c in results["fraud"]["campaigns"]))
+        found.append(sorted((c["campaign"], c["transactions"]) for c in results["fraud"]["campaigns"]))
     assert found[0] == found[1]
