@@ -139,6 +139,9 @@ class Dispatcher:
             planned = self._activity.plan(moment_s, self._is_open)
             if planned is not None:
                 self._put(planned.truth.persona, Arrival(self._clock.wall_at(moment_s), planned))
+            else:
+                self._count_offered()
+                self._measures.dropped(None, "no customer was open")
             return
         _, entry = self._agenda.pop()
         match entry:
@@ -150,12 +153,16 @@ class Dispatcher:
             case CustomerJoins(joining):
                 self._on_join(joining)
             case FirstDeposit(planned):
+                self._activity.note(planned.transaction)
                 self._put(planned.truth.persona, Arrival(self._clock.wall_at(moment_s), planned))
 
-    def _put(self, seat: str, arrival: Arrival) -> None:
+    def _count_offered(self) -> None:
         wall_s, sim_s = self._moment()
         self._measures.tick(sim_s, wall_s)
         self._measures.offered()
+
+    def _put(self, seat: str, arrival: Arrival) -> None:
+        self._count_offered()
         refused = self._seats.put(seat, arrival)
         if refused:
             self._on_drop(arrival, refused)

@@ -24,13 +24,14 @@ from gevent.event import Event
 
 from banksim.activity.onboarding import Joining
 from banksim.domain import BanksimError, ExitCode, Outcome
-from banksim.engine.agenda import Agenda, CustomerJoins, FirstDeposit
+from banksim.engine.agenda import Agenda
 from banksim.engine.arrival import Arrival
 from banksim.engine.closing import reconcile, run_info, write_results
 from banksim.engine.dispatcher import Dispatcher
 from banksim.engine.executor import Executor
 from banksim.engine.feed import Feed
 from banksim.engine.history import History
+from banksim.engine.joining import Joiners
 from banksim.engine.narrator import Narrator, tell_start
 from banksim.engine.opening import Opening
 from banksim.engine.parts import Parts, build_parts
@@ -95,6 +96,7 @@ class Run:
         self.parts: Parts | None = None
         self.connected: Connected | None = None
         self.opening: Opening | None = None
+        self.joiners: Joiners | None = None
         self.feed: Feed | None = None
         self.history = History()
         self.last_calls: dict[str, Call] = {}
@@ -160,6 +162,8 @@ class Run:
             self.moment,
         )
         self._agenda.add_campaigns(parts.desk.planned)
+        if parts.onboarding is not None:
+            self.joiners = Joiners(parts.onboarding, targets.bank, self._agenda, self._wake)
         self._dispatcher = Dispatcher(
             parts,
             self._agenda,
@@ -188,7 +192,8 @@ class Run:
         parts.clock.start(self._origin_s)
         self.state, self.message = State.RUNNING, "Simulated time is running"
         logger.info("Transaction generation started")
-        self._schedule_next_joining()
+        if self.joiners is not None:
+            self.joiners.schedule_next()
         narrator = Narrator(
             self.measures, parts.offered, self.history, self.moment, lambda: self.state is State.PAUSED
         )
@@ -233,6 +238,8 @@ class Run:
             self.started_at,
             str(self.end),
         )
+        if self.joiners is not None:
+            info["onboarding"] = self.joiners.counts()
         feed = self.feed.items() if self.feed is not None else []
         self.results = write_results(self.settings, self._built, self.measures, info, reconciliation, feed)
         self.state, self.message = State.FINISHED, f"Report: {self.settings.folder / 'report.html'}"
@@ -301,6 +308,8 @@ class Run:
 
     def is_open(self, customer_index: int) -> bool:
         """Whether a customer can act: known to the bank, when there is a bank."""
+        if self.joiners is not None and not self.joiners.has_joined(customer_index):
+            return False
         if self.connected is None or self.connected.targets.bank is None:
             return True
         return self.connected.targets.directory.is_open(customer_index)
@@ -314,6 +323,10 @@ class Run:
         if self._dispatcher is not None:
             self._dispatcher.wake()
 
+    def _join(self, joining: Joining) -> None:
+        assert self.joiners is not None
+        self.joiners.join(joining)
+
     def _advance(self, run: CampaignRun, outcome: Outcome) -> None:
         assert self._dispatcher is not None
         self._dispatcher.advance(run, outcome)
@@ -322,28 +335,3 @@ class Run:
         self.last_calls[call.system] = call
         self.measures.call(call.system, f"{call.method} {call.name}", call.latency_ms, call.error)
         self._on_call(call)
-
-    # -- customers that join during the run -----------------------------------------------
-
-    def _schedule_next_joining(self) -> None:
-        onboarding = self._built.onboarding
-        joining = next(onboarding, None) if onboarding is not None else None
-        if joining is not None:
-            self._agenda.add(joining.sim_s, CustomerJoins(joining))
-
-    def _join(self, joining: Joining) -> None:
-        self._schedule_next_joining()
-        gevent.spawn(self._open_joining, joining)
-
-    def _open_joining(self, joining: Joining) -> None:
-        bank = self.connected.targets.bank if self.connected is not None else None
-        try:
-            if bank is not None:
-                customer = self._built.world.population.customer(joining.customer_index)
-                bank.open_customer(customer, kyc_approved=joining.approved)
-        except BanksimError as error:
-            logger.warning("A customer could not join: %s", error)
-            return
-        if joining.first_deposit is not None:
-            self._agenda.add(joining.first_deposit.sim_s, FirstDeposit(joining.first_deposit))
-            self._wake()

@@ -1,0 +1,80 @@
+"""Customers that join while the run goes on: opened at the bank when their moment comes.
+
+Joinings are drawn one ahead of time, so nothing grows with the population but the set of
+those who are in.  Whoever passed the identity check makes a first deposit later, which is
+handed out like any other transaction; whoever failed stays a customer without accounts.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import gevent
+from gevent.lock import BoundedSemaphore
+
+from banksim.activity import Joining, OnboardingPlan
+from banksim.domain import BanksimError
+from banksim.engine.agenda import Agenda, CustomerJoins, FirstDeposit
+from banksim.systems import NexumClient
+
+logger = logging.getLogger(__name__)
+
+#: Customers being opened at once while the run goes on.
+CONCURRENCY = 8
+
+
+class Joiners:
+    """Opens joining customers and counts them: ``joined``, ``rejected`` (identity), ``failed`` (the bank)."""
+
+    def __init__(
+        self, plan: OnboardingPlan, bank: NexumClient | None, agenda: Agenda, wake: Callable[[], None]
+    ) -> None:
+        self._plan = plan
+        self._bank = bank
+        self._agenda = agenda
+        self._wake = wake
+        self._places = BoundedSemaphore(CONCURRENCY)
+        self._in: set[int] = set()
+        self.rejected = 0
+        self.failed = 0
+
+    @property
+    def joined(self) -> int:
+        return len(self._in)
+
+    def has_joined(self, customer_index: int) -> bool:
+        """Whether a customer was there before the run or has joined since."""
+        return customer_index < self._plan.existing or customer_index in self._in
+
+    def schedule_next(self) -> None:
+        """Enter the next joining into the agenda, if there is one."""
+        joining = next(self._plan, None)
+        if joining is not None:
+            self._agenda.add(joining.sim_s, CustomerJoins(joining))
+
+    def join(self, joining: Joining) -> None:
+        """A joining is due.  Returns at once; the bank is asked beside the caller."""
+        self.schedule_next()
+        gevent.spawn(self._open, joining)
+
+    def counts(self) -> dict[str, int]:
+        return {"joined": self.joined, "rejected": self.rejected, "failed": self.failed}
+
+    def _open(self, joining: Joining) -> None:
+        with self._places:
+            try:
+                if self._bank is not None:
+                    customer = self._plan.customer(joining.customer_index)
+                    self._bank.open_customer(customer, kyc_approved=joining.approved)
+            except BanksimError as error:
+                self.failed += 1
+                logger.warning("A customer could not join: %s", error)
+                return
+        if not joining.approved:
+            self.rejected += 1
+            return
+        self._in.add(joining.customer_index)
+        if joining.first_deposit is not None:
+            self._agenda.add(joining.first_deposit.sim_s, FirstDeposit(joining.first_deposit))
+            self._wake()
