@@ -216,7 +216,11 @@ class Hub:
     def _put_out_stuck(self) -> None:
         now = self.clock()
         with self._changed:
-            stuck = [c for c in self._clients if c.sending_since and now - c.sending_since > MAX_SEND_S]
+            stuck = [
+                client
+                for client in self._clients
+                if client.sending_since is not None and now - client.sending_since > MAX_SEND_S
+            ]
             self._clients.difference_update(stuck)
             self.counts.evicted_clients += len(stuck)
         for client in stuck:

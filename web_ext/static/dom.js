@@ -1,0 +1,85 @@
+// The only ways this page writes: text nodes and attributes.  Text from a target or a
+// scenario can therefore never become markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+export const byId = (id) => document.getElementById(id);
+
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+export function setHidden(node, hidden) {
+  if (node.hidden !== hidden) node.hidden = hidden;
+}
+
+/** An element with a class, and children that are nodes or plain text. */
+export function element(tag, className = "", ...children) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  node.append(...children.filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+/** An icon of the sprite; decorative, the word beside it says the same. */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("aria-hidden", "true");
+  const use = document.createElementNS(SVG, "use");
+  use.setAttribute("href", `#i-${name}`);
+  svg.append(use);
+  return svg;
+}
+
+export function setIcon(svg, name) {
+  const use = svg.querySelector("use");
+  if (use.getAttribute("href") !== `#i-${name}`) use.setAttribute("href", `#i-${name}`);
+}
+
+/** Fill a table; cells are text, the first of each row is its header. */
+export function fillTable(table, heads, rows) {
+  const head = element("tr");
+  for (const text of heads) head.append(element("th", "", text));
+  const body = element("tbody");
+  for (const [first, ...rest] of rows) {
+    const rowHead = element("th", "", first);
+    rowHead.scope = "row";
+    body.append(element("tr", "", rowHead, ...rest.map((text) => element("td", "", text))));
+  }
+  table.replaceChildren(element("thead", "", head), body);
+}
+
+/** A line through numbers, as one SVG path; nulls leave gaps. */
+export function sparkline(values, width = 100, height = 24) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  svg.setAttribute("preserveAspectRatio", "none");
+  svg.setAttribute("aria-hidden", "true");
+  svg.setAttribute("class", "spark");
+  const path = document.createElementNS(SVG, "path");
+  svg.append(path);
+  drawSparkline(svg, values, width, height);
+  return svg;
+}
+
+export function drawSparkline(svg, values, width = 100, height = 24) {
+  const known = values.filter((value) => value !== null && value !== undefined);
+  if (known.length < 2) {
+    svg.firstChild.setAttribute("d", "");
+    return;
+  }
+  const top = Math.max(...known) || 1;
+  let pen = "M";
+  let path = "";
+  values.forEach((value, index) => {
+    if (value === null || value === undefined) {
+      pen = "M";
+      return;
+    }
+    const x = (index / (values.length - 1)) * width;
+    const y = height - 1 - (value / top) * (height - 2);
+    path += `${pen}${x.toFixed(1)} ${y.toFixed(1)}`;
+    pen = "L";
+  });
+  svg.firstChild.setAttribute("d", path);
+}

@@ -1,0 +1,149 @@
+// Where the run is: state, clocks, progress, targets, and what to do when there is nothing.
+
+import { byId, element, icon, setHidden, setText } from "./dom.js";
+import { count, dateOf, dayAndClock, known, milliseconds, moment, percent, span, stopwatch, words } from "./format.js";
+
+const STATE_WORDS = {
+  idle: "No run",
+  opening: "Opening customers",
+  running: "Running",
+  paused: "Paused",
+  draining: "Draining",
+  finished: "Finished",
+  failed: "Failed",
+};
+
+/** Simulated start of the run in epoch seconds, or null. */
+export function startOf({ sim_time: simTime, sim_s: simS }) {
+  const now = moment(simTime);
+  return known(now) && known(simS) ? now - simS : null;
+}
+
+export function showState({ state, scenario }) {
+  byId("state").dataset.state = state;
+  setText(byId("state-word"), STATE_WORDS[state] ?? state);
+  const title = state === "idle" ? "" : scenario?.title || words(scenario?.name);
+  setText(byId("scenario"), title);
+  byId("scenario").title = scenario?.description ?? "";
+}
+
+export function showRun(status) {
+  const start = startOf(status);
+  const now = moment(status.sim_time);
+  setText(byId("sim-clock"), dayAndClock(now, start));
+  setText(byId("sim-date"), known(now) ? ` · ${dateOf(now)}` : "");
+  setText(byId("wall-clock"), stopwatch(status.wall_s));
+  showProgress(status, start);
+  showTargets(status.targets ?? []);
+}
+
+function showProgress(status, start) {
+  const { progress, opening } = status;
+  const share = opening ? opening.done / Math.max(1, opening.total) : (progress ?? 0);
+  const bar = byId("progress");
+  bar.setAttribute("aria-valuenow", String(Math.round(share * 100)));
+  bar.classList.toggle("opening", Boolean(opening));
+  byId("progress-fill").style.width = `${Math.min(100, share * 100)}%`;
+  if (opening) {
+    setText(byId("progress-word"), `Opening customers at the bank: ${count(opening.done)} of ${count(opening.total)}`);
+    setText(byId("progress-left"), "The clock starts when all are open");
+    return;
+  }
+  setText(byId("progress-word"), `${percent(progress)} of ${span(status.duration_s)} simulated`);
+  setText(byId("progress-left"), timeLeft(status, start));
+}
+
+function timeLeft({ state, speed, sim_s: simS, duration_s: durationS }, start) {
+  if (!known(start) || !known(durationS)) return "";
+  const end = dayAndClock(start + durationS, start);
+  if (state === "paused") return `paused; ends at ${end}, simulated`;
+  if (state === "draining") return "waiting for the last answers";
+  if (state !== "running" || !known(speed) || speed <= 0) return `ends at ${end}, simulated`;
+  return `about ${span(Math.max(0, (durationS - simS) / speed))} of wall time left, until ${end}`;
+}
+
+/** Attacks as marks above the bar: where on the way trouble waits. */
+export function showBands(windows, durationS) {
+  const bands = byId("progress-bands");
+  bands.replaceChildren();
+  if (!known(durationS) || durationS <= 0) return;
+  for (const { start_s: startS, end_s: endS } of windows.attacks ?? []) {
+    const band = element("i");
+    band.style.left = `${(100 * startS) / durationS}%`;
+    band.style.width = `${(100 * Math.max(0, Math.min(endS, durationS) - startS)) / durationS}%`;
+    bands.append(band);
+  }
+}
+
+let shownTargets = "";
+
+function showTargets(targets) {
+  const key = JSON.stringify(targets);
+  if (key === shownTargets) return;
+  shownTargets = key;
+  byId("targets").replaceChildren(...targets.map(target));
+}
+
+function target({ name, url, ok, detail, latency_ms: latencyMs }) {
+  const kind = ok === true ? "pass" : ok === false ? "fail" : "wait";
+  const said = ok === true ? "answers" : ok === false ? "does not answer" : "not in use";
+  const after = detail || (known(latencyMs) ? `${said} in ${milliseconds(latencyMs)}` : said);
+  const item = element("li", `target ${kind}`, icon(kind), element("b", "", words(name)), ` ${after}`);
+  item.title = url || "";
+  return item;
+}
+
+/** The sentence that stands where figures would be, or above them: {kind, title, text, action, href}. */
+function noticeFor(status, base) {
+  const { state, message, report } = status;
+  const locust = `${base}/`;
+  const form = { action: "Open Locust's form", href: locust };
+  if (state === "idle") {
+    const text = message || "Start one in Locust's form: choose a scenario and press Start. This page follows by itself.";
+    return { kind: "empty", title: "No run yet", text, ...form };
+  }
+  if (state === "failed") {
+    return { kind: "fail", title: "The run failed", text: message || "Locust's log says why.", ...form, ...reportAction(report, base) };
+  }
+  if (state === "finished") {
+    const text = message || "The figures below are final.";
+    return { kind: "pass", title: "The run is finished", text, ...reportAction(report, base) };
+  }
+  if (message) return { kind: "plain", title: STATE_WORDS[state] ?? state, text: message };
+  return null;
+}
+
+function reportAction(report, base) {
+  // Only an address on this very site, whatever the status says.
+  if (!report || !/^\/(?!\/)/.test(report)) return {};
+  return { action: "Open the report", href: base && !report.startsWith(`${base}/`) ? base + report : report };
+}
+
+const NOTICE_ICONS = { empty: "simulated", fail: "fail", pass: "pass", plain: "wait" };
+
+export function showNotice(status, base, trouble) {
+  const notice = trouble ? { kind: "fail", title: "No figures", text: trouble } : noticeFor(status, base);
+  setHidden(byId("notice"), !notice);
+  if (!notice) return;
+  byId("notice").dataset.kind = notice.kind;
+  byId("notice").querySelector("use").setAttribute("href", `#i-${NOTICE_ICONS[notice.kind]}`);
+  setText(byId("notice-title"), notice.title);
+  setText(byId("notice-text"), notice.text);
+  const action = byId("notice-action");
+  setHidden(action, !notice.action);
+  setText(action, notice.action ?? "");
+  if (notice.href) action.setAttribute("href", notice.href);
+}
+
+export function showFreshness({ stale, lastAt, reason }) {
+  const badge = byId("live");
+  setHidden(badge, !stale && lastAt === null);
+  badge.dataset.stale = String(stale);
+  document.documentElement.classList.toggle("stale", stale);
+  const since = lastAt === null ? "no figures yet" : `figures from ${wallTime(lastAt)}`;
+  setText(byId("live-word"), stale ? `No updates: ${since}` : "Live");
+  badge.title = stale ? reason || "Nothing came for three updates. Trying again." : "An update each second";
+}
+
+const wallTime = (epochMs) => new Date(epochMs).toTimeString().slice(0, 8);
+

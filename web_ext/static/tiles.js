@@ -1,0 +1,141 @@
+// The key figures.  Each has a label, a value with its unit, a word for it, and the small print.
+
+import { drawSparkline, element, icon, setIcon, setText, sparkline } from "./dom.js";
+import { MISSING, count, figure, interval, known, milliseconds, percent, withUnit } from "./format.js";
+import * as verdicts from "./verdicts.js";
+
+const SPARK_POINTS = 90;
+
+const TILES = [
+  {
+    id: "rate",
+    label: "Achieved of offered",
+    wide: true,
+    spark: "achieved_tps",
+    value: ({ rate = {} }) =>
+      known(rate.achieved_tps) ? `${figure(rate.achieved_tps)} of ${withUnit(rate.offered_tps, "tx/s")}` : MISSING,
+    note: ({ rate = {} }) =>
+      known(rate.achieved_share) ? `${percent(rate.achieved_share)} over the run · peak ${withUnit(rate.peak_tps, "tx/s")}` : "",
+    verdict: verdicts.ofRate,
+  },
+  {
+    id: "dropped",
+    label: "Dropped",
+    value: ({ transactions: t = {} }) => (t.offered ? count(t.dropped) : MISSING),
+    note: ({ transactions: t = {} }) => (t.offered ? `of ${count(t.offered)} offered` : ""),
+    verdict: verdicts.ofDropped,
+  },
+  {
+    id: "errors",
+    label: "Errors",
+    value: (snapshot) => percent(verdicts.errorShare(snapshot)),
+    note: ({ transactions: t = {} }) =>
+      t.sent ? `${count(t.failed)} failed, ${count(t.unknown)} unknown` : "",
+    verdict: verdicts.ofErrors,
+  },
+  {
+    id: "p99",
+    label: "Response p99",
+    spark: "p99_ms",
+    value: ({ latency_ms: l = {} }) => milliseconds(l.response?.p99),
+    note: ({ latency_ms: l = {} }) => (known(l.response?.p50) ? `half within ${milliseconds(l.response.p50)}` : ""),
+    verdict: verdicts.ofResponse,
+  },
+  {
+    id: "coverage",
+    label: "Coverage",
+    value: ({ detection = {} }) => percent(detection.coverage),
+    note: () => "scored of sent",
+    verdict: verdicts.ofCoverage,
+  },
+  {
+    id: "recall",
+    label: "Recall",
+    value: ({ detection = {} }) => percent(detection.recall),
+    note: ({ detection = {} }) => {
+      const range = interval(detection.recall_low, detection.recall_high);
+      return range ? `interval ${range}` : "caught of tried";
+    },
+    verdict: verdicts.ofRecall,
+  },
+  {
+    id: "false-alarms",
+    label: "False positives",
+    value: ({ detection = {} }) => figure(detection.false_positives_per_10000),
+    note: () => "per 10\u2009000 genuine",
+    verdict: verdicts.ofFalseAlarms,
+  },
+];
+
+export class Tiles {
+  constructor(root) {
+    this.tiles = TILES.map((spec) => ({ spec, ...build(spec) }));
+    root.replaceChildren(...this.tiles.map(({ node }) => node));
+  }
+
+  show(snapshot, points) {
+    const recent = points.slice(-SPARK_POINTS);
+    for (const { spec, node, value, note, word, mark, spark } of this.tiles) {
+      const { kind, word: said } = spec.verdict(snapshot);
+      if (node.dataset.kind !== kind) node.dataset.kind = kind;
+      setText(value, spec.value(snapshot));
+      setText(note, spec.note(snapshot));
+      setText(word, said);
+      setIcon(mark, kind);
+      if (spark) drawSparkline(spark, recent.map((point) => point[spec.spark] ?? null));
+    }
+  }
+}
+
+function build(spec) {
+  const value = element("div", "tile-value", MISSING);
+  const note = element("div", "tile-note");
+  const word = element("span");
+  const mark = icon("wait");
+  const spark = spec.spark ? sparkline([]) : null;
+  const node = element(
+    "div",
+    spec.wide ? "tile tile-wide" : "tile",
+    element("div", "tile-label", spec.label),
+    value,
+    element("div", "tile-word", mark, word, spark),
+    note,
+  );
+  node.id = `tile-${spec.id}`;
+  node.dataset.kind = "wait";
+  return { node, value, note, word, mark, spark };
+}
+
+/** The life of a transaction, left to right, with what fell by the way. */
+export function showFunnel(root, { transactions: t = {}, detection = {} }) {
+  const { tp = 0, fp = 0, tn = 0, fn = 0 } = detection.confusion ?? {};
+  const steps = [
+    ["Offered", t.offered, lost(t.dropped, "dropped")],
+    ["Sent", t.sent, lost(t.in_flight, "in flight")],
+    ["Bank accepted", t.completed, joined(lost(t.refused, "refused"), lost((t.failed ?? 0) + (t.unknown ?? 0), "failed"))],
+    ["Scored", tp + fp + tn + fn, ""],
+    ["Alerted", tp + fp, ""],
+    ["Caught", tp, "fraud, alerted", "caught", "pass"],
+    ["Missed", fn, "fraud, let through", "missed", "fail"],
+    ["False alarms", fp, "genuine, alerted", "false-alarm", "warn"],
+  ];
+  if (root.children.length !== steps.length) root.replaceChildren(...steps.map(step));
+  steps.forEach(([, number, note], index) => {
+    const item = root.children[index];
+    setText(item.querySelector(".funnel-number"), count(number));
+    setText(item.querySelector(".funnel-note"), note);
+  });
+}
+
+function step([label, , , role, mark]) {
+  return element(
+    "li",
+    role ? `funnel-step result ${role}` : "funnel-step",
+    element("div", "funnel-label", role ? icon(mark) : null, label),
+    element("div", "funnel-number"),
+    element("div", "funnel-note"),
+  );
+}
+
+const lost = (number, word) => (number ? `${count(number)} ${word}` : "");
+const joined = (...parts) => parts.filter(Boolean).join(", ");
