@@ -27,7 +27,6 @@ from banksim.domain import (
     AccountRef,
     Channel,
     Kind,
-    Label,
     Merchant,
     Outcome,
     Place,
@@ -49,6 +48,10 @@ from banksim.world import Customer, World, opaque_id, stream
 
 #: Card testing amounts when the scenario gives none, in dollar-like units.
 SMALL_UNITS = (0.20, 5.00)
+#: People a campaign remembers having used; in a larger one some may come up twice.
+MAX_USED = 100_000
+#: The most accomplices one campaign has.
+MAX_CREW = 200
 #: Categories whose goods are easily turned into money.
 RESALE_CATEGORIES = ("electronics", "jewellery", "department", "clothing", "online_retail", "digital_goods")
 
@@ -86,8 +89,10 @@ class Campaign:
         self._pace = Pace(
             self.rng, spec.start_s, spec.deadline_s, typology.mean_gap_s, spec.intensity, spec.sophistication
         )
+        self._label = typology.label
         self._used: set[int] = set()
         self._turn = 0
+        self._crew: list[Customer] = []
 
     # -- time -----------------------------------------------------------------------------
 
@@ -120,8 +125,7 @@ class Campaign:
         turn, self._turn = self._turn, self._turn + 1
         if self.inherited and (turn < len(self.inherited) or self.options.requires_successful):
             index = self.inherited[turn % len(self.inherited)]
-            self._used.add(index)
-            return self.world.population.customer(index)
+            return self._remembered(self.world.population.customer(index))
 
         def suits(customer: Customer) -> bool:
             return (
@@ -145,8 +149,16 @@ class Campaign:
 
         return self._remembered(self._cast.accomplice(self.rng, suits, self._used))
 
+    def crew(self, count: int, least_limit_cents: int = 0) -> list[Customer]:
+        """``count`` accomplices who stay the same for the whole campaign; fewer in a small population."""
+        if not self._crew:
+            tries = (self.accomplice(least_limit_cents) for _ in range(min(count, MAX_CREW)))
+            self._crew = list({person.index: person for person in tries}.values())
+        return self._crew[:count]
+
     def _remembered(self, customer: Customer) -> Customer:
-        self._used.add(customer.index)
+        if len(self._used) < MAX_USED:
+            self._used.add(customer.index)
         return customer
 
     def _is_customer(self, customer: Customer) -> bool:
@@ -344,7 +356,7 @@ class Campaign:
             counterparty=None if payee is None else AccountRef(payee.index),
             merchant=merchant,
         )
-        truth = Truth(Label.FRAUD, customer.persona, self.spec.typology, self.spec.campaign_id, role)
+        truth = Truth(self._label, customer.persona, self.spec.typology, self.spec.campaign_id, role)
         return Planned(transaction, truth, at)
 
     def note(self, planned: Planned, outcome: Outcome) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,11 +66,15 @@ class FraudDesk:
         self._planner = Planner(seed, tactics, self._calendar, shares, offered)
         self._plan = self._planner.first(speed)
         self._cast = Cast(seed, world.population)
-        self._customs = Customs.of(world)
         self._inherited: dict[str, tuple[int, ...]] = {}
         self._followers = _by_parent(self._plan)
         joined_before = None if scenario.onboarding is None else scenario.onboarding.existing_share
         self._existing = round(world.population.size * (1.0 if joined_before is None else joined_before))
+
+    @cached_property
+    def _customs(self) -> Customs:
+        # Takes a while to build, and a desk that only plans never needs it.
+        return Customs.of(self._world)
 
     @property
     def share(self) -> PiecewiseRate:

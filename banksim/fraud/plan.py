@@ -42,7 +42,7 @@ from banksim.world.streams import stream
 
 #: Campaigns of one run, followers not included (there is at most one per campaign and tactic).
 MAX_CAMPAIGNS = 100_000
-#: Draws of a start before one that leaves too little time is moved instead.
+#: Draws of a start that leaves enough time before any such start will do.
 START_DRAWS = 20
 #: A campaign longer than its window starts within this first part of it.
 EARLY_PART = 0.25
@@ -159,30 +159,30 @@ class Planner:
 
     def _placed(self, tactic: Tactic, size: int, from_s: float, rng: random.Random) -> tuple[float, float]:
         """Start and deadline of one campaign, inside its window if it can be."""
+        window = self._counted_window(tactic) if tactic.count is not None else None
+        low_s, high_s = (window.start_s, window.end_s) if window else (from_s, self._calendar.duration_s)
+        start_s = self._draw_start(tactic, low_s, high_s, rng)
+        opens_s, closes_s = self._room(tactic, start_s, from_s)
         natural_s = tactic.natural_s(size)
-        for _ in range(START_DRAWS):
-            start_s = self._draw_start(tactic, from_s, rng)
-            opens_s, closes_s = self._room(tactic, start_s, from_s)
-            fits = closes_s - opens_s > natural_s
-            latest_s = closes_s - natural_s if fits else opens_s + EARLY_PART * (closes_s - opens_s)
-            if start_s <= latest_s:
-                break
-        else:
-            start_s = rng.uniform(opens_s, latest_s)
+        fits = closes_s - opens_s > natural_s
+        latest_s = closes_s - natural_s if fits else opens_s + EARLY_PART * (closes_s - opens_s)
+        if start_s > latest_s:
+            # Drawn again from the same room only: another would take over its share.
+            here = self._calendar.attack_at(start_s)
+            for _ in range(START_DRAWS):
+                start_s = self._draw_start(tactic, opens_s, latest_s, rng)
+                if tactic.count is not None or self._calendar.attack_at(start_s) == here:
+                    break
         if tactic.duration_s is None:
             return start_s, closes_s
         return start_s, min(closes_s, start_s + tactic.duration_s)
 
-    def _draw_start(self, tactic: Tactic, from_s: float, rng: random.Random) -> float:
+    def _draw_start(self, tactic: Tactic, low_s: float, high_s: float, rng: random.Random) -> float:
         """A moment drawn in proportion to λ (counted) or λ × share (rate-driven)."""
-        if tactic.count is None:
-            rate, low_s, high_s = self._fraud_rates[tactic.key], from_s, self._calendar.duration_s
-        else:
-            window = self._counted_window(tactic)
-            rate, low_s, high_s = self._offered, window.start_s, window.end_s
+        rate = self._offered if tactic.count is not None else self._fraud_rates[tactic.key]
         area = rate.integral(low_s, high_s) * rng.random()
         moment_s = rate.moment_after(low_s, area) if area > 0 else rng.uniform(low_s, high_s)
-        return min(high_s, low_s if moment_s is None else moment_s)
+        return low_s if moment_s is None else min(high_s, moment_s)
 
     def _counted_window(self, tactic: Tactic) -> AttackWindow:
         if tactic.phase is not None:

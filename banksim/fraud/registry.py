@@ -22,7 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
 
-from banksim.domain import Outcome, Planned, ScenarioError
+from banksim.domain import Label, Outcome, Planned, ScenarioError
 
 if TYPE_CHECKING:
     from banksim.fraud.campaign import Campaign
@@ -45,6 +45,7 @@ class Mark:
     min_size: int
     mean_duration_s: float
     size_option: str | None
+    label: Label
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Typology:
     1; the planner sizes campaigns by it.  Fewer than ``min_size`` make no sense (a chain of
     one transfer is no chain), so the planner avoids them unless a ``count`` says so.
     ``size_option`` names the pattern's key that sets the usual size, where there is one.
+    ``label`` is the truth of its steps: FRAUD, or DECOY for honest behaviour that looks like it.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Typology:
     min_size: int
     mean_duration_s: float
     size_option: str | None = None
+    label: Label = Label.FRAUD
 
     @property
     def mean_gap_s(self) -> float:
@@ -78,6 +81,7 @@ def typology(
     min_size: int = 1,
     mean_duration_s: float = 1800.0,
     size_option: str | None = None,
+    label: Label = Label.FRAUD,
 ) -> Callable[[Marked], Marked]:
     """Mark a generator function as the typology ``name``.
 

@@ -21,6 +21,8 @@ PARTS = (2, 5)
 #: How often a small transfer to the new payee comes first (judgement).
 PROBE_SHARE = 0.4
 PROBE_PART = (0.005, 0.02)
+#: Accounts one gang has for the money (judgement).
+CREW = 4
 REFUSALS_TO_GIVE_UP = 2
 BETWEEN_VICTIMS_S = 20 * 60.0
 
@@ -29,7 +31,8 @@ BETWEEN_VICTIMS_S = 20 * 60.0
 def account_takeover(campaign: Campaign) -> Steps:
     rng = campaign.rng
     victim = campaign.victim(least_balance_cents=campaign.wallet.scaled_cents(500))
-    mules = [campaign.accomplice() for _ in range(rng.randint(1, 2))]
+    crew = campaign.crew(CREW)
+    mules = rng.sample(crew, min(len(crew), rng.randint(1, 2)))
     device, place = campaign.device(victim), campaign.scene.base(victim)
     balance = max(campaign.wallet.balance(victim), campaign.wallet.scaled_cents(100))
     share = campaign.options.target_balance_pct

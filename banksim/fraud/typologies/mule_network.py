@@ -38,7 +38,11 @@ BETWEEN_SUMS_S = 2 * 3600.0
 @typology("mule_network", aliases=("money_laundering",), mean_size=12, min_size=3, mean_duration_s=12 * 3600)
 def mule_network(campaign: Campaign) -> Steps:
     rng = campaign.rng
-    mules = _mules(campaign)
+    # An account that takes less than a usual sum is of no use to them.
+    mules = list(
+        campaign.crew(campaign.options.mule_accounts or MULES, campaign.wallet.scaled_cents(SUM_UNITS))
+    )
+    rng.shuffle(mules)
     hops = _hops(campaign)
     most_branches = max(1, campaign.left // max(2, hops))
     branches = min(most_branches, len(mules), rng.choice((1, 1, 2, 3)))
@@ -89,14 +93,6 @@ def _pass_on(campaign: Campaign, chain: list[Customer], amount: int) -> Steps:
             cash = campaign.wallet.notes(amount * (1 - rng.uniform(*COMMISSION)) - note / 2)
             at = campaign.next_moment(_holding_time(campaign))
             yield campaign.withdrawal(chain[-1], cash, at, device=chain[-1].devices[0], role="mule")
-
-
-def _mules(campaign: Campaign) -> list[Customer]:
-    """Different people, at least two if the population has them."""
-    wanted = max(2, campaign.options.mule_accounts or MULES)
-    least = campaign.wallet.scaled_cents(SUM_UNITS)
-    found = {m.index: m for m in (campaign.accomplice(least) for _ in range(min(wanted, 200)))}
-    return list(found.values())
 
 
 def _hops(campaign: Campaign) -> int:

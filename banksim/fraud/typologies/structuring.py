@@ -36,7 +36,7 @@ def structuring(campaign: Campaign) -> Steps:
         person = campaign.accomplice(least_limit_cents=whole + 1)
         yield campaign.deposit(person, whole, campaign.next_moment(), role="depositor")
         return
-    people = [campaign.accomplice(least_limit_cents=threshold) for _ in range(rng.randint(*PEOPLE))]
+    people = campaign.crew(rng.randint(*PEOPLE), least_limit_cents=threshold)
     deposits = min(campaign.left, rng.randint(*DEPOSITS))
     if campaign.left - deposits < DEPOSITS[0]:
         deposits = campaign.left  # a rest too small for a sum of its own joins this one

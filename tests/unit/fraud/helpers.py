@@ -1,0 +1,89 @@
+"""Scenarios, answers and a driver shared by the tests of this room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any
+
+from banksim.demand import offered_rate
+from banksim.domain import BankReply, BankStatus, Decision, Outcome, Planned, ScoreReply
+from banksim.fraud import CampaignRun, CampaignSpec, FraudDesk
+from banksim.fraud.customs import Customs
+from banksim.scenario import Scenario
+from banksim.world import World
+
+APPROVED = Outcome(BankReply(BankStatus.POSTED), ScoreReply(0.1, Decision.APPROVE), 0.0, 10.0)
+REFUSED = Outcome(
+    BankReply(BankStatus.REFUSED, "insufficient funds"), ScoreReply(0.2, Decision.APPROVE), 0.0, 10.0
+)
+BLOCKED = Outcome(BankReply(BankStatus.POSTED), ScoreReply(0.9, Decision.BLOCK), 0.0, 10.0)
+
+Answer = Callable[[Planned], Outcome]
+
+
+def scenario(**changes: Any) -> Scenario:
+    """A day of 20 transactions a second at speed 100, about 17,000 in all, unless told otherwise."""
+    values: dict[str, Any] = {
+        "name": "test",
+        "duration_hours": 24,
+        "speed_multiplier": 100,
+        "customers": 400,
+        "transaction_rate": {"peak_tps": 20, "off_peak_tps": 20},
+    }
+    return Scenario.model_validate(values | changes)
+
+
+def desk(seed: int = 1, speed: float | None = None, registry: Any = None, **changes: Any) -> FraudDesk:
+    made = scenario(**changes)
+    here = world(made.customers, made.currency)
+    speed = made.speed_multiplier if speed is None else speed
+    fraud = FraudDesk(here, made, seed, offered_rate(made), speed, registry)
+    fraud.__dict__["_customs"] = customs(made.customers, made.currency)  # slow to make, and pure
+    return fraud
+
+
+@lru_cache(maxsize=8)
+def world(customers: int = 400, currency: str = "USD") -> World:
+    return World.from_scenario(scenario(customers=customers, currency=currency), 1)
+
+
+@lru_cache(maxsize=8)
+def customs(customers: int, currency: str) -> Customs:
+    return Customs.of(world(customers, currency))
+
+
+def approve(_: Planned) -> Outcome:
+    return APPROVED
+
+
+def drive(run: CampaignRun, answer: Answer = approve, most: int = 100_000) -> list[Planned]:
+    """Everything the campaign does when answered by ``answer``."""
+    steps: list[Planned] = []
+    planned = run.first()
+    while planned is not None and len(steps) < most:
+        steps.append(planned)
+        planned = run.advance(answer(planned))
+    return steps
+
+
+def drive_all(
+    fraud: FraudDesk, answer: Answer = approve, specs: Iterable[CampaignSpec] | None = None
+) -> dict[str, list[Planned]]:
+    """Every campaign with its followers, by campaign id."""
+    waiting = list(fraud.planned if specs is None else specs)
+    made: dict[str, list[Planned]] = {}
+    while waiting:
+        spec = waiting.pop(0)
+        run = fraud.open(spec)
+        made[spec.campaign_id] = drive(run, answer)
+        assert not run.fault
+        waiting += fraud.finished(run, run.ended_s)
+    return made
+
+
+def one_pattern(kind: str, seed: int = 1, answer: Answer = approve, **options: Any) -> list[list[Planned]]:
+    """The campaigns of a scenario with this pattern alone; ``count`` 60 unless given."""
+    pattern = {"type": kind, "count": 60} | options
+    fraud = desk(seed, fraud={"rate": 0.001, "patterns": [pattern], "sophistication": 0.2})
+    return list(drive_all(fraud, answer).values())
