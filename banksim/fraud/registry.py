@@ -36,19 +36,6 @@ _MARK = "__banksim_typology__"
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """What the decorator notes down about a function."""
-
-    name: str
-    aliases: tuple[str, ...]
-    mean_size: float
-    min_size: int
-    mean_duration_s: float
-    size_option: str | None
-    label: Label
-
-
-@dataclass(frozen=True, slots=True)
 class Typology:
     """A kind of fraud.
 
@@ -66,6 +53,7 @@ class Typology:
     mean_duration_s: float
     size_option: str | None = None
     label: Label = Label.FRAUD
+    aliases: tuple[str, ...] = ()
 
     @property
     def mean_gap_s(self) -> float:
@@ -95,9 +83,10 @@ def typology(
     def mark(function: Marked) -> Marked:
         if not inspect.isgeneratorfunction(function):
             raise TypeError(f"typology {name}: {function!r} must be a generator function (it never yields)")
-        setattr(
-            function, _MARK, Mark(name, tuple(aliases), mean_size, min_size, mean_duration_s, size_option)
+        kind = Typology(
+            name, function, mean_size, min_size, mean_duration_s, size_option, label, tuple(aliases)
         )
+        setattr(function, _MARK, kind)
         return function
 
     return mark
@@ -116,13 +105,11 @@ class Registry:
         """Take in every typology defined in ``module``; returns their names."""
         found = []
         for value in vars(module).values():
-            mark = getattr(value, _MARK, None)
-            if isinstance(mark, Mark) and value.__module__ == module.__name__:
-                self._by_name[mark.name] = Typology(
-                    mark.name, value, mark.mean_size, mark.min_size, mark.mean_duration_s, mark.size_option
-                )
-                self._alias.update(dict.fromkeys(mark.aliases, mark.name))
-                found.append(mark.name)
+            kind = getattr(value, _MARK, None)
+            if isinstance(kind, Typology) and value.__module__ == module.__name__:
+                self._by_name[kind.name] = kind
+                self._alias.update(dict.fromkeys(kind.aliases, kind.name))
+                found.append(kind.name)
         return found
 
     def get(self, name: str) -> Typology:

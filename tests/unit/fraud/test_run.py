@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from banksim.domain import BankReply, BankStatus, Decision, Outcome, ScoreReply
+from banksim.domain import BankReply, BankStatus, Decision, Label, Outcome, ScoreReply
 from banksim.fraud import Registry, typology
 from banksim.scenario import KNOWN_PATTERN_TYPES
 
@@ -125,6 +125,23 @@ def test_moments_a_typology_makes_up_are_put_in_order():
     steps = drive(fraud.open(spec))
     assert [step.sim_s for step in steps] == [spec.deadline_s, spec.deadline_s]
     assert steps[1].transaction.timestamp_s == fraud._world.timestamp_s(spec.deadline_s)
+
+
+def test_a_typology_may_be_a_decoy():
+    def trip(campaign):
+        yield campaign.purchase(campaign.victim(), 500, role="traveller")
+
+    trip.__module__ = "decoys"
+    module = ModuleType("decoys")
+    module.trip = typology("trip", label=Label.DECOY)(trip)
+    fraud = desk(
+        registry=Registry([module]),
+        plugins=["decoys.py"],
+        fraud={"patterns": [{"type": "trip", "count": 3}]},
+    )
+    truths = [step.truth for spec in fraud.planned for step in drive(fraud.open(spec))]
+    assert {truth.label for truth in truths} == {Label.DECOY}
+    assert not any(truth.is_fraud for truth in truths)
 
 
 def test_advance_after_the_end_gives_nothing():
