@@ -37,7 +37,9 @@ REPORTING_THRESHOLD = 10_000.0
 SAME_TOWN_KM = 100.0
 AIRLINER_KMH = 900.0
 #: Pass-through is looked for in transfers from this many dollars on.
-PASS_THROUGH_MINIMUM = 200.0
+PASS_THROUGH_MINIMUM = 300.0
+#: Own deposits count as money passing through from this many dollars on.
+LARGE_CASH = 1_500.0
 _WINDOWS_S = (60.0, 180.0, 600.0, 3_600.0)
 _SETTLED_AFTER = 3
 
@@ -60,11 +62,13 @@ class Features:
     new_payee: float = 0.0
     payee_age_s: float = math.inf
     small_amount: float = 0.0
+    remote: float = 0.0
     merchant_small_10min: int = 0
     merchant_small_surprise: float = 0.0
     band_deposits_7d: int = 0
     cash_in_2d: float = 0.0
     cash_count_2d: int = 0
+    cash_surprise: float = 0.0
     pass_through: float = 0.0  # share of what lately came in that would have left again
     since_inflow_s: float = math.inf
     payers_24h: int = 0
@@ -130,6 +134,7 @@ class FeatureStore:
             overall = (log_amount - any_shop.mean - level) / max(0.8, math.sqrt(any_shop.variance))
             found.amount_z = (found.amount_z + overall) / 2
         found.small_amount = float(request.kind == "purchase" and request.amount <= SMALL_AMOUNT)
+        found.remote = float(request.channel not in PRESENT_CHANNELS)
 
     def _velocity(self, customer: CustomerMemory, time_s: float, found: Features) -> None:
         times = customer.times
@@ -164,15 +169,16 @@ class FeatureStore:
     def _device(
         self, request: ScoreRequest, customer: CustomerMemory, time_s: float, found: Features
     ) -> None:
-        if not request.device:
+        if not request.device or request.kind == "salary":
             return
         device = self.memory.devices.get(request.device)
         found.device_customers_1h = device.customers.count_with(request.customer, time_s)
-        since_s = customer.devices.get(request.device, time_s)
+        since_s, quiet_uses = customer.devices.get(request.device, (time_s, 0))
         if since_s > customer.first_s and customer.count >= _SETTLED_AFTER:
             settled = ramp(customer.count, _SETTLED_AFTER - 1, _SETTLED_AFTER + 4)
-            fresh = 1.0 - ramp(time_s - since_s, 6 * HOUR_S, DAY_S)
-            found.new_device = settled * fresh * max(0.0, 1.0 - 2.0 * self.memory.new_device_share.mean)
+            fresh = (1.0 - ramp(time_s - since_s, 6 * HOUR_S, DAY_S)) / (1.0 + 0.5 * quiet_uses)
+            share = max(0.001, self.memory.new_device_share(customer.count).mean)
+            found.new_device = settled * fresh * ramp(-math.log10(share), 1.1, 2.1)
 
     def _merchant(self, request: ScoreRequest, time_s: float, found: Features) -> None:
         if not request.merchant or not found.small_amount:
@@ -196,6 +202,7 @@ class FeatureStore:
         if request.amount < REPORTING_THRESHOLD:
             total, count, _ = account.cash_in.total(time_s, 2 * DAY_S)
             found.cash_in_2d, found.cash_count_2d = total + request.amount, count + 1
+            found.cash_surprise = surprise(count + 1, max(0.5, self.memory.deposits_2d.mean))
 
     def _outflow(
         self,
@@ -282,16 +289,19 @@ class FeatureStore:
     def _learn_device(
         self, request: ScoreRequest, customer: CustomerMemory, time_s: float, score: float
     ) -> None:
-        if not request.device:
+        if not request.device or request.kind == "salary":
             return
         self.memory.devices.get(request.device).customers.add(request.customer, time_s)
-        known = request.device in customer.devices
+        use = customer.devices.get(request.device)
         if customer.count > _SETTLED_AFTER and score < 0.5:
-            self.memory.new_device_share.add(0.0 if known else 1.0)
-        if not known and score < 0.8:
+            self.memory.new_device_share(customer.count - 1).add(1.0 if use is None else 0.0)
+        if use is not None:
+            if score < 0.5:
+                customer.devices[request.device] = (use[0], min(use[1] + 1, 99))
+        elif score < 0.8:
             if len(customer.devices) >= MAX_DEVICES_PER_CUSTOMER:
                 del customer.devices[next(iter(customer.devices))]
-            customer.devices[request.device] = time_s
+            customer.devices[request.device] = (time_s, 0)
 
     def _learn_merchant(self, request: ScoreRequest, time_s: float, found: Features, trusted: bool) -> None:
         if not request.merchant:
@@ -314,9 +324,11 @@ class FeatureStore:
     ) -> None:
         account = self.memory.accounts.get(request.account)
         if request.kind == "deposit":
-            account.inflows.add(time_s, request.amount)
+            if request.amount >= LARGE_CASH:
+                account.inflows.add(time_s, request.amount)
             if request.amount < REPORTING_THRESHOLD:
                 account.cash_in.add(time_s, request.amount)
+                self.memory.deposits_2d.add(found.cash_count_2d)
             if BAND[0] <= request.amount < BAND[1]:
                 account.cash_band.add(time_s)
         if request.is_credit:
@@ -342,8 +354,8 @@ class FeatureStore:
         payee.inflows.add(time_s, request.amount, request.account)
         payee.payers.add(request.account, time_s)
         account.payees.add(request.counterparty, time_s)
-        if score >= 0.5 or found.taint:
-            inherited = max(score if score >= 0.5 else 0.0, 0.8 * found.taint)
+        inherited = max(ramp(score, 0.5, 0.9), 0.8 * found.taint)
+        if inherited > 0.1:
             fresh = payee.taint if time_s - payee.taint_s < DAY_S else 0.0
             payee.taint, payee.taint_s = max(fresh, inherited), time_s
         if score < 0.5:

@@ -49,8 +49,8 @@ class CustomerMemory:
         self.times = RecentTimes(HOUR_S)
         #: kind → how far (in log dollars) this customer's amounts lie from everybody's
         self.levels: dict[str, RunningNormal] = {}
-        #: device → first seen
-        self.devices: dict[str, float] = {}
+        #: device → first seen, and how often it was used since without suspicion
+        self.devices: dict[str, tuple[float, int]] = {}
         #: payee's account → first paid
         self.payees: dict[str, float] = {}
         #: latitude, longitude and moment of the last believable presence
@@ -182,10 +182,15 @@ class Memory:
         self.pace = Pace()
         self._amounts: dict[str, RunningNormal] = {}
         #: running shares and means that say what is ordinary here
-        self.new_device_share = RunningNormal(0.02, 0.2, 50.0, _POPULATION_MEMORY)
+        self._new_device_share = [RunningNormal(0.02, 0.2, 50.0, _POPULATION_MEMORY) for _ in range(3)]
         self.new_payee_share = RunningNormal(0.3, 0.4, 50.0, _POPULATION_MEMORY)
         self.payers_a_day = RunningNormal(1.3, 0.8, 50.0, _POPULATION_MEMORY)
         self.payees_a_day = RunningNormal(1.3, 0.8, 50.0, _POPULATION_MEMORY)
+        self.deposits_2d = RunningNormal(1.1, 0.5, 50.0, _POPULATION_MEMORY)
+
+    def new_device_share(self, count: int) -> RunningNormal:
+        """How often customers with ``count`` transactions so far show a device for the first time."""
+        return self._new_device_share[0 if count < 10 else 1 if count < 30 else 2]
 
     def amounts(self, kind: str, category: str) -> RunningNormal:
         """Log amounts of everybody for a kind and category; unknown ones share the kind's when full."""

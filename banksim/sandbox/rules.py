@@ -63,7 +63,7 @@ def _new_device_payee(f: Features) -> float:
 
 
 def _probe(f: Features) -> float:
-    return f.new_device * f.small_amount
+    return f.new_device * f.small_amount * f.remote * ramp(-f.amount_z, 0.0, 1.0)
 
 
 def _stranger(f: Features) -> float:
@@ -90,13 +90,14 @@ def _structuring(f: Features) -> float:
 def _cash_total(f: Features) -> float:
     if f.cash_count_2d < 3:
         return 0.0
-    return ramp(f.cash_in_2d, 0.8 * REPORTING_THRESHOLD, 1.2 * REPORTING_THRESHOLD)
+    whole = ramp(f.cash_in_2d, 0.8 * REPORTING_THRESHOLD, 1.2 * REPORTING_THRESHOLD)
+    return whole * ramp(f.cash_surprise, 0.5, 2.0) * ramp(f.amount_z, 0.0, 1.5)
 
 
 def _pass_through(f: Features) -> float:
     soon = 1.0 - 0.7 * ramp(f.since_inflow_s, HOUR_S, 12 * HOUR_S)
     whole = ramp(f.pass_through, 0.5, 0.8) * (1.0 - ramp(f.pass_through, 1.3, 2.5))
-    return whole * soon * (0.35 + 0.65 * ramp(f.amount_z, 0.0, 1.5))
+    return whole * soon * (0.3 + 0.7 * ramp(f.amount_z, 0.2, 1.4))
 
 
 def _fan(f: Features) -> float:
@@ -128,7 +129,7 @@ RULES: tuple[Rule, ...] = (
     Rule("new_device", "device_model", 0.25, _new_device, "first use of this device"),
     Rule("new_device_large_amount", "device_model", 0.60, _new_device_amount, "new device, large amount"),
     Rule("new_device_new_payee", "device_model", 0.45, _new_device_payee, "new device pays a new payee"),
-    Rule("new_device_probe", "device_model", 0.45, _probe, "new device tries a tiny amount"),
+    Rule("new_device_probe", "device_model", 0.45, _probe, "new device tries a tiny amount remotely"),
     Rule("new_payee_large_amount", "network_model", 0.70, _new_payee_large, "large amount to a new payee"),
     Rule("shared_device", "device_model", 0.92, _shared_device, "one device acts for many customers"),
     Rule("merchant_probe_burst", "network_model", 0.88, _merchant_burst, "many cards pay tiny amounts here"),
