@@ -1,0 +1,174 @@
+"""The figures that thresholds are judged by, as readers of `Measures`.
+
+A reader takes the figures of a run so far, the label in a metric's brackets and the
+statistic after its dot (both "" where there is none), and gives a `Reading`.  Makers of
+readers (`part`, `per_second`, …) keep the catalogue a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from banksim.measure.intervals import share
+from banksim.measure.latency import LatencyHistogram
+from banksim.measure.measures import Measures
+
+#: After the dot of a latency.
+STATISTICS = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p999": 99.9, "mean": None, "max": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A figure, None when there is nothing to make it of, and how much it rests on.
+
+    ``trials`` is the number of transactions (or campaigns) behind a share; ``low`` and
+    ``high`` the ends of its 95 % interval where it has one.
+    """
+
+    value: float | None
+    trials: int | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class Figures:
+    """The figures of a run so far, each worked out when first asked for."""
+
+    def __init__(self, measures: Measures, wall_s: float) -> None:
+        """``wall_s``: wall seconds since simulated time began, for rates."""
+        self.measures = measures
+        self.tally = measures.tally
+        self.wall_s = wall_s
+
+    @cached_property
+    def detection(self) -> dict[str, Any]:
+        settings = self.measures.settings
+        return self.measures.detection.figures(settings.prevalence, settings.false_alert_cost_cents)
+
+    @cached_property
+    def typologies(self) -> dict[str, dict[str, Any]]:
+        return self.measures.detection.by_typology()
+
+    def series(self, name: str) -> LatencyHistogram:
+        """Latencies of transactions ("response", "service", "lag") or of all calls to a system."""
+        return self.measures.latency.get(name) or self.measures.calls.of_system(name)
+
+    def calls(self, system: str) -> tuple[int, int]:
+        """(calls made to a system, how many of them failed)."""
+        calls = self.measures.calls
+        failed = sum(count for (owner, _), count in calls.failed.items() if owner == system)
+        return calls.of_system(system).count, failed
+
+
+Read = Callable[[Figures, str, str], Reading]
+
+
+def recall(figures: Figures, label: str, _: str) -> Reading:
+    if not label:
+        return with_interval("recall", ("tp", "fn"))(figures, "", "")
+    row = figures.typologies.get(label)
+    if row is None:
+        return Reading(None)
+    return Reading(row["recall"], row["scored"] + row["missing"], row["recall_low"], row["recall_high"])
+
+
+def with_interval(name: str, trials: tuple[str, str]) -> Read:
+    """A share of detection with a 95 % interval; ``trials`` are the two cells it divides by."""
+
+    def read(figures: Figures, _: str, __: str) -> Reading:
+        found = figures.detection
+        behind = sum(found["confusion"][cell] for cell in trials)
+        return Reading(found[name], behind, found[f"{name}_low"], found[f"{name}_high"])
+
+    return read
+
+
+def campaign_recall(figures: Figures, _: str, __: str) -> Reading:
+    found = figures.detection
+    ends = (found["campaign_recall_low"], found["campaign_recall_high"])
+    return Reading(found["campaign_recall"], found["campaigns"], *ends)
+
+
+def fp_per_10000(figures: Figures, _: str, __: str) -> Reading:
+    return Reading(figures.detection["false_positives_per_10000"])
+
+
+def of_fraud(name: str) -> Read:
+    """A figure of detection without interval, resting on the fraud that was judged."""
+
+    def read(figures: Figures, _: str, __: str) -> Reading:
+        confusion = figures.detection["confusion"]
+        return Reading(figures.detection[name], confusion["tp"] + confusion["fn"])
+
+    return read
+
+
+def of_all(name: str) -> Read:
+    def read(figures: Figures, _: str, __: str) -> Reading:
+        return Reading(figures.detection[name])
+
+    return read
+
+
+def fraud_transactions(figures: Figures, label: str, _: str) -> Reading:
+    if not label:
+        return Reading(figures.measures.detection.fraudulent().transactions)
+    return Reading(figures.typologies.get(label, {}).get("transactions", 0))
+
+
+def tally_count(name: str, of: str = "") -> Read:
+    """A count of the tally, by its attribute; nothing when there is none of ``of`` that it could count."""
+
+    def read(figures: Figures, _: str, __: str) -> Reading:
+        if of and not getattr(figures.tally, of):
+            return Reading(None)
+        return Reading(getattr(figures.tally, name))
+
+    return read
+
+
+def errors(figures: Figures, label: str, _: str) -> Reading:
+    if label:
+        made, failed = figures.calls(label)
+        return Reading(share(failed, made))
+    tally = figures.tally
+    return Reading(share(tally.failed + tally.unknown, tally.started))
+
+
+def part(name: str, whole: str) -> Read:
+    """One count of the tally over another."""
+
+    def read(figures: Figures, _: str, __: str) -> Reading:
+        return Reading(share(getattr(figures.tally, name), getattr(figures.tally, whole)))
+
+    return read
+
+
+def per_second(name: str) -> Read:
+    def read(figures: Figures, _: str, __: str) -> Reading:
+        return Reading(getattr(figures.tally, name) / figures.wall_s if figures.wall_s > 0 else None)
+
+    return read
+
+
+def peak_tps(figures: Figures, _: str, __: str) -> Reading:
+    return Reading(figures.measures.timeline.peak_tps())
+
+
+def latency(series: str = "") -> Read:
+    """A statistic of a latency; of the system in the brackets when no ``series`` is given."""
+
+    def read(figures: Figures, label: str, statistic: str) -> Reading:
+        histogram = figures.series(series or label)
+        if statistic == "mean":
+            return Reading(histogram.mean_ms)
+        if statistic == "max":
+            return Reading(histogram.max_ms)
+        percent = STATISTICS[statistic]
+        assert percent is not None  # mean and max were all that have none
+        return Reading(histogram.percentile(percent))
+
+    return read
