@@ -103,7 +103,10 @@ class Dispatcher:
         """Arrivals and campaigns that have not started follow a new speed from ``now_s`` (simulated) on."""
         self._arrivals.change(now_s, speed)
         planned = self._desk.replan(now_s, speed)
-        self._agenda.drop(lambda e: isinstance(e, CampaignStart) and e.spec.rate_driven)
+        # What was due and only not yet looked at has started, as far as the plan knows.
+        self._agenda.drop(
+            lambda e: isinstance(e, CampaignStart) and e.spec.rate_driven and e.spec.start_s >= now_s
+        )
         self._agenda.add_campaigns(planned)
         self.wake()
 
