@@ -53,6 +53,22 @@ _COMPARISON = re.compile(r"([<>=!≥≤≠]+)\s*")
 _NUMBER = re.compile(r"([+-]?(?:\d+(?:\.\d+)?|\.\d+))\s*(?!(?:for|abort)\b)(%|/s|[A-Za-zµμ]*)\s*", re.ASCII)
 _SUFFIX = re.compile(r"(\w+)\s*")
 
+#: What people may call a metric, for the hint; close spellings are found without this.
+_MEANT = {
+    "ap": "average_precision",
+    "auc": "roc_auc",
+    "dropped": "drops",
+    "error_rate": "errors",
+    "failures": "errors",
+    "p50": "response_time.p50",
+    "p90": "response_time.p90",
+    "p95": "response_time.p95",
+    "p99": "response_time.p99",
+    "rps": "tps",
+    "throughput": "tps",
+    "tpr": "recall",
+}
+
 _BY_NAME = {name: metric for metric in CATALOGUE for name in (metric.name, *metric.aliases)}
 
 
@@ -153,7 +169,9 @@ class _Reader:
 def _metric(name: str | None) -> Metric:
     found = _BY_NAME.get(name or "")
     if found is None:
-        raise ThresholdProblem(f"unknown metric {name}; {_hint(name or '', list(_BY_NAME))}")
+        meant = _MEANT.get((name or "").lower())
+        hint = f"did you mean {meant}?" if meant else _hint(name or "", [metric.name for metric in CATALOGUE])
+        raise ThresholdProblem(f"unknown metric {name}; {hint}")
     return found
 
 
@@ -207,7 +225,7 @@ def _check_possible(metric: Metric, comparison: str, bound: float) -> None:
         comparison == ">" and high is not None and bound >= high
     )
     if never:
-        raise ThresholdProblem(f"can never hold: {metric.name} lies between {low} and {high or 'any height'}")
+        raise ThresholdProblem(f"can never hold: {metric.name} is never {IN_WORDS[comparison]} {bound:g}")
 
 
 def _suffixes(reader: _Reader) -> tuple[float | None, str, bool]:

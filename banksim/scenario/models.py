@@ -113,7 +113,7 @@ class Scenario(Block):
     )
     thresholds: tuple[str, ...] = Field(
         default=(),
-        description="Conditions a run must meet, such as `response_time.p99 < 250ms`; one that fails fails the run.",
+        description="Conditions a run must meet, such as `recall >= 90%`; one that fails fails the run.",
     )
     personas: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="Changes to the kinds of customers, by name."
