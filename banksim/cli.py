@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import banksim
 from banksim.demand import offered_rate
 from banksim.domain import BanksimError, ExitCode, ScenarioError
+from banksim.measure.thresholds import thresholds_of
 from banksim.scenario import load_scenario, survey_scenarios
 from banksim.scenario.describe import describe
 
@@ -66,6 +67,7 @@ def _validate(files: Sequence[str]) -> int:
     for name in files:
         try:
             scenario = load_scenario(name)
+            thresholds_of(scenario)
         except ScenarioError as error:
             print(error, file=sys.stderr)
             code = ExitCode.USAGE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +19,7 @@ from banksim.engine.settings import RunSettings
 from banksim.engine.targets import read_balances
 from banksim.measure import Measures
 from banksim.measure.reconciliation import Books, compare
+from banksim.measure.thresholds import Verdict
 from banksim.report import build_results, write_report
 from banksim.systems import Transport
 
@@ -96,6 +97,7 @@ def write_results(
     info: Mapping[str, Any],
     reconciliation: Mapping[str, Any] | None,
     feed: list[dict[str, Any]],
+    verdicts: Sequence[Verdict] = (),
 ) -> dict[str, Any]:
     """Build the results and write the run's folder.  Raises ReportFolderError.
 
@@ -104,7 +106,13 @@ def write_results(
     """
 
     def work() -> dict[str, Any]:
-        results = build_results(info, measures, planned(settings, parts), reconciliation=reconciliation)
+        results = build_results(
+            info,
+            measures,
+            planned(settings, parts),
+            reconciliation=reconciliation,
+            thresholds=[verdict.as_row() for verdict in verdicts],
+        )
         write_report(settings.folder, results, feed)
         return results
 

@@ -30,6 +30,7 @@ from banksim.engine.closing import reconcile, run_info, write_results
 from banksim.engine.dispatcher import Dispatcher
 from banksim.engine.executor import Executor
 from banksim.engine.feed import Feed
+from banksim.engine.gate import Gate
 from banksim.engine.history import History
 from banksim.engine.joining import Joiners
 from banksim.engine.narrator import Narrator, tell_start
@@ -40,6 +41,7 @@ from banksim.engine.settings import RunSettings
 from banksim.engine.targets import Connected, check_targets, connect
 from banksim.fraud import CampaignRun
 from banksim.measure import Measures, MeasureSettings
+from banksim.measure.thresholds import thresholds_of
 from banksim.report import check_folder
 from banksim.systems import Call, NexumClient
 
@@ -64,6 +66,7 @@ class End(StrEnum):
     COMPLETED = "completed"
     STOPPED = "stopped"
     INTERRUPTED = "interrupted"
+    ABORTED = "aborted"  # a threshold with `abort` was breached
     FAILED = "failed"
 
 
@@ -71,6 +74,7 @@ EXIT_CODES = {
     End.COMPLETED: ExitCode.COMPLETED,
     End.STOPPED: ExitCode.COMPLETED,
     End.INTERRUPTED: ExitCode.INTERRUPTED,
+    End.ABORTED: ExitCode.THRESHOLD_FAILED,
     End.FAILED: ExitCode.ERROR,
 }
 
@@ -99,6 +103,7 @@ class Run:
         self.joiners: Joiners | None = None
         self.feed: Feed | None = None
         self.history = History()
+        self.gate = Gate(scenario)
         self.last_calls: dict[str, Call] = {}
         self.started_at: datetime | None = None
         self.results: dict[str, Any] | None = None
@@ -113,7 +118,8 @@ class Run:
 
     @staticmethod
     def check(settings: RunSettings) -> None:
-        """Raise a BanksimError when this run cannot start: report folder, targets."""
+        """Raise a BanksimError when this run cannot start: thresholds, report folder, targets."""
+        thresholds_of(settings.scenario)
         check_folder(settings.report_dir)
         check_targets(settings)
 
@@ -197,11 +203,13 @@ class Run:
         narrator = Narrator(
             self.measures, parts.offered, self.history, self.moment, lambda: self.state is State.PAUSED
         )
-        telling = gevent.spawn(narrator.run)
+        beside = [gevent.spawn(narrator.run)]
+        if self.gate.live:
+            beside.append(gevent.spawn(self._watch_thresholds))
         try:
             self._dispatcher.run()
         finally:
-            telling.kill()
+            gevent.killall(beside)
         if self.end is None:
             self.end = End.COMPLETED
 
@@ -241,7 +249,10 @@ class Run:
         if self.joiners is not None:
             info["onboarding"] = self.joiners.counts()
         feed = self.feed.items() if self.feed is not None else []
-        self.results = write_results(self.settings, self._built, self.measures, info, reconciliation, feed)
+        verdicts = self.gate.decide(self.measures, info["wall_s"])
+        self.results = write_results(
+            self.settings, self._built, self.measures, info, reconciliation, feed, verdicts
+        )
         self.state, self.message = State.FINISHED, f"Report: {self.settings.folder / 'report.html'}"
         logger.info("Report: %s", self.settings.folder / "report.html")
 
@@ -297,7 +308,8 @@ class Run:
 
     @property
     def exit_code(self) -> ExitCode:
-        return EXIT_CODES[self.end] if self.end is not None else ExitCode.ERROR
+        code = EXIT_CODES[self.end] if self.end is not None else ExitCode.ERROR
+        return ExitCode.THRESHOLD_FAILED if code is ExitCode.COMPLETED and self.gate.failed else code
 
     def moment(self) -> tuple[float, float]:
         """(wall seconds since simulated time began, simulated seconds), now or at the end."""
@@ -330,6 +342,14 @@ class Run:
     def _advance(self, run: CampaignRun, outcome: Outcome) -> None:
         assert self._dispatcher is not None
         self._dispatcher.advance(run, outcome)
+
+    def _watch_thresholds(self) -> None:
+        self.gate.watch(
+            lambda: self.measures,
+            lambda: self.moment()[0],
+            lambda: self.state is State.PAUSED,
+            lambda: self.request_end(End.ABORTED),
+        )
 
     def _observe(self, call: Call) -> None:
         self.last_calls[call.system] = call

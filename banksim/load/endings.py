@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 from typing import Any
 
 import gevent
@@ -21,6 +22,7 @@ from locust.env import Environment
 from banksim.domain import ExitCode
 from banksim.engine.run import End
 from banksim.load.session import Session
+from banksim.report.console import print_summary
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +56,13 @@ class Endings:
             # Locust's own SIGTERM handler exits from a greenlet and skips its --html report.
             # Hold it here; the main greenlet ends the process as soon as the web server is down.
             gevent.sleep(60.0)
+        self._print_summary()
         code = ExitCode.INTERRUPTED if self._interrupted else self._session.exit_code
         if self._environment.process_exit_code is None:
             self._environment.process_exit_code = int(code)
+
+    def _print_summary(self) -> None:
+        """How the run went, before Locust's own tables; with the web UI the page has said it."""
+        run = self._session.last_run
+        if run is not None and run.results is not None and self._environment.web_ui is None:
+            print_summary(run.results, sys.stdout, os.environ)

@@ -20,6 +20,7 @@ from banksim.engine.settings import RunSettings
 from banksim.load.endings import Endings
 from banksim.load.options import add_options
 from banksim.load.session import Session
+from banksim.measure.thresholds_grammar import parse_thresholds
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ def start_session(environment: Environment) -> Session:
         )
     session = Session(environment)
     starts_now = options.headless or options.autostart
+    parse_thresholds(options.threshold or ())
     if not options.headless:
         _check_port(options.web_host, options.web_port)
     if starts_now:

@@ -23,7 +23,7 @@ DEFAULT_SCENARIO = "normal_day"
 DEFAULT_REPORT_DIR = "reports"
 
 #: Options that override something in the scenario.
-SCENARIO_OPTIONS = ("speed", "customers", "seed", "nexum_url", "bastion_url", "flow")
+SCENARIO_OPTIONS = ("speed", "customers", "seed", "nexum_url", "bastion_url", "flow", "threshold")
 
 #: All of ours, as they are read from the command line or the form.
 OPTION_NAMES = ("scenario", "target_mode", "report_dir", *SCENARIO_OPTIONS)
@@ -94,6 +94,15 @@ def add_options(parser: Any) -> None:
         choices=["post_then_score", "score_then_post"],
         include_in_web_ui=False,
         help="Order of the calls: book, then score; or score, then book what is not blocked",
+    )
+    add(
+        "--threshold",
+        action="append",
+        metavar="EXPR",
+        include_in_web_ui=False,
+        help="Condition the run must meet, beside the scenario's own, such as 'recall >= 90%%', "
+        "'response_time.p99 < 400ms', 'errors < 5%% for 30s abort' (docs/thresholds.md); may be "
+        "repeated; one that fails ends in exit code 99",
     )
     add(
         "--report-dir",

@@ -147,7 +147,7 @@ def measured(threshold: Threshold, reading: Reading) -> str:
         return text
     ends = ""
     if reading.low is not None and reading.high is not None:
-        low, high = (unit.show(end, end) for end in (reading.low, reading.high))
+        low, high = (unit.show(end) for end in (reading.low, reading.high))
         ends = f"95% interval {low} to {high}, "
     return f"{text} ({ends}n = {reading.trials})"
 

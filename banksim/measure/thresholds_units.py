@@ -49,7 +49,7 @@ class Unit:
             raise ThresholdProblem(f"{written}: expected {self.written}")
         return float(value)
 
-    def show(self, value: float, bound: float) -> str:
+    def show(self, value: float, bound: float | None = None) -> str:
         """``value`` in three digits, or as many as it takes to lie on its own side of ``bound``."""
         if self.whole:
             return str(round(value))
@@ -62,12 +62,13 @@ class Unit:
         return f"{_plain(value, bound)}{self.shown}"
 
 
-def _plain(value: float, bound: float, scale: Decimal = Decimal(1)) -> str:
+def _plain(value: float, bound: float | None, scale: Decimal = Decimal(1)) -> str:
+    # Nor may 99.96 % look like all of it.
+    edges = (1.0,) if bound is None else (1.0, bound)
     rounded = value
     for digits in range(DIGITS, MOST_DIGITS + 1):
         rounded = float(f"{value:.{digits}g}")
-        # Nor may 99.96 % look like all of it.
-        if all((rounded > edge, rounded < edge) == (value > edge, value < edge) for edge in (bound, 1.0)):
+        if all((rounded > edge, rounded < edge) == (value > edge, value < edge) for edge in edges):
             break
     text = f"{Decimal(repr(rounded)) * scale:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -9,11 +9,12 @@ from typing import Any
 
 from banksim.report.folder import check_folder, write_whole
 from banksim.report.html import render_html
+from banksim.report.junit import junit_xml
 from banksim.report.tables import detection_csv, feed_csv, timeline_csv
 
 
 def write_report(folder: Path, results: Mapping[str, Any], feed: Sequence[Mapping[str, Any]] = ()) -> None:
-    """Write results.json, timeline.csv, detection.csv, report.html, and feed.csv if there is a feed.
+    """Write results.json, junit.xml, timeline.csv, detection.csv, report.html, and feed.csv if there is one.
 
     Raises ReportFolderError when the folder cannot be made or written.
     """
@@ -21,6 +22,7 @@ def write_report(folder: Path, results: Mapping[str, Any], feed: Sequence[Mappin
     write_whole(
         folder / "results.json", json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     )
+    write_whole(folder / "junit.xml", junit_xml(results))
     write_whole(folder / "timeline.csv", timeline_csv(results))
     write_whole(folder / "detection.csv", detection_csv(results))
     if feed:
