@@ -14,12 +14,12 @@ import psutil
 
 import banksim
 from banksim.demand import clock_hours, in_hours
-from banksim.engine.parts import Parts
 from banksim.engine.settings import RunSettings
 from banksim.engine.targets import read_balances
 from banksim.measure import Measures
 from banksim.measure.reconciliation import Books, compare
 from banksim.measure.thresholds import Verdict
+from banksim.plan import Parts
 from banksim.report import build_results, write_report
 from banksim.systems import Transport
 

@@ -29,10 +29,10 @@ from banksim.activity.onboarding import Joining
 from banksim.domain import Outcome
 from banksim.engine.agenda import Agenda, CampaignStart, CampaignStep, CustomerJoins, FirstDeposit
 from banksim.engine.arrival import FRAUD_SEAT, Arrival
-from banksim.engine.parts import Parts
 from banksim.engine.seats import Seats
 from banksim.fraud import CampaignRun
 from banksim.measure import Measures
+from banksim.plan import Parts
 
 logger = logging.getLogger(__name__)
 

@@ -35,13 +35,13 @@ from banksim.engine.history import History
 from banksim.engine.joining import Joiners
 from banksim.engine.narrator import Narrator, tell_start
 from banksim.engine.opening import Opening
-from banksim.engine.parts import Parts, build_parts
 from banksim.engine.seats import Seats
 from banksim.engine.settings import RunSettings
 from banksim.engine.targets import Connected, check_targets, connect
 from banksim.fraud import CampaignRun
 from banksim.measure import Measures, MeasureSettings
 from banksim.measure.thresholds import thresholds_of
+from banksim.plan import Parts, build_parts
 from banksim.report import check_folder
 from banksim.systems import Call, NexumClient
 
@@ -154,7 +154,9 @@ class Run:
         settings = self.settings
         tell_start(settings)
         # Word lists and plans are CPU work; in a thread the web page stays responsive.
-        parts = self.parts = gevent.get_hub().threadpool.apply(build_parts, (settings,))
+        parts = self.parts = gevent.get_hub().threadpool.apply(
+            build_parts, (settings.scenario, settings.seed, settings.speed)
+        )
         logger.info("Generated %s customer profiles", f"{parts.world.population.size:,}")
         self.feed = Feed(parts.world, settings.scenario.dashboard.max_feed_items)
         self.connected = connect(settings, self.measures.books, self._observe)

@@ -1,4 +1,6 @@
-"""Everything a run is made of that is decided before it starts: a function of its settings.
+"""Everything a run is made of that is decided before it starts: a function of scenario, seed and speed.
+
+A live run and a data set start from the same parts.
 
 Building takes a moment of CPU (word lists, campaign plans), so it is kept apart from
 running and can be done in a thread beside the event loop.
@@ -13,9 +15,9 @@ from banksim.activity.onboarding import OnboardingPlan
 from banksim.arrivals import Arrivals, make_arrivals
 from banksim.clock import Clock
 from banksim.demand import offered_rate
-from banksim.engine.settings import RunSettings
 from banksim.fraud import FraudDesk
 from banksim.rate import PiecewiseRate
+from banksim.scenario import Scenario
 from banksim.world import World
 from banksim.world.streams import stream
 
@@ -33,12 +35,11 @@ class Parts:
     onboarding: OnboardingPlan | None
 
 
-def build_parts(settings: RunSettings) -> Parts:
-    """Plan a run.  The same settings give the same plan."""
-    scenario = settings.scenario
-    world = World.from_scenario(scenario, settings.seed)
+def build_parts(scenario: Scenario, seed: int, speed: float) -> Parts:
+    """Plan a run at ``speed`` simulated seconds per wall second.  The same values give the same plan."""
+    world = World.from_scenario(scenario, seed)
     offered = offered_rate(scenario)
-    desk = FraudDesk(world, scenario, settings.seed, offered, settings.speed)
+    desk = FraudDesk(world, scenario, seed, offered, speed)
     genuine = offered.times(desk.share.map(lambda piece: 1.0 - piece.value))
     onboarding = None
     if scenario.onboarding is not None:
@@ -46,8 +47,8 @@ def build_parts(settings: RunSettings) -> Parts:
     return Parts(
         world=world,
         offered=offered,
-        clock=Clock(scenario.duration_s, settings.speed),
-        arrivals=make_arrivals(scenario.arrivals, genuine, settings.speed, stream(settings.seed, "arrivals")),
+        clock=Clock(scenario.duration_s, speed),
+        arrivals=make_arrivals(scenario.arrivals, genuine, speed, stream(seed, "arrivals")),
         activity=Activity(world, scenario),
         desk=desk,
         onboarding=onboarding,
