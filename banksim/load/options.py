@@ -10,7 +10,7 @@ means "not given".  `run_settings` accepts both.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,23 +29,11 @@ SCENARIO_OPTIONS = ("speed", "customers", "seed", "nexum_url", "bastion_url", "f
 OPTION_NAMES = ("scenario", "target_mode", "report_dir", *SCENARIO_OPTIONS)
 
 
-class _Suggested:
+class _Suggested(list[str]):
     """Choices the form shows as a list while the command line takes anything (a path, say)."""
-
-    def __init__(self, names: list[str]) -> None:
-        self._names = names
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
 
     def __contains__(self, _: object) -> bool:
         return True
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def __getitem__(self, index: int) -> str:
-        return self._names[index]
 
 
 def add_options(parser: Any) -> None:

@@ -91,6 +91,9 @@ def web(tmp_path: Path) -> Iterator[Web]:
 
 def test_a_run_from_the_form_ends_by_itself_and_leaves_its_report(web: Web) -> None:
     assert web.state() == "idle"
+    form = web.get("/")
+    for field in ("scenario", "speed", "seed", "target_mode"):
+        assert f'"{field}"' in form or f"&#34;{field}&#34;" in form
     assert web.start()["success"] is True
     web.wait_for(lambda: web.state() == "running", "the run")
     web.wait_for(lambda: web.state() == "finished", "the end")
