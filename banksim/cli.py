@@ -67,7 +67,7 @@ def _validate(files: Sequence[str]) -> int:
     for name in files:
         try:
             scenario = load_scenario(name)
-            thresholds_of(scenario)
+            thresholds_of(scenario, source=name)
         except ScenarioError as error:
             print(error, file=sys.stderr)
             code = ExitCode.USAGE

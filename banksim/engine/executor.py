@@ -25,6 +25,7 @@ from banksim.engine.arrival import Arrival
 from banksim.engine.feed import Feed
 from banksim.fraud import CampaignRun
 from banksim.measure import Measures
+from banksim.report.transaction_log import TransactionLog
 from banksim.systems import Targets
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class Executor:
         flow: str,
         advance: Callable[[CampaignRun, Outcome], None],
         moment: Callable[[], tuple[float, float]],
+        log: TransactionLog | None = None,
     ) -> None:
         """``flow`` is the scenario's: "post_then_score" or "score_then_post".
 
@@ -60,6 +62,7 @@ class Executor:
         self._score_first = flow == "score_then_post"
         self._advance = advance
         self._moment = moment
+        self._log_file = log
         self.in_flight = 0
 
     def perform(self, arrival: Arrival) -> None:
@@ -86,6 +89,8 @@ class Executor:
     def drop(self, arrival: Arrival, reason: str) -> None:
         """Count an arrival that will not be sent."""
         self._measures.dropped(arrival.planned, reason)
+        if self._log_file is not None:
+            self._log_file.add_dropped(arrival.planned, reason, self._moment()[0])
         if arrival.campaign is not None:
             self._advance(arrival.campaign, DROPPED)
 
@@ -108,6 +113,8 @@ class Executor:
         wall_s, sim_s = self._moment()
         self._measures.record(planned, outcome, sim_s, wall_s)
         self._feed.offer(planned, outcome, wall_s)
+        if self._log_file is not None:
+            self._log_file.add(planned, outcome, wall_s)
         self._log(planned, outcome)
         if arrival.campaign is not None:
             self._advance(arrival.campaign, outcome)

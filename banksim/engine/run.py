@@ -43,6 +43,7 @@ from banksim.measure import Measures, MeasureSettings
 from banksim.measure.thresholds import thresholds_of
 from banksim.plan import Parts, build_parts
 from banksim.report import check_folder
+from banksim.report.transaction_log import TransactionLog, open_transaction_log
 from banksim.systems import Call, NexumClient
 
 logger = logging.getLogger(__name__)
@@ -104,6 +105,7 @@ class Run:
         self.feed: Feed | None = None
         self.history = History()
         self.gate = Gate(scenario)
+        self.transaction_log: TransactionLog | None = None
         self.last_calls: dict[str, Call] = {}
         self.started_at: datetime | None = None
         self.results: dict[str, Any] | None = None
@@ -148,6 +150,8 @@ class Run:
         finally:
             if self.connected is not None:
                 self.connected.close()
+            if self.transaction_log is not None:
+                self.transaction_log.close()
             self.finished.set()
 
     def _prepare(self) -> None:
@@ -161,6 +165,8 @@ class Run:
         self.feed = Feed(parts.world, settings.scenario.dashboard.max_feed_items)
         self.connected = connect(settings, self.measures.books, self._observe)
         targets = self.connected.targets
+        if settings.transaction_log:
+            self.transaction_log = open_transaction_log(settings.folder)
         executor = self._executor = Executor(
             targets,
             self.measures,
@@ -168,6 +174,7 @@ class Run:
             settings.scenario.flow,
             self._advance,
             self.moment,
+            self.transaction_log,
         )
         self._agenda.add_campaigns(parts.desk.planned)
         if parts.onboarding is not None:
@@ -250,6 +257,9 @@ class Run:
         )
         if self.joiners is not None:
             info["onboarding"] = self.joiners.counts()
+        if self.transaction_log is not None:
+            self.transaction_log.close()
+            info["transaction_log"] = self.transaction_log.summary()
         feed = self.feed.items() if self.feed is not None else []
         verdicts = self.gate.decide(self.measures, info["wall_s"])
         self.results = write_results(

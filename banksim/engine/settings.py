@@ -43,6 +43,7 @@ class RunSettings:
     mode: Mode
     report_dir: Path
     run_id: str = field(default_factory=new_run_id)
+    transaction_log: bool = False
 
     @property
     def folder(self) -> Path:

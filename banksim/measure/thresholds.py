@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from banksim.domain import ScenarioError
 from banksim.measure.thresholds_figures import Figures, Reading
 from banksim.measure.thresholds_grammar import IN_WORDS, Threshold, parse_thresholds
 from banksim.measure.thresholds_metrics import Bracket
@@ -31,12 +32,17 @@ from banksim.scenario.pattern_types import KNOWN_PATTERN_TYPES
 FEW = 30
 
 
-def thresholds_of(scenario: Scenario) -> list[Threshold]:
-    """The scenario's thresholds.  Raises ScenarioError with one line for each that is wrong.
+def thresholds_of(scenario: Scenario, source: str = "") -> list[Threshold]:
+    """The scenario's thresholds.
 
-    With plugins any typology may be named, since a plugin's kinds are not known before it is loaded.
+    With plugins any typology may be named, since a plugin's kinds are not known before it is
+    loaded.  Raises ScenarioError with one line for each that is wrong, naming ``source`` if given.
     """
-    return parse_thresholds(scenario.thresholds, None if scenario.plugins else KNOWN_PATTERN_TYPES)
+    try:
+        return parse_thresholds(scenario.thresholds, None if scenario.plugins else KNOWN_PATTERN_TYPES)
+    except ScenarioError as error:
+        place = f" ({source})" if source else ""
+        raise ScenarioError([problem + place for problem in error.problems]) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,8 @@ def _of_the_run(results: Mapping[str, Any]) -> list[str]:
         )
     if results.get("warm_up"):
         found.append("Detection and latency leave out the warm-up; its own figures stand beside them.")
+    if lost := (run.get("transaction_log") or {}).get("lost"):
+        found.append(f"The transaction log lacks {count(lost)} transactions: the disk could not keep up.")
     return found
 
 
