@@ -255,7 +255,10 @@ def _add_api(blueprint: Blueprint, site: _Site) -> None:
 
     def steer(action: str) -> Response:
         value = _speed_asked() if action == "speed" else None
-        return json_response(site.cockpit.control(action, value))
+        try:
+            return json_response(site.cockpit.control(action, value))
+        except BanksimError as error:
+            return problem(str(error), 409)
 
     for action in ACTIONS:
         rule = f"/api/control/{action}"

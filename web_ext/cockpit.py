@@ -40,12 +40,13 @@ class Cockpit(Protocol):
     def snapshot(self) -> dict[str, Any]:
         """The measures so far.
 
-        Keys: transactions {offered, sent, completed, refused, failed, unknown, dropped, in_flight};
+        Keys: transactions {offered, sent, completed, refused, failed, unknown, dropped, in_flight}
+        (refused ones were answered, so they are among the completed);
         rate {offered_tps, achieved_tps, peak_tps, achieved_share}; fraud {transactions, by_typology
         {name: {transactions, alerted, recall, recall_low, recall_high}}}; detection {recall, recall_low,
         recall_high, false_positive_rate, false_positives_per_10000, precision, alert_rate, coverage,
         confusion {tp, fp, tn, fn}}; latency_ms {response, nexum, bastion, lag: {p50, p95, p99, count}};
-        errors [{name or message, count}].
+        errors [{target, call, error, count}].
         """
         ...
 

@@ -16,11 +16,13 @@ const STATE_WORDS = {
 /** Simulated start of the run in epoch seconds, or null. */
 export function startOf({ sim_time: simTime, sim_s: simS }) {
   const now = moment(simTime);
-  return known(now) && known(simS) ? now - simS : null;
+  // The moment is told in whole seconds, rounded down; a run starts on a whole second.
+  return known(now) && known(simS) ? Math.ceil(now - simS - 1e-6) : null;
 }
 
-export function showState({ state, scenario }) {
+export function showState({ state, scenario, message }) {
   byId("state").dataset.state = state;
+  byId("state").title = message ?? "";
   setText(byId("state-word"), STATE_WORDS[state] ?? state);
   const title = state === "idle" ? "" : scenario?.title || words(scenario?.name);
   setText(byId("scenario"), title);
@@ -86,7 +88,8 @@ function showTargets(targets) {
 
 function target({ name, url, ok, detail, latency_ms: latencyMs }) {
   const kind = ok === true ? "pass" : ok === false ? "fail" : "wait";
-  const said = ok === true ? "answers" : ok === false ? "does not answer" : "not in use";
+  const unasked = url ? "not called yet" : "not in use";
+  const said = ok === true ? "answers" : ok === false ? "does not answer" : unasked;
   const after = detail || (known(latencyMs) ? `${said} in ${milliseconds(latencyMs)}` : said);
   const item = element("li", `target ${kind}`, icon(kind), element("b", "", words(name)), ` ${after}`);
   item.title = url || "";
@@ -99,17 +102,16 @@ function noticeFor(status, base) {
   const locust = `${base}/`;
   const form = { action: "Open Locust's form", href: locust };
   if (state === "idle") {
-    const text = message || "Start one in Locust's form: choose a scenario and press Start. This page follows by itself.";
+    const text = "Start one in Locust's form: choose a scenario and press Start. This page follows by itself.";
     return { kind: "empty", title: "No run yet", text, ...form };
   }
   if (state === "failed") {
     return { kind: "fail", title: "The run failed", text: message || "Locust's log says why.", ...form, ...reportAction(report, base) };
   }
   if (state === "finished") {
-    const text = message || "The figures below are final.";
+    const text = report ? "The figures below are final, and its report is written." : "The figures below are final.";
     return { kind: "pass", title: "The run is finished", text, ...reportAction(report, base) };
   }
-  if (message) return { kind: "plain", title: STATE_WORDS[state] ?? state, text: message };
   return null;
 }
 
@@ -119,7 +121,7 @@ function reportAction(report, base) {
   return { action: "Open the report", href: base && !report.startsWith(`${base}/`) ? base + report : report };
 }
 
-const NOTICE_ICONS = { empty: "simulated", fail: "fail", pass: "pass", plain: "wait" };
+const NOTICE_ICONS = { empty: "simulated", fail: "fail", pass: "pass" };
 
 export function showNotice(status, base, trouble) {
   const notice = trouble ? { kind: "fail", title: "No figures", text: trouble } : noticeFor(status, base);

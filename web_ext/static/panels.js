@@ -48,8 +48,9 @@ export function showLatency({ latency_ms: latency = {} }) {
 export function showErrors({ errors = [] }) {
   setHidden(byId("errors-empty"), errors.length > 0);
   const rows = errors.slice(0, TOP_ERRORS).map((error) => {
-    const text = typeof error === "string" ? error : (error.name ?? error.message ?? error.error ?? "unnamed");
-    return element("li", "", element("b", "", count(error.count)), element("span", "", String(text)));
+    const where = [error.target, error.call].filter(Boolean).join(" ");
+    const text = where ? `${where}: ${error.error}` : error.error;
+    return element("li", "", element("b", "", count(error.count)), element("span", "", text));
   });
   byId("errors").replaceChildren(...rows);
 }

@@ -108,11 +108,12 @@ function build(spec) {
 
 /** The life of a transaction, left to right, with what fell by the way. */
 export function showFunnel(root, { transactions: t = {}, detection = {} }) {
-  const { tp = 0, fp = 0, tn = 0, fn = 0 } = detection.confusion ?? {};
+  // Without a detector nothing is scored, which is not the same as nothing caught.
+  const { tp, fp, tn, fn } = known(detection.coverage) ? detection.confusion : {};
   const steps = [
     ["Offered", t.offered, lost(t.dropped, "dropped")],
     ["Sent", t.sent, lost(t.in_flight, "in flight")],
-    ["Bank accepted", t.completed, joined(lost(t.refused, "refused"), lost((t.failed ?? 0) + (t.unknown ?? 0), "failed"))],
+    ["Bank accepted", known(t.completed) ? t.completed - (t.refused ?? 0) : null, joined(lost(t.refused, "refused"), lost((t.failed ?? 0) + (t.unknown ?? 0), "failed"))],
     ["Scored", tp + fp + tn + fn, ""],
     ["Alerted", tp + fp, ""],
     ["Caught", tp, "fraud, alerted", "caught", "pass"],

@@ -24,7 +24,7 @@ export const frauds = (snapshot) => {
 
 /** Share of answered or lost transactions that failed or whose answer never came. */
 export function errorShare({ transactions: t = {} }) {
-  const ended = (t.completed ?? 0) + (t.refused ?? 0) + (t.failed ?? 0) + (t.unknown ?? 0);
+  const ended = (t.completed ?? 0) + (t.failed ?? 0) + (t.unknown ?? 0);
   return ended ? ((t.failed ?? 0) + (t.unknown ?? 0)) / ended : null;
 }
 

@@ -124,7 +124,7 @@ class DemoCockpit:
             "transactions": {
                 "offered": int(self._offered),
                 "sent": sent,
-                "completed": max(0, sent - failed - sent // 90 - sent // 900),
+                "completed": max(0, sent - failed - sent // 900),
                 "refused": sent // 90,
                 "failed": failed,
                 "unknown": sent // 900,
@@ -155,7 +155,7 @@ class DemoCockpit:
                 "bastion": {"p50": 28.4, "p95": 81.0, "p99": float("nan"), "count": sent},
                 "lag": {"p50": 0.4, "p95": 3.2, "p99": 11.8, "count": sent},
             },
-            "errors": [{"name": "nexum: 503 service unavailable", "count": failed}] if failed else [],
+            "errors": self._errors(failed),
         }
 
     def timeline(self, since: int = 0) -> dict[str, Any]:
@@ -273,6 +273,10 @@ class DemoCockpit:
                     "recall_high": high,
                 }
         return found
+
+    def _errors(self, failed: int) -> list[dict[str, Any]]:
+        row = {"target": "nexum", "call": "POST /transactions", "error": "503 service unavailable"}
+        return [{**row, "count": failed}] if failed else []
 
     def _p99(self) -> float | None:
         return self._points[-1]["p99_ms"] if self._points else None
