@@ -3,8 +3,8 @@
 What: a score of 0..1 with named reasons from streaming features and weighted rules, in the union of
 the reply fields that clients of such detectors read.  It knows no labels and learns from none.
 
-Scoring a transaction id again answers with the first score and counts nothing twice, so a client
-may retry after a timeout.  Kept bounded: scored ids, alerts, and all memory of the features.
+Sending the same request again answers with the first score and counts nothing twice, so a client may
+retry after a timeout.  Kept bounded: scored ids, alerts, and all memory of the features.
 
 Not handled: cases, feedback, explanations, changing rules over HTTP (404); sign-in.
 """
@@ -19,17 +19,21 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
-from banksim.sandbox.features import Features, FeatureStore
+from banksim.sandbox.features import FeatureReader, Features
 from banksim.sandbox.fields import Refusal, Reply, query_integer
+from banksim.sandbox.learning import learn
 from banksim.sandbox.memory import Memory
 from banksim.sandbox.rules import BLOCK_FROM, REVIEW_FROM, RULES, judge
-from banksim.sandbox.score_request import read_batch, read_score_request
+from banksim.sandbox.score_request import ScoreRequest, read_batch, read_score_request
 
 MODEL_VERSION = "banksim-rules-1"
 MAX_REMEMBERED_SCORES = 10_000
 MAX_ALERTS = 1_000
 MAX_BATCH = 1_000
 ALERTS_PAGE = 100
+#: Simulated seconds behind the newest; at high speeds single late arrivals are ordinary.
+LATE_S = 3_600.0
+RESTART_AFTER = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +50,35 @@ class Score:
 
 
 class FraudModel:
-    """Scores one transaction at a time, in the order they come."""
+    """Scores one transaction at a time, in the order they come.
+
+    A new run starts its simulated time over, and the same seed repeats ids of shops and devices.  So
+    when `RESTART_AFTER` requests in a row lie more than `LATE_S` in the past, all memory is dropped.
+    """
 
     def __init__(self, memory: Memory | None = None, max_remembered: int = MAX_REMEMBERED_SCORES) -> None:
-        self.store = FeatureStore(memory)
-        self._remembered: OrderedDict[str, Score] = OrderedDict()
+        self._reader = FeatureReader(Memory() if memory is None else memory)
+        self._remembered: OrderedDict[str, tuple[ScoreRequest, Score]] = OrderedDict()
         self._max_remembered = max_remembered
+        self._late_in_a_row = 0
         self.repeated = 0
+        self.restarts = 0
+
+    @property
+    def memory(self) -> Memory:
+        return self._reader.memory
 
     def score(self, body: Any) -> Score:
         """Score one request body.  Raises Refusal(422) when it is malformed."""
         request = read_score_request(body)
-        if request.transaction_id:
-            first = self._remembered.get(request.transaction_id)
-            if first is not None:
-                self.repeated += 1
-                return first
-        time_s = self.store.moment(request)
-        features = self.store.extract(request, time_s)
+        time_s = self._moment(request)
+        first = self._remembered.get(request.transaction_id)
+        if first is not None and first[0] == request and not self._late_in_a_row:
+            self.repeated += 1
+            return first[1]
+        features = self._reader.extract(request, time_s)
         verdict = judge(features)
-        self.store.learn(request, time_s, features, verdict.score)
+        learn(self.memory, request, time_s, features, verdict.score)
         score = Score(
             request.transaction_id,
             round(verdict.score, 4),
@@ -75,11 +88,28 @@ class FraudModel:
             features,
             time_s,
         )
-        if request.transaction_id:
-            self._remembered[request.transaction_id] = score
-            if len(self._remembered) > self._max_remembered:
-                self._remembered.popitem(last=False)
+        self._remember(request, score)
         return score
+
+    def _moment(self, request: ScoreRequest) -> float:
+        """Event time of ``request``; without one, the latest seen.  Starts over when a new run began."""
+        now_s = self.memory.pace.now_s
+        if request.time_s is None:
+            return max(now_s, 0.0)
+        self._late_in_a_row = self._late_in_a_row + 1 if request.time_s < now_s - LATE_S else 0
+        if self._late_in_a_row >= RESTART_AFTER:
+            self._reader = FeatureReader(Memory(self.memory.scale))
+            self._remembered.clear()
+            self._late_in_a_row = 0
+            self.restarts += 1
+        return request.time_s
+
+    def _remember(self, request: ScoreRequest, score: Score) -> None:
+        if not request.transaction_id:
+            return
+        self._remembered[request.transaction_id] = (request, score)
+        if len(self._remembered) > self._max_remembered:
+            self._remembered.popitem(last=False)
 
 
 class DetectorApi:
@@ -165,6 +195,7 @@ class DetectorApi:
         return 200, {
             "transactions_processed": processed,
             "repeated_requests": self.model.repeated,
+            "restarts": self.model.restarts,
             "average_processing_time_ms": round(self._spent_ms / processed, 4) if processed else None,
             "rules_active": len(RULES),
             "model_version": MODEL_VERSION,
@@ -174,7 +205,7 @@ class DetectorApi:
             # A detector without labels cannot know how often it is right.
             "fraud_detection_rate": None,
             "false_positive_rate": None,
-            "memory": self.model.store.memory.sizes(),
+            "memory": self.model.memory.sizes(),
         }
 
     def _list_alerts(self, query: Mapping[str, str], _body: Any) -> Reply:

@@ -1,8 +1,9 @@
 """Streaming features: what one transaction looks like beside everything seen before it.
 
-`extract` reads the memory and changes nothing but event time; `learn` writes the transaction into
-it afterwards.  Event time is the request's timestamp, which may be slightly out of order.  There
-are no labels here, and nothing depends on an id's text: only on whether it was seen before.
+`FeatureReader.extract` reads the memory and changes nothing but event time; `learning.learn` writes
+the transaction into it afterwards.  Event time is the request's timestamp, which may be slightly out
+of order.  There are no labels here, and nothing depends on an id's text: only on whether it was seen
+before.
 
 Counts over windows are judged by surprise (−log10 of a Poisson tail) against the pace of the
 customer and of everybody, never against a fixed number, since a load test may offer in an hour what
@@ -17,8 +18,7 @@ from dataclasses import dataclass
 from banksim.sandbox.memory import (
     DAY_S,
     HOUR_S,
-    MAX_DEVICES_PER_CUSTOMER,
-    MAX_PAYEES,
+    TRANSFER_SPAN_S,
     WEEK_S,
     AccountMemory,
     CustomerMemory,
@@ -30,8 +30,12 @@ from banksim.sandbox.windows import ramp, surprise
 PRESENT_CHANNELS = frozenset({"pos", "atm", "branch", "card"})
 #: Below this many dollars a purchase may be a test of a card.
 SMALL_AMOUNT = 5.0
+#: Tiny beside what is usual in the category: standard deviations.
+PROBE_Z = -0.6
 #: Deposits just under the 10,000 reporting threshold.
 BAND = (8_500.0, 10_000.0)
+#: Repetition is looked for in this wider band.
+WIDE_BAND = (6_000.0, 10_000.0)
 REPORTING_THRESHOLD = 10_000.0
 #: Two places nearer than this are one town.
 SAME_TOWN_KM = 100.0
@@ -41,7 +45,8 @@ PASS_THROUGH_MINIMUM = 300.0
 #: Own deposits count as money passing through from this many dollars on.
 LARGE_CASH = 1_500.0
 _WINDOWS_S = (60.0, 180.0, 600.0, 3_600.0)
-_SETTLED_AFTER = 3
+_TRANSFER_WINDOWS_S = (HOUR_S, TRANSFER_SPAN_S)
+SETTLED_AFTER = 3
 
 
 @dataclass(slots=True)
@@ -54,6 +59,7 @@ class Features:
     count_10min: int = 0
     count_1h: int = 0
     velocity_surprise: float = 0.0
+    transfer_surprise: float = 0.0  # the same for transfers alone, over 1 and 6 hours
     speed_kmh: float = 0.0
     distance_km: float = 0.0
     new_country: float = 0.0
@@ -65,6 +71,8 @@ class Features:
     remote: float = 0.0
     merchant_small_10min: int = 0
     merchant_small_surprise: float = 0.0
+    probe_surprise: float = 0.0  # tiny remote purchases by many customers anywhere
+    in_band: float = 0.0
     band_deposits_7d: int = 0
     cash_in_2d: float = 0.0
     cash_count_2d: int = 0
@@ -87,18 +95,12 @@ class Features:
         return {name: None if value == math.inf else value for name, value in found.items()}
 
 
-class FeatureStore:
-    """Bounded memory with the two steps around a decision."""
+class FeatureReader:
+    """Reads one memory; made anew with it."""
 
-    def __init__(self, memory: Memory | None = None) -> None:
-        self.memory = Memory() if memory is None else memory
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
         self._first_s = math.inf
-
-    def moment(self, request: ScoreRequest) -> float:
-        """The request's event time; without one, the latest seen."""
-        if request.time_s is not None:
-            return request.time_s
-        return self.memory.pace.now_s if self.memory.pace.now_s > -math.inf else 0.0
 
     def extract(self, request: ScoreRequest, time_s: float) -> Features:
         memory = self.memory
@@ -110,7 +112,7 @@ class FeatureStore:
         found.run_age_s = max(0.0, time_s - self._first_s)
         self._amount(request, customer, found)
         if request.kind != "salary":
-            self._velocity(customer, time_s, found)
+            self._velocity(request, customer, time_s, found)
         self._place(request, customer, time_s, found)
         self._device(request, customer, time_s, found)
         self._merchant(request, time_s, found)
@@ -136,20 +138,37 @@ class FeatureStore:
         found.small_amount = float(request.kind == "purchase" and request.amount <= SMALL_AMOUNT)
         found.remote = float(request.channel not in PRESENT_CHANNELS)
 
-    def _velocity(self, customer: CustomerMemory, time_s: float, found: Features) -> None:
+    def _velocity(
+        self, request: ScoreRequest, customer: CustomerMemory, time_s: float, found: Features
+    ) -> None:
         times = customer.times
         counts = [times.count(time_s, window_s) + 1 for window_s in _WINDOWS_S]
         found.count_1min, _, found.count_10min, found.count_1h = counts
-        if found.count_1h < 3:
+        transfers = [0, 0]
+        if request.kind == "transfer":
+            transfers = [customer.transfers.count(time_s, window_s) + 1 for window_s in _TRANSFER_WINDOWS_S]
+        if found.count_1h < 3 and transfers[1] < 3:
             return
         ordinary = self.memory.pace.of_others(found.count_1h)
         older = max(0, customer.count + 1 - found.count_1h)
         own = (older + 3) / (found.customer_age_s + 3 / ordinary)
         pace = max(own, ordinary)
         found.velocity_surprise = max(
-            surprise(count, pace * window_s)
-            for count, window_s in zip(counts, _WINDOWS_S, strict=True)
-            if count >= 3
+            (
+                surprise(count, pace * window_s)
+                for count, window_s in zip(counts, _WINDOWS_S, strict=True)
+                if count >= 3 and (window_s < HOUR_S or found.count_10min > 1)  # a burst long over is over
+            ),
+            default=0.0,
+        )
+        pace *= max(0.01, self.memory.transfer_share.mean)
+        found.transfer_surprise = max(
+            (
+                surprise(count, pace * window_s)
+                for count, window_s in zip(transfers, _TRANSFER_WINDOWS_S, strict=True)
+                if count >= 3
+            ),
+            default=0.0,
         )
 
     def _place(self, request: ScoreRequest, customer: CustomerMemory, time_s: float, found: Features) -> None:
@@ -174,19 +193,24 @@ class FeatureStore:
         device = self.memory.devices.get(request.device)
         found.device_customers_1h = device.customers.count_with(request.customer, time_s)
         since_s, quiet_uses = customer.devices.get(request.device, (time_s, 0))
-        if since_s > customer.first_s and customer.count >= _SETTLED_AFTER:
-            settled = ramp(customer.count, _SETTLED_AFTER - 1, _SETTLED_AFTER + 4)
+        if since_s > customer.first_s and customer.count >= SETTLED_AFTER:
+            settled = ramp(customer.count, SETTLED_AFTER - 1, SETTLED_AFTER + 4)
             fresh = (1.0 - ramp(time_s - since_s, 6 * HOUR_S, DAY_S)) / (1.0 + 0.5 * quiet_uses)
             share = max(0.001, self.memory.new_device_share(customer.count).mean)
             found.new_device = settled * fresh * ramp(-math.log10(share), 1.1, 2.1)
 
     def _merchant(self, request: ScoreRequest, time_s: float, found: Features) -> None:
-        if not request.merchant or not found.small_amount:
+        if not found.small_amount:
+            return
+        if found.remote and found.amount_z < PROBE_Z:
+            wave = self.memory.probes.count_with(request.customer, time_s)
+            found.probe_surprise = surprise(wave, max(0.5, self.memory.probes_10min.mean))
+        if not request.merchant:
             return
         merchant = self.memory.merchants.get(request.merchant)
         found.merchant_small_10min = merchant.small.count_with(request.customer, time_s)
         unusual = merchant.amounts.mean - math.log(max(request.amount, 0.01))
-        if found.merchant_small_10min < 4 or unusual < 1.0:
+        if found.merchant_small_10min < 3 or unusual < 0.7:
             return
         age_s = max(DAY_S / 4, time_s - merchant.first_s) if merchant.small_count else DAY_S / 4
         older = max(0, merchant.small_count + 1 - found.merchant_small_10min)
@@ -197,7 +221,8 @@ class FeatureStore:
     def _cash(self, request: ScoreRequest, account: AccountMemory, time_s: float, found: Features) -> None:
         if request.kind != "deposit":
             return
-        if BAND[0] <= request.amount < BAND[1]:
+        found.in_band = float(BAND[0] <= request.amount < BAND[1])
+        if WIDE_BAND[0] <= request.amount < WIDE_BAND[1]:
             found.band_deposits_7d = account.cash_band.count(time_s, WEEK_S) + 1
         if request.amount < REPORTING_THRESHOLD:
             total, count, _ = account.cash_in.total(time_s, 2 * DAY_S)
@@ -213,11 +238,11 @@ class FeatureStore:
         found: Features,
     ) -> None:
         amount = request.amount
-        received, _, newest_s = account.inflows.total(time_s, DAY_S)
+        received, _, newest_s = account.inflows.total(time_s, 2 * DAY_S)
         if time_s - account.taint_s < DAY_S and amount >= 0.15 * received:
             found.taint = account.taint
         if received >= PASS_THROUGH_MINIMUM and request.kind in ("transfer", "withdrawal"):
-            sent, _, _ = account.outflows.total(time_s, DAY_S)
+            sent, _, _ = account.outflows.total(time_s, 2 * DAY_S)
             if amount >= 0.15 * received:
                 found.pass_through = (sent + amount) / received
                 found.since_inflow_s = time_s - newest_s
@@ -252,120 +277,6 @@ class FeatureStore:
         sent_here = account.inflows.paid_by(request.counterparty, time_s, DAY_S)
         if sent_here >= PASS_THROUGH_MINIMUM and 0.8 <= request.amount / sent_here <= 1.05:
             found.round_trip = 1.0
-
-    # -- writing -----------------------------------------------------------------------
-
-    def learn(self, request: ScoreRequest, time_s: float, found: Features, score: float) -> None:
-        """Remember the transaction.  What was judged suspicious teaches no habits, only counts."""
-        memory = self.memory
-        customer = memory.customers.get(request.customer)
-        customer.count += 1
-        customer.first_s = min(customer.first_s, time_s)
-        if request.kind != "salary":
-            customer.times.add(time_s)
-        trusted = score < 0.5
-        if trusted:
-            usual = memory.amounts(request.kind, request.category)
-            offset = math.log(max(request.amount, 0.01)) - usual.mean
-            usual.add(usual.mean + offset)
-            if request.kind == "purchase" and request.category:
-                memory.amounts("purchase", "").add(usual.mean + offset)
-            customer.learn_level(request.kind, offset)
-            if request.country and request.channel in PRESENT_CHANNELS:
-                customer.country = request.country
-        self._learn_place(request, customer, time_s, found)
-        self._learn_device(request, customer, time_s, score)
-        self._learn_merchant(request, time_s, found, trusted)
-        self._learn_money(request, customer, time_s, found, score)
-
-    @staticmethod
-    def _learn_place(request: ScoreRequest, customer: CustomerMemory, time_s: float, found: Features) -> None:
-        """An impossible journey is not believed, so the way home afterwards is not suspicious."""
-        if request.channel not in PRESENT_CHANNELS or request.latitude is None or request.longitude is None:
-            return
-        if found.speed_kmh <= AIRLINER_KMH and (customer.place is None or time_s >= customer.place[2]):
-            customer.place = (request.latitude, request.longitude, time_s)
-
-    def _learn_device(
-        self, request: ScoreRequest, customer: CustomerMemory, time_s: float, score: float
-    ) -> None:
-        if not request.device or request.kind == "salary":
-            return
-        self.memory.devices.get(request.device).customers.add(request.customer, time_s)
-        use = customer.devices.get(request.device)
-        if customer.count > _SETTLED_AFTER and score < 0.5:
-            self.memory.new_device_share(customer.count - 1).add(1.0 if use is None else 0.0)
-        if use is not None:
-            if score < 0.5:
-                customer.devices[request.device] = (use[0], min(use[1] + 1, 99))
-        elif score < 0.8:
-            if len(customer.devices) >= MAX_DEVICES_PER_CUSTOMER:
-                del customer.devices[next(iter(customer.devices))]
-            customer.devices[request.device] = (time_s, 0)
-
-    def _learn_merchant(self, request: ScoreRequest, time_s: float, found: Features, trusted: bool) -> None:
-        if not request.merchant:
-            return
-        merchant = self.memory.merchants.get(request.merchant)
-        merchant.first_s = min(merchant.first_s, time_s)
-        if found.small_amount:
-            merchant.small.add(request.customer, time_s)
-            merchant.small_count += 1
-        if trusted:
-            merchant.amounts.add(math.log(max(request.amount, 0.01)))
-
-    def _learn_money(
-        self,
-        request: ScoreRequest,
-        customer: CustomerMemory,
-        time_s: float,
-        found: Features,
-        score: float,
-    ) -> None:
-        account = self.memory.accounts.get(request.account)
-        if request.kind == "deposit":
-            if request.amount >= LARGE_CASH:
-                account.inflows.add(time_s, request.amount)
-            if request.amount < REPORTING_THRESHOLD:
-                account.cash_in.add(time_s, request.amount)
-                self.memory.deposits_2d.add(found.cash_count_2d)
-            if BAND[0] <= request.amount < BAND[1]:
-                account.cash_band.add(time_s)
-        if request.is_credit:
-            return
-        account.outflows.add(time_s, request.amount)
-        account.first_out_s = min(account.first_out_s, time_s)
-        if score < 0.5:
-            account.spent += request.amount
-        if request.counterparty and request.counterparty != request.account:
-            self._learn_network(request, customer, account, time_s, found, score)
-
-    def _learn_network(
-        self,
-        request: ScoreRequest,
-        customer: CustomerMemory,
-        account: AccountMemory,
-        time_s: float,
-        found: Features,
-        score: float,
-    ) -> None:
-        memory = self.memory
-        payee = memory.accounts.get(request.counterparty)
-        payee.inflows.add(time_s, request.amount, request.account)
-        payee.payers.add(request.account, time_s)
-        account.payees.add(request.counterparty, time_s)
-        inherited = max(ramp(score, 0.5, 0.9), 0.8 * found.taint)
-        if inherited > 0.1:
-            fresh = payee.taint if time_s - payee.taint_s < DAY_S else 0.0
-            payee.taint, payee.taint_s = max(fresh, inherited), time_s
-        if score < 0.5:
-            memory.new_payee_share.add(0.0 if request.counterparty in customer.payees else 1.0)
-            memory.payers_a_day.add(found.payers_24h)
-            memory.payees_a_day.add(found.payees_24h)
-        if request.counterparty not in customer.payees and score < 0.8:
-            if len(customer.payees) >= MAX_PAYEES:
-                del customer.payees[next(iter(customer.payees))]
-            customer.payees[request.counterparty] = time_s
 
 
 def _distance_km(latitude: float, longitude: float, to_latitude: float, to_longitude: float) -> float:

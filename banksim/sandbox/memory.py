@@ -12,6 +12,7 @@ from banksim.sandbox.windows import LruTable, RecentAmounts, RecentKeys, RecentT
 HOUR_S = 3_600.0
 DAY_S = 86_400.0
 WEEK_S = 7 * DAY_S
+TRANSFER_SPAN_S = 6 * HOUR_S
 
 MAX_CUSTOMERS = 50_000
 MAX_ACCOUNTS = 100_000
@@ -40,13 +41,26 @@ _PRIOR_EVENTS_PER_HOUR = 0.5
 class CustomerMemory:
     """One customer's habits."""
 
-    __slots__ = ("count", "country", "day", "devices", "first_s", "levels", "payees", "place", "times")
+    __slots__ = (
+        "count",
+        "country",
+        "day",
+        "devices",
+        "first_s",
+        "levels",
+        "payees",
+        "place",
+        "place_sightings",
+        "times",
+        "transfers",
+    )
 
     def __init__(self) -> None:
         self.count = 0
         self.first_s = math.inf
         self.day = -1
         self.times = RecentTimes(HOUR_S)
+        self.transfers = RecentTimes(TRANSFER_SPAN_S, 32)
         #: kind → how far (in log dollars) this customer's amounts lie from everybody's
         self.levels: dict[str, RunningNormal] = {}
         #: device → first seen, and how often it was used since without suspicion
@@ -55,6 +69,7 @@ class CustomerMemory:
         self.payees: dict[str, float] = {}
         #: latitude, longitude and moment of the last believable presence
         self.place: tuple[float, float, float] | None = None
+        self.place_sightings = 0
         self.country = ""
 
     def level(self, kind: str) -> float:
@@ -124,26 +139,23 @@ class Pace:
     """Transactions per customer and second of event time, over about the last hour.
 
     The offered load may be hundreds of times real life, so "too fast" is only meaningful relative
-    to this.  A jump back in time by more than an hour means that a new run began: it starts over.
+    to this.
     """
 
     __slots__ = ("_active_before", "_active_today", "_day", "_events", "_seconds", "now_s")
 
     def __init__(self) -> None:
         self.now_s = -math.inf
-        self._restart(-1)
-
-    def _restart(self, day: int) -> None:
         self._events = 0.0
         self._seconds = 0.0
-        self._day = day
+        self._day = -1
         self._active_before = 0
         self._active_today = 0
 
     def tick(self, time_s: float, customer: CustomerMemory) -> None:
         day = int(time_s // DAY_S)
-        if time_s < self.now_s - HOUR_S or self.now_s == -math.inf:
-            self._restart(day)
+        if self.now_s == -math.inf:
+            self._day = day
             self.now_s = time_s
         if day > self._day:
             self._active_before = self._active_today if day == self._day + 1 else 0
@@ -175,6 +187,7 @@ class Memory:
     """All tables and the population's habits.  ``scale`` multiplies every table's maximum."""
 
     def __init__(self, scale: float = 1.0) -> None:
+        self.scale = scale
         self.customers = LruTable(CustomerMemory, max(1, int(MAX_CUSTOMERS * scale)))
         self.accounts = LruTable(AccountMemory, max(1, int(MAX_ACCOUNTS * scale)))
         self.devices = LruTable(DeviceMemory, max(1, int(MAX_DEVICES * scale)))
@@ -187,6 +200,10 @@ class Memory:
         self.payers_a_day = RunningNormal(1.3, 0.8, 50.0, _POPULATION_MEMORY)
         self.payees_a_day = RunningNormal(1.3, 0.8, 50.0, _POPULATION_MEMORY)
         self.deposits_2d = RunningNormal(1.1, 0.5, 50.0, _POPULATION_MEMORY)
+        self.transfer_share = RunningNormal(0.15, 0.35, 50.0, _POPULATION_MEMORY)
+        #: customers whose remote purchase was tiny lately, anywhere, and how many that usually are
+        self.probes = RecentKeys(600.0, 256)
+        self.probes_10min = RunningNormal(0.5, 0.7, 20.0, _POPULATION_MEMORY)
 
     def new_device_share(self, count: int) -> RunningNormal:
         """How often customers with ``count`` transactions so far show a device for the first time."""

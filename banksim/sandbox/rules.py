@@ -35,7 +35,11 @@ class Rule:
 
 
 def _velocity(f: Features) -> float:
-    return ramp(f.velocity_surprise, 3.3, 5.5)
+    return ramp(f.velocity_surprise, 3.0, 4.8)
+
+
+def _transfer_burst(f: Features) -> float:
+    return ramp(f.transfer_surprise, 3.0, 5.0)
 
 
 def _amount(f: Features) -> float:
@@ -76,15 +80,23 @@ def _new_payee_large(f: Features) -> float:
 
 
 def _shared_device(f: Features) -> float:
-    return {0: 0.0, 1: 0.0, 2: 0.15, 3: 0.7}.get(f.device_customers_1h, 1.0)
+    if f.device_customers_1h == 2:
+        return 0.6 if f.small_amount and f.remote else 0.2
+    return 0.0 if f.device_customers_1h < 2 else 0.7 if f.device_customers_1h == 3 else 1.0
 
 
 def _merchant_burst(f: Features) -> float:
     return ramp(f.merchant_small_surprise, 3.0, 6.0)
 
 
+def _probe_wave(f: Features) -> float:
+    return ramp(f.probe_surprise, 2.5, 5.0) * ramp(-f.amount_z, 0.5, 1.3)
+
+
 def _structuring(f: Features) -> float:
-    return {0: 0.0, 1: 0.25, 2: 0.65}.get(f.band_deposits_7d, 1.0)
+    if f.band_deposits_7d <= 1:
+        return 0.25 * f.in_band
+    return 0.65 if f.band_deposits_7d == 2 else 1.0
 
 
 def _cash_total(f: Features) -> float:
@@ -95,7 +107,7 @@ def _cash_total(f: Features) -> float:
 
 
 def _pass_through(f: Features) -> float:
-    soon = 1.0 - 0.7 * ramp(f.since_inflow_s, HOUR_S, 12 * HOUR_S)
+    soon = 1.0 - 0.6 * ramp(f.since_inflow_s, 2 * HOUR_S, DAY_S)
     whole = ramp(f.pass_through, 0.5, 0.8) * (1.0 - ramp(f.pass_through, 1.3, 2.5))
     return whole * soon * (0.3 + 0.7 * ramp(f.amount_z, 0.2, 1.4))
 
@@ -123,6 +135,7 @@ def _round_trip(f: Features) -> float:
 
 RULES: tuple[Rule, ...] = (
     Rule("velocity", "velocity_model", 0.90, _velocity, "far more transactions than this customer's pace"),
+    Rule("transfer_burst", "velocity_model", 0.75, _transfer_burst, "more transfers than in days"),
     Rule("amount_unusual", "amount_model", 0.80, _amount, "amount far above own and common habits"),
     Rule("impossible_travel", "location_model", 0.95, _travel, "two places faster than an airliner"),
     Rule("far_from_last_place", "location_model", 0.25, _far_away, "far from where the customer was last"),
@@ -133,6 +146,7 @@ RULES: tuple[Rule, ...] = (
     Rule("new_payee_large_amount", "network_model", 0.70, _new_payee_large, "large amount to a new payee"),
     Rule("shared_device", "device_model", 0.92, _shared_device, "one device acts for many customers"),
     Rule("merchant_probe_burst", "network_model", 0.88, _merchant_burst, "many cards pay tiny amounts here"),
+    Rule("probe_wave", "velocity_model", 0.65, _probe_wave, "a wave of tiny remote purchases"),
     Rule("structuring", "amount_model", 0.90, _structuring, "repeated deposits just under the threshold"),
     Rule("cash_total", "amount_model", 0.55, _cash_total, "small deposits add up to the threshold"),
     Rule("pass_through", "network_model", 0.80, _pass_through, "money leaves soon after it came"),
