@@ -26,7 +26,7 @@ DEFAULT_REPORT_DIR = "reports"
 SCENARIO_OPTIONS = ("speed", "customers", "seed", "nexum_url", "bastion_url", "flow", "threshold")
 
 #: All of ours, as they are read from the command line or the form.
-OPTION_NAMES = ("scenario", "target_mode", "report_dir", *SCENARIO_OPTIONS)
+OPTION_NAMES = ("scenario", "target_mode", "report_dir", "transaction_log", *SCENARIO_OPTIONS)
 
 
 class _Suggested(list[str]):
@@ -93,6 +93,12 @@ def add_options(parser: Any) -> None:
         "repeated; one that fails ends in exit code 99",
     )
     add(
+        "--transaction-log",
+        action="store_true",
+        include_in_web_ui=False,
+        help="Write every transaction with its truth and outcome to transactions.csv (docs/transaction-log.md)",
+    )
+    add(
         "--report-dir",
         default=DEFAULT_REPORT_DIR,
         metavar="DIR",
@@ -131,6 +137,7 @@ def run_settings(
         speed=scenario.speed_multiplier,
         mode=_mode(str(options.get("target_mode") or Mode.LIVE)),
         report_dir=Path(str(options.get("report_dir") or DEFAULT_REPORT_DIR)),
+        transaction_log=bool(options.get("transaction_log")),
     )
 
 
