@@ -96,7 +96,7 @@ def add_options(parser: Any) -> None:
         "--transaction-log",
         action="store_true",
         include_in_web_ui=False,
-        help="Write every transaction with its truth and outcome to transactions.csv (docs/transaction-log.md)",
+        help="Write every transaction, its truth and outcome to transactions.csv (docs/transaction-log.md)",
     )
     add(
         "--report-dir",
