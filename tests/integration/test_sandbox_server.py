@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,6 +102,14 @@ def test_the_detector_scores(ports):
     status, reply = client.call("POST", "/score", {"transaction_id": "t", "cif_id": "c", "amount": 5.0})
     assert (status, reply["transaction_id"], reply["action"]) == (200, "t", "APPROVE")
     client.close()
+
+
+def test_answers_are_not_held_back_for_acknowledgements(bank):
+    assert bank.call("GET", "/health")[0] == 200
+    started_s = time.perf_counter()
+    for _ in range(20):
+        bank.call("GET", "/health")
+    assert (time.perf_counter() - started_s) / 20 < 0.025  # 40 ms each if they were
 
 
 def test_bad_requests_do_not_break_the_connection(bank):
