@@ -28,6 +28,14 @@ class Mode(StrEnum):
         }[self]
 
 
+class KafkaUse(StrEnum):
+    """Whether a run may publish events, beside where the brokers are."""
+
+    AUTO = "auto"  # against live targets, when the brokers answer
+    ASKED = "asked"  # brokers were named on the command line: in every mode
+    OFF = "off"  # --no-kafka
+
+
 def new_run_id() -> str:
     """A name for a run that sorts by time and is safe in paths and addresses."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
@@ -44,6 +52,7 @@ class RunSettings:
     report_dir: Path
     run_id: str = field(default_factory=new_run_id)
     transaction_log: bool = False
+    kafka: KafkaUse = KafkaUse.AUTO
 
     @property
     def folder(self) -> Path:

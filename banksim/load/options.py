@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from banksim.domain import UsageError
-from banksim.engine.settings import Mode, RunSettings, new_seed
+from banksim.engine.settings import KafkaUse, Mode, RunSettings, new_seed
 from banksim.scenario import load_scenario
 from banksim.scenario.finder import scenario_files
 
@@ -23,7 +23,17 @@ DEFAULT_SCENARIO = "normal_day"
 DEFAULT_REPORT_DIR = "reports"
 
 #: Options that override something in the scenario.
-SCENARIO_OPTIONS = ("speed", "customers", "seed", "nexum_url", "bastion_url", "flow", "threshold")
+SCENARIO_OPTIONS = (
+    "speed",
+    "customers",
+    "seed",
+    "nexum_url",
+    "bastion_url",
+    "kafka_servers",
+    "no_kafka",
+    "flow",
+    "threshold",
+)
 
 #: All of ours, as they are read from the command line or the form.
 OPTION_NAMES = ("scenario", "target_mode", "report_dir", "transaction_log", *SCENARIO_OPTIONS)
@@ -76,6 +86,18 @@ def add_options(parser: Any) -> None:
         "--bastion-url",
         metavar="URL",
         help="Fraud detector's address. Default: BASTION_URL, else the scenario's. '': no detector",
+    )
+    add(
+        "--kafka-servers",
+        metavar="A,B",
+        help="Kafka brokers as host:port with commas, or 'embedded' for a test broker in this process. "
+        "Default: KAFKA_BOOTSTRAP_SERVERS, else the scenario's",
+    )
+    add(
+        "--no-kafka",
+        action="store_true",
+        include_in_web_ui=False,
+        help="Publish no events to Kafka",
     )
     add(
         "--flow",
@@ -138,7 +160,14 @@ def run_settings(
         mode=_mode(str(options.get("target_mode") or Mode.LIVE)),
         report_dir=Path(str(options.get("report_dir") or DEFAULT_REPORT_DIR)),
         transaction_log=bool(options.get("transaction_log")),
+        kafka=_kafka_use(options),
     )
+
+
+def _kafka_use(options: Mapping[str, Any]) -> KafkaUse:
+    if options.get("no_kafka"):
+        return KafkaUse.OFF
+    return KafkaUse.ASKED if options.get("kafka_servers") else KafkaUse.AUTO
 
 
 def _mode(text: str) -> Mode:

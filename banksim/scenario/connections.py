@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -20,7 +20,14 @@ class Connections(Block):
         description="Address of the Bastion fraud-detection API; '' for no scoring.",
     )
     kafka_bootstrap_servers: KafkaServers | None = Field(
-        default=None, description="Kafka brokers as host:port, several with commas; none: no events."
+        default="localhost:9092",
+        description="Kafka brokers as host:port, several with commas; 'embedded' for a test broker inside "
+        "this process; null for no events. Without an answer from a broker the run goes on without events.",
+    )
+    kafka_format: Literal["flat", "envelope"] = Field(
+        default="flat",
+        description="Form of our events: flat (fields at the top) or envelope (fields under data, as the "
+        "core bank's own event bridge writes and reads them).",
     )
     timeout_seconds: Annotated[float, Number(above=0, high=600)] = Field(
         default=30.0, description="Longest wait for an answer, in wall-clock seconds."

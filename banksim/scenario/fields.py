@@ -174,8 +174,8 @@ Url = Annotated[
 ]
 KafkaServers = Annotated[
     str,
-    AfterValidator(_matches(r"([^\s,:/]+:\d{1,5}(\s*,\s*[^\s,:/]+:\d{1,5})*)?")),
-    Expected("host:port, or several with commas between"),
+    AfterValidator(_matches(r"(embedded|[^\s,:/]+:\d{1,5}(\s*,\s*[^\s,:/]+:\d{1,5})*)?")),
+    Expected("host:port, or several with commas between, or 'embedded'"),
 ]
 Label = Annotated[
     str,

@@ -104,6 +104,10 @@ def test_errors_are_wrong_usage() -> None:
             "connections.kafka_bootstrap_servers: expected host:port",
         ),
         (
+            "connections: {kafka_format: xml}\n",
+            "connections.kafka_format: expected flat or envelope, got 'xml'",
+        ),
+        (
             "onboarding: {initial_deposit_range: [5, 1]}\n",
             "onboarding.initial_deposit_range: expected two amounts",
         ),

@@ -81,6 +81,17 @@ def test_switches_that_are_off_change_nothing() -> None:
     assert scenario.dashboard.enabled
 
 
+def test_an_embedded_broker_may_be_asked_for() -> None:
+    scenario = parse_scenario(examples.MINIMAL, overrides={"kafka_servers": "embedded"})
+    assert scenario.connections.kafka_bootstrap_servers == "embedded"
+
+
+def test_the_form_of_events_is_the_scenarios() -> None:
+    assert parse_scenario(examples.MINIMAL).connections.kafka_format == "flat"
+    text = examples.MINIMAL + "connections: {kafka_format: envelope}\n"
+    assert parse_scenario(text).connections.kafka_format == "envelope"
+
+
 @pytest.mark.parametrize("order", [("no_kafka", "kafka_servers"), ("kafka_servers", "no_kafka")])
 def test_no_kafka_wins(order: tuple[str, str]) -> None:
     given = {"no_kafka": True, "kafka_servers": "k:1"}
@@ -97,7 +108,7 @@ def test_no_kafka_wins(order: tuple[str, str]) -> None:
         (
             {"kafka_servers": "k"},
             {},
-            "--kafka-servers: expected host:port, or several with commas between, got 'k'",
+            "--kafka-servers: expected host:port, or several with commas between, or 'embedded', got 'k'",
         ),
         ({"flow": "x"}, {}, "--flow: expected post_then_score or score_then_post, got 'x'"),
         ({"dashboard_port": 0}, {}, "--dashboard-port: expected a whole number from 1 to 65535, got 0"),
