@@ -2,6 +2,7 @@
 
 banksim scenarios            what can be run
 banksim validate FILE…       is a scenario right, and what would it do
+banksim generate             a labelled data set of a scenario, without a target
 banksim sandbox              the stand-in bank and detector as servers
 """
 
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 import banksim
+from banksim.dataset import command as generate
 from banksim.demand import offered_rate
 from banksim.domain import BanksimError, ExitCode, ScenarioError
 from banksim.measure.thresholds import thresholds_of
@@ -31,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if options.command == "validate":
             return _validate(options.files)
+        if options.command == "generate":
+            return generate.run(options)
         return _list()
     except BanksimError as error:
         print(error, file=sys.stderr)
@@ -47,6 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("scenarios", help="list the scenarios and what each would do")
     validate = commands.add_parser("validate", help="check scenario files and tell what they would do")
     validate.add_argument("files", nargs="+", metavar="FILE", help="a scenario's name or YAML file")
+    generate.add_options(
+        commands.add_parser("generate", help="write a labelled data set of a scenario, without a target")
+    )
     commands.add_parser("sandbox", help="serve the stand-in bank and detector (options: sandbox --help)")
     return parser
 

@@ -63,7 +63,8 @@ class Activity:
         self._drafts = Drafts(world, self._rhythm, self._rng)
         self._trips = Trips(world)
         self._sightings = Sightings()
-        self._balances = PlannedBalances(world, _funded(world, scenario))
+        #: What every account should hold by the plans so far.
+        self.balances = PlannedBalances(world, _funded(world, scenario))
         self._truths = {name: Truth(Label.GENUINE, name) for name in world.personas}
         #: Arrivals for which no customer was found.
         self.unplanned = 0
@@ -97,11 +98,11 @@ class Activity:
 
     def note(self, transaction: Transaction) -> None:
         """Book a transaction planned elsewhere, such as a first deposit."""
-        self._balances.book(transaction)
+        self.balances.book(transaction)
 
     def planned_balance_cents(self, account: AccountRef) -> int:
         """What the account should hold by the plans so far, in cents."""
-        return self._balances.available(account)
+        return self.balances.available(account)
 
     def _find(
         self, sim_s: float, hour_of_week: int, is_open: OpenCheck | None, is_mine: OpenCheck | None
@@ -135,7 +136,7 @@ class Activity:
         draft.amount_cents = pricing.within_limit(draft.amount_cents, at.customer, rng)
         if draft.kind in CREDIT_KINDS:
             return draft
-        available = self._balances.available(AccountRef(at.customer.index))
+        available = self.balances.available(AccountRef(at.customer.index))
         if draft.amount_cents <= available or rng.random() < _OVERDRAWS:
             return draft
         if self._shrink(draft, at, available):
@@ -169,7 +170,7 @@ class Activity:
         """Money in: from the own savings when there are enough, else a deposit."""
         pricing, rng = self._drafts.pricing, self._rng
         for slot in range(1, len(at.customer.accounts)):
-            saved = self._balances.available(AccountRef(at.customer.index, slot))
+            saved = self.balances.available(AccountRef(at.customer.index, slot))
             part = pricing.rounded(int(saved * rng.uniform(0.1, 0.4)), 10) if saved > 0 else 0
             if pricing.cents(50 * pricing.scale) <= part <= saved and rng.random() < 0.6:
                 amount = pricing.within_limit(part, at.customer, rng)
@@ -198,7 +199,7 @@ class Activity:
             counterparty=draft.counterparty,
             merchant=draft.merchant,
         )
-        self._balances.book(transaction)
+        self.balances.book(transaction)
         in_shop = draft.merchant if draft.channel is Channel.POS else None
         self._sightings.note(customer.index, at.sim_s, draft.place, in_shop)
         return Planned(transaction, self._truths[customer.persona], at.sim_s)

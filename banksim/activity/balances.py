@@ -31,12 +31,19 @@ class PlannedBalances:
 
     def book(self, transaction: Transaction) -> None:
         """Move what the transaction moves."""
+        self._move(transaction, transaction.amount_cents)
+
+    def unbook(self, transaction: Transaction) -> None:
+        """Take back a transaction that was booked and then refused."""
+        self._move(transaction, -transaction.amount_cents)
+
+    def _move(self, transaction: Transaction, cents: int) -> None:
         if transaction.kind in CREDIT_KINDS:
-            self._add(transaction.account, transaction.amount_cents)
+            self._add(transaction.account, cents)
             return
-        self._add(transaction.account, -transaction.amount_cents)
+        self._add(transaction.account, -cents)
         if transaction.counterparty is not None:
-            self._add(transaction.counterparty, transaction.amount_cents)
+            self._add(transaction.counterparty, cents)
 
     def _add(self, account: AccountRef, cents: int) -> None:
         key = account.customer_index * _MAX_SLOTS + account.slot

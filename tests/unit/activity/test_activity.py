@@ -270,7 +270,7 @@ def test_memory_is_bounded_by_the_population() -> None:
     for moment in moments(6000, 200):
         activity.plan(moment)
     drafts = activity._drafts
-    assert len(activity._balances._moved) <= 60
+    assert len(activity.balances._moved) <= 60
     for book in (
         activity._trips._known,
         activity._sightings,

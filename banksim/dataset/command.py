@@ -1,0 +1,229 @@
+"""`banksim generate`: a labelled data set of a scenario, without a target.
+
+scenario ─► parts ─► stream ─► lines ─► file.csv or .parquet
+                       └─► tally ─► data card        └─ customers and accounts beside it
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import secrets
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from banksim.dataset.card import CardContents, write_card
+from banksim.dataset.columns import ACCOUNTS, CUSTOMERS, TRANSACTIONS
+from banksim.dataset.lines import TransactionLines
+from banksim.dataset.people import PeopleLines
+from banksim.dataset.progress import Progress
+from banksim.dataset.sinks import Outputs, check_format
+from banksim.dataset.stream import Entry, Stream
+from banksim.dataset.tally import Tally
+from banksim.domain import BanksimError, ExitCode, UsageError
+from banksim.plan import Parts, build_parts
+from banksim.scenario import Scenario, load_scenario
+
+#: Rows handled between two looks at the progress line.
+BLOCK_ROWS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where a data set goes."""
+
+    transactions: Path
+    customers: Path
+    accounts: Path
+
+    @property
+    def card(self) -> Path:
+        return self.transactions.with_name(self.transactions.name + ".md")
+
+    @property
+    def tables(self) -> tuple[Path, Path, Path]:
+        return self.transactions, self.customers, self.accounts
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `banksim generate`."""
+    parser.add_argument("--scenario", required=True, metavar="S", help="a scenario's name or YAML file")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="file.csv or file.parquet to write")
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="decides everything random (default: the scenario's)"
+    )
+    parser.add_argument("--customers", type=int, metavar="N", help="size of the population")
+    parser.add_argument(
+        "--speed", type=float, metavar="X", help="10 times slower makes 10 times as many rows"
+    )
+    parser.add_argument("--limit", type=_positive, metavar="N", help="stop after N transactions")
+    parser.add_argument("--accounts", type=Path, metavar="FILE", help="accounts (default: beside --out)")
+    parser.add_argument(
+        "--customers-out", type=Path, metavar="FILE", help="customers (default: beside --out)"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="compare with calibration and try to cheat; exit 99 on a miss"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry the command out; returns its exit code.  Raises BanksimError."""
+    if options.out is None and not options.check:
+        raise UsageError("generate: give --out FILE.csv or FILE.parquet, or --check")
+    scenario = _scenario(options)
+    files = None if options.out is None else _files(options)
+    try:
+        with _interruptible(), _few_collections():
+            return _generate(options, scenario, files)
+    except KeyboardInterrupt:
+        print("Interrupted: nothing was written", file=sys.stderr)
+        return int(ExitCode.INTERRUPTED)
+    except OSError as error:
+        raise BanksimError(f"{error.filename or options.out}: {error.strerror or error}") from error
+
+
+def _generate(options: argparse.Namespace, scenario: Scenario, files: Files | None) -> int:
+    seed = scenario.seed if scenario.seed is not None else secrets.randbelow(1_000_000)
+    parts = build_parts(scenario, seed, scenario.speed_multiplier)
+    stream, tally = Stream(parts), Tally()
+    progress = Progress(scenario.duration_s)
+    watch: Callable[[list[Entry]], None] | None = None
+    checker = None
+    if options.check:
+        from banksim.dataset.check import Checker
+
+        checker = Checker(parts)
+        watch = checker.add
+    with Outputs() as outputs:
+        try:
+            _write_rows(options.limit, stream, tally, progress, outputs, files, scenario.currency, watch)
+            if files is not None:
+                _write_people(parts, progress, outputs, files)
+                contents = CardContents(
+                    scenario, seed, parts, stream, tally, files.tables, _command(options, seed), options.limit
+                )
+                write_card(outputs.temporary(files.card), contents)
+            outputs.commit()
+        finally:
+            progress.clear()
+    if files is not None:
+        share = tally.fraud / tally.rows if tally.rows else 0.0
+        print(
+            f"{files.transactions}: {tally.rows:,} transactions, {tally.fraud:,} fraud ({share:.3%}), seed {seed}"
+        )
+        print(f"Data card: {files.card}")
+    if checker is None:
+        return int(ExitCode.COMPLETED)
+    report = checker.report()
+    print(report.text)
+    return int(ExitCode.COMPLETED if report.passed else ExitCode.THRESHOLD_FAILED)
+
+
+def _write_rows(
+    limit: int | None,
+    stream: Stream,
+    tally: Tally,
+    progress: Progress,
+    outputs: Outputs,
+    files: Files | None,
+    currency: str,
+    watch: Callable[[list[Entry]], None] | None,
+) -> None:
+    sink = None if files is None else outputs.open(files.transactions, TRANSACTIONS, currency)
+    line = TransactionLines(currency).line
+    entries = islice(stream, limit)
+    while block := list(islice(entries, BLOCK_ROWS)):
+        tally.add(block)
+        if sink is not None:
+            sink.write([line(entry) for entry in block])
+        if watch is not None:
+            watch(block)
+        progress.rows(tally.last_s, tally.rows)
+
+
+def _write_people(parts: Parts, progress: Progress, outputs: Outputs, files: Files) -> None:
+    currency, size = parts.world.currency, parts.world.population.size
+    customers = outputs.open(files.customers, CUSTOMERS, currency)
+    accounts = outputs.open(files.accounts, ACCOUNTS, currency)
+    done = 0
+    everybody = PeopleLines(parts).all()
+    while block := list(islice(everybody, BLOCK_ROWS)):
+        customers.write([customer for customer, _ in block])
+        accounts.write([line for _, lines in block for line in lines.splitlines(keepends=True)])
+        done += len(block)
+        progress.step("Customers", done, size)
+
+
+def _scenario(options: argparse.Namespace) -> Scenario:
+    overrides: dict[str, Any] = {
+        "seed": options.seed,
+        "customers": options.customers,
+        "speed": options.speed,
+    }
+    return load_scenario(options.scenario, overrides)
+
+
+def _files(options: argparse.Namespace) -> Files:
+    out: Path = options.out
+    files = Files(
+        out,
+        options.customers_out or out.with_name(f"{out.stem}.customers{out.suffix}"),
+        options.accounts or out.with_name(f"{out.stem}.accounts{out.suffix}"),
+    )
+    for path in files.tables:
+        check_format(path)
+    if len({path.resolve() for path in (*files.tables, files.card)}) < 4:
+        raise UsageError("generate: --out, --accounts and --customers-out must be different files")
+    return files
+
+
+def _command(options: argparse.Namespace, seed: int) -> str:
+    words = ["banksim", "generate", "--scenario", str(options.scenario), "--out", options.out.name]
+    words += ["--seed", str(seed)]
+    for name in ("customers", "speed", "limit"):
+        value = getattr(options, name)
+        if value is not None:
+            words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]
+    return shlex.join(words)
+
+
+def _positive(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
+    return value
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM ends the command as Ctrl-C does."""
+
+    def stop(signum: int, frame: object) -> None:  # noqa: ARG001 - the form signal handlers have
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """Rows make no cycles, and looking for some over and over takes a tenth of the time."""
+    before = gc.get_threshold()
+    gc.set_threshold(200_000, 20, 20)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)

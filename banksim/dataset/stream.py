@@ -1,0 +1,134 @@
+"""The labelled stream of a whole scenario, in the order of simulated time, without a target.
+
+    arrivals ──► activity ─────────────┐
+    agenda: campaigns, joinings ───────┼──► bank says yes or no ──► entry
+        ▲                              │
+        └── next step, followers ◄── outcome of this step
+
+The same parts drive live runs; here the outcome is known at once, so nothing waits and
+nothing is sent.  Arrivals are drawn at the scenario's speed, which decides how many there are: λ is
+per wall second, so a simulated hour at 100x holds a hundredth of the transactions.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from banksim.activity import Joining
+from banksim.dataset.bank import RuleBank
+from banksim.domain import Outcome, Planned
+from banksim.fraud import CampaignRun, CampaignSpec
+from banksim.plan import Parts
+
+
+class Entry(NamedTuple):
+    """One row: what happened, what the bank said, and the account's balance before, in cents."""
+
+    planned: Planned
+    outcome: Outcome
+    balance_before_cents: int
+
+
+@dataclass(slots=True)
+class Step:
+    """A campaign's transaction that waits for its moment."""
+
+    run: CampaignRun
+    planned: Planned
+
+
+Dated = CampaignSpec | Step | Joining | Planned
+
+
+class Stream:
+    """Iterate once.  ``skipped`` arrivals found no customer who could act."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._bank = RuleBank(parts.activity.balances)
+        self._agenda: list[tuple[float, int, Dated]] = []
+        self._sequence = 0
+        self._joined: set[int] = set()
+        self.skipped = 0
+        self.joined = 0
+        self.rejected = 0
+        for spec in parts.desk.planned:
+            self._add(spec.start_s, spec)
+        self._next_joining()
+
+    @property
+    def refused(self) -> int:
+        """Transactions the bank refused."""
+        return self._bank.refused
+
+    def __iter__(self) -> Iterator[Entry]:
+        arrivals, agenda, settle = self._parts.arrivals, self._agenda, self._bank.settle
+        plan = self._parts.activity.plan
+        is_open = None if self._parts.onboarding is None else self.is_customer
+        arrival_s = arrivals.peek()
+        while arrival_s is not None:
+            while agenda and agenda[0][0] < arrival_s:
+                yield from self._dated()
+            arrivals.take()
+            planned = plan(arrival_s, is_open)
+            if planned is None:
+                self.skipped += 1
+            else:
+                outcome, before = settle(planned.transaction)
+                yield Entry(planned, outcome, before)
+            arrival_s = arrivals.peek()
+        while agenda:
+            yield from self._dated()
+
+    def is_customer(self, index: int) -> bool:
+        """Whether somebody has an account by now."""
+        onboarding = self._parts.onboarding
+        return onboarding is None or index < onboarding.existing or index in self._joined
+
+    def _dated(self) -> Iterator[Entry]:
+        """Whatever is next in the agenda; at most one row."""
+        _, _, entry = heapq.heappop(self._agenda)
+        match entry:
+            case Step(run, planned):
+                outcome, before = self._bank.book(planned.transaction)
+                yield Entry(planned, outcome, before)
+                self._go_on(run, run.advance(outcome))
+            case CampaignSpec():
+                run = self._parts.desk.open(entry, self.is_customer)
+                self._go_on(run, run.first())
+            case Joining():
+                self._join(entry)
+            case Planned():
+                outcome, before = self._bank.book(entry.transaction)
+                yield Entry(entry, outcome, before)
+
+    def _go_on(self, run: CampaignRun, planned: Planned | None) -> None:
+        if planned is not None:
+            self._add(planned.sim_s, Step(run, planned))
+            return
+        for spec in self._parts.desk.finished(run, run.ended_s):
+            if spec.start_s < self._parts.clock.duration_s:
+                self._add(spec.start_s, spec)
+
+    def _join(self, joining: Joining) -> None:
+        self._next_joining()
+        if not joining.approved:
+            self.rejected += 1
+            return
+        self.joined += 1
+        self._joined.add(joining.customer_index)
+        if joining.first_deposit is not None:
+            self._add(joining.first_deposit.sim_s, joining.first_deposit)
+
+    def _next_joining(self) -> None:
+        if self._parts.onboarding is not None:
+            joining = next(self._parts.onboarding, None)
+            if joining is not None:
+                self._add(joining.sim_s, joining)
+
+    def _add(self, sim_s: float, entry: Dated) -> None:
+        self._sequence += 1
+        heapq.heappush(self._agenda, (sim_s, self._sequence, entry))
