@@ -36,11 +36,12 @@ Beside every figure in `personas.yaml` and the typologies stands its own source.
 
 _LIMITS = """\
 - All people, shops and accounts are invented; cities are real, streets and names are not.
-- Only habits written into the personas exist. There are no public holidays, and all customers live in one time zone (UTC).
-- The bank behind the data approves whatever an account covers and never blocks a card. No detector looked on, so
-  campaigns end by plan or by lack of money, not by being caught.
-- Fraud is far more common than in life (about 0.015 % of card payments in Europe in 2023, indicative). Precision
-  measured here must be recomputed for the prevalence it is meant for.
+- Only habits written into the personas exist. There are no public holidays, and all customers live in one time
+  zone (UTC).
+- The bank behind the data approves whatever an account covers and never blocks a card. No detector looked on,
+  so campaigns end by plan or by lack of money, not by being caught.
+- Fraud is far more common than in life (about 0.015 % of card payments in Europe in 2023, indicative).
+  Precision measured here must be recomputed for the prevalence it is meant for.
 - Labels are known at once and are never wrong; in life they come late and some never come.
 - Few seeds are one draw: compare several before a small difference is believed."""
 
@@ -92,7 +93,7 @@ def _origin(card: CardContents) -> str:
             ),
             (
                 "speed",
-                f"{scenario.speed_multiplier:g}: rates are per wall second, so it decides how many rows there are",
+                f"{scenario.speed_multiplier:g}: rates are per wall second, so it decides the number of rows",
             ),
             ("cut off", "no" if card.limit is None else f"after {card.limit:,} rows (`--limit`)"),
         ],

@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
         print("Interrupted: nothing was written", file=sys.stderr)
         return int(ExitCode.INTERRUPTED)
     except OSError as error:
-        raise BanksimError(f"{error.filename or options.out}: {error.strerror or error}") from error
+        raise BanksimError(f"{options.out}: cannot be written: {error.strerror or error}") from error
 
 
 def _generate(options: argparse.Namespace, scenario: Scenario, files: Files | None) -> int:
@@ -104,6 +104,7 @@ def _generate(options: argparse.Namespace, scenario: Scenario, files: Files | No
     with Outputs() as outputs:
         try:
             _write_rows(options.limit, stream, tally, progress, outputs, files, scenario.currency, watch)
+            _refuse_faults(stream)
             if files is not None:
                 _write_people(parts, progress, outputs, files)
                 contents = CardContents(
@@ -114,10 +115,7 @@ def _generate(options: argparse.Namespace, scenario: Scenario, files: Files | No
         finally:
             progress.clear()
     if files is not None:
-        share = tally.fraud / tally.rows if tally.rows else 0.0
-        print(
-            f"{files.transactions}: {tally.rows:,} transactions, {tally.fraud:,} fraud ({share:.3%}), seed {seed}"
-        )
+        print(f"{files.transactions}: {tally.rows:,} transactions, {tally.fraud:,} fraud, seed {seed}")
         print(f"Data card: {files.card}")
     if checker is None:
         return int(ExitCode.COMPLETED)
@@ -146,6 +144,13 @@ def _write_rows(
         if watch is not None:
             watch(block)
         progress.rows(tally.last_s, tally.rows)
+
+
+def _refuse_faults(stream: Stream) -> None:
+    """A data set that lacks fraud it should have is wrong: raise BanksimError."""
+    if stream.faults:
+        name, fault = next(iter(stream.faults.items()))
+        raise BanksimError(f"{len(stream.faults)} campaigns failed, the first was {name}: {fault}")
 
 
 def _write_people(parts: Parts, progress: Progress, outputs: Outputs, files: Files) -> None:

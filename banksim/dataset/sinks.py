@@ -51,7 +51,10 @@ class CsvSink:
 
 
 class ParquetSink:
-    """Money as decimals, times as UTC timestamps in milliseconds, text as strings ("" where there is none)."""
+    """Money as decimals, times as timestamps in milliseconds, text as strings ("" where there is none).
+
+    Text is written without the guard against formulas: a Parquet file runs none.
+    """
 
     def __init__(self, path: Path, columns: tuple[Column, ...], currency: str) -> None:
         _, csv, parquet = import_pyarrow()
@@ -83,9 +86,8 @@ class ParquetSink:
             return
         text = io.BytesIO(self._header + "".join(self._lines).encode())
         self._lines.clear()
-        self._writer.write_table(
-            self._csv.read_csv(text, parse_options=self._parse, convert_options=self._convert)
-        )
+        table = self._csv.read_csv(text, parse_options=self._parse, convert_options=self._convert)
+        self._writer.write_table(_unguarded(table))
 
 
 class Outputs:
@@ -127,6 +129,10 @@ class Outputs:
         if path.is_dir():
             raise BanksimError(f"{path} is a folder; give the name of a file")
         temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            temporary.touch()
+        except OSError as error:
+            raise BanksimError(f"{path}: cannot be written: {error.strerror}") from error
         self._places[temporary] = path
         return temporary
 
@@ -141,7 +147,7 @@ class Outputs:
 
 
 def check_format(path: Path) -> None:
-    """Raise UsageError when ``path`` ends in something else than .csv or .parquet; BanksimError without pyarrow."""
+    """Raise UsageError when ``path`` ends in neither .csv nor .parquet, BanksimError without pyarrow."""
     if path.suffix not in FORMATS:
         raise UsageError(f"{path}: expected a file name ending in .csv or .parquet")
     if path.suffix == ".parquet":
@@ -169,6 +175,19 @@ def _arrow_types(columns: tuple[Column, ...], currency: str) -> dict[str, Any]:
         "real": arrow.float64(),
     }
     return {column.name: by_type[column.type] for column in columns}
+
+
+def _unguarded(table: Any) -> Any:
+    """``table`` without the apostrophes that `csv_text.cell` put before = + - @."""
+    from pyarrow import compute, types
+
+    for position, column in enumerate(table.schema):
+        if types.is_string(column.type):
+            cells = table.column(position)
+            if compute.any(compute.starts_with(cells, "'")).as_py():
+                plain = compute.replace_substring_regex(cells, "^'([=+@\\t\\r-])", "\\1")
+                table = table.set_column(position, column.name, plain)
+    return table
 
 
 def _schema(types: dict[str, Any]) -> Any:

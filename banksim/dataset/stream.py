@@ -52,6 +52,8 @@ class Stream:
         self._agenda: list[tuple[float, int, Dated]] = []
         self._sequence = 0
         self._joined: set[int] = set()
+        #: Campaigns that ended because their typology raised, and what it said.
+        self.faults: dict[str, str] = {}
         self.skipped = 0
         self.joined = 0
         self.rejected = 0
@@ -109,6 +111,8 @@ class Stream:
         if planned is not None:
             self._add(planned.sim_s, Step(run, planned))
             return
+        if run.fault:
+            self.faults[run.spec.campaign_id] = run.fault
         for spec in self._parts.desk.finished(run, run.ended_s):
             if spec.start_s < self._parts.clock.duration_s:
                 self._add(spec.start_s, spec)
