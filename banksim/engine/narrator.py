@@ -10,6 +10,7 @@ from typing import Any
 import gevent
 
 from banksim.engine.history import History
+from banksim.engine.resources import ResourceMeter
 from banksim.engine.settings import Mode, RunSettings
 from banksim.measure import Measures
 from banksim.rate import PiecewiseRate
@@ -62,15 +63,23 @@ class Narrator:
         self._history = history
         self._moment = moment
         self._paused = paused
+        self._meter = ResourceMeter()
         self._sent_before = 0
         self._told_s = time.monotonic()
 
     def run(self) -> None:
         for count in range(1, 2**62):
             gevent.sleep(POINT_EVERY_S)
+            self._note_resources()
             self._history.add(self._point())
             if count % POINTS_PER_LINE == 0:
                 self._tell_rate()
+
+    def _note_resources(self) -> None:
+        wall_s, sim_s = self._moment()
+        cpu_percent, rss_bytes, network_bytes_s = self._meter.read()
+        if not self._paused():  # a pause stays a gap in the timeline
+            self._measures.resources(cpu_percent, rss_bytes, network_bytes_s, sim_s=sim_s, wall_s=wall_s)
 
     def _point(self) -> dict[str, Any]:
         wall_s, sim_s = self._moment()

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from banksim.measure.bounded import BoundedCounts
+from banksim.measure.extremes import Extremes
 from banksim.measure.latency import LatencyHistogram
 
 #: Longer error texts are cut: their start says what happened, their end which id.
@@ -25,16 +26,28 @@ class Calls:
         self.by_call: dict[tuple[str, str], LatencyHistogram] = {}
         self.failed: dict[tuple[str, str], int] = {}
         self.errors: BoundedCounts[tuple[str, str, str]] = BoundedCounts(max_errors)
+        self.extremes = Extremes()
 
-    def add(self, system: str, name: str, latency_ms: float, error: str | None) -> None:
+    def add(
+        self,
+        system: str,
+        name: str,
+        latency_ms: float,
+        error: str | None,
+        wall_s: float = 0.0,
+        sim_s: float = 0.0,
+    ) -> None:
+        """Count one call that ended at this moment."""
+        text = (error or "")[:MAX_ERROR_CHARACTERS]
+        self.extremes.add(system, name, latency_ms, text, wall_s, sim_s)
         key = (system, name)
         histogram = self.by_call.get(key)
         if histogram is None:
             key, histogram = self._line(key)
         histogram.add(latency_ms)
-        if error:
+        if text:
             self.failed[key] = self.failed.get(key, 0) + 1
-            self.errors.add((system, name, error[:MAX_ERROR_CHARACTERS]))
+            self.errors.add((system, name, text))
 
     def _line(self, key: tuple[str, str]) -> tuple[tuple[str, str], LatencyHistogram]:
         if key not in self.by_call and len(self.by_call) >= self._max_calls:
@@ -82,6 +95,7 @@ class Calls:
                 self.failed[key] = self.failed.get(key, 0) + failed
         errors = (((system, name, text), count) for system, name, text, count in state["errors"])
         self.errors.merge(errors, state["other_errors"])
+        self.extremes.merge_state(state["extremes"])
 
     def to_state(self) -> dict[str, Any]:
         return {
@@ -91,4 +105,5 @@ class Calls:
             ],
             "errors": [[*key, count] for key, count in self.errors.counts.items()],
             "other_errors": self.errors.other,
+            "extremes": self.extremes.to_state(),
         }

@@ -22,8 +22,10 @@ from typing import Any
 
 from banksim.domain import BankStatus, Decision, Label, Outcome, Planned
 from banksim.measure.campaigns import Campaigns
+from banksim.measure.drift import ScoreDrift
 from banksim.measure.intervals import share, wilson
 from banksim.measure.scores import ScoreBins, average_precision, histogram, roc_auc, sweep
+from banksim.measure.slices import Slices
 
 #: Share of fraud to restate precision at: EEA card payments by count, first half of 2023
 #: (EBA/ECB report on payment fraud; indicative).
@@ -100,6 +102,9 @@ class Detection:
         self.fraud: dict[str, GroupCounts] = {}
         self.decoys: dict[str, GroupCounts] = {}
         self.campaigns = Campaigns(max_campaigns)
+        self.personas = Slices()
+        self.channels = Slices()
+        self.drift = ScoreDrift()
         self._deadline_ms = float("inf") if deadline_ms is None else deadline_ms
 
     def add(self, planned: Planned, outcome: Outcome) -> None:
@@ -128,9 +133,15 @@ class Detection:
         else:
             group.unasked += 1
             group.unasked_cents += amount_cents
+        is_fraud = truth.label is Label.FRAUD
+        asked = decision is not Decision.NONE or bool(reply.error)
+        self.personas.add(truth.persona, is_fraud, asked, alert)
+        self.channels.add(planned.transaction.channel.value, is_fraud, asked, alert)
         if reply.score is not None:
             group.bins.add(reply.score, amount_cents)
-        if truth.label is Label.FRAUD and truth.campaign_id:
+            if not is_fraud:
+                self.drift.add(planned.sim_s, reply.score)
+        if is_fraud and truth.campaign_id:
             status = outcome.bank.status
             booked = status is BankStatus.POSTED or (status is BankStatus.SKIPPED and not alert)
             self.campaigns.add(truth.campaign_id, truth.typology, planned.sim_s, amount_cents, booked, alert)
@@ -214,6 +225,9 @@ class Detection:
             "fraud": {name: group.to_state() for name, group in self.fraud.items()},
             "decoys": {name: group.to_state() for name, group in self.decoys.items()},
             "campaigns": self.campaigns.to_state(),
+            "personas": self.personas.to_state(),
+            "channels": self.channels.to_state(),
+            "drift": self.drift.to_state(),
         }
 
     def merge_state(self, state: Mapping[str, Any]) -> None:
@@ -222,6 +236,9 @@ class Detection:
             for name, group in theirs.items():
                 mine.setdefault(name, GroupCounts()).merge(GroupCounts.from_state(group))
         self.campaigns.merge_state(state["campaigns"])
+        self.personas.merge_state(state["personas"])
+        self.channels.merge_state(state["channels"])
+        self.drift.merge_state(state["drift"])
 
 
 def adjusted_precision(recall: float | None, fpr: float | None, prevalence: float) -> float | None:

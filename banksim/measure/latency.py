@@ -16,8 +16,10 @@ which keeps thousands of them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from math import ceil
+from math import ceil, floor, sqrt
 from typing import Any
+
+from banksim.measure.intervals import Z_95
 
 #: Three significant digits.
 FINE_BITS = 11
@@ -70,12 +72,35 @@ class LatencyHistogram:
         wanted = list(percents)
         if not self.count:
             return [None] * len(wanted)
-        found: list[float | None] = []
+        ranks = [max(1, ceil(percent / 100.0 * self.count - 1e-9)) for percent in wanted]
+        return [*self._at_ranks(ranks)]
+
+    def percentile_ends(self, percent: float) -> tuple[float, float] | None:
+        """95 % interval of a percentile, from the order statistics around its rank.
+
+        Free of assumptions on the shape; takes transactions as independent, which those of one
+        stall are not.  None when there are too few to close the interval at both ends.
+        """
+        quantile = percent / 100.0
+        half = Z_95 * sqrt(self.count * quantile * (1 - quantile))
+        low, high = floor(self.count * quantile - half), ceil(self.count * quantile + half) + 1
+        if low < 1 or high > self.count:
+            return None
+        low_ms, high_ms = self._at_ranks((low, high))
+        return low_ms, high_ms
+
+    def count_up_to(self, limit_ms: float) -> int:
+        """How many were at most ``limit_ms``; the bucket the limit falls into counts by its middle."""
+        limit_us = limit_ms * 1000.0
+        return sum(number for bucket, number in self.buckets.items() if self._middle_us(bucket) <= limit_us)
+
+    def _at_ranks(self, ranks: Iterable[int]) -> list[float]:
+        """Latencies in ms at rising ranks (1 is the fastest), at most ``count``."""
+        found: list[float] = []
         passed = 0
         ordered = iter(sorted(self.buckets.items()))
         bucket = -1
-        for percent in wanted:
-            rank = max(1, ceil(percent / 100.0 * self.count - 1e-9))
+        for rank in ranks:
             while passed < rank:
                 bucket, count = next(ordered)
                 passed += count

@@ -22,6 +22,7 @@ from banksim.domain import Decision, Outcome, Planned
 from banksim.measure.bounded import BoundedCounts
 from banksim.measure.calls import Calls
 from banksim.measure.detection import DEFAULT_PREVALENCE, Detection
+from banksim.measure.generator import GeneratorUse
 from banksim.measure.latency import LatencyHistogram
 from banksim.measure.reconciliation import Books
 from banksim.measure.summary import live_summary
@@ -47,23 +48,29 @@ class MeasureSettings:
 
 
 class Quality:
-    """Detection and latency of one part of the run (cold or warm)."""
+    """Detection and latency of one part of the run (cold or warm).
 
-    __slots__ = ("detection", "latency")
+    ``failed_response`` holds those of "response" that failed or went unanswered, once more.
+    """
+
+    __slots__ = ("detection", "failed_response", "latency")
 
     def __init__(self, settings: MeasureSettings) -> None:
         self.detection = Detection(settings.max_campaigns, settings.deadline_ms)
         self.latency = {name: LatencyHistogram() for name in SERIES}
+        self.failed_response = LatencyHistogram()
 
     def merge_state(self, state: Mapping[str, Any]) -> None:
         self.detection.merge_state(state["detection"])
         for name, histogram in self.latency.items():
             histogram.merge(LatencyHistogram.from_state(state["latency"][name]))
+        self.failed_response.merge(LatencyHistogram.from_state(state["failed_response"]))
 
     def to_state(self) -> dict[str, Any]:
         return {
             "detection": self.detection.to_state(),
             "latency": {name: histogram.to_state() for name, histogram in self.latency.items()},
+            "failed_response": self.failed_response.to_state(),
         }
 
 
@@ -78,6 +85,7 @@ class Measures:
         self.calls = Calls(self.settings.max_calls, self.settings.max_errors)
         self.timeline = Timeline(self.settings.interval_s, self.settings.max_points)
         self.books = Books()
+        self.generator = GeneratorUse()
         self.drop_reasons: BoundedCounts[str] = BoundedCounts(self.settings.max_errors)
         self.planned_fraud: BoundedCounts[str] = BoundedCounts(self.settings.max_campaigns)
         self.fraud_dropped = 0
@@ -137,8 +145,10 @@ class Measures:
         bucket = self.timeline.at(wall_s, sim_s)
         if fate is Fate.FAILED:
             bucket.failed += 1
+            quality.failed_response.add(response_ms)
         elif fate is Fate.UNKNOWN:
             bucket.unknown += 1
+            quality.failed_response.add(response_ms)
         else:
             bucket.completed += 1
         bucket.response.add(response_ms)
@@ -153,9 +163,33 @@ class Measures:
             bucket.genuine += 1
             bucket.false_alerts += alert
 
-    def call(self, system: str, name: str, latency_ms: float, error: str | None = None) -> None:
+    def call(
+        self,
+        system: str,
+        name: str,
+        latency_ms: float,
+        error: str | None = None,
+        *,
+        sim_s: float | None = None,
+        wall_s: float | None = None,
+    ) -> None:
         """One HTTP call ended; ``error`` is a short text, empty or None when it went well."""
-        self.calls.add(system, name, latency_ms, error)
+        known_wall_s, known_sim_s = self._now
+        self.calls.add(
+            system,
+            name,
+            latency_ms,
+            error,
+            known_wall_s if wall_s is None else wall_s,
+            known_sim_s if sim_s is None else sim_s,
+        )
+
+    def resources(
+        self, cpu_percent: float, rss_bytes: float, network_bytes_s: float, *, sim_s: float, wall_s: float
+    ) -> None:
+        """A sample of what this process uses; CPU in % of one core."""
+        self.generator.add(cpu_percent, rss_bytes, network_bytes_s)
+        self.timeline.at(wall_s, sim_s).use((cpu_percent, rss_bytes, network_bytes_s))
 
     def snapshot(self, now_s: float, tail_s: float = 300.0) -> dict[str, Any]:
         """The live picture at wall second ``now_s``; see summary.py for its keys."""
@@ -171,6 +205,7 @@ class Measures:
         self.drop_reasons.merge(state["drop_reasons"][0], state["drop_reasons"][1])
         self.planned_fraud.merge(state["planned_fraud"][0], state["planned_fraud"][1])
         self.fraud_dropped += state["fraud_dropped"]
+        self.generator.merge_state(state["generator"])
         wall_s, sim_s = state["now"]
         self._now = max(self._now, (wall_s, sim_s))
         if "books" in state:
@@ -191,6 +226,7 @@ class Measures:
             "drop_reasons": [list(self.drop_reasons.counts.items()), self.drop_reasons.other],
             "planned_fraud": [list(self.planned_fraud.counts.items()), self.planned_fraud.other],
             "fraud_dropped": self.fraud_dropped,
+            "generator": self.generator.to_state(),
             "now": list(self._now),
         }
         if books:

@@ -125,20 +125,22 @@ def average_precision(fraud: ScoreBins, genuine: ScoreBins) -> float | None:
 def sweep(fraud: ScoreBins, genuine: ScoreBins, max_points: int = 100) -> list[dict[str, Any]]:
     """What another threshold would have done, from the highest score down.
 
-    Rows of {threshold, recall, precision, false_positive_rate, flagged}; empty when either
-    side is.  Thinned to about ``max_points`` rows, the last (everything flagged) included.
+    Rows of {threshold, recall, precision, false_positive_rate, flagged, false_alerts,
+    caught_cents}; empty when either side is.  Thinned to about ``max_points`` rows, the
+    last (everything flagged) included.
     """
     positives, negatives = fraud.total, genuine.total
     if not positives or not negatives:
         return []
     rows = []
-    hits = false_alerts = 0
+    hits = false_alerts = caught_cents = 0
     for position in range(ONE_BIN, -1, -1):
         here = (fraud.counts.get(position, 0), genuine.counts.get(position, 0))
         if here == (0, 0):
             continue
         hits += here[0]
         false_alerts += here[1]
+        caught_cents += fraud.cents.get(position, 0)
         rows.append(
             {
                 "threshold": low_end_of(position),
@@ -146,10 +148,26 @@ def sweep(fraud: ScoreBins, genuine: ScoreBins, max_points: int = 100) -> list[d
                 "precision": hits / (hits + false_alerts),
                 "false_positive_rate": false_alerts / negatives,
                 "flagged": hits + false_alerts,
+                "false_alerts": false_alerts,
+                "caught_cents": caught_cents,
             }
         )
     step = max(1, -(-len(rows) // max_points))
     return [row for place, row in enumerate(rows) if place % step == 0 or place == len(rows) - 1]
+
+
+def used_bins(fraud: ScoreBins, genuine: ScoreBins) -> dict[str, list[Any]]:
+    """The bins in use as parallel lists, lowest score first: {low, fraud, genuine, fraud_cents}.
+
+    Enough to work out what any threshold would have done.
+    """
+    positions = sorted({*fraud.counts, *genuine.counts})
+    return {
+        "low": [low_end_of(position) for position in positions],
+        "fraud": [fraud.counts.get(position, 0) for position in positions],
+        "genuine": [genuine.counts.get(position, 0) for position in positions],
+        "fraud_cents": [fraud.cents.get(position, 0) for position in positions],
+    }
 
 
 def histogram(groups: Mapping[str, ScoreBins], bars: int = 20) -> list[dict[str, float]]:

@@ -10,7 +10,8 @@ doubles, so a run of any length stays visible whole and in bounded memory:
 
 The final length depends only on which moments were seen, not on their order, so workers'
 timelines merge into what one process would have kept.  Stretches without any event (a
-pause) have no bucket.  Percentiles per point come from coarse histograms (1.6 %).
+pause) have no bucket.  What the generator itself used is kept as the highest of the stretch
+and, once merged, of the busiest process.  Percentiles per point come from coarse histograms (1.6 %).
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ COUNTS = (
     "fraud_alerted",
     "false_alerts",
 )
+#: Of the load generator: CPU in % of one core, memory in bytes, network in bytes per wall second.
+RESOURCES = ("cpu_percent", "rss_bytes", "network_bytes_s")
 
 
 class Bucket:
@@ -41,7 +44,7 @@ class Bucket:
     ``genuine`` and ``fraud_sent`` count finished transactions by truth.
     """
 
-    __slots__ = (*COUNTS, "lag", "response", "sim_s")
+    __slots__ = (*COUNTS, "lag", "resources", "response", "sim_s")
 
     def __init__(self, sim_s: float) -> None:
         self.sim_s = sim_s
@@ -58,6 +61,11 @@ class Bucket:
         self.false_alerts = 0
         self.response = LatencyHistogram(COARSE_BITS)
         self.lag = LatencyHistogram(COARSE_BITS)
+        self.resources: list[float] | None = None
+
+    def use(self, resources: Sequence[float]) -> None:
+        """Note a sample in the order of RESOURCES; the highest of each is kept."""
+        self.resources = list(map(max, self.resources, resources)) if self.resources else list(resources)
 
     def merge(self, other: Bucket) -> None:
         self.sim_s = min(self.sim_s, other.sim_s)
@@ -65,19 +73,22 @@ class Bucket:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.response.merge(other.response)
         self.lag.merge(other.lag)
+        if other.resources:
+            self.use(other.resources)
 
     def to_state(self) -> list[Any]:
         counts = [getattr(self, name) for name in COUNTS]
-        return [self.sim_s, counts, self.response.to_state(), self.lag.to_state()]
+        return [self.sim_s, counts, self.response.to_state(), self.lag.to_state(), self.resources]
 
     @classmethod
     def from_state(cls, state: Sequence[Any]) -> Bucket:
-        sim_s, counts, response, lag = state
+        sim_s, counts, response, lag, resources = state
         made = cls(sim_s)
         for name, value in zip(COUNTS, counts, strict=True):
             setattr(made, name, value)
         made.response = LatencyHistogram.from_state(response)
         made.lag = LatencyHistogram.from_state(lag)
+        made.resources = resources and list(resources)
         return made
 
 
@@ -102,7 +113,9 @@ class Timeline:
             if bucket is None:
                 bucket = self.buckets[index] = Bucket(sim_s)
                 if len(self.buckets) > self._max_points:
-                    self._coarsen()
+                    # Scattered buckets may need several doublings before two fall together.
+                    while len(self.buckets) > self._max_points:
+                        self._coarsen()
                     return self.at(wall_s, sim_s)
             self._last_index, self._last = index, bucket
         if sim_s < bucket.sim_s:
@@ -192,4 +205,5 @@ class Timeline:
             "p95_ms": p95,
             "p99_ms": p99,
             "lag_p99_ms": bucket.lag.percentile(99),
+            **dict(zip(RESOURCES, bucket.resources or (None, None, None), strict=True)),
         }

@@ -12,6 +12,9 @@ from typing import Any
 
 from banksim.measure import Measures
 from banksim.measure import summary as of
+from banksim.measure.calibration import calibration
+from banksim.measure.insight import latency_intervals, quality_against_load, response_ranges
+from banksim.measure.scores import used_bins
 from banksim.report.limits import limits
 
 SCHEMA = 1
@@ -42,19 +45,45 @@ def build_results(
         "rate": of.overall_rate(measures, float(run_info["wall_s"])),
         "fraud": of.fraud(measures),
         "detection": of.detection(measures, measures.warm),
+        "detection_by": {
+            "persona": measures.detection.personas.rows(),
+            "channel": measures.detection.channels.rows(),
+        },
         "latency_ms": of.latency_ms(measures, measures.warm),
+        "latency_intervals_ms": _latency_intervals(measures),
+        "response_ranges": response_ranges(measures.warm),
         "warm_up": _warm_up(measures),
         "calls": measures.calls.rows(),
         "errors": measures.calls.error_rows(),
-        "scores": {
-            "histogram": measures.detection.score_histogram(),
-            "sweep": measures.detection.threshold_sweep(),
-        },
+        "slowest_calls": measures.calls.extremes.rows(),
+        "failed_calls": measures.calls.extremes.failed_rows(),
+        "scores": _scores(measures),
         "timeline": measures.timeline.points(),
+        "quality_against_load": quality_against_load(measures.timeline),
+        "generator": measures.generator.figures(),
         "reconciliation": dict(reconciliation) if reconciliation else None,
     }
     results["limits"] = limits(results, measures)
     return results
+
+
+def _scores(measures: Measures) -> dict[str, Any]:
+    found = measures.detection
+    fraud, honest = found.fraudulent().bins, found.honest().bins
+    return {
+        "histogram": found.score_histogram(),
+        "sweep": found.threshold_sweep(),
+        "bins": used_bins(fraud, honest),
+        "calibration": calibration(fraud, honest),
+        "drift": found.drift.figures(),
+    }
+
+
+def _latency_intervals(measures: Measures) -> dict[str, dict[str, list[float] | None]]:
+    histograms = dict(measures.warm.latency)
+    for system in measures.calls.systems:
+        histograms[system] = measures.calls.of_system(system)
+    return {name: latency_intervals(histogram) for name, histogram in histograms.items()}
 
 
 def _warm_up(measures: Measures) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from banksim.domain import BankStatus, Decision, Label, Outcome, Planned
 from banksim.measure import Measures, MeasureSettings, Roster
+from banksim.report import build_results
 from tests.unit.measure.make import ALERT, PASSED, fraud, outcome, planned
 
 SETTINGS = MeasureSettings(interval_s=0.5, max_points=20, warm_up_s=100)
@@ -42,15 +43,19 @@ def count(measures: Measures, event: tuple[Planned, Outcome, float]) -> None:
         return
     measures.started(sim_s=plan.sim_s, wall_s=wall_s)
     measures.record(plan, answer, plan.sim_s, wall_s)
-    measures.call("bastion", "score", answer.service_ms, answer.detector.error or None)
+    measures.call(
+        "bastion", "score", answer.service_ms, answer.detector.error or None, sim_s=plan.sim_s, wall_s=wall_s
+    )
+    measures.resources(wall_s % 1 * 99, 1e6 + wall_s, answer.service_ms, sim_s=plan.sim_s, wall_s=wall_s)
 
 
 def figures(measures: Measures) -> dict[str, Any]:
-    return measures.snapshot(30.0, tail_s=1e9)
+    """Everything a reader sees, live and in the report."""
+    return measures.snapshot(30.0, tail_s=1e9) | {"report": build_results({"wall_s": 30.0}, measures)}
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 10_000), st.integers(1, 150), st.integers(1, 4), st.randoms(use_true_random=False))
+@given(st.integers(0, 10_000), st.integers(1, 150), st.integers(1, 32), st.randoms(use_true_random=False))
 def test_workers_merge_into_what_one_process_would_have_counted(
     seed: int, size: int, workers: int, rng: random.Random
 ) -> None:
