@@ -39,6 +39,8 @@ def build_parts(scenario: Scenario, seed: int, speed: float) -> Parts:
     """Plan a run at ``speed`` simulated seconds per wall second.  The same values give the same plan."""
     world = World.from_scenario(scenario, seed)
     offered = offered_rate(scenario)
+    if scenario.load is not None:  # the rate is then what a search says; this is where it starts
+        offered = PiecewiseRate.constant(scenario.load.start_tps, scenario.duration_s)
     desk = FraudDesk(world, scenario, seed, offered, speed)
     genuine = offered.times(desk.share.map(lambda piece: 1.0 - piece.value))
     onboarding = None

@@ -61,6 +61,9 @@ class Dispatcher:
         self._arrivals = parts.arrivals
         self._activity = parts.activity
         self._desk = parts.desk
+        self._speed = parts.clock.speed
+        self._planned_tps = max(piece.value for piece in parts.offered)
+        self._rate_factor = 1.0
         self._agenda = agenda
         self._seats = seats
         self._measures = measures
@@ -101,8 +104,20 @@ class Dispatcher:
 
     def change_speed(self, now_s: float, speed: float) -> None:
         """Arrivals and campaigns that have not started follow a new speed from ``now_s`` (simulated) on."""
+        self._speed = speed
         self._arrivals.change(now_s, speed)
-        planned = self._desk.replan(now_s, speed)
+        self._plan_anew(now_s)
+
+    def change_rate(self, now_s: float, tps: float) -> None:
+        """Offer ``tps`` transactions per wall second from ``now_s`` (simulated) on; fraud keeps its share."""
+        share = self._desk.share
+        self._rate_factor = tps / self._planned_tps
+        self._arrivals.change(now_s, self._speed, share.map(lambda piece: tps * (1.0 - piece.value)))
+        self._plan_anew(now_s)
+
+    def _plan_anew(self, now_s: float) -> None:
+        # Twice the rate is to a plan what half the speed is: twice the transactions a simulated hour.
+        planned = self._desk.replan(now_s, self._speed / self._rate_factor)
         # What was due and only not yet looked at has started, as far as the plan knows.
         self._agenda.drop(
             lambda e: isinstance(e, CampaignStart) and e.spec.rate_driven and e.spec.start_s >= now_s

@@ -26,6 +26,7 @@ from banksim.activity.onboarding import Joining
 from banksim.domain import BanksimError, ExitCode, Outcome
 from banksim.engine.agenda import Agenda
 from banksim.engine.arrival import Arrival
+from banksim.engine.capacity import Capacity, SteppedMeasures
 from banksim.engine.closing import reconcile, run_info, write_results
 from banksim.engine.dispatcher import Dispatcher
 from banksim.engine.executor import Executor
@@ -41,6 +42,7 @@ from banksim.engine.targets import Connected, check_targets, connect
 from banksim.fraud import CampaignRun
 from banksim.measure import Measures, MeasureSettings
 from banksim.measure.thresholds import thresholds_of
+from banksim.measure.thresholds_grammar import parse_thresholds
 from banksim.plan import Parts, build_parts
 from banksim.report import check_folder
 from banksim.report.transaction_log import TransactionLog, open_transaction_log
@@ -92,12 +94,12 @@ class Run:
         self.finished = Event()
         self.seats = Seats(seat_names)
         scenario = settings.scenario
-        self.measures = Measures(
-            MeasureSettings(
-                interval_s=scenario.metrics.collect_interval_seconds,
-                warm_up_s=scenario.warm_up_hours * 3600.0,
-            )
+        counting = MeasureSettings(
+            interval_s=scenario.metrics.collect_interval_seconds,
+            warm_up_s=scenario.warm_up_hours * 3600.0,
         )
+        self.measures = Measures(counting) if scenario.load is None else SteppedMeasures(counting)
+        self.capacity = Capacity(scenario, self) if scenario.load is not None else None
         self.parts: Parts | None = None
         self.connected: Connected | None = None
         self.opening: Opening | None = None
@@ -122,13 +124,18 @@ class Run:
     def check(settings: RunSettings) -> None:
         """Raise a BanksimError when this run cannot start: thresholds, report folder, targets."""
         thresholds_of(settings.scenario)
+        if settings.scenario.load is not None:
+            parse_thresholds(settings.scenario.load.until)
         check_folder(settings.report_dir)
         check_targets(settings)
 
     @property
     def peak_tps(self) -> float:
         """Highest offered rate of the scenario, transactions per wall second."""
-        rate = self.settings.scenario.transaction_rate
+        scenario = self.settings.scenario
+        if scenario.load is not None:
+            return scenario.load.start_tps
+        rate = scenario.transaction_rate
         highest = max([1.0, *rate.hourly_multipliers.values()])
         return max(rate.peak_tps, rate.off_peak_tps) * highest
 
@@ -215,6 +222,8 @@ class Run:
         beside = [gevent.spawn(narrator.run)]
         if self.gate.live:
             beside.append(gevent.spawn(self._watch_thresholds))
+        if self.capacity is not None:
+            beside.append(gevent.spawn(self.capacity.conduct, lambda: self.request_end(End.COMPLETED)))
         try:
             self._dispatcher.run()
         finally:
@@ -233,7 +242,7 @@ class Run:
             for arrival in self.seats.drain():
                 executor.drop(arrival, "the run ended first")
         until_s = time.monotonic() + DRAIN_S
-        while (executor.in_flight or self.seats.waiting) and time.monotonic() < until_s:
+        while self.under_way() and time.monotonic() < until_s:
             gevent.sleep(0.01)
         for arrival in self.seats.drain():
             executor.drop(arrival, "the run ended first")
@@ -257,6 +266,8 @@ class Run:
         )
         if self.joiners is not None:
             info["onboarding"] = self.joiners.counts()
+        if self.capacity is not None:
+            info["capacity"] = self.capacity.as_dict()
         if self.transaction_log is not None:
             self.transaction_log.close()
             info["transaction_log"] = self.transaction_log.summary()
@@ -302,6 +313,25 @@ class Run:
         assert self._dispatcher is not None
         self._dispatcher.change_speed(clock.sim_at(now_s), speed)
         logger.info("Speed: %gx from simulated second %.0f on", speed, clock.sim_at(now_s))
+
+    def offer(self, tps: float) -> None:
+        """Offer ``tps`` transactions per wall second from now on, instead of the scenario's own rate."""
+        assert self._dispatcher is not None
+        self._dispatcher.change_rate(self._built.clock.sim_at(time.monotonic()), tps)
+
+    def hold(self) -> None:
+        """Stand simulated time still without showing a pause: the search waits for answers."""
+        self._built.clock.pause(time.monotonic())
+        self._wake()
+
+    def go_on(self) -> None:
+        """Let simulated time run again after `hold`."""
+        self._built.clock.resume(time.monotonic())
+        self._wake()
+
+    def under_way(self) -> int:
+        """Transactions that wait for a user or for an answer."""
+        return self.seats.waiting + (self._executor.in_flight if self._executor is not None else 0)
 
     def request_end(self, end: End) -> None:
         """Offer nothing more, drain and report.  Returns at once; wait for `finished`."""
@@ -365,5 +395,8 @@ class Run:
 
     def _observe(self, call: Call) -> None:
         self.last_calls[call.system] = call
-        self.measures.call(call.system, f"{call.method} {call.name}", call.latency_ms, call.error)
+        if self.started_at is not None:  # opening customers is not what is measured
+            wall_s, sim_s = self.moment()
+            name = f"{call.method} {call.name}"
+            self.measures.call(call.system, name, call.latency_ms, call.error, sim_s=sim_s, wall_s=wall_s)
         self._on_call(call)

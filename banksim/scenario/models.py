@@ -21,6 +21,7 @@ from banksim.scenario.consistency import inconsistencies
 from banksim.scenario.dashboard import Dashboard, Metrics
 from banksim.scenario.fields import Balance, Block, Expected, Label, Number
 from banksim.scenario.fraud import FraudSettings
+from banksim.scenario.load import Load
 from banksim.scenario.onboarding import Onboarding
 from banksim.scenario.pattern_types import KNOWN_PATTERN_TYPES
 from banksim.scenario.rates import TransactionRate
@@ -108,6 +109,9 @@ class Scenario(Block):
     )
     dashboard: Dashboard = Field(default_factory=Dashboard, description="The web pages.")
     metrics: Metrics = Field(default_factory=Metrics, description="The collector of measurements.")
+    load: Load | None = Field(
+        default=None, description="A search for the highest rate; none: the rate of `transaction_rate`."
+    )
     onboarding: Onboarding | None = Field(
         default=None, description="How customers join during the run; none: all were there before it."
     )

@@ -1,0 +1,82 @@
+"""Capacity mode finds a limit that is known."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+
+from banksim.engine import targets as targets_module
+from banksim.sandbox import BankApi
+from tests.integration.driver import Driver, settings_for
+
+#: One teller, who takes this long for each movement: the limit is its inverse.
+SERVICE_S = 0.008
+LIMIT_TPS = 1 / SERVICE_S
+
+SEARCH = """\
+name: Capacity
+duration_hours: 500
+speed_multiplier: 1000
+customers: 40
+arrivals: even
+max_users: 400
+transaction_rate: {peak_tps: 10, off_peak_tps: 10}
+fraud: {rate: 0}
+load:
+  start_tps: 80
+  factor: 1.3
+  hold_seconds: 5
+  precision: 0.03
+  until: ["response_time.p99 < 120ms", "errors < 1%", "drops == 0"]
+"""
+
+
+class OneTeller(BankApi):
+    """A bank that serves one movement at a time, each in a fixed time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = False
+        self._free_at_s = 0.0
+
+    def handle(self, method: str, path: str, query: Mapping[str, str], body: Any) -> tuple[int, Any]:
+        if self.open and path.startswith("/transactions/"):
+            # A queue of one server: wait for everybody before, then for the own service.
+            now_s = time.monotonic()
+            self._free_at_s = max(now_s, self._free_at_s) + SERVICE_S
+            gevent.sleep(self._free_at_s - now_s)
+        return super().handle(method, path, query, body)
+
+
+@pytest.fixture
+def one_teller(monkeypatch: pytest.MonkeyPatch) -> OneTeller:
+    bank = OneTeller()
+    monkeypatch.setattr(targets_module, "BankApi", lambda: bank)
+    return bank
+
+
+def test_it_finds_the_limit_of_a_bank_with_one_teller(one_teller: OneTeller, tmp_path: Path) -> None:
+    driver = Driver(settings_for(tmp_path, SEARCH), users=300)
+
+    def serve_slowly_once_it_runs(run: Any) -> None:
+        while run.started_at is None:
+            gevent.sleep(0.01)
+        one_teller.open = True
+
+    run = driver.conduct(serve_slowly_once_it_runs)
+    assert run.results is not None, run.message
+    found = run.results["run"]["capacity"]
+    assert found["finished"] is True
+    assert found["found_tps"] == pytest.approx(LIMIT_TPS, rel=0.05)
+    held = [step for step in found["steps"] if step["held"]]
+    failed = [step for step in found["steps"] if not step["held"]]
+    assert held and failed
+    assert max(step["tps"] for step in held) < min(step["tps"] for step in failed)
+    assert all("response_time.p99" in step["reason"] for step in failed)
+    for step in found["steps"]:
+        assert step["offered_tps"] == pytest.approx(step["tps"], rel=0.02)
