@@ -90,6 +90,7 @@ class TransactionLog:
         self._block = _Block()
         self._csv = csv.writer(self._block, lineterminator="\n")
         self._csv.writerow(HEADER)
+        self._header_lines = 1
 
     def add(self, planned: Planned, outcome: Outcome, wall_s: float) -> None:
         """One transaction ended at this wall second of the run."""
@@ -102,8 +103,10 @@ class TransactionLog:
     def flush(self) -> None:
         """Hand what there is to the writing thread; does not wait for it."""
         if self._block.lines:
-            self._pending.append(self._block.take())
-            self._pending_bytes += len(self._pending[-1][0])
+            block, lines = self._block.take()
+            self._pending.append((block, lines - self._header_lines))
+            self._pending_bytes += len(block)
+            self._header_lines = 0
         if self._task is not None:
             if not self._task.ready():
                 return

@@ -54,6 +54,7 @@ def test_the_folder_holds_everything(tmp_path: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == [
         "detection.csv",
         "feed.csv",
+        "junit.xml",
         "report.html",
         "results.json",
         "timeline.csv",
