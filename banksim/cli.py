@@ -2,6 +2,7 @@
 
 banksim scenarios            what can be run
 banksim validate FILE…       is a scenario right, and what would it do
+banksim schema               the scenario format, for editors or as Markdown
 banksim generate             a labelled data set of a scenario, without a target
 banksim sandbox              the stand-in bank and detector as servers
 """
@@ -9,6 +10,7 @@ banksim sandbox              the stand-in bank and detector as servers
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 
@@ -19,6 +21,8 @@ from banksim.domain import BanksimError, ExitCode, ScenarioError
 from banksim.measure.thresholds import thresholds_of
 from banksim.scenario import load_scenario, survey_scenarios
 from banksim.scenario.describe import describe
+from banksim.scenario.reference import reference
+from banksim.scenario.schema import scenario_json_schema
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if options.command == "validate":
             return _validate(options.files)
+        if options.command == "schema":
+            return _schema(options.markdown)
         if options.command == "generate":
             return generate.run(options)
         return _list()
@@ -51,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("scenarios", help="list the scenarios and what each would do")
     validate = commands.add_parser("validate", help="check scenario files and tell what they would do")
     validate.add_argument("files", nargs="+", metavar="FILE", help="a scenario's name or YAML file")
+    schema = commands.add_parser("schema", help="print the scenario format as JSON Schema")
+    schema.add_argument("--markdown", action="store_true", help="print it as Markdown tables instead")
     generate.add_options(
         commands.add_parser("generate", help="write a labelled data set of a scenario, without a target")
     )
@@ -67,6 +75,11 @@ def _list() -> int:
     for entry in broken:
         print(f"{entry.name}: {entry.error}", file=sys.stderr)
     return int(ExitCode.USAGE if broken else ExitCode.COMPLETED)
+
+
+def _schema(markdown: bool) -> int:
+    print(reference() if markdown else json.dumps(scenario_json_schema(), indent=2))
+    return int(ExitCode.COMPLETED)
 
 
 def _validate(files: Sequence[str]) -> int:

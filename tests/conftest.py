@@ -18,3 +18,7 @@ def pytest_runtest_makereport() -> Generator[None, Any, None]:
     if report.skipped and os.environ.get("BANKSIM_NO_SKIP") == "1":
         report.outcome = "failed"
         report.longrepr = f"skipped where nothing may skip: {report.longrepr}"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-docs", action="store_true", help="write the generated parts of docs/ anew")
