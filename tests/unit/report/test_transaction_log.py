@@ -174,3 +174,9 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
 def test_columns_are_unique_and_explained() -> None:
     assert len(set(HEADER)) == len(COLUMNS)
     assert all(column.meaning for column in COLUMNS)
+
+
+def test_the_reference_explains_every_column_in_order() -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs" / "transaction-log.md").read_text(encoding="utf-8")
+    table = "".join(f"| `{column.name}` | {column.meaning} |\n" for column in COLUMNS)
+    assert f"| Column | Meaning |\n|---|---|\n{table}" in text
