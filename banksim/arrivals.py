@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
+from math import log
 
 from banksim.rate import PiecewiseRate
 
@@ -73,7 +74,7 @@ class PoissonArrivals(Arrivals):
     """Independent arrivals: gaps are exponential in exposure."""
 
     def _draw(self, first: bool = False) -> float:  # noqa: ARG002 - the first gap is like any other
-        return self._rng.expovariate(1.0)
+        return -log(1.0 - self._rng.random())
 
 
 class EvenArrivals(Arrivals):

@@ -28,19 +28,21 @@ class Pricing:
     """Draws and rounds amounts in one currency."""
 
     def __init__(self, currency: str) -> None:
-        self._currency = currency
         self.scale = unit_scale(currency)
         self._has_cents = MINOR_DIGITS.get(currency, 2) == 2
         self._per_unit = 100 if self._has_cents else 1
+        self._smallest_cents = to_cents(SMALLEST_UNITS * self.scale, currency)
+        self._limits = {tier: units * self._per_unit for tier, units in TIER_LIMIT_UNITS.items()}
         #: The smallest note a machine gives, in cents: $20, or 1,000 yen.
         self.note_cents = (20 if self.scale == 1 else 1000) * self._per_unit
 
     def limit_cents(self, customer: Customer) -> int:
         """The most the bank lets this customer pay at once."""
-        return TIER_LIMIT_UNITS[customer.kyc_tier] * self._per_unit
+        return self._limits[customer.kyc_tier]
 
     def cents(self, units: float) -> int:
-        return max(to_cents(units, self._currency), to_cents(SMALLEST_UNITS * self.scale, self._currency))
+        cents = round(units * self._per_unit)
+        return cents if cents > self._smallest_cents else self._smallest_cents
 
     def purchase(self, persona: Persona, category: str, rng: random.Random) -> int:
         """A price in a shop of ``category``."""

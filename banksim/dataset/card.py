@@ -36,8 +36,8 @@ Beside every figure in `personas.yaml` and the typologies stands its own source.
 
 _LIMITS = """\
 - All people, shops and accounts are invented; cities are real, streets and names are not.
-- Only habits written into the personas exist. There are no public holidays, and all customers live in one time
-  zone (UTC).
+- Only habits written into the personas exist. There are no public holidays, and all
+  customers live in one time zone (UTC).
 - The bank behind the data approves whatever an account covers and never blocks a card. No detector looked on,
   so campaigns end by plan or by lack of money, not by being caught.
 - Fraud is far more common than in life (about 0.015 % of card payments in Europe in 2023, indicative).

@@ -9,6 +9,7 @@ the lists that often, so common names stay common.
 from __future__ import annotations
 
 import random
+import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -71,14 +72,21 @@ def ascii_letters(text: str) -> str:
 
 def fill_shape(shape: str, rng: random.Random) -> str:
     """``shape`` with every # a digit and every ? a capital letter."""
-    return "".join(
-        str(int(rng.random() * 10))
-        if mark == "#"
-        else _LETTERS[int(rng.random() * 23)]
-        if mark == "?"
-        else mark
-        for mark in shape
-    )
+    text = ""
+    for run in _runs(shape):
+        if run[0] == "#":
+            text += f"{int(rng.random() * 10 ** len(run)):0{len(run)}d}"
+        elif run[0] == "?":
+            text += "".join(_LETTERS[int(rng.random() * 23)] for _ in run)
+        else:
+            text += run
+    return text
+
+
+@lru_cache(maxsize=256)
+def _runs(shape: str) -> tuple[str, ...]:
+    """``shape`` cut where one kind of mark ends and another begins."""
+    return tuple(re.findall(r"#+|\?+|[^#?]+", shape))
 
 
 def _words(draw: Callable[[], str], count: int) -> tuple[str, ...]:

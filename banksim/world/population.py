@@ -82,6 +82,8 @@ class Population:
         self._factor = _coprime_near(int(size * 0.6180339887) + rng.randrange(max(1, size // 100)), size)
         self._inverse = pow(self._factor, -1, size) if size > 1 else 0
         self._shift = rng.randrange(size)
+        #: Per persona: its first rank, shifted as indices are, and how many have it.
+        self._ranks = {name: (self._first_rank[name] - self._shift, n) for name, n in self._counts.items()}
         self._email_shift = rng.randrange(_EMAIL_MODULUS)
         mean_factor = sum(self.personas[n].balance_factor * c for n, c in self._counts.items()) / size
         self._balance_unit_cents = initial_balance_cents / mean_factor
@@ -115,11 +117,10 @@ class Population:
         """A random customer's index, of ``persona`` when given.  LookupError when it has none."""
         if persona is None:
             return int(rng.random() * self.size)
-        count = self._counts.get(persona, 0)
+        first, count = self._ranks.get(persona, (0, 0))
         if not count:
             raise LookupError(f"nobody here is '{persona}'")
-        rank = self._first_rank[persona] + int(rng.random() * count)
-        return (rank - self._shift) * self._inverse % self.size
+        return (first + int(rng.random() * count)) * self._inverse % self.size
 
     def customer(self, index: int) -> Customer:
         """The customer at ``index``.  IndexError outside the population."""

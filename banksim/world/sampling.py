@@ -10,6 +10,7 @@ import random
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
+from math import exp, inf
 from typing import Generic, NamedTuple, TypeVar
 
 Item = TypeVar("Item")
@@ -23,13 +24,13 @@ class LogNormal(NamedTuple):
 
     def draw(self, rng: random.Random) -> float:
         """One amount in units, always positive."""
-        return self.median_units * rng.lognormvariate(0.0, self.sigma)
+        return self.median_units * exp(self.sigma * rng.gauss(0.0, 1.0))
 
 
 class Choice(Generic[Item]):
     """Items with weights; ``pick`` draws one in proportion to its weight."""
 
-    __slots__ = ("_last", "_sums", "_total", "items")
+    __slots__ = ("_sums", "_total", "items")
 
     def __init__(self, items: Iterable[Item], weights: Iterable[float]) -> None:
         """Raises ValueError when nothing has a positive weight or a weight is negative."""
@@ -42,15 +43,15 @@ class Choice(Generic[Item]):
         self.items: tuple[Item, ...] = tuple(item for item, _ in kept)
         self._sums = list(accumulate(weight for _, weight in kept))
         self._total = self._sums[-1]
-        self._last = len(self.items) - 1
+        # The product of a number below 1 and the total may round up to the total.
+        self._sums[-1] = inf
 
     @classmethod
     def of(cls, weights: Mapping[Item, float]) -> Choice[Item]:
         return cls(weights.keys(), weights.values())
 
     def pick(self, rng: random.Random) -> Item:
-        # min(): the product of a number below 1 and the total may round up to the total.
-        return self.items[min(bisect_right(self._sums, rng.random() * self._total), self._last)]
+        return self.items[bisect_right(self._sums, rng.random() * self._total)]
 
 
 def zipf_weights(count: int, exponent: float = 1.0) -> list[float]:

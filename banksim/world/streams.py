@@ -14,6 +14,10 @@ from __future__ import annotations
 import random
 from hashlib import blake2b
 
+#: The bits of a version 4 UUID that are fixed (RFC 9562), and all the others.
+_VERSION_4 = 0x4 << 76 | 0x2 << 62
+_FREE_BITS = (1 << 128) - 1 & ~(0xF << 76 | 0x3 << 62)
+
 
 def stream_key(seed: int, *names: str | int) -> int:
     """A 64-bit number that is a pure function of the seed and the names."""
@@ -33,6 +37,5 @@ def opaque_id(rng: random.Random) -> str:
     Transaction, device and merchant ids look like this, so that no id says what kind
     of thing, or whose doing, it is.
     """
-    digits = f"{rng.getrandbits(128):032x}"
-    variant = "89ab"[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+    digits = (rng.getrandbits(128) & _FREE_BITS | _VERSION_4).to_bytes(16, "big").hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

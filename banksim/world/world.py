@@ -98,4 +98,5 @@ class World:
 
     def hour_of_week(self, sim_s: float) -> int:
         """Hours since Monday 00:00, 0..167."""
-        return self.weekday(sim_s) * 24 + self.hour(sim_s)
+        # The epoch was a Thursday, three days after a Monday.
+        return int(self.timestamp_s(sim_s) // HOUR_S + 72) % 168
