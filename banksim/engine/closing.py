@@ -24,7 +24,7 @@ from banksim.report import build_results, write_report
 from banksim.systems import Transport
 
 #: Libraries whose version can change what a run measures.
-MEASURING_LIBRARIES = ("locust", "gevent", "geventhttpclient", "pydantic")
+MEASURING_LIBRARIES = ("locust", "gevent", "geventhttpclient", "pydantic", "confluent-kafka")
 
 
 def reconcile(books: Books, ledger: Transport | None) -> dict[str, Any] | None:
@@ -98,6 +98,7 @@ def write_results(
     reconciliation: Mapping[str, Any] | None,
     feed: list[dict[str, Any]],
     verdicts: Sequence[Verdict] = (),
+    kafka: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Build the results and write the run's folder.  Raises ReportFolderError.
 
@@ -112,6 +113,7 @@ def write_results(
             planned(settings, parts),
             reconciliation=reconciliation,
             thresholds=[verdict.as_row() for verdict in verdicts],
+            kafka=kafka,
         )
         write_report(settings.folder, results, feed)
         return results

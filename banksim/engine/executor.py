@@ -50,10 +50,12 @@ class Executor:
         advance: Callable[[CampaignRun, Outcome], None],
         moment: Callable[[], tuple[float, float]],
         log: TransactionLog | None = None,
+        publish: Callable[[Planned, BankReply], None] | None = None,
     ) -> None:
         """``flow`` is the scenario's: "post_then_score" or "score_then_post".
 
-        ``moment`` tells (wall, simulated) seconds since the start of the run.
+        ``moment`` tells (wall, simulated) seconds since the start of the run.  ``publish`` hears what
+        the bank answered before anything else is done about it; it must not wait.
         """
         self._bank = targets.bank
         self._detector = targets.detector
@@ -63,6 +65,7 @@ class Executor:
         self._advance = advance
         self._moment = moment
         self._log_file = log
+        self._publish = publish
         self.in_flight = 0
 
     def perform(self, arrival: Arrival) -> None:
@@ -75,7 +78,7 @@ class Executor:
         self._measures.started()
         self.in_flight += 1
         try:
-            bank, score = self._send(arrival.planned.transaction)
+            bank, score = self._send(arrival.planned)
         except BaseException as error:
             # Also GreenletExit: the user was killed with the request under way, so nobody knows.
             bank, score = BankReply(BankStatus.UNKNOWN, f"{type(error).__name__}: {error}"), NOT_SCORED
@@ -94,16 +97,20 @@ class Executor:
         if arrival.campaign is not None:
             self._advance(arrival.campaign, DROPPED)
 
-    def _send(self, tx: Transaction) -> tuple[BankReply, ScoreReply]:
+    def _send(self, planned: Planned) -> tuple[BankReply, ScoreReply]:
+        tx = planned.transaction
         if not self._score_first:
-            return self._post(tx), self._score(tx)
+            return self._post(planned), self._score(tx)
         score = self._score(tx)
         if score.decision is Decision.BLOCK:
             return BankReply(BankStatus.SKIPPED, "declined before posting"), score
-        return self._post(tx), score
+        return self._post(planned), score
 
-    def _post(self, tx: Transaction) -> BankReply:
-        return self._bank.post(tx) if self._bank is not None else NOT_SENT
+    def _post(self, planned: Planned) -> BankReply:
+        reply = self._bank.post(planned.transaction) if self._bank is not None else NOT_SENT
+        if self._publish is not None:
+            self._publish(planned, reply)
+        return reply
 
     def _score(self, tx: Transaction) -> ScoreReply:
         return self._detector.score(tx) if self._detector is not None else NOT_SCORED

@@ -17,6 +17,7 @@ from banksim.activity import Joining, OnboardingPlan
 from banksim.domain import BanksimError
 from banksim.engine.agenda import Agenda, CustomerJoins, FirstDeposit
 from banksim.systems import NexumClient
+from banksim.world import Customer
 
 logger = logging.getLogger(__name__)
 
@@ -28,12 +29,19 @@ class Joiners:
     """Opens joining customers and counts them: ``joined``, ``rejected`` (identity), ``failed`` (the bank)."""
 
     def __init__(
-        self, plan: OnboardingPlan, bank: NexumClient | None, agenda: Agenda, wake: Callable[[], None]
+        self,
+        plan: OnboardingPlan,
+        bank: NexumClient | None,
+        agenda: Agenda,
+        wake: Callable[[], None],
+        on_open: Callable[[Customer, float], None] | None = None,
     ) -> None:
+        """``on_open`` hears of every customer who got accounts, and when (simulated); it must not wait."""
         self._plan = plan
         self._bank = bank
         self._agenda = agenda
         self._wake = wake
+        self._on_open = on_open
         self._places = BoundedSemaphore(CONCURRENCY)
         self._in: set[int] = set()
         self.rejected = 0
@@ -66,7 +74,9 @@ class Joiners:
             try:
                 if self._bank is not None:
                     customer = self._plan.customer(joining.customer_index)
-                    self._bank.open_customer(customer, kyc_approved=joining.approved)
+                    opened = self._bank.open_customer(customer, kyc_approved=joining.approved)
+                    if opened and self._on_open is not None:
+                        self._on_open(customer, joining.sim_s)
             except BanksimError as error:
                 self.failed += 1
                 logger.warning("A customer could not join: %s", error)

@@ -14,7 +14,7 @@ from gevent.pool import Pool
 
 from banksim.domain import BanksimError
 from banksim.systems import NexumClient
-from banksim.world import Population
+from banksim.world import Customer, Population
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +27,12 @@ TELL_EVERY_S = 2.0
 class Opening:
     """Opens customers and knows how far it is."""
 
-    def __init__(self, bank: NexumClient, population: Population) -> None:
+    def __init__(
+        self, bank: NexumClient, population: Population, on_open: Callable[[Customer], None] | None = None
+    ) -> None:
+        """``on_open`` hears of every customer the bank has opened; it must not wait."""
         self._bank = bank
+        self._on_open = on_open
         self._population = population
         self._stopped = False
         self.total = 0
@@ -63,7 +67,10 @@ class Opening:
 
     def _open(self, index: int) -> None:
         try:
-            self._bank.open_customer(self._population.customer(index))
+            customer = self._population.customer(index)
+            self._bank.open_customer(customer)
+            if self._on_open is not None:
+                self._on_open(customer)
         except BanksimError as error:
             self.failed += 1
             self.first_error = self.first_error or str(error)

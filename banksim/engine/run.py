@@ -26,9 +26,11 @@ from banksim.activity.onboarding import Joining
 from banksim.domain import BanksimError, ExitCode, Outcome
 from banksim.engine.agenda import Agenda
 from banksim.engine.arrival import Arrival
+from banksim.engine.brokers import Brokers, find_brokers
 from banksim.engine.capacity import Capacity, SteppedMeasures
 from banksim.engine.closing import reconcile, run_info, write_results
 from banksim.engine.dispatcher import Dispatcher
+from banksim.engine.events import Events
 from banksim.engine.executor import Executor
 from banksim.engine.feed import Feed
 from banksim.engine.gate import Gate
@@ -47,6 +49,7 @@ from banksim.plan import Parts, build_parts
 from banksim.report import check_folder
 from banksim.report.transaction_log import TransactionLog, open_transaction_log
 from banksim.systems import Call, NexumClient
+from banksim.world import Customer
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +107,8 @@ class Run:
         self.connected: Connected | None = None
         self.opening: Opening | None = None
         self.joiners: Joiners | None = None
+        self.brokers = Brokers()
+        self.events: Events | None = None
         self.feed: Feed | None = None
         self.history = History()
         self.gate = Gate(scenario)
@@ -155,8 +160,11 @@ class Run:
             logger.exception("the run failed")
             self._fail(f"{type(error).__name__}: {error}")
         finally:
+            if self.events is not None:
+                self.events.close()
             if self.connected is not None:
                 self.connected.close()
+            self.brokers.close()
             if self.transaction_log is not None:
                 self.transaction_log.close()
             self.finished.set()
@@ -170,8 +178,17 @@ class Run:
         )
         logger.info("Generated %s customer profiles", f"{parts.world.population.size:,}")
         self.feed = Feed(parts.world, settings.scenario.dashboard.max_feed_items)
-        self.connected = connect(settings, self.measures.books, self._observe)
+        self.brokers = find_brokers(settings)
+        self.connected = connect(settings, self.measures.books, self._observe, self.brokers.servers)
         targets = self.connected.targets
+        events = self.events = Events(
+            self.brokers,
+            settings.scenario.connections.kafka_format,
+            targets.directory,
+            targets.bank is not None,
+            self._observe,
+        )
+        events.start()
         if settings.transaction_log:
             self.transaction_log = open_transaction_log(settings.folder)
         executor = self._executor = Executor(
@@ -182,10 +199,13 @@ class Run:
             self._advance,
             self.moment,
             self.transaction_log,
+            events.transaction,
         )
         self._agenda.add_campaigns(parts.desk.planned)
         if parts.onboarding is not None:
-            self.joiners = Joiners(parts.onboarding, targets.bank, self._agenda, self._wake)
+            self.joiners = Joiners(
+                parts.onboarding, targets.bank, self._agenda, self._wake, self._customer_opened
+            )
         self._dispatcher = Dispatcher(
             parts,
             self._agenda,
@@ -203,7 +223,7 @@ class Run:
         population = parts.world.population
         first = parts.onboarding.existing if parts.onboarding is not None else population.size
         self.message = "Opening customers at the bank"
-        self.opening = Opening(bank, population)
+        self.opening = Opening(bank, population, self._customer_opened)
         self.opening.open_all(range(first), first, lambda text: logger.info("%s", text))
 
     def _simulate(self) -> None:
@@ -253,8 +273,10 @@ class Run:
             self.message = "Ended before simulated time began"
             self.state = State.FINISHED
             return
+        assert self.connected is not None and self.events is not None
+        self.message = "Waiting for the last events"
+        self.events.drain()
         self.message = "Writing the report"
-        assert self.connected is not None
         reconciliation = reconcile(self.measures.books, self.connected.ledger)
         info = run_info(
             self.settings,
@@ -274,7 +296,14 @@ class Run:
         feed = self.feed.items() if self.feed is not None else []
         verdicts = self.gate.decide(self.measures, info["wall_s"])
         self.results = write_results(
-            self.settings, self._built, self.measures, info, reconciliation, feed, verdicts
+            self.settings,
+            self._built,
+            self.measures,
+            info,
+            reconciliation,
+            feed,
+            verdicts,
+            self.events.results(),
         )
         self.state, self.message = State.FINISHED, f"Report: {self.settings.folder / 'report.html'}"
         logger.info("Report: %s", self.settings.folder / "report.html")
@@ -380,6 +409,10 @@ class Run:
     def _join(self, joining: Joining) -> None:
         assert self.joiners is not None
         self.joiners.join(joining)
+
+    def _customer_opened(self, customer: Customer, sim_s: float = 0.0) -> None:
+        assert self.events is not None
+        self.events.customer(customer, self._built.world.timestamp_s(sim_s))
 
     def _advance(self, run: CampaignRun, outcome: Outcome) -> None:
         assert self._dispatcher is not None

@@ -14,6 +14,7 @@ from banksim.domain import BanksimError, TargetUnreachable, UsageError
 from banksim.engine.settings import Mode, RunSettings
 from banksim.measure.reconciliation import Books
 from banksim.sandbox import BankApi, DetectorApi
+from banksim.sandbox.kafka_bridge import DetectorBridge
 from banksim.systems import (
     ClientSettings,
     HttpTransport,
@@ -57,10 +58,13 @@ class Connected:
     addresses: dict[str, str]
     ledger: Transport | None = None  # a way to the stand-in bank's books; None for a real bank
     sandbox: SandboxProcess | None = None
+    bridge: DetectorBridge | None = None  # the stand-in detector on Kafka, where it is in this process
 
     def close(self) -> None:
         """Let go of connections and stop what was started for the run."""
         self.targets.close()
+        if self.bridge is not None:
+            self.bridge.close()
         if self.ledger is not None:
             self.ledger.close()
         if self.sandbox is not None:
@@ -83,16 +87,25 @@ def check_targets(settings: RunSettings) -> None:
         raise TargetUnreachable("\n".join(problem for problem in problems if problem))
 
 
-def connect(settings: RunSettings, books: Books, observer: Observer) -> Connected:
-    """Connect to (and in sandbox mode start) the targets.  Raises BanksimError when that fails."""
+def connect(settings: RunSettings, books: Books, observer: Observer, kafka_servers: str = "") -> Connected:
+    """Connect to (and in sandbox mode start) the targets.  Raises BanksimError when that fails.
+
+    With ``kafka_servers`` the stand-in detector also decides on Kafka.
+    """
     entered = MovementBooks(books)
     client = _client_settings(settings)
     if settings.mode is Mode.DRY_RUN:
         bank = BankApi()
         targets = in_process_targets(bank, DetectorApi(), client, observer, entered)
-        return Connected(targets, {"nexum": "in process", "bastion": "in process"}, InProcessTransport(bank))
+        connected = Connected(
+            targets, {"nexum": "in process", "bastion": "in process"}, InProcessTransport(bank)
+        )
+        if kafka_servers:
+            connected.bridge = DetectorBridge(kafka_servers)
+            connected.bridge.start()
+        return connected
     if settings.mode is Mode.SANDBOX:
-        sandbox = SandboxProcess()
+        sandbox = SandboxProcess(["--kafka-servers", kafka_servers] if kafka_servers else [])
         sandbox.start()
         targets = http_targets(sandbox.nexum_url, sandbox.bastion_url, client, observer, entered)
         ledger = HttpTransport(sandbox.nexum_url, rng=random.Random(0), max_retries=0)  # retries draw nothing

@@ -160,4 +160,6 @@ def _targets(run: Run) -> list[dict[str, Any]]:
                 "latency_ms": None if last is None else round(last.latency_ms, 2),
             }
         )
+    if run.events is not None:
+        rows.append(run.events.status())
     return rows

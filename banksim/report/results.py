@@ -27,6 +27,7 @@ def build_results(
     *,
     reconciliation: Mapping[str, Any] | None = None,
     thresholds: Sequence[Mapping[str, Any]] = (),
+    kafka: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything known about a run.
 
@@ -34,7 +35,8 @@ def build_results(
     currency, started_at, ended_at, wall_s, simulated_s, speed, customers, targets, versions, machine,
     end); ``wall_s`` is required.  ``planned`` says what the scenario asked for: {"transactions": expected
     number, "attacks": [{"name", "start_s", "end_s"}] in simulated seconds}.  ``reconciliation`` is
-    what measure.compare returned, ``thresholds`` rows of {"expression", "value", "passed", "reason"}.
+    what measure.compare returned, ``thresholds`` rows of {"expression", "value", "passed", "reason"},
+    ``kafka`` the events and decisions of measure.stream with where they went.
     """
     results: dict[str, Any] = {
         "schema": SCHEMA,
@@ -62,6 +64,7 @@ def build_results(
         "quality_against_load": quality_against_load(measures.timeline),
         "generator": measures.generator.figures(),
         "reconciliation": dict(reconciliation) if reconciliation else None,
+        "kafka": dict(kafka) if kafka else None,
     }
     results["limits"] = limits(results, measures)
     return results

@@ -34,6 +34,7 @@ from banksim.sandbox.bank import BankApi
 from banksim.sandbox.database import IN_MEMORY
 from banksim.sandbox.detector import DetectorApi
 from banksim.sandbox.fields import Reply
+from banksim.sandbox.kafka_bridge import KafkaSide, open_kafka_side
 from banksim.sandbox.wsgi import Api, WsgiFace
 
 BANK_PORT = 8090
@@ -58,6 +59,7 @@ class Settings:
     only: str | None = None
     bank_delay_ms: float = 0.0
     detector_delay_ms: float = 0.0
+    kafka_servers: str = ""
 
 
 class PromptServer(WSGIServer):  # type: ignore[misc]
@@ -96,7 +98,10 @@ def serve(settings: Settings, stop: Event | None = None, announce: Callable[[str
             gevent.signal_handler(number, done.set)
     bank = BankApi(settings.database) if settings.only != "detector" else None
     servers: list[WSGIServer] = []
+    kafka: KafkaSide | None = None
     try:
+        if settings.kafka_servers and settings.only != "bank":
+            kafka = open_kafka_side(settings.kafka_servers, announce)
         if bank is not None:
             servers.append(
                 _start("bank", bank, settings.bank_delay_ms, settings.host, settings.bank_port, announce)
@@ -116,6 +121,8 @@ def serve(settings: Settings, stop: Event | None = None, announce: Callable[[str
     finally:
         for server in servers:
             server.stop(timeout=STOP_TIMEOUT_S)
+        if kafka is not None:
+            kafka.close()
         if bank is not None:
             bank.close()
 
@@ -170,6 +177,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--detector-delay-ms", type=_delay_ms, default=0.0, metavar="MS", help="wait before each answer"
+    )
+    parser.add_argument(
+        "--kafka-servers",
+        default="",
+        metavar="A,B",
+        help="brokers as host:port: the detector also reads nexum.transactions there and publishes its "
+        "decisions; 'embedded' starts a test broker and tells its address",
     )
     return parser
 

@@ -15,12 +15,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-System = Literal["nexum", "bastion"]
+System = Literal["nexum", "bastion", "kafka"]
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call: wall time in milliseconds, HTTP status (None without an answer), sizes in bytes."""
+    """One call: wall time in milliseconds, HTTP status (None without an answer), sizes in bytes.
+
+    To Kafka a call is one event, from publishing to the broker's acknowledgement; it has no status.
+    """
 
     system: System
     method: str
