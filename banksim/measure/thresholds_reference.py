@@ -19,5 +19,10 @@ def _line(metric: Metric) -> str:
     )
     brackets = "–" if metric.bracket is Bracket.NONE else str(metric.bracket)
     aliases = f" Also `{'`, `'.join(metric.aliases)}`." if metric.aliases else ""
-    name = metric.name + (".…" if metric.statistics else "")
+    # The form's own "nexum|bastion" would end a cell of the table.
+    name = (
+        metric.name
+        + ("[…]" if metric.bracket is Bracket.SYSTEM else "")
+        + (".…" if metric.statistics else "")
+    )
     return f"| `{name}` | {unit} | {brackets} | {metric.meaning}.{aliases} |"
