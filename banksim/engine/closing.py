@@ -9,13 +9,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import gevent
 import psutil
 
 import banksim
 from banksim.demand import clock_hours, in_hours
 from banksim.engine.settings import RunSettings
 from banksim.engine.targets import read_balances
+from banksim.engine.threads import in_thread
 from banksim.measure import Measures
 from banksim.measure.reconciliation import Books, compare
 from banksim.measure.thresholds import Verdict
@@ -118,8 +118,7 @@ def write_results(
         write_report(settings.folder, results, feed)
         return results
 
-    results: dict[str, Any] = gevent.get_hub().threadpool.apply(work)
-    return results
+    return in_thread(work)
 
 
 def _shown_path(path: Path | None) -> str:

@@ -41,6 +41,7 @@ from banksim.engine.opening import Opening
 from banksim.engine.seats import Seats
 from banksim.engine.settings import RunSettings
 from banksim.engine.targets import Connected, check_targets, connect
+from banksim.engine.threads import in_thread
 from banksim.fraud import CampaignRun
 from banksim.measure import Measures, MeasureSettings
 from banksim.measure.thresholds import thresholds_of
@@ -173,9 +174,7 @@ class Run:
         settings = self.settings
         tell_start(settings)
         # Word lists and plans are CPU work; in a thread the web page stays responsive.
-        parts = self.parts = gevent.get_hub().threadpool.apply(
-            build_parts, (settings.scenario, settings.seed, settings.speed)
-        )
+        parts = self.parts = in_thread(lambda: build_parts(settings.scenario, settings.seed, settings.speed))
         logger.info("Generated %s customer profiles", f"{parts.world.population.size:,}")
         self.feed = Feed(parts.world, settings.scenario.dashboard.max_feed_items)
         self.brokers = find_brokers(settings)
