@@ -8,11 +8,12 @@ Make them after a process has forked: connections cannot be shared with a child.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from banksim.domain import UsageError
 from banksim.systems.bastion import NAME as BASTION
 from banksim.systems.bastion import BastionClient
+from banksim.systems.breaker import CircuitBreaker, CircuitStatus, GuardedTransport
 from banksim.systems.calls import Observer, ignore_call
 from banksim.systems.directory import AccountDirectory
 from banksim.systems.health import Health, check_health
@@ -53,6 +54,11 @@ class Targets:
     bank: NexumClient | None
     detector: BastionClient | None
     directory: AccountDirectory
+    breakers: tuple[CircuitBreaker, ...] = ()
+
+    def circuits(self) -> list[CircuitStatus]:
+        """The circuit breaker of each system that is reached over a network."""
+        return [breaker.status for breaker in self.breakers]
 
     def health(self) -> list[Health]:
         """A health check of each system there is."""
@@ -73,8 +79,10 @@ def http_targets(
 ) -> Targets:
     """Clients of the systems at these addresses.  Raises UsageError for an address that cannot be one."""
 
-    def transport(url: str, name: str, token: str) -> HttpTransport:
-        return HttpTransport(
+    breakers: list[CircuitBreaker] = []
+
+    def transport(url: str, name: str, token: str) -> Transport:
+        to_system = HttpTransport(
             url,
             rng=stream(settings.seed, "systems", "backoff", name),
             timeout_s=settings.timeout_s,
@@ -83,14 +91,17 @@ def http_targets(
             token=token,
             ca_file=settings.ca_file,
         )
+        breakers.append(CircuitBreaker(name))
+        return GuardedTransport(to_system, breakers[-1])
 
-    return _targets(
+    targets = _targets(
         transport(nexum_url, NEXUM, settings.nexum_token) if nexum_url else None,
         transport(bastion_url, BASTION, settings.bastion_token) if bastion_url else None,
         settings,
         observer,
         books,
     )
+    return replace(targets, breakers=tuple(breakers))
 
 
 def in_process_targets(
