@@ -25,7 +25,7 @@ RANKS = (
     ("banksim.measure",),
     ("banksim.report",),
     ("banksim.engine",),
-    ("banksim.load", "banksim.cli"),
+    ("banksim.load", "banksim.cli", "banksim.launch"),
     ("web_ext",),
 )
 

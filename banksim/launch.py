@@ -1,0 +1,104 @@
+"""The original simulator's flags, as the Locust command they stand for.
+
+    python run.py --scenario normal_day --dry-run --dashboard
+    locust -f locustfiles/banking.py --scenario normal_day --dry-run --autostart --web-port 8095
+
+The command is printed, so that whoever knows one learns the other, and then takes this
+process's place: signals, exit code and output are Locust's.  Flags that are not known
+here go through as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from banksim import cli
+from banksim.domain import BanksimError
+from banksim.scenario import load_scenario
+
+LOCUSTFILE = Path(__file__).resolve().parent.parent / "locustfiles" / "banking.py"
+DEFAULT_SCENARIO = "normal_day"
+
+#: Flags that Locust's command takes under the same name.
+SAME_NAME = ("speed", "customers", "nexum_url", "bastion_url", "kafka_servers")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Become the Locust command, or do a chore; the exit code it returns is that of a chore or an error."""
+    options, others = _parser().parse_known_args(argv)
+    if options.list_scenarios:
+        return cli.main(["scenarios"])
+    if options.validate_scenario:
+        return cli.main(["validate", options.validate_scenario])
+    try:
+        arguments = locust_arguments(options, others, os.environ)
+    except BanksimError as error:
+        print(error, file=sys.stderr)
+        return int(error.exit_code)
+    _become(arguments)
+
+
+def _become(arguments: Sequence[str]) -> NoReturn:
+    """Print the command and let it take this process's place."""
+    shown = [_shown(LOCUSTFILE) if argument == str(LOCUSTFILE) else argument for argument in arguments]
+    print(f"locust {shlex.join(shown)}", flush=True)
+    os.execv(sys.executable, [sys.executable, "-m", "locust", *arguments])
+
+
+def locust_arguments(
+    options: argparse.Namespace, others: Sequence[str], environ: Mapping[str, str]
+) -> list[str]:
+    """Locust's arguments for parsed flags.  Raises ScenarioError when the scenario is wrong."""
+    given = {name: getattr(options, name) for name in SAME_NAME if getattr(options, name) is not None}
+    port = {} if options.dashboard_port is None else {"dashboard_port": options.dashboard_port}
+    scenario = load_scenario(options.scenario, {**given, **port}, environ)
+    arguments = ["-f", str(LOCUSTFILE), "--scenario", options.scenario]
+    for name, value in given.items():
+        arguments += [f"--{name.replace('_', '-')}", str(value)]
+    arguments += [f"--{flag.replace('_', '-')}" for flag in ("dry_run", "no_kafka") if getattr(options, flag)]
+    if options.verbose:
+        arguments += ["--loglevel", "DEBUG"]
+    if options.dashboard or port:
+        arguments += ["--autostart", "--web-port", str(scenario.dashboard.port)]
+        arguments += ["--web-host", scenario.dashboard.host]
+    elif not {"--headless", "--autostart", "--worker"} & set(others):
+        arguments.append("--headless")
+    return [*arguments, *others]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="run.py",
+        description="Run a scenario. Other options go to Locust: locust -f locustfiles/banking.py --help",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--scenario", default=DEFAULT_SCENARIO, metavar="NAME|FILE", help="scenario (default: %(default)s)")
+    add("--speed", metavar="X", help="simulated seconds per second (default: the scenario's)")
+    add("--customers", metavar="N", help="number of customers (default: the scenario's)")
+    add("--nexum-url", metavar="URL", help="core bank (default: NEXUM_URL, else the scenario's; '': none)")
+    add("--bastion-url", metavar="URL", help="detector (default: BASTION_URL, else the scenario's; '': none)")
+    add("--no-bastion", dest="bastion_url", action="store_const", const="", help="short for --bastion-url ''")
+    add("--dry-run", action="store_true", help="stand-ins in this process instead of real systems")
+    add("--kafka-servers", metavar="A,B", help="Kafka brokers")
+    add("--no-kafka", action="store_true", help="publish no events")
+    add("--dashboard", action="store_true", help="with the web UI, already running")
+    add("--dashboard-port", metavar="PORT", help="its port (default: DASHBOARD_PORT, else 8095)")
+    add("--list-scenarios", action="store_true", help="list the scenarios and exit")
+    add("--validate-scenario", metavar="FILE", help="check a scenario, tell what it would do, and exit")
+    add("--verbose", "-v", action="store_true", help="log requests, generation and campaign decisions")
+    return parser
+
+
+def _shown(path: Path) -> str:
+    """The path as short as it can be said from here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
