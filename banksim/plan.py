@@ -42,7 +42,7 @@ def build_parts(scenario: Scenario, seed: int, speed: float) -> Parts:
     if scenario.load is not None:  # the rate is then what a search says; this is where it starts
         offered = PiecewiseRate.constant(scenario.load.start_tps, scenario.duration_s)
     desk = FraudDesk(world, scenario, seed, offered, speed)
-    genuine = offered.times(desk.share.map(lambda piece: 1.0 - piece.value))
+    genuine = offered.times(desk.genuine_share)
     onboarding = None
     if scenario.onboarding is not None:
         onboarding = OnboardingPlan(world, scenario, offered)

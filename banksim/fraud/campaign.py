@@ -15,7 +15,10 @@ honest ones, merchants from the same directory, amounts from the same price tags
 from the same few words.  What does give it away is behaviour, and `sophistication`
 (0 clumsy … 1 careful) moves that towards the victim's own habits.
 
-Parts: `pace` (time), `cast` (people), `wallet` (money), `scene` (devices and places).
+A decoy is a campaign of honest people: its steps come from their own devices and homes.
+
+Parts: `pace` (time), `cast` and `crew` (people), `wallet` (money), `scene` (devices and places),
+`steps` (the transactions themselves).
 """
 
 from __future__ import annotations
@@ -23,28 +26,21 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 
-from banksim.domain import (
-    AccountRef,
-    Channel,
-    Kind,
-    Merchant,
-    Outcome,
-    Place,
-    Planned,
-    Transaction,
-    Truth,
-)
-from banksim.fraud.cast import Cast
+from banksim.activity.habits import Habits
+from banksim.activity.trips import Trip
+from banksim.domain import Decision, Label, Merchant, Outcome, Place, Planned
+from banksim.fraud.cast import Cast, Suits
+from banksim.fraud.crew import Crew
 from banksim.fraud.customs import Customs
 from banksim.fraud.loot import Loot
 from banksim.fraud.pace import Pace
 from banksim.fraud.registry import Typology
 from banksim.fraud.scene import Scene
 from banksim.fraud.spec import CampaignSpec
+from banksim.fraud.steps import StepMaker
 from banksim.fraud.wallet import Wallet
-from banksim.fraud.wording import describe
 from banksim.scenario import Pattern
-from banksim.world import Customer, World, opaque_id, stream
+from banksim.world import Customer, World, stream
 
 #: Card testing amounts when the scenario gives none, in dollar-like units.
 SMALL_UNITS = (0.20, 5.00)
@@ -56,7 +52,7 @@ MAX_CREW = 200
 RESALE_CATEGORIES = ("electronics", "jewellery", "department", "clothing", "online_retail", "digital_goods")
 
 
-class Campaign:
+class Campaign(StepMaker):
     """One campaign under way.  All moments are simulated seconds since the start of the run."""
 
     def __init__(
@@ -71,28 +67,24 @@ class Campaign:
         onboarded: Callable[[int], bool] | None = None,
     ) -> None:
         """``inherited`` is the parent's loot (indices); ``onboarded`` says who is a customer already."""
-        self.spec = spec
+        rng: random.Random = stream(world.seed, "campaign", spec.campaign_id)
+        scene = Scene(world, rng, spec.sophistication, honest=typology.label is Label.DECOY)
+        super().__init__(spec, typology, world, customs, rng, Wallet(world, rng), scene)
         self.options = options
-        self.world = world
-        self.rng: random.Random = stream(world.seed, "campaign", spec.campaign_id)
         self.size = spec.size
         self.intensity = spec.intensity
         self.sophistication = spec.sophistication
         self.made = 0
         self.loot = Loot()
         self.inherited = inherited
-        self.wallet = Wallet(world, self.rng)
-        self.scene = Scene(world, self.rng, spec.sophistication)
         self._cast = cast
-        self._customs = customs
         self._onboarded = onboarded
         self._pace = Pace(
-            self.rng, spec.start_s, spec.deadline_s, typology.mean_gap_s, spec.intensity, spec.sophistication
+            rng, spec.start_s, spec.deadline_s, typology.mean_gap_s, spec.intensity, spec.sophistication
         )
-        self._label = typology.label
         self._used: set[int] = set()
         self._turn = 0
-        self._crew: list[Customer] = []
+        self._crew: Crew | None = None
 
     # -- time -----------------------------------------------------------------------------
 
@@ -113,6 +105,19 @@ class Campaign:
     def moment_within(self, until_s: float, steps: int) -> float:
         """The next of ``steps`` moments spread evenly up to ``until_s``, never later than that."""
         return self._pace.within(until_s, steps, self.left)
+
+    def wait_until(self, moment_s: float) -> None:
+        """Let time pass: later steps are not before ``moment_s``, nor after the deadline."""
+        self._pace.skip_to(moment_s)
+
+    def fair_span_s(self, steps: int) -> float:
+        """The time to the deadline that ``steps`` of the transactions left may take."""
+        return max(0.0, self.spec.deadline_s - self.now_s) * min(1.0, steps / max(1, self.left))
+
+    def story_size(self, least: int, usual: tuple[int, int]) -> int:
+        """Transactions of the next story: about ``usual``, or all when fewer than ``least`` would be left."""
+        steps = min(self.left, self.rng.randint(*usual))
+        return self.left if self.left - steps < least else steps
 
     # -- people ---------------------------------------------------------------------------
 
@@ -141,20 +146,43 @@ class Campaign:
         while True:
             yield self.victim()
 
-    def accomplice(self, least_limit_cents: int = 0) -> Customer:
+    def accomplice(self, least_limit_cents: int = 0, least_balance_cents: int = 0) -> Customer:
         """Somebody who lends an account, not yet used in this campaign if there is one left."""
 
         def suits(customer: Customer) -> bool:
-            return self.wallet.limit(customer) >= least_limit_cents and self._is_customer(customer)
+            return (
+                self.wallet.limit(customer) >= least_limit_cents
+                and self.wallet.balance(customer) >= least_balance_cents
+                and self._is_customer(customer)
+            )
 
         return self._remembered(self._cast.accomplice(self.rng, suits, self._used))
 
-    def crew(self, count: int, least_limit_cents: int = 0) -> list[Customer]:
-        """``count`` accomplices who stay the same for the whole campaign; fewer in a small population."""
-        if not self._crew:
-            tries = (self.accomplice(least_limit_cents) for _ in range(min(count, MAX_CREW)))
-            self._crew = list({person.index: person for person in tries}.values())
-        return self._crew[:count]
+    def crew(self, posts: int, least_limit_cents: int = 0) -> Crew:
+        """Accomplices who stay the same for the whole campaign, but for those who get blocked."""
+        if self._crew is None:
+            self._crew = self.new_crew(posts, least_limit_cents)
+        return self._crew
+
+    def new_crew(self, posts: int, least_limit_cents: int = 0, least_balance_cents: int = 0) -> Crew:
+        """Other accomplices than before, as far as there are any; from now on these are the crew."""
+        self._crew = Crew(
+            lambda: self.accomplice(least_limit_cents, least_balance_cents), min(posts, MAX_CREW)
+        )
+        return self._crew
+
+    def bystander(self, suits: Suits = lambda _: True) -> Customer:
+        """An honest customer for a decoy, exposed or not; ``suits`` is a wish."""
+        found = self._cast.bystander(self.rng, lambda c: self._is_customer(c) and suits(c), self._used)
+        return self._remembered(found)
+
+    def habits(self, customer: Customer) -> Habits:
+        """What the customer keeps coming back to."""
+        return self._customs.of_customer(customer)
+
+    def journey(self, customer: Customer, moment_s: float) -> Trip | None:
+        """The customer's own journey around that moment, in unix seconds, if there is one."""
+        return self._customs.trips.trip(customer, self.world.timestamp_s(moment_s))
 
     def _remembered(self, customer: Customer) -> Customer:
         if len(self._used) < MAX_USED:
@@ -211,158 +239,18 @@ class Campaign:
         tag = self.wallet.price(amount)
         return tag if low <= tag <= high else amount
 
-    # -- steps ----------------------------------------------------------------------------
-
-    def purchase(
-        self,
-        customer: Customer,
-        amount_cents: float,
-        at: float | None = None,
-        *,
-        merchant: Merchant | None = None,
-        online: bool = True,
-        device: str | None = None,
-        place: Place | None = None,
-        role: str = "victim",
-    ) -> Planned:
-        """The customer's card pays ``merchant`` (an online shop when not given)."""
-        moment_s = self.next_moment() if at is None else at
-        if merchant is None:
-            here = place or customer.home
-            merchant = self.online_shop(customer) if online else self.shop(customer, here, moment_s)
-        if place is None:
-            place = self.scene.base(customer) if online else merchant.place
-        channel = self._channel(customer, Kind.PURCHASE, (Channel.ONLINE, Channel.MOBILE), moment_s)
-        return self.step(
-            Kind.PURCHASE,
-            customer,
-            amount_cents,
-            moment_s,
-            channel if online else Channel.POS,
-            place,
-            device=device,
-            merchant=merchant,
-            role=role,
-        )
-
-    def withdrawal(
-        self,
-        customer: Customer,
-        amount_cents: float,
-        at: float | None = None,
-        *,
-        place: Place | None = None,
-        device: str | None = None,
-        role: str = "victim",
-    ) -> Planned:
-        """Cash in whole notes: from a machine, larger sums at the counter while that is open."""
-        moment_s = self.next_moment() if at is None else at
-        channels: tuple[Channel, ...] = (Channel.ATM,)
-        if amount_cents > self.wallet.machine_most:
-            channels = (Channel.BRANCH, Channel.ATM)
-        channel = self._channel(customer, Kind.WITHDRAWAL, channels, moment_s)
-        most = self.wallet.machine_most if channel is Channel.ATM else 0.95 * self.wallet.limit(customer)
-        here = customer.home
-        if channel is Channel.ATM:
-            here = place or self.rng.choice(self._customs.of_customer(customer).cash_machines)
-        return self.step(
-            Kind.WITHDRAWAL,
-            customer,
-            self.wallet.notes(min(amount_cents, most)),
-            moment_s,
-            channel,
-            here,
-            device=device,
-            role=role,
-        )
-
-    def deposit(
-        self,
-        customer: Customer,
-        amount_cents: float,
-        at: float | None = None,
-        *,
-        cash: bool = True,
-        device: str | None = None,
-        role: str = "accomplice",
-    ) -> Planned:
-        """Money paid in: cash at a counter or machine, or a cheque by photo."""
-        moment_s = self.next_moment() if at is None else at
-        channel = self._channel(
-            customer, Kind.DEPOSIT, (Channel.BRANCH, Channel.ATM) if cash else (Channel.MOBILE,), moment_s
-        )
-        device = customer.devices[0] if device is None else device
-        return self.step(
-            Kind.DEPOSIT, customer, amount_cents, moment_s, channel, customer.home, device=device, role=role
-        )
-
-    def transfer(
-        self,
-        customer: Customer,
-        payee: Customer,
-        amount_cents: float,
-        at: float | None = None,
-        *,
-        device: str | None = None,
-        place: Place | None = None,
-        role: str = "victim",
-    ) -> Planned:
-        """Money to ``payee``'s main account; cash, should payer and payee be one person."""
-        if payee.index == customer.index:  # only in a population of one
-            return self.withdrawal(customer, amount_cents, at, device=device, role=role)
-        moment_s = self.next_moment() if at is None else at
-        channel = self._channel(
-            customer, Kind.TRANSFER, (Channel.MOBILE, Channel.ONLINE, Channel.WEB), moment_s
-        )
-        here = self.scene.base(customer) if place is None else place
-        return self.step(
-            Kind.TRANSFER,
-            customer,
-            amount_cents,
-            moment_s,
-            channel,
-            here,
-            device=device,
-            payee=payee,
-            role=role,
-        )
-
-    def step(
-        self,
-        kind: Kind,
-        customer: Customer,
-        amount_cents: float,
-        at: float,
-        channel: Channel,
-        place: Place,
-        *,
-        device: str | None = None,
-        merchant: Merchant | None = None,
-        payee: Customer | None = None,
-        role: str = "victim",
-    ) -> Planned:
-        """Any step, labelled as this campaign's; the amount is kept below the customer's limit."""
-        transaction = Transaction(
-            transaction_id=opaque_id(self.rng),
-            kind=kind,
-            account=AccountRef(customer.index),
-            amount_cents=self.wallet.capped(customer, amount_cents),
-            currency=self.world.currency,
-            channel=channel,
-            timestamp_s=self.world.timestamp_s(at),
-            place=place,
-            device_id=self.device(customer) if device is None else device,
-            description=describe(kind, channel, merchant, self.rng),
-            counterparty=None if payee is None else AccountRef(payee.index),
-            merchant=merchant,
-        )
-        truth = Truth(self._label, customer.persona, self.spec.typology, self.spec.campaign_id, role)
-        return Planned(transaction, truth, at)
+    # -- outcomes -------------------------------------------------------------------------
 
     def note(self, planned: Planned, outcome: Outcome) -> None:
-        """Remember what a step did; called by the run, not by typologies."""
-        self.wallet.note(planned.transaction, outcome)
+        """Remember what a step did; called by the run, not by typologies.
 
-    def _channel(self, customer: Customer, kind: Kind, allowed: tuple[Channel, ...], at: float) -> Channel:
-        """One of ``allowed`` that is open then, as often as the customer's persona uses it."""
-        return self._customs.channel(self.world, customer, kind, allowed, at, self.rng)
+        A blocked step costs one mule the account: the one that paid, else the one to be paid.
+        """
+        tx = planned.transaction
+        self.wallet.note(tx, outcome)
+        if self._crew is None or outcome.detector.decision is not Decision.BLOCK:
+            return
+        parties = (tx.account, *(() if tx.counterparty is None else (tx.counterparty,)))
+        burned = next((p.customer_index for p in parties if self._crew.holds(p.customer_index)), None)
+        if burned is not None:
+            self._crew.replace(burned)

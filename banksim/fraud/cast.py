@@ -66,6 +66,14 @@ class Cast:
             return self._pick(rng, 0, self.victims, suits, avoid)
         return self._pick(rng, self.victims, self.accomplices, suits, avoid)
 
+    def bystander(self, rng: random.Random, suits: Suits, avoid: Collection[int]) -> Customer:
+        """Anybody but an accomplice, by the same rules: exposed customers live honestly too."""
+        return self._pick(rng, self.victims + self.accomplices, self._honest, suits, avoid)
+
+    @property
+    def _honest(self) -> int:
+        return self._population.size - self.accomplices
+
     def _pick(
         self, rng: random.Random, first_rank: int, ranks: int, suits: Suits, avoid: Collection[int]
     ) -> Customer:

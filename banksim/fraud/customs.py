@@ -1,6 +1,6 @@
 """How honest people here behave, as far as a fraudster imitates it.
 
-Made once per run and shared by all campaigns: both parts keep caches.
+Made once per run and shared by all campaigns: the parts keep caches.
 """
 
 from __future__ import annotations
@@ -10,20 +10,22 @@ from dataclasses import dataclass
 
 from banksim.activity.habits import HabitBook, Habits
 from banksim.activity.rhythm import Rhythm
+from banksim.activity.trips import Trips
 from banksim.domain import Channel, Kind
 from banksim.world import Choice, Customer, World
 
 
 @dataclass(frozen=True, slots=True)
 class Customs:
-    """The habits of each customer, and which channels are used when."""
+    """The habits of each customer, which channels are used when, and who is away from home."""
 
     habits: HabitBook
     rhythm: Rhythm
+    trips: Trips
 
     @classmethod
     def of(cls, world: World) -> Customs:
-        return cls(HabitBook(world), Rhythm(world))
+        return cls(HabitBook(world), Rhythm(world), Trips(world))
 
     def of_customer(self, customer: Customer) -> Habits:
         return self.habits.of(customer)

@@ -21,9 +21,10 @@ from banksim.fraud.customs import Customs
 from banksim.fraud.plan import Plan, Planner
 from banksim.fraud.registry import Registry, build_registry
 from banksim.fraud.run import CampaignRun
+from banksim.fraud.shares import plan_shares
 from banksim.fraud.spec import AttackWindow, CampaignSpec
 from banksim.fraud.tactics import resolve_tactics
-from banksim.fraud.windows import Calendar, plan_shares
+from banksim.fraud.windows import Calendar
 from banksim.rate import PiecewiseRate
 from banksim.world import World
 
@@ -61,8 +62,7 @@ class FraudDesk:
         self._calendar = Calendar.of(scenario.fraud, scenario.start_at, offered.duration_s)
         tactics = resolve_tactics(scenario.fraud, self.registry)
         self._tactics = {tactic.key: tactic for tactic in tactics}
-        shares = plan_shares(tactics, self._calendar, scenario.fraud)
-        self._share = shares.whole
+        shares = self._shares = plan_shares(tactics, self._calendar, scenario.fraud, offered)
         self._planner = Planner(seed, tactics, self._calendar, shares, offered)
         self._plan = self._planner.first(speed)
         self._cast = Cast(seed, world.population)
@@ -79,11 +79,21 @@ class FraudDesk:
     @property
     def share(self) -> PiecewiseRate:
         """Planned share of fraud (0..1) in λ at each simulated moment; counted patterns not included."""
-        return self._share
+        return self._shares.whole
+
+    @property
+    def decoy_share(self) -> PiecewiseRate:
+        """Planned share of decoys (0..1) in λ; together with `share` never above 1."""
+        return self._shares.decoys
+
+    @property
+    def genuine_share(self) -> PiecewiseRate:
+        """What fraud and decoys leave of λ to the others."""
+        return self._shares.genuine
 
     @property
     def planned(self) -> list[CampaignSpec]:
-        """Campaigns with a start of their own, in order of start."""
+        """Campaigns, decoys too, with a start of their own, in order of start."""
         return list(self._plan.starts)
 
     @property

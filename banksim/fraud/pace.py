@@ -69,6 +69,10 @@ class Pace:
         self.now_s += room_s * (1.0 - (1.0 - self._rng.random()) ** (1.0 / max(1, steps)))
         return self.now_s
 
+    def skip_to(self, moment_s: float) -> None:
+        """Let time pass up to ``moment_s``, at most to the deadline; the next step is not before it."""
+        self.now_s = max(self.now_s, min(moment_s, self.deadline_s))
+
     def _advance(self, mean_s: float, wanted_s: float) -> float:
         left_s = self.deadline_s - self.now_s
         careful = 1.0 + CAREFUL_FACTOR * self._sophistication

@@ -10,6 +10,8 @@ drawn in proportion to λ·s, so inside the attack window where one is given.  S
 to the budget (see `sizes`); whether a campaign succeeds does not change how many
 transactions it makes.
 
+Decoys are planned in the same way from their own share, attack windows or not.
+
 A pattern with `count` makes exactly that many, speed or not.  With `duration_minutes` that
 is one campaign; without, several of the usual size, spread over the first attack window,
 its phase, or the whole run.
@@ -33,10 +35,11 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from banksim.fraud.shares import Shares
 from banksim.fraud.sizes import even_parts, split, whole_number
 from banksim.fraud.spec import AttackWindow, CampaignSpec
 from banksim.fraud.tactics import Tactic
-from banksim.fraud.windows import Calendar, Shares
+from banksim.fraud.windows import Calendar
 from banksim.rate import PiecewiseRate
 from banksim.world.streams import stream
 
@@ -72,7 +75,7 @@ class Planner:
         self._tactics = {tactic.key: tactic for tactic in tactics}
         self._calendar = calendar
         self._offered = offered
-        self._fraud_rates = {key: offered.times(share) for key, share in shares.by_pattern.items()}
+        self._rates = {key: offered.times(share) for key, share in shares.by_pattern.items()}
         self._most = max(1, MAX_CAMPAIGNS // max(1, len(tactics)))
 
     def first(self, speed: float) -> Plan:
@@ -144,7 +147,7 @@ class Planner:
         if tactic.count is not None:
             made = sum(s.size for s in (*plan.starts, *plan.follow_ups) if s.pattern == tactic.key)
             return max(0, tactic.count - made)
-        rate = self._fraud_rates.get(tactic.key)
+        rate = self._rates.get(tactic.key)
         budget = rate.integral(from_s, rate.duration_s) / speed if rate is not None else 0.0
         return whole_number(budget, tactic.typology.min_size, rng)
 
@@ -168,10 +171,10 @@ class Planner:
         latest_s = closes_s - natural_s if fits else opens_s + EARLY_PART * (closes_s - opens_s)
         if start_s > latest_s:
             # Drawn again from the same room only: another would take over its share.
-            here = self._calendar.attack_at(start_s)
+            here = self._attack_at(tactic, start_s)
             for _ in range(START_DRAWS):
                 start_s = self._draw_start(tactic, opens_s, latest_s, rng)
-                if tactic.count is not None or self._calendar.attack_at(start_s) == here:
+                if tactic.count is not None or self._attack_at(tactic, start_s) == here:
                     break
         if tactic.duration_s is None:
             return start_s, closes_s
@@ -179,7 +182,7 @@ class Planner:
 
     def _draw_start(self, tactic: Tactic, low_s: float, high_s: float, rng: random.Random) -> float:
         """A moment drawn in proportion to λ (counted) or λ × share (rate-driven)."""
-        rate = self._offered if tactic.count is not None else self._fraud_rates[tactic.key]
+        rate = self._offered if tactic.count is not None else self._rates[tactic.key]
         area = rate.integral(low_s, high_s) * rng.random()
         moment_s = rate.moment_after(low_s, area) if area > 0 else rng.uniform(low_s, high_s)
         return low_s if moment_s is None else min(high_s, moment_s)
@@ -191,6 +194,10 @@ class Planner:
             return self._calendar.attacks[0]
         return AttackWindow("run", 0.0, self._calendar.duration_s)
 
+    def _attack_at(self, tactic: Tactic, moment_s: float) -> AttackWindow | None:
+        """The attack window that holds ``moment_s``; decoys know no such windows."""
+        return None if tactic.typology.is_decoy else self._calendar.attack_at(moment_s)
+
     def _room(self, tactic: Tactic, moment_s: float, from_s: float) -> tuple[float, float]:
         """The span around ``moment_s`` that a campaign should keep to."""
         run_end_s = self._calendar.duration_s
@@ -199,7 +206,7 @@ class Planner:
         elif tactic.count is not None:
             window = self._counted_window(tactic)
         else:
-            window = self._calendar.attack_at(moment_s)
+            window = self._attack_at(tactic, moment_s)
         if window is None:
             window = AttackWindow("run", 0.0, run_end_s)
         opens_s = window.start_s if tactic.count is not None else max(from_s, window.start_s)
@@ -277,4 +284,5 @@ class Planner:
             sophistication=tactic.sophistication,
             label=f"{tactic.pattern.label} {number}",
             exact=tactic.count is not None,
+            decoy=tactic.typology.is_decoy,
         )

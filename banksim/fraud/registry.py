@@ -56,6 +56,10 @@ class Typology:
     aliases: tuple[str, ...] = ()
 
     @property
+    def is_decoy(self) -> bool:
+        return self.label is Label.DECOY
+
+    @property
     def mean_gap_s(self) -> float:
         """Simulated seconds between two steps at intensity 1."""
         return self.mean_duration_s / self.mean_size
@@ -116,13 +120,13 @@ class Registry:
         """The typology of that name or alias.  Raises ScenarioError when there is none."""
         found = self._by_name.get(name) or self._by_name.get(self._alias.get(name, ""))
         if found is None:
-            known = ", ".join(self.names())
+            known = ", ".join(self.names(Label.FRAUD))
             raise ScenarioError([f"fraud.patterns: unknown kind of fraud {name!r}; known: {known}"])
         return found
 
-    def names(self) -> list[str]:
-        """Every name, sorted; aliases are not listed."""
-        return sorted(self._by_name)
+    def names(self, label: Label | None = None) -> list[str]:
+        """Every name, or those of one label, sorted; aliases are not listed."""
+        return sorted(name for name, kind in self._by_name.items() if label is None or kind.label is label)
 
 
 def load_plugin(path: Path) -> ModuleType:

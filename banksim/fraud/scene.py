@@ -25,21 +25,23 @@ DRAWS = 40
 class Scene:
     """One attacker's devices and places."""
 
-    def __init__(self, world: World, rng: random.Random, sophistication: float) -> None:
+    def __init__(self, world: World, rng: random.Random, sophistication: float, honest: bool = False) -> None:
+        """``honest``: there is no attacker; customers act for themselves."""
         self._world = world
         self._rng = rng
         self._sophistication = sophistication
+        self._honest = honest
         self.devices = tuple(opaque_id(rng) for _ in range(rng.randint(*DEVICES)))
 
     def device(self, customer: Customer) -> str:
         """The device of one step: the attacker's, or the customer's own, taken over."""
-        if self._rng.random() < HIJACKED_AT_BEST * self._sophistication:
+        if self._honest or self._rng.random() < HIJACKED_AT_BEST * self._sophistication:
             return customer.devices[0]
         return self._rng.choice(self.devices)
 
     def base(self, customer: Customer) -> Place:
         """Where the attacker seems to be while using the customer's account."""
-        if self._rng.random() < self._sophistication:
+        if self._honest or self._rng.random() < self._sophistication:
             return customer.home
         abroad = self._rng.random() < ABROAD_AT_WORST * (1 - self._sophistication)
         place = self._world.places.destination(self._rng, customer.home, abroad)

@@ -17,9 +17,9 @@ class CampaignSpec:
 
     ``pattern`` is the key of the scenario's pattern it carries out, ``size`` the number of
     transactions it makes, ``exact`` whether that number was asked for by ``count`` (extra
-    load) or is a part of the fraud share.  ``follows`` is the id of the campaign whose end
-    starts this one: until that has ended ``start_s`` is an estimate.  ``campaign_id`` and
-    ``label`` are for people and reports; neither goes on the wire.
+    load) or is a part of the fraud share; ``decoy`` that it is no fraud at all.  ``follows`` is
+    the id of the campaign whose end starts this one: until that has ended ``start_s`` is an
+    estimate.  ``campaign_id`` and ``label`` are for people and reports; neither goes on the wire.
     """
 
     campaign_id: str
@@ -32,6 +32,7 @@ class CampaignSpec:
     sophistication: float
     label: str
     exact: bool = False
+    decoy: bool = False
     follows: str | None = None
 
     @property

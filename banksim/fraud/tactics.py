@@ -4,14 +4,18 @@ A pattern in a file leaves things open: which typology its type is, whom it foll
 window it lives in, what it is called when two patterns have one type.  A `Tactic` has the
 answers.  Without any pattern at all a scenario still has its fraud rate: then a mix of
 common kinds makes it (`DEFAULT_MIX`).
+
+Decoys need no pattern: `DECOY_MIX` makes `fraud.decoy_rate`.  A decoy of a plugin may be named as
+a pattern; without `count` such patterns replace the mix and share the decoy rate by weight.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from banksim.domain import Label
 from banksim.fraud.registry import Registry, Typology
 from banksim.scenario import Pattern
 
@@ -21,16 +25,29 @@ if TYPE_CHECKING:
 #: Share of each kind when a scenario names none.  Judgement, after the channels of card fraud
 #: (card-not-present 73–79 %, point of sale 19 %, cash machine 8 %; ECB 2016–18, indicative).
 DEFAULT_MIX: dict[str, float] = {
-    "online_fraud": 0.36,
-    "card_testing": 0.20,
-    "unusual_location": 0.12,
-    "account_takeover": 0.10,
-    "large_amount": 0.08,
+    "online_fraud": 0.34,
+    "card_testing": 0.19,
+    "unusual_location": 0.11,
+    "account_takeover": 0.09,
+    "large_amount": 0.07,
+    # 186 k scams beside 3.13 M unauthorised cases (UK 2024, indicative): 6 %.
+    "app_scam": 0.06,
     "velocity_attack": 0.05,
-    "mule_network": 0.04,
-    "structuring": 0.03,
+    "mule_network": 0.03,
+    "structuring": 0.02,
     "identity_theft": 0.02,
+    "layering": 0.01,
+    "smurfing": 0.01,
 }
+#: Share of each decoy in the decoy rate (judgement).
+DECOY_MIX: dict[str, float] = {
+    "holiday_trip": 0.35,
+    "big_purchase": 0.25,
+    "pay_day_burst": 0.25,
+    "landlord_fan_in": 0.15,
+}
+#: Honest people keep no rhythm of a script.
+DECOY_SOPHISTICATION = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +109,26 @@ def resolve_tactics(settings: FraudSettings, registry: Registry) -> list[Tactic]
             phase=phase,
             parent=parent,
         )
-    return _parents_first(tactics)
+    return _parents_first(tactics | _usual_decoys(settings, registry, tactics))
+
+
+def _usual_decoys(
+    settings: FraudSettings, registry: Registry, named: Mapping[str, Tactic]
+) -> dict[str, Tactic]:
+    """The mix of decoys, unless the scenario names its own; of those this registry knows."""
+    if settings.decoy_rate == 0 or any(t.typology.is_decoy and t.count is None for t in named.values()):
+        return {}
+    known = registry.names(Label.DECOY)
+    usual = {name: weight for name, weight in DECOY_MIX.items() if name in known}
+    return {
+        f"{name}~decoy" if name in named else name: Tactic(
+            key=f"{name}~decoy" if name in named else name,
+            pattern=Pattern(type=name, weight=weight),
+            typology=registry.get(name),
+            sophistication=DECOY_SOPHISTICATION,
+        )
+        for name, weight in usual.items()
+    }
 
 
 def _patterns(settings: FraudSettings) -> Iterator[tuple[Pattern, str | None]]:

@@ -1,4 +1,4 @@
-"""When fraud happens: attack windows, phases, and the planned share of fraud.
+"""When fraud happens: attack windows, phases, and the level a pattern acts at.
 
     share
     rate  |        ┌────┐         ┌──────┐
@@ -9,8 +9,7 @@
 Who makes the share.  A pattern without `count` is *rate-driven*: it acts at level `rate`
 inside the attack window (everywhere, if none is given) and at `baseline_rate` outside; in
 a phase, at `rate` during the phase and not at all elsewhere.  The share at a moment is the
-highest level of the patterns acting then, and it is split among them by weight × level:
-so a phase outside the window has the phase's own patterns and a little of the background.
+highest level of the patterns acting then, and `shares` splits it among them.
 
 Patterns with `count` come on top of the offered rate and take nothing from the share.  A
 scenario whose every pattern has a count therefore has a share of 0: it asked for exactly
@@ -21,16 +20,13 @@ they act only after their parents, which may be at a different hour.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from banksim.fraud.spec import AttackWindow
-from banksim.rate import Piece, PiecewiseRate
 
 if TYPE_CHECKING:
-    from banksim.fraud.tactics import Tactic
     from banksim.scenario import FraudSettings
 
 SECONDS_PER_HOUR = 3600.0
@@ -63,11 +59,15 @@ def clock_windows(
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """The spans of one scenario.  ``attacks`` is empty when no attack window was given."""
+    """The spans of one scenario.  ``attacks`` is empty when no attack window was given.
+
+    ``start_clock_s``: seconds from midnight to the start of the run.
+    """
 
     duration_s: float
     attacks: tuple[AttackWindow, ...] = ()
     phases: dict[str, AttackWindow] = field(default_factory=dict)
+    start_clock_s: float = 0.0
 
     @classmethod
     def of(cls, settings: FraudSettings, start_at: datetime, duration_s: float) -> Calendar:
@@ -79,7 +79,8 @@ class Calendar:
             start_s = min(duration_s, phase.start_hour * SECONDS_PER_HOUR)
             end_s = min(duration_s, start_s + phase.duration_hours * SECONDS_PER_HOUR)
             phases[phase.name] = AttackWindow(phase.name, start_s, end_s)
-        return cls(duration_s, tuple(attacks), phases)
+        midnight = start_at.replace(hour=0, minute=0, second=0, microsecond=0)
+        return cls(duration_s, tuple(attacks), phases, (start_at - midnight).total_seconds())
 
     @property
     def windows(self) -> list[AttackWindow]:
@@ -101,31 +102,3 @@ class Calendar:
         if settings.attack_window is None or self.attack_at(moment_s) is not None:
             return settings.rate
         return settings.outside_rate
-
-
-@dataclass(frozen=True, slots=True)
-class Shares:
-    """The planned share of fraud in λ, whole and by key of the rate-driven pattern."""
-
-    whole: PiecewiseRate
-    by_pattern: dict[str, PiecewiseRate]
-
-
-def plan_shares(tactics: Sequence[Tactic], calendar: Calendar, settings: FraudSettings) -> Shares:
-    """Share of fraud over the run (0..1) and its parts, which add up to it."""
-    driven = [tactic for tactic in tactics if tactic.count is None and tactic.pattern.weight > 0]
-    edges = {0.0, calendar.duration_s}
-    for window in calendar.windows:
-        edges |= {window.start_s, window.end_s}
-    spans = list(zip(sorted(edges), sorted(edges)[1:], strict=False))
-    whole: list[Piece] = []
-    parts: dict[str, list[Piece]] = {tactic.key: [] for tactic in driven}
-    for start_s, end_s in spans:
-        middle_s = (start_s + end_s) / 2
-        levels = {t.key: calendar.level_at(middle_s, t.phase, settings) for t in driven}
-        weighted = {t.key: t.pattern.weight * levels[t.key] for t in driven}
-        share, total = max(levels.values(), default=0.0), sum(weighted.values())
-        whole.append(Piece(start_s, end_s, share))
-        for key, value in weighted.items():
-            parts[key].append(Piece(start_s, end_s, share * value / total if total else 0.0))
-    return Shares(PiecewiseRate(whole), {key: PiecewiseRate(pieces) for key, pieces in parts.items()})

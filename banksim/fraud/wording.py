@@ -23,10 +23,14 @@ TRANSFER_WORDS = (
 DEPOSIT_WORDS = {Channel.MOBILE: "Check deposit", Channel.ACH: "Incoming payment"}
 
 
-def describe(kind: Kind, channel: Channel, merchant: Merchant | None, rng: random.Random) -> str:
+def describe(
+    kind: Kind, channel: Channel, merchant: Merchant | None, is_pensioner: bool, rng: random.Random
+) -> str:
     """Text for the bank statement; says no more than the honest one would."""
     if merchant is not None:
         return f"Purchase at {merchant.name}"
+    if kind is Kind.SALARY:
+        return "Pension payment" if is_pensioner else "Salary"
     if kind is Kind.TRANSFER:
         return rng.choice(TRANSFER_WORDS)
     if kind is Kind.WITHDRAWAL:

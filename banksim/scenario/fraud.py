@@ -101,14 +101,16 @@ class Pattern(Block):
         description="Unusual location: simulated hours between the usual place and the unusual one.",
     )
     mule_accounts: Annotated[int, Number(1, 100_000)] | None = Field(
-        default=None, description="Mule network: accounts the money passes through."
+        default=None, description="Mule network, layering, smurfing: accounts the money passes through."
     )
     hops: HopRange | None = Field(
         default=None,
-        description="Mule network: transfers from first account to last, one number or [least, most].",
+        description="Mule network, layering: transfers from first account to last, one number or "
+        "[least, most].",
     )
     threshold: Amount | None = Field(
-        default=None, description="Structuring: the reporting threshold to stay under, in currency units."
+        default=None,
+        description="Structuring, smurfing: the reporting threshold to stay under, in currency units.",
     )
     split_amounts: (
         Annotated[bool | AmountList, Expected("true, false or a list of amounts above 0")] | None
@@ -154,6 +156,11 @@ class FraudSettings(Block):
     )
     attack_window: HourWindow | None = Field(
         default=None, description="Clock hours [start, end) of concentrated attack; may run past midnight."
+    )
+    decoy_rate: Annotated[float, Number(low=0, below=1)] = Field(
+        default=0.002,
+        description="Share of all transactions that are decoys: honest behaviour that looks like fraud and "
+        "counts as genuine. Part of the offered rate, as `rate` is; they get at most what fraud leaves.",
     )
     patterns: tuple[Pattern, ...] = Field(
         default=(), description="Kinds of fraud that share the rate, or come with a count of their own."

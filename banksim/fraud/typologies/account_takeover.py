@@ -3,8 +3,8 @@
 New device, often from far away; first a look and perhaps a small transfer, then the rest
 in a few steps to accomplices, until `target_balance_pct` of the balance is gone
 (indicative: takeovers often empty the account at once).  A refusal makes the thief try a
-smaller sum; two in a row, and he gives the account up.  A careful one uses the victim's
-device, more and smaller sums, and longer pauses.
+smaller sum, to the next account if the mule's was blocked; two in a row, and he gives up.
+A careful one uses the victim's device, more and smaller sums, and longer pauses.
 
 Options: `target_balance_pct` (default 0.8 to 0.95), `amounts` for the single transfers.
 """
@@ -32,7 +32,7 @@ def account_takeover(campaign: Campaign) -> Steps:
     rng = campaign.rng
     victim = campaign.victim(least_balance_cents=campaign.wallet.scaled_cents(500))
     crew = campaign.crew(CREW)
-    mules = rng.sample(crew, min(len(crew), rng.randint(1, 2)))
+    posts = rng.sample(range(len(crew)), min(len(crew), rng.randint(1, 2)))
     device, place = campaign.device(victim), campaign.scene.base(victim)
     balance = max(campaign.wallet.balance(victim), campaign.wallet.scaled_cents(100))
     share = campaign.options.target_balance_pct
@@ -41,7 +41,7 @@ def account_takeover(campaign: Campaign) -> Steps:
     if campaign.left > 2 and rng.random() < PROBE_SHARE:
         probe = round(target * rng.uniform(*PROBE_PART))
         outcome = yield campaign.transfer(
-            victim, mules[0], probe, campaign.next_moment(gap_s), device=device, place=place
+            victim, crew[posts[0]], probe, campaign.next_moment(gap_s), device=device, place=place
         )
         gap_s = None
         target -= probe if outcome.approved else 0
@@ -49,7 +49,7 @@ def account_takeover(campaign: Campaign) -> Steps:
     for amount in _sums(campaign, max(1, target), campaign.wallet.limit(victim)):
         outcome = yield campaign.transfer(
             victim,
-            rng.choice(mules),
+            crew[rng.choice(posts)],
             amount >> refusals,
             campaign.next_moment(gap_s),
             device=device,

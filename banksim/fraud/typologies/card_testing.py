@@ -31,5 +31,7 @@ def card_testing(campaign: Campaign) -> Steps:
             outcome = yield campaign.purchase(
                 card, campaign.small_amount(), campaign.next_moment(), merchant=rng.choice(shops)
             )
-            if outcome.approved and live:
+            if not outcome.approved:
+                break  # a declined card is not tried again
+            if live:
                 campaign.loot.add(card)

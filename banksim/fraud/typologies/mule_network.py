@@ -6,7 +6,8 @@ One story: a sum leaves a victim's account (or comes in as cash), is spread over
 few first mules, and each of them passes on what came, less a small commission: money is
 conserved but for that.  It moves fast (indicative: 28 % has left after 15 minutes, 53 %
 after an hour; 2–4 hops, fan-out first).  Where a transfer is refused, that branch ends,
-for there is nothing to pass on.
+for there is nothing to pass on.  A blocked mule loses the account with what is on it and is
+replaced by the next accomplice; the thief then sends that sum there.
 
 Options: `mule_accounts` (default 6), `hops` (transfers from first account to last, 2–4),
 `amounts` or `amount_range` for the sum taken from the victim.
@@ -14,12 +15,11 @@ Options: `mule_accounts` (default 6), `hops` (transfers from first account to la
 
 from __future__ import annotations
 
-from itertools import pairwise
-
+from banksim.domain import Decision
 from banksim.fraud.campaign import Campaign
+from banksim.fraud.crew import Crew
 from banksim.fraud.registry import Steps, typology
 from banksim.fraud.wallet import random_parts
-from banksim.world import Customer
 
 MULES = 6
 HOPS = (2, 4)
@@ -33,16 +33,17 @@ CASH_OUT_SHARE = 0.3
 #: How soon a mule passes money on: share of the money, and up to how many seconds.
 PASS_ON = ((0.28, 0.0, 15 * 60.0), (0.25, 15 * 60.0, 3600.0), (0.47, 3600.0, 8 * 3600.0))
 BETWEEN_SUMS_S = 2 * 3600.0
+FIRST_GAP_S = 5 * 60.0
+#: Mules tried for one sum after the first was blocked (judgement).
+REPLACEMENTS = 2
 
 
 @typology("mule_network", aliases=("money_laundering",), mean_size=12, min_size=3, mean_duration_s=12 * 3600)
 def mule_network(campaign: Campaign) -> Steps:
     rng = campaign.rng
     # An account that takes less than a usual sum is of no use to them.
-    mules = list(
-        campaign.crew(campaign.options.mule_accounts or MULES, campaign.wallet.scaled_cents(SUM_UNITS))
-    )
-    rng.shuffle(mules)
+    mules = campaign.crew(campaign.options.mule_accounts or MULES, campaign.wallet.scaled_cents(SUM_UNITS))
+    posts = rng.sample(range(len(mules)), len(mules))
     hops = _hops(campaign)
     most_branches = max(1, campaign.left // max(2, hops))
     branches = min(most_branches, len(mules), rng.choice((1, 1, 2, 3)))
@@ -53,26 +54,31 @@ def mule_network(campaign: Campaign) -> Steps:
         total = max(branches, min(total, round(max(1, campaign.wallet.balance(victim)) * BALANCE_PART)))
     passable = round(0.95 * min(campaign.wallet.limit(mule) for mule in mules))
     for branch, sum_cents in enumerate(random_parts(total, branches, rng)):
-        first = mules[branch % len(mules)]
+        chain = [posts[(branch + nth) % len(posts)] for nth in range(hops)]
         part = min(sum_cents, passable)  # nobody on the way may be stopped by a limit
-        at = campaign.next_moment(BETWEEN_SUMS_S if campaign.made and branch == 0 else 5 * 60.0)
-        if victim is None:
-            planned = campaign.deposit(first, part, at, role="mule")
-        else:
-            planned = campaign.transfer(victim, first, part, at)
-        outcome = yield planned
+        gap_s = BETWEEN_SUMS_S if campaign.made and branch == 0 else FIRST_GAP_S
+        for _ in range(1 + REPLACEMENTS):
+            first, at = mules[chain[0]], campaign.next_moment(gap_s)
+            if victim is None:
+                planned = campaign.deposit(first, part, at, role="mule")
+            else:
+                planned = campaign.transfer(victim, first, part, at)
+            outcome = yield planned
+            if outcome.detector.decision is not Decision.BLOCK or campaign.left <= 0:
+                break
+            gap_s = FIRST_GAP_S
         if outcome.approved:
             if victim is not None:
                 campaign.loot.add(victim)
-            start = mules.index(first)
-            chain = [mules[(start + nth) % len(mules)] for nth in range(hops)]
-            yield from _pass_on(campaign, chain, planned.transaction.amount_cents)
+            yield from _pass_on(campaign, mules, chain, planned.transaction.amount_cents)
 
 
-def _pass_on(campaign: Campaign, chain: list[Customer], amount: int) -> Steps:
-    """The money goes from each of ``chain`` to the next, and from the last one out."""
+def _pass_on(campaign: Campaign, mules: Crew, chain: list[int], amount: int) -> Steps:
+    """The money goes from each post of ``chain`` to the next, and from the last one out."""
     rng = campaign.rng
-    for holder, payee in pairwise(chain):
+    holder = mules[chain[0]]
+    for post in chain[1:]:
+        payee = mules[post]
         amount = round(amount * (1 - rng.uniform(*COMMISSION)))
         planned = campaign.transfer(
             holder,
@@ -86,13 +92,13 @@ def _pass_on(campaign: Campaign, chain: list[Customer], amount: int) -> Steps:
         outcome = yield planned
         if not outcome.approved:
             return
-        amount = planned.transaction.amount_cents
+        holder, amount = payee, planned.transaction.amount_cents
     if rng.random() < CASH_OUT_SHARE:
         note = campaign.wallet.notes(1)
         if amount >= 2 * note:  # whole notes, never more than came in
             cash = campaign.wallet.notes(amount * (1 - rng.uniform(*COMMISSION)) - note / 2)
             at = campaign.next_moment(_holding_time(campaign))
-            yield campaign.withdrawal(chain[-1], cash, at, device=chain[-1].devices[0], role="mule")
+            yield campaign.withdrawal(holder, cash, at, device=holder.devices[0], role="mule")
 
 
 def _hops(campaign: Campaign) -> int:

@@ -31,7 +31,10 @@ def scenario(**changes: Any) -> Scenario:
         "customers": 400,
         "transaction_rate": {"peak_tps": 20, "off_peak_tps": 20},
     }
-    return Scenario.model_validate(values | changes)
+    made = values | changes
+    if isinstance(made.get("fraud"), dict):  # decoys would be in the way of counting
+        made["fraud"] = {"decoy_rate": 0.0} | made["fraud"]
+    return Scenario.model_validate(made)
 
 
 def desk(seed: int = 1, speed: float | None = None, registry: Any = None, **changes: Any) -> FraudDesk:

@@ -5,7 +5,7 @@ from types import ModuleType
 
 import pytest
 
-from banksim.domain import ScenarioError
+from banksim.domain import Label, ScenarioError
 from banksim.fraud import build_registry, typology
 from banksim.fraud.registry import Registry
 from banksim.scenario import KNOWN_PATTERN_TYPES, PATTERN_ALIASES
@@ -23,7 +23,7 @@ def gift_cards(campaign):
 
 
 def test_every_kind_a_scenario_may_name_exists():
-    assert set(build_registry().names()) == set(KNOWN_PATTERN_TYPES)
+    assert set(build_registry().names(Label.FRAUD)) == set(KNOWN_PATTERN_TYPES)
 
 
 def test_aliases_lead_to_the_same_typology_as_in_scenario_files():

@@ -4,9 +4,11 @@ from datetime import datetime
 
 import pytest
 
+from banksim.demand import offered_rate
 from banksim.fraud.registry import build_registry
+from banksim.fraud.shares import plan_shares
 from banksim.fraud.tactics import DEFAULT_MIX, resolve_tactics
-from banksim.fraud.windows import Calendar, clock_windows, plan_shares
+from banksim.fraud.windows import Calendar, clock_windows
 
 from .helpers import desk, scenario
 
@@ -38,7 +40,8 @@ def test_clock_windows(window, start_hour, length_h, expected):
 
 
 def share(**fraud):
-    return desk(fraud=fraud).share
+    # Fully sophisticated: the share does not bend by the hour.
+    return desk(fraud={"sophistication": 1.0} | fraud).share
 
 
 def test_the_rate_holds_all_day_without_a_window():
@@ -47,7 +50,9 @@ def test_the_rate_holds_all_day_without_a_window():
 
 def test_inside_the_window_the_rate_outside_the_baseline():
     planned = share(rate=0.05, baseline_rate=0.002, attack_window=[2, 4], patterns=[{"type": "online_fraud"}])
-    assert (planned.at(1 * HOUR_S), planned.at(3 * HOUR_S), planned.at(5 * HOUR_S)) == (0.002, 0.05, 0.002)
+    assert (planned.at(1 * HOUR_S), planned.at(3 * HOUR_S), planned.at(5 * HOUR_S)) == pytest.approx(
+        (0.002, 0.05, 0.002)
+    )
 
 
 def test_patterns_with_a_count_take_nothing_from_the_share():
@@ -56,7 +61,7 @@ def test_patterns_with_a_count_take_nothing_from_the_share():
 
 
 def test_without_patterns_a_mix_of_common_kinds_makes_the_rate():
-    fraud = desk(fraud={"rate": 0.02})
+    fraud = desk(fraud={"rate": 0.02, "sophistication": 1.0})
     assert fraud.share.at(HOUR_S) == 0.02
     assert {spec.typology for spec in fraud.planned} <= set(DEFAULT_MIX)
     assert len({spec.typology for spec in fraud.planned}) >= 6
@@ -69,7 +74,9 @@ def test_no_rate_no_fraud():
 def test_a_phase_has_the_rate_during_itself_only():
     phases = [{"name": "raid", "start_hour": 5, "duration_hours": 1, "patterns": [{"type": "online_fraud"}]}]
     planned = share(rate=0.05, phases=phases)
-    assert (planned.at(4.5 * HOUR_S), planned.at(5.5 * HOUR_S), planned.at(6.5 * HOUR_S)) == (0, 0.05, 0)
+    assert (planned.at(4.5 * HOUR_S), planned.at(5.5 * HOUR_S), planned.at(6.5 * HOUR_S)) == pytest.approx(
+        (0, 0.05, 0)
+    )
 
 
 def test_weights_share_out_the_rate_and_the_parts_add_up():
@@ -86,7 +93,7 @@ def test_weights_share_out_the_rate_and_the_parts_add_up():
     )
     tactics = resolve_tactics(made.fraud, build_registry())
     calendar = Calendar.of(made.fraud, made.start_at, made.duration_s)
-    shares = plan_shares(tactics, calendar, made.fraud)
+    shares = plan_shares(tactics, calendar, made.fraud, offered_rate(made))
     for hour in (1, 3, 8.5, 12):
         parts = {key: rate.at(hour * HOUR_S) for key, rate in shares.by_pattern.items()}
         assert sum(parts.values()) == pytest.approx(shares.whole.at(hour * HOUR_S))
