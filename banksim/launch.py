@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BanksimError as error:
         print(error, file=sys.stderr)
         return int(error.exit_code)
-    _become(arguments)
+    return _become(arguments)
 
 
 def _become(arguments: Sequence[str]) -> NoReturn:
