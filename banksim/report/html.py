@@ -18,10 +18,12 @@ from plotly.offline import get_plotlyjs
 from banksim.report import formats, story
 from banksim.report.charts import charts
 from banksim.report.theme import chart_layout, colours, tokens_css
+from banksim.report.what_if import range_parts, what_if
 
 #: Rows of the feed shown in the page; feed.csv has all that were kept.
 MAX_FEED_ROWS = 50
 MAX_FEED_COLUMNS = 14
+SCRIPTS = ("report.js", "report_threshold.js", "report_export.js")
 #: Of use to a program, not to a reader.
 HIDDEN_FEED_COLUMNS = frozenset({"seq", "transaction_id"})
 
@@ -41,6 +43,11 @@ def render_html(results: Mapping[str, Any], feed: Sequence[Mapping[str, Any]] = 
             funnel=story.funnel(results),
             enough=lambda text: story.with_enough(results, text),
             charts=made,
+            ranges=range_parts(results),
+            what_if=what_if(results),
+            slices=results.get("detection_by"),
+            calibration=results["scores"].get("calibration"),
+            drift=results["scores"].get("drift"),
             specs={key: chart.spec for key, chart in made.items() if chart.spec},
             theme={
                 "colours": {"light": colours("light"), "dark": colours("dark")},
@@ -51,7 +58,7 @@ def render_html(results: Mapping[str, Any], feed: Sequence[Mapping[str, Any]] = 
             feed_total=len(feed),
             # Our own files and Plotly's: trusted, and broken by escaping.
             styles=Markup(tokens_css() + _template_text("report.css")),
-            script=Markup(_template_text("report.js")),
+            script=Markup("".join(map(_template_text, SCRIPTS))),
             plotly_js=Markup(get_plotlyjs()),
         )
     )

@@ -9,10 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from banksim.measure import Measures
-from banksim.report.formats import count, milliseconds, percent
+from banksim.report.formats import THIN, count, milliseconds, percent
 
 #: Below this many positives a share is shown with its interval only, other figures not at all.
 FEW_POSITIVES = 30
+#: The generator counts as the bottleneck from this lag on (99th percentile), or when its process was
+#: busy (over 90 % of a core, see measure/generator.py) in this share of the samples.
+LATE_MS = 50.0
+BUSY_SHARE = 0.05
 #: A generator that sends less than this share of what was asked did not test the asked load.
 KEPT_UP_SHARE = 0.99
 
@@ -70,12 +74,18 @@ def _of_the_load(results: Mapping[str, Any]) -> list[str]:
         found.append(
             f"{count(transactions['unknown'])} transactions got no answer: they may or may not be booked."
         )
-    latency = results["latency_ms"]
-    lag, response = latency["lag"]["p99"], latency["response"]["p99"]
-    if lag is not None and response is not None and lag > max(50.0, response / 2):
+    lag = results["latency_ms"]["lag"]["p99"]
+    if lag is not None and lag > LATE_MS:
         found.append(
             f"At the 99th percentile {milliseconds(lag)} passed between the intended and the actual start: "
-            "the generator was late, and response times contain that."
+            "the generator was late, and response times contain that. Add workers, or ask for less."
+        )
+    use = results.get("generator")
+    if use and use["busy_samples"] > max(1.0, BUSY_SHARE * use["samples"]):
+        found.append(
+            f"The load generator was the bottleneck: it used more than 90{THIN}% of its processor core in "
+            f"{count(use['busy_samples'])} of {count(use['samples'])} samples. "
+            "Response times may be its own; spread the load over more processes or machines."
         )
     return found
 

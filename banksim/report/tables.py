@@ -1,4 +1,4 @@
-"""timeline.csv, detection.csv and feed.csv: the figures for a spreadsheet.
+"""timeline.csv, detection.csv, errors.csv and feed.csv: the figures for a spreadsheet.
 
 A spreadsheet runs a cell that begins with = + - @ as a formula.  Texts from outside
 (merchant names, error texts) may begin so; such a cell gets an apostrophe in front.
@@ -65,6 +65,11 @@ def detection_csv(results: Mapping[str, Any]) -> str:
             ends = {f"alerted_share{end}": row[f"{name}{end}"] for end in ("", "_low", "_high")}
             rows.append({"kind": kind, "typology": typology, **row, **ends})
     return as_csv(DETECTION_COLUMNS, rows)
+
+
+def errors_csv(results: Mapping[str, Any]) -> str:
+    """One row per call and error text, most frequent first; without errors only the head."""
+    return as_csv(("target", "call", "error", "count"), results["errors"])
 
 
 def feed_csv(feed: Sequence[Mapping[str, Any]]) -> str:

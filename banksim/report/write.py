@@ -10,11 +10,13 @@ from typing import Any
 from banksim.report.folder import check_folder, write_whole
 from banksim.report.html import render_html
 from banksim.report.junit import junit_xml
-from banksim.report.tables import detection_csv, feed_csv, timeline_csv
+from banksim.report.tables import detection_csv, errors_csv, feed_csv, timeline_csv
 
 
 def write_report(folder: Path, results: Mapping[str, Any], feed: Sequence[Mapping[str, Any]] = ()) -> None:
-    """Write results.json, junit.xml, timeline.csv, detection.csv, report.html, and feed.csv if there is one.
+    """Write results.json, junit.xml, timeline.csv, detection.csv, errors.csv and report.html.
+
+    feed.csv is there only if there is a feed.
 
     Raises ReportFolderError when the folder cannot be made or written.
     """
@@ -25,6 +27,7 @@ def write_report(folder: Path, results: Mapping[str, Any], feed: Sequence[Mappin
     write_whole(folder / "junit.xml", junit_xml(results))
     write_whole(folder / "timeline.csv", timeline_csv(results))
     write_whole(folder / "detection.csv", detection_csv(results))
+    write_whole(folder / "errors.csv", errors_csv(results))
     if feed:
         write_whole(folder / "feed.csv", feed_csv(feed))
     write_whole(folder / "report.html", render_html(results, feed))

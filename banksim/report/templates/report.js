@@ -34,18 +34,21 @@
     for (const [key, spec] of Object.entries(specs)) {
       const figure = recoloured(spec, swap);
       const layout = merged(theme.layout[name], { ...figure.layout, autosize: true });
-      const overTime = key === "rate" || key === "latency";
+      layout.paper_bgcolor = theme.colours[name].surface; /* so that a saved PNG has a ground */
+      const overTime = ["rate", "latency", "generator", "campaigns"].includes(key);
       const config = {
         displaylogo: false,
         responsive: true,
-        displayModeBar: overTime ? "hover" : false,
+        displayModeBar: "hover",
+        toImageButtonOptions: { filename: "banksim-" + key, scale: 2 },
         /* Named one by one: no button may send the data anywhere. */
-        modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
+        modeBarButtons: overTime ? [["toImage", "zoom2d", "pan2d", "resetScale2d"]] : [["toImage"]],
       };
       Plotly.react(document.getElementById("chart-" + key), figure.data, layout, config);
     }
     toggle.textContent = name === "dark" ? "Light theme" : "Dark theme";
     toggle.setAttribute("aria-pressed", String(name === "dark"));
+    document.dispatchEvent(new CustomEvent("banksim:drawn"));
   }
 
   toggle.addEventListener("click", () => {
@@ -59,11 +62,19 @@
   addEventListener("beforeprint", () => {
     before = root.dataset.theme || "";
     root.dataset.theme = "light";
+    root.classList.add("printing"); /* as wide as the paper, so that the charts are drawn for it */
     draw();
+    resize();
   });
   addEventListener("afterprint", () => {
     if (before) root.dataset.theme = before; else delete root.dataset.theme;
+    root.classList.remove("printing");
     draw();
+    resize();
   });
-  draw();
+  function resize() {
+    for (const key of Object.keys(specs)) Plotly.Plots.resize(document.getElementById("chart-" + key));
+  }
+  /* After the other scripts, which listen to what is drawn. */
+  addEventListener("DOMContentLoaded", draw);
 })();

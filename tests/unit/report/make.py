@@ -41,6 +41,7 @@ def busy_run(transactions: int = 6_000, seed: int = 4) -> Measures:
 def _one(measures: Measures, rng: random.Random, sim_s: float, name: str) -> None:
     wall_s = sim_s / 100
     measures.tick(sim_s, wall_s)
+    measures.resources(30 + rng.random() * 20, 80e6, 2e5, sim_s=sim_s, wall_s=wall_s)
     measures.offered()
     attack = ATTACKS.get(name)
     label = Label.FRAUD if attack else Label.DECOY if name else Label.GENUINE

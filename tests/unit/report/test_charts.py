@@ -14,12 +14,17 @@ def test_every_chart_has_its_figures_as_rows() -> None:
 def test_without_data_a_sentence() -> None:
     found = charts(empty_results())
     assert {chart.spec for chart in found.values()} == {None}
-    assert [chart.empty for chart in found.values()] == [
-        "No transaction was offered.",
-        "No transaction ended.",
-        "No fraud was sent.",
-        "No transaction was scored.",
-    ]
+    assert {chart.key: chart.empty for chart in found.values()} == {
+        "rate": "No transaction was offered.",
+        "latency": "No transaction ended.",
+        "load-quality": "No transaction ended.",
+        "generator": "Its use of the machine was not sampled.",
+        "recall": "No fraud was sent.",
+        "scores": "No transaction was scored.",
+        "pr": "There were not both fraud and genuine scores.",
+        "cost": "There were not both fraud and genuine scores.",
+        "campaigns": "No campaign ran.",
+    }
 
 
 def test_recall_bars_carry_interval_and_n() -> None:

@@ -53,6 +53,7 @@ def test_the_folder_holds_everything(tmp_path: Path) -> None:
     write_report(folder, busy_results(), FEED)
     assert sorted(path.name for path in folder.iterdir()) == [
         "detection.csv",
+        "errors.csv",
         "feed.csv",
         "junit.xml",
         "report.html",

@@ -1,0 +1,222 @@
+"""Charts of detection: recall per typology, scores, and what other thresholds would have done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import plotly.graph_objects as go
+
+from banksim.domain.money import minor_digits
+from banksim.report.charts_frame import Chart, frame, spec_of, thinned
+from banksim.report.formats import count, figure, interval, money, percent, words
+from banksim.report.theme import colours
+
+
+def recall_chart(results: Mapping[str, Any]) -> Chart:
+    title = "Recall per typology"
+    rows = results["fraud"]["by_typology"]
+    drawn = sorted(
+        ((name, row) for name, row in rows.items() if row["recall"] is not None),
+        key=lambda item: (item[1]["recall"], item[0]),
+    )
+    if not drawn:
+        empty = "No fraud was sent." if not rows else "The detector was not asked about any fraud."
+        return Chart("recall", title, "", None, empty=empty)
+    colour = colours("light")
+    recalls = [row["recall"] for _, row in drawn]
+    chart = go.Figure()
+    chart.add_bar(
+        orientation="h",
+        y=[f"{words(name)}  n = {row['transactions']}" for name, row in drawn],
+        x=recalls,
+        marker={"color": colour["data-caught"]},
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": [row["recall_high"] - row["recall"] for _, row in drawn],
+            "arrayminus": [row["recall"] - row["recall_low"] for _, row in drawn],
+            "color": colour["text"],
+            "thickness": 1.5,
+            "width": 4,
+        },
+        hovertemplate="%{y}: %{x:.1%}<extra></extra>",
+    )
+    chart.update_layout(showlegend=False, bargap=0.45, margin={"l": 10, "r": 16, "t": 8, "b": 44})
+    chart.update_xaxes(range=[0, 1.02], tickformat=".0%", title_text="share caught, with 95 % interval")
+    chart.update_yaxes(automargin=True, showgrid=False)
+    return Chart(
+        "recall",
+        title,
+        "Share of fraudulent transactions that raised an alert, weakest at the bottom.",
+        spec_of(chart),
+        ("typology", "n", "alerted", "recall", "95 % interval"),
+        [
+            (
+                words(name),
+                count(row["transactions"]),
+                count(row["alerted"]),
+                percent(row["recall"]),
+                interval(row["recall_low"], row["recall_high"]),
+            )
+            for name, row in reversed(drawn)
+        ],
+        height_px=max(200, 90 + 38 * len(drawn)),
+    )
+
+
+def score_chart(results: Mapping[str, Any]) -> Chart:
+    title = "Scores of fraud and genuine"
+    bars = results["scores"]["histogram"]
+    totals = {name: sum(bar[name] for bar in bars) for name in ("fraud", "genuine")}
+    if not any(totals.values()):
+        return Chart("scores", title, "", None, empty="No transaction was scored.")
+    colour = colours("light")
+    chart = go.Figure()
+    for name, pattern in (("genuine", ""), ("fraud", "/")):
+        if totals[name]:
+            chart.add_bar(
+                name=f"{name}, n = {count(totals[name])}",
+                x=[(bar["low"] + bar["high"]) / 2 for bar in bars],
+                y=[bar[name] / totals[name] for bar in bars],
+                customdata=[bar[name] for bar in bars],
+                # Hatching tells the two apart without colour.
+                marker={"color": colour[f"data-{name}"], "pattern": {"shape": pattern, "solidity": 0.4}},
+                hovertemplate="score %{x:.3f}: %{y:.1%} (%{customdata} transactions)<extra></extra>",
+            )
+    chart.update_layout(barmode="group", bargap=0.12)
+    frame(chart)
+    chart.update_xaxes(range=[0, 1], title_text="fraud score", showgrid=False)
+    chart.update_yaxes(tickformat=".0%", title_text="share of its kind", rangemode="tozero")
+    caption = "Each kind adds up to 100 %, so the rare fraud can be seen beside the many genuine ones."
+    if not totals["fraud"]:
+        caption = "No fraud was scored; only genuine transactions are drawn."
+    return Chart(
+        "scores",
+        title,
+        caption,
+        spec_of(chart),
+        ("score", "fraud", "genuine"),
+        [(f"{bar['low']:.2f}–{bar['high']:.2f}", count(bar["fraud"]), count(bar["genuine"])) for bar in bars],
+    )
+
+
+def pr_chart(results: Mapping[str, Any]) -> Chart:
+    title = "Precision over recall"
+    rows, found = results["scores"]["sweep"], results["detection"]
+    if not rows:
+        return Chart("pr", title, "", None, empty="There were not both fraud and genuine scores.")
+    colour = colours("light")
+    chart = go.Figure()
+    chart.add_scatter(
+        name="other thresholds",
+        x=[row["recall"] for row in rows],
+        y=[row["precision"] for row in rows],
+        customdata=[row["threshold"] for row in rows],
+        mode="lines",
+        line={"color": colour["data-genuine"], "width": 2},
+        hovertemplate="threshold %{customdata:.3f}: recall %{x:.1%}, precision %{y:.1%}<extra></extra>",
+    )
+    _operating_point(chart, found["recall"], found["precision"], "recall %{x:.1%}, precision %{y:.1%}")
+    frame(chart)
+    chart.update_xaxes(range=[0, 1.02], tickformat=".0%", title_text="recall")
+    chart.update_yaxes(range=[0, 1.04], tickformat=".0%", title_text="precision, as sent")
+    area = figure(found["average_precision"])
+    return Chart(
+        "pr",
+        title,
+        f"At the share of fraud that was sent ({percent(found['measured_prevalence'])}); area {area}.",
+        spec_of(chart),
+        ("threshold", "recall", "precision", "false positive rate", "flagged"),
+        [
+            (
+                _threshold(row),
+                percent(row["recall"]),
+                percent(row["precision"]),
+                percent(row["false_positive_rate"]),
+                count(row["flagged"]),
+            )
+            for row in thinned(rows)
+        ],
+    )
+
+
+def cost_chart(results: Mapping[str, Any]) -> Chart:
+    title = "Cost of a threshold"
+    rows, found = results["scores"]["sweep"], results["detection"]
+    if not rows or "caught_cents" not in rows[0]:
+        return Chart("cost", title, "", None, empty="There were not both fraud and genuine scores.")
+    currency = results["run"].get("currency", "USD")
+    each_cents, at_stake = found["false_alert_cost_cents"], found["value_cents"]
+    # Before the first row: a threshold above every score catches nothing and bothers nobody.
+    points: list[tuple[float, int, int]] = [(1.0, at_stake, 0)]
+    points += [
+        (row["threshold"], at_stake - row["caught_cents"], row["false_alerts"] * each_cents) for row in rows
+    ]
+    colour = colours("light")
+    scale = 10 ** minor_digits(currency)
+    chart = go.Figure()
+    for name, values, role, dash, width in (
+        ("fraud missed", [missed for _, missed, _ in points], "data-fraud", "dot", 1.5),
+        ("false alerts", [alarms for _, _, alarms in points], "data-suspicious", "dash", 1.5),
+        ("both", [missed + alarms for _, missed, alarms in points], "data-genuine", "solid", 2.5),
+    ):
+        chart.add_scatter(
+            name=name,
+            x=[threshold for threshold, _, _ in points],
+            y=[value / scale for value in values],
+            mode="lines",
+            line={"color": colour[role], "width": width, "dash": dash, "shape": "hv"},
+        )
+    cheapest = min(points, key=lambda point: (point[1] + point[2], -point[0]))
+    spent = at_stake - found["caught_cents"] + found["confusion"]["fp"] * each_cents
+    chart.add_hline(
+        y=spent / scale,
+        line={"color": colour["text-muted"], "width": 1.5, "dash": "longdash"},
+        annotation={"text": "the detector's own decisions", "font": {"size": 12}, "yshift": 2},
+    )
+    frame(chart)
+    chart.update_layout(hovermode="x unified")
+    chart.update_xaxes(range=[0, 1], title_text="threshold on the fraud score", showgrid=False)
+    chart.update_yaxes(title_text=currency, rangemode="tozero", tickformat="~s")
+    return Chart(
+        "cost",
+        title,
+        f"Fraud money missed plus {money(each_cents, currency)} for each false alert. Cheapest here: "
+        f"{_threshold({'threshold': cheapest[0]})}, {money(cheapest[1] + cheapest[2], currency)}; "
+        f"the detector's own decisions cost {money(spent, currency)}.",
+        spec_of(chart),
+        ("threshold", "fraud missed", "false alerts", "both"),
+        [
+            (
+                _threshold({"threshold": threshold}),
+                money(missed, currency),
+                money(alarms, currency),
+                money(missed + alarms, currency),
+            )
+            for threshold, missed, alarms in thinned(points)
+        ],
+    )
+
+
+def _threshold(row: Mapping[str, Any]) -> str:
+    return f"{row['threshold']:.4f}".rstrip("0").rstrip(".") or "0"
+
+
+def _operating_point(chart: go.Figure, x: float | None, y: float | None, text: str) -> None:
+    """What the detector decided itself, as a diamond."""
+    if x is None or y is None:
+        return
+    chart.add_scatter(
+        name="the detector's own decisions",
+        x=[x],
+        y=[y],
+        mode="markers",
+        marker={
+            "symbol": "diamond",
+            "size": 13,
+            "color": colours("light")["data-suspicious"],
+            "line": {"color": colours("light")["text"], "width": 1.5},
+        },
+        hovertemplate=f"{text}<extra></extra>",
+    )

@@ -1,0 +1,152 @@
+"""What every chart shares: its frame, simulated time along the bottom, attack bands behind.
+
+Figures are built in the light theme's colours; the page swaps them by role when the theme
+changes (theme.py), so no figure is embedded twice.  A chart that has nothing to show gives
+a sentence instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from json import loads
+from typing import Any, TypeVar
+
+import plotly.graph_objects as go
+
+from banksim.report.formats import figure, words
+from banksim.report.theme import colours
+
+Row = TypeVar("Row")
+
+MAX_TABLE_ROWS = 100
+MAX_LABELLED_BANDS = 8
+#: Bands over more of the run than this say nothing: the whole run is then an attack.
+MAX_BAND_SHARE = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """``spec`` is None when there is nothing to draw; ``empty`` then says why."""
+
+    key: str
+    title: str
+    caption: str
+    spec: dict[str, Any] | None
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+    empty: str = ""
+    height_px: int = 340
+
+
+def time_axes(chart: go.Figure, results: Mapping[str, Any], y_title: str) -> None:
+    chart.update_layout(hovermode="x unified")
+    frame(chart)
+    chart.update_xaxes(title_text="simulated time" if start_of(results) else "simulated hours")
+    chart.update_yaxes(title_text=y_title, rangemode="tozero")
+    colour = colours("light")
+    found = bands(results)
+    for name, start_s, end_s in found:
+        chart.add_shape(
+            type="rect",
+            xref="x",
+            yref="paper",
+            x0=moment(results, start_s),
+            x1=moment(results, end_s),
+            y0=0,
+            y1=1,
+            layer="below",
+            line={"width": 0},
+            fillcolor=colour["data-attack-band"],
+        )
+        if name and len(found) <= MAX_LABELLED_BANDS:
+            chart.add_annotation(
+                x=moment(results, start_s),
+                y=1,
+                yref="paper",
+                xanchor="left",
+                yanchor="top",
+                text=words(name),
+                showarrow=False,
+                font={"size": 11, "color": colour["text-muted"]},
+            )
+
+
+def frame(chart: go.Figure) -> None:
+    """Room around the plot, and the legend above it."""
+    chart.update_layout(
+        margin={"l": 56, "r": 16, "t": 32, "b": 44},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+    )
+
+
+def bands(results: Mapping[str, Any]) -> list[tuple[str, float, float]]:
+    """(name, start, end) of attacks in simulated seconds: as planned, else where campaigns were seen."""
+    planned = (results.get("planned") or {}).get("attacks") or []
+    if planned:
+        return [(str(attack["name"]), attack["start_s"], attack["end_s"]) for attack in planned]
+    points = results["timeline"]
+    if not points:
+        return []
+    length_s = max(1.0, points[-1]["sim_s"] - points[0]["sim_s"])
+    merged: list[list[Any]] = []
+    for row in sorted(results["fraud"]["campaigns"], key=lambda row: row["first_sim_s"]):
+        end_s = max(row["last_sim_s"], row["first_sim_s"] + length_s * 0.003)
+        if merged and row["first_sim_s"] <= merged[-1][2] + length_s * 0.01:
+            merged[-1][2] = max(merged[-1][2], end_s)
+            if merged[-1][0] != row["typology"]:
+                merged[-1][0] = ""
+        else:
+            merged.append([row["typology"], row["first_sim_s"], end_s])
+    if sum(end_s - start_s for _, start_s, end_s in merged) > MAX_BAND_SHARE * length_s:
+        return []
+    return [(name, start_s, end_s) for name, start_s, end_s in merged]
+
+
+def start_of(results: Mapping[str, Any]) -> datetime | None:
+    text = results["run"].get("scenario", {}).get("start_at")
+    return datetime.fromisoformat(text).replace(tzinfo=None) if text else None
+
+
+def moment(results: Mapping[str, Any], sim_s: float) -> str | float:
+    start = start_of(results)
+    if start is None:
+        return round(sim_s / 3600, 4)
+    return (start + timedelta(seconds=sim_s)).isoformat(timespec="seconds")
+
+
+def moment_text(results: Mapping[str, Any], sim_s: float) -> str:
+    start = start_of(results)
+    if start is None:
+        return f"{figure(sim_s / 3600)} h"
+    return f"{start + timedelta(seconds=sim_s):%a %d %b %H:%M:%S}"
+
+
+def moments(results: Mapping[str, Any]) -> list[str | float]:
+    return [moment(results, point["sim_s"]) for point in results["timeline"]]
+
+
+def thinned(points: Sequence[Row]) -> Sequence[Row]:
+    return points[:: _step(points)]
+
+
+def _step(points: Sequence[Any]) -> int:
+    return max(1, -(-len(points) // MAX_TABLE_ROWS))
+
+
+def sampled(caption: str, points: Sequence[Any]) -> str:
+    step = _step(points)
+    if step == 1:
+        return caption
+    return f"{caption} The table holds one in {step} points; timeline.csv has all."
+
+
+def rounded(values: Sequence[float | None]) -> list[float | None]:
+    return [None if value is None else round(value, 3) for value in values]
+
+
+def spec_of(chart: go.Figure) -> dict[str, Any]:
+    chart.layout.template = None
+    spec: dict[str, Any] = loads(chart.to_json())
+    return spec

@@ -1,0 +1,238 @@
+"""Charts of the load: what was offered and sent, how long it took, what the generator used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import plotly.graph_objects as go
+
+from banksim.report.charts_frame import (
+    Chart,
+    frame,
+    moment,
+    moment_text,
+    moments,
+    rounded,
+    sampled,
+    spec_of,
+    thinned,
+    time_axes,
+)
+from banksim.report.formats import count, figure, interval, milliseconds, percent, rate
+from banksim.report.theme import colours
+
+
+def rate_chart(results: Mapping[str, Any]) -> Chart:
+    title = "Offered and achieved rate"
+    points = results["timeline"]
+    if not points:
+        return Chart("rate", title, "", None, empty="No transaction was offered.")
+    colour = colours("light")
+    when = moments(results)
+    chart = go.Figure()
+    for name, key, role, dash in (
+        ("offered", "offered", "data-neutral", "dot"),
+        ("achieved", "sent", "data-genuine", "solid"),
+        ("dropped", "dropped", "data-purple", "dash"),
+        ("failed or unanswered", "", "data-fraud", "solid"),
+    ):
+        values = [
+            (point[key] if key else point["failed"] + point["unknown"]) / point["length_s"]
+            for point in points
+        ]
+        if key in ("offered", "sent") or any(values):
+            chart.add_scatter(
+                x=when,
+                y=rounded(values),
+                name=name,
+                mode="lines",
+                line={"color": colour[role], "width": 2, "dash": dash},
+            )
+    time_axes(chart, results, "transactions per wall second")
+    return Chart(
+        "rate",
+        title,
+        sampled("Wall-clock rate over simulated time; shaded: attacks.", points),
+        spec_of(chart),
+        ("simulated time", "offered", "sent", "completed", "failed", "unanswered", "dropped"),
+        [
+            (
+                moment_text(results, point["sim_s"]),
+                *(
+                    count(point[name])
+                    for name in ("offered", "sent", "completed", "failed", "unknown", "dropped")
+                ),
+            )
+            for point in thinned(points)
+        ],
+    )
+
+
+def latency_chart(results: Mapping[str, Any]) -> Chart:
+    title = "Response time"
+    points = [point for point in results["timeline"] if point["p99_ms"] is not None]
+    if not points:
+        return Chart("latency", title, "", None, empty="No transaction ended.")
+    colour = colours("light")
+    when = [moment(results, point["sim_s"]) for point in points]
+    chart = go.Figure()
+    for name, key, role, dash in (
+        ("p99", "p99_ms", "data-fraud", "solid"),
+        ("p95", "p95_ms", "data-suspicious", "solid"),
+        ("p50", "p50_ms", "data-genuine", "solid"),
+        ("lag p99 (generator)", "lag_p99_ms", "data-neutral", "dot"),
+    ):
+        chart.add_scatter(
+            x=when,
+            y=rounded([point[key] for point in points]),
+            name=name,
+            mode="lines",
+            line={"color": colour[role], "width": 2 if dash == "solid" else 1.5, "dash": dash},
+        )
+    time_axes(chart, results, "milliseconds")
+    return Chart(
+        "latency",
+        title,
+        sampled("From the intended start, so that a late generator shows; shaded: attacks.", points),
+        spec_of(chart),
+        ("simulated time", "p50", "p95", "p99", "lag p99"),
+        [
+            (
+                moment_text(results, point["sim_s"]),
+                *(milliseconds(point[name]) for name in ("p50_ms", "p95_ms", "p99_ms", "lag_p99_ms")),
+            )
+            for point in thinned(points)
+        ],
+    )
+
+
+def load_quality_chart(results: Mapping[str, Any]) -> Chart:
+    title = "Quality against load"
+    rows = results.get("quality_against_load") or []
+    drawn = [row for row in rows if row["ended"]]
+    if not drawn:
+        return Chart("load-quality", title, "", None, empty="No transaction ended.")
+    colour = colours("light")
+    offered = [round(row["offered_tps"], 3) for row in drawn]
+    chart = go.Figure()
+    with_fraud = [row for row in drawn if row["recall"] is not None]
+    if with_fraud:
+        chart.add_scatter(
+            name="recall, with 95 % interval",
+            x=[round(row["offered_tps"], 3) for row in with_fraud],
+            y=[row["recall"] for row in with_fraud],
+            customdata=[[row["caught"], row["fraud"]] for row in with_fraud],
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": [row["recall_high"] - row["recall"] for row in with_fraud],
+                "arrayminus": [row["recall"] - row["recall_low"] for row in with_fraud],
+                "thickness": 1.5,
+                "width": 4,
+            },
+            mode="lines+markers",
+            marker={"symbol": "triangle-up", "size": 9},
+            line={"color": colour["data-fraud"], "width": 2},
+            hovertemplate="recall %{y:.1%} (%{customdata[0]} of %{customdata[1]} frauds)<extra></extra>",
+        )
+    for name, key, role, symbol, axis in (
+        ("coverage", "coverage", "data-genuine", "circle", "y"),
+        ("p99 response time", "p99_ms", "data-neutral", "square", "y2"),
+    ):
+        chart.add_scatter(
+            name=name,
+            x=offered,
+            y=rounded([row[key] for row in drawn]),
+            yaxis=axis,
+            mode="lines+markers",
+            marker={"symbol": symbol, "size": 7},
+            line={"color": colour[role], "width": 2, "dash": "dot" if axis == "y2" else "solid"},
+            hovertemplate=f"{name} %{{y:{'.3s} ms' if axis == 'y2' else '.1%}'}<extra></extra>",
+        )
+    frame(chart)
+    chart.update_layout(
+        hovermode="x unified",
+        margin={"r": 64},
+        yaxis2={
+            "overlaying": "y",
+            "side": "right",
+            "rangemode": "tozero",
+            "title": {"text": "milliseconds"},
+            "showgrid": False,
+        },
+    )
+    chart.update_xaxes(title_text="offered transactions per wall second", rangemode="tozero", showgrid=False)
+    chart.update_yaxes(selector={"side": None}, tickformat=".0%", range=[0, 1.04], title_text="share")
+    return Chart(
+        "load-quality",
+        title,
+        "Does the detector still catch when the load rises? Stretches of the run, grouped by offered rate.",
+        spec_of(chart),
+        ("offered", "wall seconds", "ended", "frauds", "recall", "95 % interval", "coverage", "p50", "p99"),
+        [
+            (
+                rate(row["offered_tps"]),
+                count(row["seconds"]),
+                count(row["ended"]),
+                count(row["fraud"]),
+                percent(row["recall"]),
+                interval(row["recall_low"], row["recall_high"]),
+                percent(row["coverage"]),
+                milliseconds(row["p50_ms"]),
+                milliseconds(row["p99_ms"]),
+            )
+            for row in drawn
+        ],
+    )
+
+
+def generator_chart(results: Mapping[str, Any]) -> Chart:
+    title = "The load generator itself"
+    points = [point for point in results["timeline"] if point.get("cpu_percent") is not None]
+    if not points:
+        return Chart("generator", title, "", None, empty="Its use of the machine was not sampled.")
+    colour = colours("light")
+    when = [moment(results, point["sim_s"]) for point in points]
+    chart = go.Figure()
+    for name, key, scale, role, dash, axis in (
+        ("CPU, % of one core", "cpu_percent", 1, "data-genuine", "solid", "y"),
+        ("memory, MiB", "rss_bytes", 2**20, "data-neutral", "dot", "y2"),
+        ("network, MiB/s", "network_bytes_s", 2**20, "data-purple", "dash", "y2"),
+    ):
+        chart.add_scatter(
+            x=when,
+            y=rounded([point[key] / scale for point in points]),
+            name=name,
+            yaxis=axis,
+            mode="lines",
+            line={"color": colour[role], "width": 2, "dash": dash},
+        )
+    time_axes(chart, results, "% of one core")
+    chart.update_layout(
+        margin={"r": 64},
+        yaxis2={
+            "overlaying": "y",
+            "side": "right",
+            "rangemode": "tozero",
+            "title": {"text": "MiB, MiB/s"},
+            "showgrid": False,
+        },
+    )
+    return Chart(
+        "generator",
+        title,
+        sampled("Near 100 % of a core the generator, not the bank, sets the response times.", points),
+        spec_of(chart),
+        ("simulated time", "CPU of one core", "memory", "network of the machine"),
+        [
+            (
+                moment_text(results, point["sim_s"]),
+                f"{figure(point['cpu_percent'])} %",
+                f"{figure(point['rss_bytes'] / 2**20)} MiB",
+                f"{figure(point['network_bytes_s'] / 2**20)} MiB/s",
+            )
+            for point in thinned(points)
+        ],
+        height_px=260,
+    )
