@@ -8,7 +8,7 @@ journeys) comes from streams of their own and does not depend on that order.
 
 Customers rarely overdraw: a sum above the planned balance mostly becomes a smaller one,
 or money paid in.  Memory is bounded by the population: a few numbers per customer that
-acted (planned balance, last pay day, last rent, journey), and capped caches for the rest.
+acted (planned balance, last pay day, last rent), and capped caches for the rest.
 
 Not handled: what fraud and refusals do to balances, months of different lengths, public
 holidays, customers in other time zones than the bank.
@@ -20,22 +20,27 @@ import random
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from banksim.activity.actors import ActorBook
 from banksim.activity.balances import PlannedBalances
 from banksim.activity.drafts import Draft, Drafts, Situation
-from banksim.activity.rhythm import Rhythm
+from banksim.activity.habits import HabitBook
+from banksim.activity.pay_days import SPENDING, PayDays
+from banksim.activity.rhythm import Act, Rhythm
 from banksim.activity.sightings import Sightings
-from banksim.activity.trips import Trips
-from banksim.domain import CREDIT_KINDS, AccountRef, Channel, Kind, Label, Place, Planned, Transaction, Truth
+from banksim.domain import CREDIT_KINDS, AccountRef, Channel, Kind, Planned, Transaction
 from banksim.world import Customer, World, opaque_id, stream
+from banksim.world.world import DAY_S
 
 #: Customers looked at for one arrival before giving up.
 MAX_DRAWS = 64
-#: Customers looked at for somebody whose pay day it can be.
-_PAY_DAY_DRAWS = 8
+#: Customers looked at for somebody whose pay day it is; about one in eight is right.
+_PAY_DAY_DRAWS = 40
 #: Sums that are more than there is and are tried anyway (judgement).
 _OVERDRAWS = 0.02
 _SHRINK_DRAWS = 2
 _MAIN_DEVICE_SHARE = 0.85
+# Looking a member up in its class takes as long as drawing a random number.
+_SALARY, _PURCHASE, _POS = Kind.SALARY, Kind.PURCHASE, Channel.POS
 
 OpenCheck = Callable[[int], bool]
 
@@ -60,12 +65,15 @@ class Activity:
         self._population = world.population
         self._rng = stream(world.seed, "activity", shard)
         self._rhythm = Rhythm(world)
-        self._drafts = Drafts(world, self._rhythm, self._rng)
-        self._trips = Trips(world)
+        habits = HabitBook(world)
+        self._drafts = Drafts(world, self._rhythm, habits, self._rng)
+        self._actors = ActorBook(world, habits)
+        self._pay_days = PayDays(world.seed)
+        # The day of everybody's last salary: one number per customer at most.
+        self._paid_on: dict[int, int] = {}
         self._sightings = Sightings()
         #: What every account should hold by the plans so far.
         self.balances = PlannedBalances(world, _funded(world, scenario))
-        self._truths = {name: Truth(Label.GENUINE, name) for name in world.personas}
         #: Arrivals for which no customer was found.
         self.unplanned = 0
 
@@ -78,22 +86,11 @@ class Activity:
         ``is_mine`` whether this process may act for a payer.  None when none of
         `MAX_DRAWS` random customers would do; those are counted in ``unplanned``.
         """
-        hour_of_week = self._world.hour_of_week(sim_s)
-        found = self._find(sim_s, hour_of_week, is_open, is_mine)
-        if found is None:
+        at = self._find(sim_s, is_open, is_mine)
+        if at is None:
             self.unplanned += 1
             return None
-        kind, customer, where = found
-        at = Situation(
-            sim_s,
-            hour_of_week,
-            customer,
-            self._world.personas[customer.persona],
-            where,
-            self._sightings.recent(customer.index, sim_s),
-            is_open,
-        )
-        draft = self._affordable(self._drafts.make(kind, at), at)
+        draft = self._affordable(self._drafts.make(at), at)
         return self._finish(draft, at)
 
     def note(self, transaction: Transaction) -> None:
@@ -104,39 +101,48 @@ class Activity:
         """What the account should hold by the plans so far, in cents."""
         return self.balances.available(account)
 
-    def _find(
-        self, sim_s: float, hour_of_week: int, is_open: OpenCheck | None, is_mine: OpenCheck | None
-    ) -> tuple[Kind, Customer, Place] | None:
+    def _find(self, sim_s: float, is_open: OpenCheck | None, is_mine: OpenCheck | None) -> Situation | None:
         """Rejection sampling: who is left are the customers that can act, in their own proportions."""
-        rng, timestamp_s = self._rng, self._world.timestamp_s(sim_s)
-        pay_day_draws = 0
-        persona, kind = "", Kind.PURCHASE
+        rng, pick = self._rng, self._population.pick
+        timestamp_s = self._world.timestamp_s(sim_s)
+        hour_of_week, day = self._world.hour_of_week(sim_s), int(timestamp_s // DAY_S)
+        acts, since_pay = self._rhythm.acts_at[hour_of_week], self._pay_days.since(day)
+        act: Act | None = None
+        salary_draws = 0
         for _ in range(MAX_DRAWS):
-            if not pay_day_draws:
-                persona = self._rhythm.personas_at[hour_of_week].pick(rng)
-                kind = self._rhythm.kinds_at(persona, hour_of_week).pick(rng)
-            index = self._population.pick(rng, persona)
+            if act is None:
+                act = acts.pick(rng)
+            index = pick(rng, act.persona.name)
             if (is_mine is not None and not is_mine(index)) or (is_open is not None and not is_open(index)):
+                act = None
                 continue
-            customer = self._population.customer(index)
-            where = self._trips.whereabouts(customer, timestamp_s)
-            if where is None:
-                continue
-            if kind is Kind.SALARY and not self._drafts.is_pay_day(customer, sim_s):
-                pay_day_draws += 1
-                if pay_day_draws < _PAY_DAY_DRAWS:
+            days = since_pay[self._pay_days.class_of(index)]
+            if act.kind is _SALARY:
+                if days or self._paid_on.get(index) == day:
+                    salary_draws += 1
+                    if salary_draws >= _PAY_DAY_DRAWS:
+                        act = self._rhythm.act(act.persona.name, Kind.DEPOSIT, hour_of_week)
                     continue
-                kind = Kind.DEPOSIT
-            return kind, customer, where
+            elif act.kind is _PURCHASE and days > 6 and rng.random() >= SPENDING[days]:
+                continue  # somebody else of this persona, whose money is fresher
+            actor = self._actors.of(index, timestamp_s)
+            where = self._actors.whereabouts(actor, timestamp_s)
+            if where is None:
+                act = None
+                continue
+            if act.kind is _SALARY:
+                self._paid_on[index] = day
+            last = self._sightings.recent(index, sim_s)
+            return Situation(sim_s, hour_of_week, act, actor, where, last, is_open)
         return None
 
     def _affordable(self, draft: Draft, at: Situation) -> Draft:
         """The draft, or something in its place that the planned balance covers."""
         pricing, rng = self._drafts.pricing, self._rng
-        draft.amount_cents = pricing.within_limit(draft.amount_cents, at.customer, rng)
+        draft.amount_cents = pricing.within_limit(draft.amount_cents, at.actor.customer, rng)
         if draft.kind in CREDIT_KINDS:
             return draft
-        available = self.balances.available(AccountRef(at.customer.index))
+        available = self.balances.available(at.actor.account)
         if draft.amount_cents <= available or rng.random() < _OVERDRAWS:
             return draft
         if self._shrink(draft, at, available):
@@ -148,9 +154,9 @@ class Activity:
         pricing, rng = self._drafts.pricing, self._rng
         if draft.kind is Kind.PURCHASE and draft.merchant is not None:
             for _ in range(_SHRINK_DRAWS):
-                cents = pricing.purchase(at.persona, draft.merchant.category, rng)
+                cents = pricing.purchase(at.actor.persona, draft.merchant.category, rng)
                 if cents <= available:
-                    draft.amount_cents = pricing.within_limit(cents, at.customer, rng)
+                    draft.amount_cents = pricing.within_limit(cents, at.actor.customer, rng)
                     return True
             return False
         if draft.kind is Kind.BILL_PAYMENT:
@@ -169,26 +175,26 @@ class Activity:
     def _pay_in(self, at: Situation) -> Draft:
         """Money in: from the own savings when there are enough, else a deposit."""
         pricing, rng = self._drafts.pricing, self._rng
-        for slot in range(1, len(at.customer.accounts)):
-            saved = self.balances.available(AccountRef(at.customer.index, slot))
+        for slot in range(1, len(at.actor.customer.accounts)):
+            saved = self.balances.available(AccountRef(at.actor.customer.index, slot))
             part = pricing.rounded(int(saved * rng.uniform(0.1, 0.4)), 10) if saved > 0 else 0
             if pricing.cents(50 * pricing.scale) <= part <= saved and rng.random() < 0.6:
-                amount = pricing.within_limit(part, at.customer, rng)
+                amount = pricing.within_limit(part, at.actor.customer, rng)
                 place = at.where if at.last is None else at.last.place
-                main = AccountRef(at.customer.index)
+                main = AccountRef(at.actor.customer.index)
                 return Draft(
                     Kind.TRANSFER, Channel.MOBILE, amount, place, "From savings", counterparty=main, slot=slot
                 )
         draft = self._drafts.deposit(at)
-        draft.amount_cents = pricing.within_limit(draft.amount_cents, at.customer, rng)
+        draft.amount_cents = pricing.within_limit(draft.amount_cents, at.actor.customer, rng)
         return draft
 
     def _finish(self, draft: Draft, at: Situation) -> Planned:
-        customer, world = at.customer, self._world
+        actor, customer, world = at.actor, at.actor.customer, self._world
         transaction = Transaction(
             transaction_id=opaque_id(self._rng),
             kind=draft.kind,
-            account=AccountRef(customer.index, draft.slot),
+            account=AccountRef(customer.index, draft.slot) if draft.slot else actor.account,
             amount_cents=draft.amount_cents,
             currency=world.currency,
             channel=draft.channel,
@@ -200,9 +206,9 @@ class Activity:
             merchant=draft.merchant,
         )
         self.balances.book(transaction)
-        in_shop = draft.merchant if draft.channel is Channel.POS else None
+        in_shop = draft.merchant if draft.channel is _POS else None
         self._sightings.note(customer.index, at.sim_s, draft.place, in_shop)
-        return Planned(transaction, self._truths[customer.persona], at.sim_s)
+        return Planned(transaction, actor.truth, at.sim_s)
 
 
 def _device(customer: Customer, rng: random.Random) -> str:

@@ -1,8 +1,7 @@
 """What every account should hold, by our own plan.
 
-Only the difference from the opening balance is kept, for accounts that moved; there are
-never more entries than accounts.  Fraud, refusals and lost answers are not looked at:
-this keeps honest customers from spending what they do not have, it is not a ledger.
+Only accounts that moved are kept; there are never more entries than accounts.  Fraud,
+refusals and lost answers are only known to whoever books them here: this keeps honest customers from spending what they do not have, it is not a ledger.
 """
 
 from __future__ import annotations
@@ -19,15 +18,12 @@ class PlannedBalances:
     def __init__(self, world: World, funded: int | None = None) -> None:
         self._population = world.population
         self._funded = world.population.size if funded is None else funded
-        self._moved: dict[int, int] = {}
+        self._cents: dict[int, int] = {}
 
     def available(self, account: AccountRef) -> int:
         """The planned balance; below zero when more was planned than there was."""
-        opening = 0
-        if account.customer_index < self._funded:
-            specs = self._population.customer(account.customer_index).accounts
-            opening = specs[account.slot].opening_balance_cents
-        return opening + self._moved.get(account.customer_index * _MAX_SLOTS + account.slot, 0)
+        found = self._cents.get(account.customer_index * _MAX_SLOTS + account.slot)
+        return self._opening(account) if found is None else found
 
     def book(self, transaction: Transaction) -> None:
         """Move what the transaction moves."""
@@ -47,4 +43,14 @@ class PlannedBalances:
 
     def _add(self, account: AccountRef, cents: int) -> None:
         key = account.customer_index * _MAX_SLOTS + account.slot
-        self._moved[key] = self._moved.get(key, 0) + cents
+        found = self._cents.get(key)
+        self._cents[key] = cents + (self._opening(account) if found is None else found)
+
+    def _opening(self, account: AccountRef) -> int:
+        if account.customer_index >= self._funded:
+            return 0
+        specs = self._population.customer(account.customer_index).accounts
+        return specs[account.slot].opening_balance_cents
+
+    def __len__(self) -> int:
+        return len(self._cents)

@@ -9,12 +9,13 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from banksim.activity.actors import Actor
 from banksim.activity.amounts import Pricing
 from banksim.activity.habits import REGULAR_ONLINE_SHARE, REGULAR_PAYEE_SHARE, REGULAR_SHARE, Bill, HabitBook
-from banksim.activity.rhythm import Rhythm
+from banksim.activity.rhythm import Act, Rhythm
 from banksim.activity.sightings import Sighting, reachable
 from banksim.domain import AccountRef, Channel, Kind, Merchant, Place
-from banksim.world import Customer, Persona, World
+from banksim.world import World
 from banksim.world.categories import load_categories
 
 _SHOP_TRIES = 4
@@ -58,14 +59,17 @@ class Draft:
     slot: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Situation:
-    """Who acts, when and where: everything a draft depends on."""
+    """Who does what, when and where: everything a draft depends on.
+
+    Not frozen only because one is made per transaction, and frozen ones take three times as long.
+    """
 
     sim_s: float
     hour_of_week: int
-    customer: Customer
-    persona: Persona
+    act: Act
+    actor: Actor
     where: Place
     last: Sighting | None
     is_open: Callable[[int], bool] | None
@@ -74,15 +78,14 @@ class Situation:
 class Drafts:
     """Makes drafts for one world, all from one random stream."""
 
-    def __init__(self, world: World, rhythm: Rhythm, rng: random.Random) -> None:
+    def __init__(self, world: World, rhythm: Rhythm, habits: HabitBook, rng: random.Random) -> None:
         self.pricing = Pricing(world.currency)
         self._world = world
         self._rhythm = rhythm
         self._rng = rng
-        self._habits = HabitBook(world)
+        self._habits = habits
         self._categories = load_categories()
-        # Moments of the last pay day and rent, one number each per customer at most.
-        self._paid_s: dict[int, float] = {}
+        # Moments of the last rent, one number per customer at most.
         self._rent_s: dict[int, float] = {}
         self._make: dict[Kind, Callable[[Situation], Draft]] = {
             Kind.PURCHASE: self._purchase,
@@ -93,25 +96,19 @@ class Drafts:
             Kind.BILL_PAYMENT: self._bill_payment,
         }
 
-    def make(self, kind: Kind, at: Situation) -> Draft:
-        """A draft of ``kind``, or of a near one where it cannot be (a transfer without payees)."""
-        return self._make[kind](at)
-
-    def is_pay_day(self, customer: Customer, sim_s: float) -> bool:
-        """Whether the employer can pay: the last pay is a pay period ago, or was before the run."""
-        paid_s = self._paid_s.get(customer.index)
-        period_s = self._habits.of(customer).pay_period_days * 86_400
-        return paid_s is None or sim_s - paid_s >= 0.95 * period_s
+    def make(self, at: Situation) -> Draft:
+        """A draft of the act, or of a near one where it cannot be (a transfer without payees)."""
+        return self._make[at.act.kind](at)
 
     def _purchase(self, at: Situation) -> Draft:
-        channel = self._channel(Kind.PURCHASE, at)
+        channel = self._channel(at)
         merchant = self._shop(at) if channel is Channel.POS else None
         if merchant is not None:
             place = merchant.place
         else:
             channel = Channel.ONLINE if channel is Channel.POS else channel
             merchant, place = self._online_shop(at), self._here(at)
-        amount = self.pricing.purchase(at.persona, merchant.category, self._rng)
+        amount = self.pricing.purchase(at.actor.persona, merchant.category, self._rng)
         return Draft(Kind.PURCHASE, channel, amount, place, f"Purchase at {merchant.name}", merchant=merchant)
 
     def _shop(self, at: Situation) -> Merchant | None:
@@ -123,55 +120,54 @@ class Drafts:
 
     def _open_shop(self, at: Situation) -> Merchant | None:
         rng, hour = self._rng, at.hour_of_week % 24
-        if at.where == at.customer.home and rng.random() < REGULAR_SHARE:
-            habits = self._habits.of(at.customer)
+        if at.where is at.actor.customer.home and rng.random() < REGULAR_SHARE:
+            habits = at.actor.habits
             for _ in range(_SHOP_TRIES):
                 merchant = habits.regular_shop(rng)
                 if self._categories[merchant.category].is_open(hour):
                     return merchant
-        category = self._habits.open_category(at.persona.name, hour, rng)
+        category = self._habits.open_category(at.actor.persona.name, hour, rng)
         return self._world.merchants.pick(rng, at.where, category) if category is not None else None
 
     def _online_shop(self, at: Situation) -> Merchant:
         rng = self._rng
         if rng.random() < REGULAR_ONLINE_SHARE:
-            return self._habits.of(at.customer).regular_online_shop(rng)
-        category = self._habits.online_category(at.persona.name, rng)
+            return at.actor.habits.regular_online_shop(rng)
+        category = self._habits.online_category(at.actor.persona.name, rng)
         return self._world.merchants.pick(rng, at.where, category, online=True)
 
     def _withdrawal(self, at: Situation) -> Draft:
-        channel = self._channel(Kind.WITHDRAWAL, at)
+        channel = self._channel(at)
         at_machine = channel is not Channel.BRANCH
         place = at.where
-        if at_machine and at.where == at.customer.home:
-            machines = self._habits.of(at.customer).cash_machines
+        if at_machine and at.where is at.actor.customer.home:
+            machines = at.actor.habits.cash_machines
             place = machines[0] if self._rng.random() < 0.75 else machines[1]
-        amount = self.pricing.cash(at.persona, at_machine, self._rng)
+        amount = self.pricing.cash(at.actor.persona, at_machine, self._rng)
         words = "Cash withdrawal" if at_machine else "Counter withdrawal"
         return Draft(Kind.WITHDRAWAL, channel, amount, self._within_reach(at, place), words)
 
     def deposit(self, at: Situation) -> Draft:
         """Cash or a cheque paid in."""
-        channel = self._channel(Kind.DEPOSIT, at)
+        channel = self._channel_of(Kind.DEPOSIT, at)
         in_cash = channel in (Channel.BRANCH, Channel.ATM)
-        amount = self.pricing.deposit(at.persona, in_cash, self._rng)
-        saves = len(at.customer.accounts) > 1 and self._rng.random() < _TO_SAVINGS_SHARE
+        amount = self.pricing.deposit(at.actor.persona, in_cash, self._rng)
+        saves = len(at.actor.customer.accounts) > 1 and self._rng.random() < _TO_SAVINGS_SHARE
         words = _DEPOSIT_WORDS.get(channel, "Cash deposit" if in_cash else "Deposit")
         return Draft(Kind.DEPOSIT, channel, amount, self._here(at), words, slot=1 if saves else 0)
 
     def _salary(self, at: Situation) -> Draft:
-        habits, rng = self._habits.of(at.customer), self._rng
-        self._paid_s[at.customer.index] = at.sim_s
+        habits, rng = at.actor.habits, self._rng
         units = habits.pay_units * (rng.lognormvariate(0, _REGULAR_PAY_NOISE) if habits.pay_varies else 1.0)
         # A pay day too large for the account's tier is a second employer's: half of it.
-        limit = self.pricing.limit_cents(at.customer)
+        limit = self.pricing.limit_cents(at.actor.customer)
         amount = self.pricing.cents(units)
         amount = amount if amount < limit else amount // 2
-        words = "Pension payment" if at.persona.ages[0] >= _PENSION_FROM_AGE else "Salary"
-        return Draft(Kind.SALARY, self._channel(Kind.SALARY, at), amount, self._here(at), words)
+        words = "Pension payment" if at.actor.persona.ages[0] >= _PENSION_FROM_AGE else "Salary"
+        return Draft(Kind.SALARY, self._channel(at), amount, self._here(at), words)
 
     def _transfer(self, at: Situation) -> Draft:
-        rng, customer = self._rng, at.customer
+        rng, customer = self._rng, at.actor.customer
         own_slots = len(customer.accounts) - 1
         if own_slots and rng.random() < _OWN_TRANSFER_SHARE:
             other = AccountRef(customer.index, 1 + int(rng.random() * own_slots))
@@ -181,19 +177,19 @@ class Drafts:
             if payee is None:
                 return self._bill_payment(at)
             other, words = AccountRef(payee), rng.choice(_TRANSFER_WORDS)
-        channel = self._channel(Kind.TRANSFER, at)
+        channel = self._channel(at)
         factor = _WIRE_FACTOR if channel is Channel.WIRE else 1.0
-        amount = self.pricing.transfer(at.persona, rng, factor)
+        amount = self.pricing.transfer(at.actor.persona, rng, factor)
         return Draft(Kind.TRANSFER, channel, amount, self._here(at), words, counterparty=other)
 
     def _payee(self, at: Situation) -> int | None:
         """Somebody else with an account; None when nobody was found."""
         rng, population = self._rng, self._world.population
-        regular = self._habits.of(at.customer).payees
+        regular, own = at.actor.habits.payees, at.actor.customer.index
         for _ in range(_PAYEE_TRIES):
             known = regular and rng.random() < REGULAR_PAYEE_SHARE
             index = rng.choice(regular) if known else population.pick(rng)
-            if index != at.customer.index and (at.is_open is None or at.is_open(index)):
+            if index != own and (at.is_open is None or at.is_open(index)):
                 return index
         return None
 
@@ -203,7 +199,7 @@ class Drafts:
         noise = rng.lognormvariate(0, _BILL_NOISE) if bill.varies else 1.0
         category = bill.biller.category
         words = f"{_BILL_WORDS.get(category, category.capitalize())} {bill.biller.name}"
-        channel = self._channel(Kind.BILL_PAYMENT, at)
+        channel = self._channel_of(Kind.BILL_PAYMENT, at)
         return Draft(
             Kind.BILL_PAYMENT,
             channel,
@@ -214,7 +210,7 @@ class Drafts:
         )
 
     def _bill(self, at: Situation) -> Bill:
-        habits, index = self._habits.of(at.customer), at.customer.index
+        habits, index = at.actor.habits, at.actor.customer.index
         bill = habits.due_bill(self._rng)
         for _ in range(3):
             if bill.biller.category != "rent":
@@ -226,8 +222,15 @@ class Drafts:
             bill = habits.due_bill(self._rng)
         return bill
 
-    def _channel(self, kind: Kind, at: Situation) -> Channel:
-        choice = self._rhythm.channels_at(at.persona.name, kind, at.hour_of_week)
+    def _channel(self, at: Situation) -> Channel:
+        choice = at.act.channels
+        return choice.pick(self._rng) if choice is not None else Channel.ONLINE
+
+    def _channel_of(self, kind: Kind, at: Situation) -> Channel:
+        """A channel for another kind than the act's, which it was replaced with."""
+        if kind is at.act.kind:
+            return self._channel(at)
+        choice = self._rhythm.channels_at(at.actor.persona.name, kind, at.hour_of_week)
         return choice.pick(self._rng) if choice is not None else Channel.ONLINE
 
     def _here(self, at: Situation) -> Place:

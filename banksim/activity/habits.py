@@ -10,6 +10,7 @@ import random
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from banksim.activity.pay_days import PayDays
 from banksim.domain import Merchant, Place
 from banksim.domain.money import to_units
 from banksim.world import Choice, Customer, Persona, World, near, stream, unit_scale
@@ -22,8 +23,6 @@ REGULAR_ONLINE_SHARE = 0.50
 REGULAR_PAYEE_SHARE = 0.80
 _HOME_OWNERS = 0.35
 _NOISY_BILLS = frozenset({"utilities", "telecom"})
-#: Days between pay days and how many are paid so (X, BLS 2019).
-_PAY_PERIODS = Choice((7, 14, 15, 30), (33.8, 42.2, 18.6, 5.4))
 _MONTH_DAYS = 30.4
 _MOST_SHOPS = 8
 #: Ranks of a list of favourites by its length: the second sees half of what the first sees.
@@ -71,6 +70,7 @@ class HabitBook:
     def __init__(self, world: World) -> None:
         self._world = world
         self._scale = unit_scale(world.currency)
+        self._pay_days = PayDays(world.seed)
         self._shop_mix = {p.name: Choice.of(p.merchants) for p in world.personas.values()}
         self._open_mix = {
             (p.name, hour): _open_categories(p, hour) for p in world.personas.values() for hour in range(24)
@@ -112,7 +112,7 @@ class HabitBook:
         ]
         bills, turns = self._bills(persona, customer, rng)
         payees = {world.population.pick(rng) for _ in range(rng.randint(2, 6))}
-        days = _PAY_PERIODS.pick(rng)
+        days = self._pay_days.period_days(customer.index)
         pay_units = to_units(customer.income_cents, world.currency) * days / _MONTH_DAYS
         return Habits(
             shops=tuple(shops),

@@ -10,6 +10,7 @@ up within their hours by as much as they lose outside, so a week's mix is the fi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from banksim.domain import Channel, Kind
 from banksim.world import Choice, Persona, World
@@ -20,6 +21,15 @@ _WORKING_DAYS = range(5)
 _SALARY_HOURS = range(7, 18)
 _BRANCH_HOURS = range(9, 17)
 _WEEKDAY_CHANNELS = frozenset({Channel.WIRE, Channel.ACH})
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What somebody of ``persona`` does at some hour, and the channels that are open for it then."""
+
+    persona: Persona
+    kind: Kind
+    channels: Choice[Channel] | None
 
 
 class Rhythm:
@@ -44,6 +54,16 @@ class Rhythm:
             for working in (False, True)
         }
 
+        kept: dict[tuple[object, ...], Act] = {}
+        #: Persona and kind together, by hour of the week: one draw instead of two.
+        self.acts_at: tuple[Choice[Act], ...] = tuple(
+            self._acts_at(how, kept) for how in range(HOURS_OF_WEEK)
+        )
+
+    def act(self, persona: str, kind: Kind, hour_of_week: int) -> Act:
+        """``kind`` done by ``persona`` at that hour."""
+        return Act(self._world.personas[persona], kind, self.channels_at(persona, kind, hour_of_week))
+
     def kinds_at(self, persona: str, hour_of_week: int) -> Choice[Kind]:
         """What ``persona`` does at that hour."""
         return self._kinds[persona][hour_of_week]
@@ -53,6 +73,17 @@ class Rhythm:
         day, hour = divmod(hour_of_week, 24)
         working = day in _WORKING_DAYS
         return self._channels.get((persona, kind, working and hour in _BRANCH_HOURS, working))
+
+    def _acts_at(self, hour_of_week: int, kept: dict[tuple[object, ...], Act]) -> Choice[Act]:
+        """The product of `personas_at` and `kinds_at`.  Equal acts of different hours are one object."""
+        acts: list[Act] = []
+        weights: list[float] = []
+        for persona, persona_share in self.personas_at[hour_of_week].shares():
+            for kind, kind_share in self._kinds[persona][hour_of_week].shares():
+                act = self.act(persona, kind, hour_of_week)
+                acts.append(kept.setdefault((persona, kind, id(act.channels)), act))
+                weights.append(persona_share * kind_share)
+        return Choice(acts, weights)
 
     def _personas_at(self, hour_of_week: int) -> Choice[str]:
         day, hour = divmod(hour_of_week, 24)

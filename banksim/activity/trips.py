@@ -15,13 +15,17 @@ two payments in two cities are therefore always far enough apart in time.
 from __future__ import annotations
 
 import random
+from bisect import bisect_right
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from banksim.domain import Place
 from banksim.world import Customer, World, distance_km, stream, stream_key
 
 BLOCK_DAYS = 28
 DAY_S = 86_400
+BLOCK_S = BLOCK_DAYS * DAY_S
+MAX_REMEMBERED = 100_000
 TRAVEL_SPEED_KMH = 800.0
 TRAVEL_OVERHEAD_H = 1.5
 ABROAD_SHARE = 0.35
@@ -39,29 +43,49 @@ class Trip:
     place: Place
 
 
+class Stay(NamedTuple):
+    """From ``from_s`` until ``until_s`` (unix seconds, exclusive) at ``place``; None: on the way."""
+
+    from_s: float
+    until_s: float
+    place: Place | None
+
+
 class Trips:
     """The journeys of a world's customers."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        # At most one entry per customer: (block, its journey).
+        # At most one entry per customer, and `MAX_REMEMBERED` in all: (block, its journey).
         self._known: dict[int, tuple[int, Trip | None]] = {}
 
     def whereabouts(self, customer: Customer, timestamp_s: float) -> Place | None:
         """Where the customer stays at that moment; None while on the way."""
+        return self.stay(customer, timestamp_s).place
+
+    def stay(self, customer: Customer, timestamp_s: float) -> Stay:
+        """Where the customer stays at that moment, and from when until when."""
+        shift_s = _shift_s(customer)
+        from_s = (timestamp_s + shift_s) // BLOCK_S * BLOCK_S - shift_s
+        until_s = from_s + BLOCK_S
         trip = self.trip(customer, timestamp_s)
-        if trip is None or timestamp_s < trip.leaves_s or timestamp_s >= trip.home_s:
-            return customer.home
-        return trip.place if trip.arrives_s <= timestamp_s < trip.returns_s else None
+        if trip is None:
+            return Stay(from_s, until_s, customer.home)
+        edges = (from_s, trip.leaves_s, trip.arrives_s, trip.returns_s, trip.home_s, until_s)
+        places = (customer.home, None, trip.place, None, customer.home)
+        part = bisect_right(edges, timestamp_s, 1, len(places)) - 1
+        return Stay(edges[part], edges[part + 1], places[part])
 
     def trip(self, customer: Customer, timestamp_s: float) -> Trip | None:
         """The journey in the customer's 28 days around that moment, if there is one."""
-        shift_s = customer.index * 7919 % BLOCK_DAYS * DAY_S
-        block = int((timestamp_s + shift_s) // (BLOCK_DAYS * DAY_S))
+        shift_s = _shift_s(customer)
+        block = int((timestamp_s + shift_s) // BLOCK_S)
         known = self._known.get(customer.index)
         if known is not None and known[0] == block:
             return known[1]
-        trip = self._plan(customer, block, block * BLOCK_DAYS * DAY_S - shift_s)
+        trip = self._plan(customer, block, block * BLOCK_S - shift_s)
+        if len(self._known) >= MAX_REMEMBERED:
+            self._known.clear()  # each is a pure function, so forgetting costs only time
         self._known[customer.index] = (block, trip)
         return trip
 
@@ -75,6 +99,10 @@ class Trips:
         if place is None:
             return None
         return _timetable(rng, customer.home, place, block_start_s)
+
+
+def _shift_s(customer: Customer) -> int:
+    return customer.index * 7919 % BLOCK_DAYS * DAY_S
 
 
 def _timetable(rng: random.Random, home: Place, place: Place, block_start_s: float) -> Trip:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import exp, inf
 from typing import Generic, NamedTuple, TypeVar
 
@@ -49,6 +49,12 @@ class Choice(Generic[Item]):
     @classmethod
     def of(cls, weights: Mapping[Item, float]) -> Choice[Item]:
         return cls(weights.keys(), weights.values())
+
+    def shares(self) -> list[tuple[Item, float]]:
+        """Each item with its chance."""
+        edges = [0.0, *self._sums[:-1], self._total]
+        chances = ((b - a) / self._total for a, b in pairwise(edges))
+        return list(zip(self.items, chances, strict=True))
 
     def pick(self, rng: random.Random) -> Item:
         return self.items[bisect_right(self._sums, rng.random() * self._total)]

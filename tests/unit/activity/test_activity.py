@@ -270,11 +270,12 @@ def test_memory_is_bounded_by_the_population() -> None:
     for moment in moments(6000, 200):
         activity.plan(moment)
     drafts = activity._drafts
-    assert len(activity.balances._moved) <= 60
+    assert len(activity.balances) <= 60
     for book in (
-        activity._trips._known,
+        activity._actors,
+        activity._actors._trips._known,
         activity._sightings,
-        drafts._paid_s,
+        activity._paid_on,
         drafts._rent_s,
         drafts._habits._cache,
     ):
