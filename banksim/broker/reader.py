@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 POLL_EVERY_S = 0.005
 BUSY_PAUSE_S = 0.001
 BATCH = 100
+#: The embedded broker answers a fetch only after this wait, also when something is there to read.
+FETCH_WAIT_MS = 20
 LOOK_AGAIN_S = 1.0
 METADATA_TIMEOUT_S = 3.0
 
@@ -47,6 +49,7 @@ class TopicReader:
                 "group.id": "banksim",  # the client demands one; it is never joined
                 "enable.auto.commit": False,
                 "auto.offset.reset": "latest",
+                "fetch.wait.max.ms": FETCH_WAIT_MS,
                 "allow.auto.create.topics": False,
                 "reconnect.backoff.max.ms": 1000,
                 "log_level": 3,
