@@ -82,7 +82,10 @@ class DetectorBridge:
         started_s = time.perf_counter()
         try:
             event = orjson.loads(value)
-            score = self._model.score(request_of(event))
+            request = request_of(event)
+            if not request.get("transaction_id"):
+                raise ValueError("no transaction_id: a decision could not say what it is about")
+            score = self._model.score(request)
         except (orjson.JSONDecodeError, Refusal, ValueError, TypeError, AttributeError) as error:
             self.counts.refused += 1
             logger.debug("an event on %s cannot be scored: %s", TRANSACTIONS, error)
