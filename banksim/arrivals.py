@@ -32,6 +32,7 @@ class Arrivals(ABC):
         self._from_s = 0.0
         self._exposure_left = self._draw(first=True)
         self._next_s: float | None = None
+        self._from_area = 0.0
         self._locate()
 
     @abstractmethod
@@ -51,8 +52,9 @@ class Arrivals(ABC):
             raise StopIteration
         taken_s = self._next_s
         self._from_s = taken_s
+        self._from_area += self._exposure_left * self._speed
         self._exposure_left = self._draw()
-        self._locate()
+        self._next_s = self._rate.moment_at(self._from_area + self._exposure_left * self._speed, taken_s)
         return taken_s
 
     def change(self, now_s: float, speed: float, rate: PiecewiseRate | None = None) -> None:
@@ -67,7 +69,8 @@ class Arrivals(ABC):
         self._locate()
 
     def _locate(self) -> None:
-        self._next_s = self._rate.moment_after(self._from_s, self._exposure_left * self._speed)
+        self._from_area = self._rate.integral(0.0, self._from_s)
+        self._next_s = self._rate.moment_at(self._from_area + self._exposure_left * self._speed, self._from_s)
 
 
 class PoissonArrivals(Arrivals):

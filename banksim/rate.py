@@ -70,7 +70,10 @@ class PiecewiseRate:
 
     def moment_after(self, start_s: float, area: float) -> float | None:
         """The moment at which ``area`` has passed since ``start_s``; None if it never does."""
-        target = self._area_until(start_s) + area
+        return self.moment_at(self._area_until(start_s) + area, start_s)
+
+    def moment_at(self, target: float, start_s: float = 0.0) -> float | None:
+        """The moment, from ``start_s`` on, at which the area since 0 is ``target``; None if it never is."""
         if target > self._areas[-1] or not self.pieces:
             return None
         index = min(bisect_right(self._areas, target) - 1, len(self.pieces) - 1)

@@ -71,6 +71,8 @@ class Activity:
         self._pay_days = PayDays(world.seed)
         # The day of everybody's last salary: one number per customer at most.
         self._paid_on: dict[int, int] = {}
+        # Per persona, the day on which hardly anybody is left to be paid.
+        self._all_paid: dict[str, int] = {}
         self._sightings = Sightings()
         #: What every account should hold by the plans so far.
         self.balances = PlannedBalances(world, _funded(world, scenario))
@@ -118,10 +120,13 @@ class Activity:
                 continue
             days = since_pay[self._pay_days.class_of(index)]
             if act.kind is _SALARY:
-                if days or self._paid_on.get(index) == day:
+                persona = act.persona.name
+                if self._all_paid.get(persona) == day:
+                    act = self._rhythm.act(persona, Kind.DEPOSIT, hour_of_week)
+                elif days or self._paid_on.get(index) == day:
                     salary_draws += 1
                     if salary_draws >= _PAY_DAY_DRAWS:
-                        act = self._rhythm.act(act.persona.name, Kind.DEPOSIT, hour_of_week)
+                        self._all_paid[persona] = day
                     continue
             elif act.kind is _PURCHASE and days > 6 and rng.random() >= SPENDING[days]:
                 continue  # somebody else of this persona, whose money is fresher

@@ -1,7 +1,8 @@
 """What every account should hold, by our own plan.
 
-Only accounts that moved are kept; there are never more entries than accounts.  Fraud,
-refusals and lost answers are only known to whoever books them here: this keeps honest customers from spending what they do not have, it is not a ledger.
+Only accounts that moved are kept; there are never more entries than accounts.  Fraud and
+refusals count when whoever carries transactions out books them here.  This keeps honest
+customers from spending what they do not have; it is not a ledger.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ _QUOTED = frozenset(',"\n\r')
 _HOUR_MS = 3_600_000
 _MINUTE_SECOND = tuple(f"{second // 60:02d}:{second % 60:02d}." for second in range(3600))
 _MILLISECOND = tuple(f"{ms:03d}Z" for ms in range(1000))
-_FRACTION = tuple(f".{cents:02d}" for cents in range(100))
+#: Cents as they follow the whole units.
+FRACTION = tuple(f".{cents:02d}" for cents in range(100))
 
 
 def cell(text: str) -> str:
@@ -39,7 +40,7 @@ class Money:
             return str(cents)
         if cents < 0:
             return "-" + self.text(-cents)
-        return f"{cents // 100}{_FRACTION[cents % 100]}"
+        return f"{cents // 100}{FRACTION[cents % 100]}"
 
 
 class Times:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from banksim.activity import Joining
 from banksim.dataset.bank import RuleBank
@@ -23,13 +22,8 @@ from banksim.domain import Outcome, Planned
 from banksim.fraud import CampaignRun, CampaignSpec
 from banksim.plan import Parts
 
-
-class Entry(NamedTuple):
-    """One row: what happened, what the bank said, and the account's balance before, in cents."""
-
-    planned: Planned
-    outcome: Outcome
-    balance_before_cents: int
+#: One row: what happened, what the bank said, and the account's balance before, in cents.
+Entry = tuple[Planned, Outcome, int]
 
 
 @dataclass(slots=True)
@@ -80,7 +74,7 @@ class Stream:
                 self.skipped += 1
             else:
                 outcome, before = settle(planned.transaction)
-                yield Entry(planned, outcome, before)
+                yield planned, outcome, before
             arrival_s = arrivals.peek()
         while agenda:
             yield from self._dated()
@@ -96,7 +90,7 @@ class Stream:
         match entry:
             case Step(run, planned):
                 outcome, before = self._bank.book(planned.transaction)
-                yield Entry(planned, outcome, before)
+                yield planned, outcome, before
                 self._go_on(run, run.advance(outcome))
             case CampaignSpec():
                 run = self._parts.desk.open(entry, self.is_customer)
@@ -105,7 +99,7 @@ class Stream:
                 self._join(entry)
             case Planned():
                 outcome, before = self._bank.book(entry.transaction)
-                yield Entry(entry, outcome, before)
+                yield entry, outcome, before
 
     def _go_on(self, run: CampaignRun, planned: Planned | None) -> None:
         if planned is not None:

@@ -41,15 +41,15 @@ class Tally:
         if not entries:
             return
         if not self.rows:
-            self.first_s = entries[0].planned.sim_s
+            self.first_s = entries[0][0].sim_s
         self.rows += len(entries)
-        self.last_s = entries[-1].planned.sim_s
-        transactions = [entry.planned.transaction for entry in entries]
+        self.last_s = entries[-1][0].sim_s
+        transactions = [planned.transaction for planned, _, _ in entries]
         # str.lower gives plain text, which counts several times as fast as a member of an enumeration.
         self.kinds.update(map(str.lower, [tx.kind for tx in transactions]))
         self.channels.update(map(str.lower, [tx.channel for tx in transactions]))
-        self._add_marked(entry for entry in entries if entry.planned.truth.typology)
-        self.refused += sum(entry.outcome.bank.status is BankStatus.REFUSED for entry in entries)
+        self._add_marked(entry for entry in entries if entry[0].truth.typology)
+        self.refused += sum(outcome.bank.status is BankStatus.REFUSED for _, outcome, _ in entries)
 
     @property
     def fraud(self) -> int:
