@@ -157,7 +157,8 @@ def _tenths(counts: Sequence[int]) -> list[tuple[int, int]]:
             ranges.append((start, group + 1))
             start, held = group + 1, 0
     if start < len(counts):
-        # Even when nothing of the reference lies there: what comes later still has to show.
+        # A group that is nearly empty by chance would dominate the sum: the rest joins the last one.
+        start = ranges.pop()[0] if ranges else 0
         ranges.append((start, len(counts)))
     return ranges
 

@@ -173,7 +173,8 @@ def cost_chart(results: Mapping[str, Any]) -> Chart:
     chart.add_hline(
         y=spent / scale,
         line={"color": colour["text-muted"], "width": 1.5, "dash": "longdash"},
-        annotation={"text": "the detector's own decisions", "font": {"size": 12}, "yshift": 2},
+        annotation={"text": "the detector's own decisions", "font": {"size": 12}},
+        annotation_position="top left",
     )
     frame(chart)
     chart.update_layout(hovermode="x unified")

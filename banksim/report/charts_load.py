@@ -79,7 +79,7 @@ def latency_chart(results: Mapping[str, Any]) -> Chart:
     chart = go.Figure()
     for name, key, role, dash in (
         ("p99", "p99_ms", "data-fraud", "solid"),
-        ("p95", "p95_ms", "data-suspicious", "solid"),
+        ("p95", "p95_ms", "data-suspicious", "dash"),
         ("p50", "p50_ms", "data-genuine", "solid"),
         ("lag p99 (generator)", "lag_p99_ms", "data-neutral", "dot"),
     ):
@@ -88,7 +88,7 @@ def latency_chart(results: Mapping[str, Any]) -> Chart:
             y=rounded([point[key] for point in points]),
             name=name,
             mode="lines",
-            line={"color": colour[role], "width": 2 if dash == "solid" else 1.5, "dash": dash},
+            line={"color": colour[role], "width": 1.5 if dash == "dot" else 2, "dash": dash},
         )
     time_axes(chart, results, "milliseconds")
     return Chart(
@@ -158,6 +158,8 @@ def load_quality_chart(results: Mapping[str, Any]) -> Chart:
             "overlaying": "y",
             "side": "right",
             "rangemode": "tozero",
+            "tickmode": "auto",
+            "nticks": 6,
             "title": {"text": "milliseconds"},
             "showgrid": False,
         },
@@ -196,9 +198,8 @@ def generator_chart(results: Mapping[str, Any]) -> Chart:
     when = [moment(results, point["sim_s"]) for point in points]
     chart = go.Figure()
     for name, key, scale, role, dash, axis in (
-        ("CPU, % of one core", "cpu_percent", 1, "data-genuine", "solid", "y"),
-        ("memory, MiB", "rss_bytes", 2**20, "data-neutral", "dot", "y2"),
-        ("network, MiB/s", "network_bytes_s", 2**20, "data-purple", "dash", "y2"),
+        ("CPU of one core", "cpu_percent", 1, "data-genuine", "solid", "y"),
+        ("network of the machine", "network_bytes_s", 2**20, "data-purple", "dot", "y2"),
     ):
         chart.add_scatter(
             x=when,
@@ -209,20 +210,29 @@ def generator_chart(results: Mapping[str, Any]) -> Chart:
             line={"color": colour[role], "width": 2, "dash": dash},
         )
     time_axes(chart, results, "% of one core")
+    highest = max(point["cpu_percent"] for point in points)
     chart.update_layout(
+        # The whole core, so that the room left can be seen.
+        yaxis={"range": [0, max(104.0, highest * 1.04)]},
         margin={"r": 64},
         yaxis2={
             "overlaying": "y",
             "side": "right",
             "rangemode": "tozero",
-            "title": {"text": "MiB, MiB/s"},
+            "tickmode": "auto",
+            "nticks": 5,
+            "title": {"text": "MiB/s"},
             "showgrid": False,
         },
     )
     return Chart(
         "generator",
         title,
-        sampled("Near 100 % of a core the generator, not the bank, sets the response times.", points),
+        sampled(
+            "Near 100 % of a core the generator, not the bank, sets the response times. "
+            f"Memory up to {figure(max(point['rss_bytes'] for point in points) / 2**20)} MiB.",
+            points,
+        ),
         spec_of(chart),
         ("simulated time", "CPU of one core", "memory", "network of the machine"),
         [
@@ -234,5 +244,4 @@ def generator_chart(results: Mapping[str, Any]) -> Chart:
             )
             for point in thinned(points)
         ],
-        height_px=260,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from banksim.domain.money import minor_digits
 from banksim.measure import share
-from banksim.report.formats import count, milliseconds
+from banksim.report.formats import THIN, count
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ def range_parts(results: Mapping[str, Any]) -> list[RangePart]:
     total = sum(found[name] for name in ("fast", "middle", "slow", "failed")) if found else 0
     if not found or not total:
         return []
-    fast, slow = milliseconds(found["fast_ms"]), milliseconds(found["slow_ms"])
+    fast, slow = f"{found['fast_ms']:g}{THIN}ms", f"{found['slow_ms']:g}{THIN}ms"
     return [
         RangePart(label, count(found[name]), share(found[name], total) or 0.0, name)
         for name, label in (
