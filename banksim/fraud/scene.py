@@ -52,13 +52,14 @@ class Scene:
 
         In the home country as long as that has one and the attacker is careful enough.
         """
-        centres = [city.place for city in self._world.places.cities]
-        away_km = least_km + CITY_RADIUS_KM
-        cities = [place for place in centres if distance_km(origin, place) >= away_km]
-        cities = cities or [max(centres, key=lambda place: distance_km(origin, place))]
+        cities, away_km = self._world.places.cities, least_km + CITY_RADIUS_KM
+        far = [city for city in cities if distance_km(origin, city.place) >= away_km]
+        far = far or [max(cities, key=lambda city: distance_km(origin, city.place))]
         abroad = self._rng.random() < ABROAD_AT_WORST * (1 - self._sophistication)
-        domestic = [place for place in cities if place.country == origin.country]
-        return self._rng.choice(domestic if domestic and not abroad else cities)
+        domestic = [city for city in far if city.country == origin.country]
+        choice = domestic if domestic and not abroad else far
+        # Large cities most often, as on honest journeys: no country belongs to fraud alone.
+        return self._rng.choices(choice, [city.population_k for city in choice])[0].place
 
     def shop(self, place: Place, hour: int, categories: tuple[str, ...]) -> Merchant:
         """A shop in the city of ``place`` that is open at ``hour``, if one of ``categories`` is."""

@@ -22,9 +22,10 @@ speed_multiplier: 3600
 start_at: 2026-01-05 09:00:00
 customers: 60
 accounts_per_customer: 2
-transaction_rate: {peak_tps: 60, off_peak_tps: 60}
+transaction_rate: {peak_tps: 120, off_peak_tps: 120}
 fraud:
-  rate: 0.15
+  rate: 0.1
+  decoy_rate: 0.05
   patterns:
     - {type: card_testing, count: 40}
     - {type: account_takeover, count: 10, follows: card_testing, delay_minutes: 10}
@@ -35,6 +36,17 @@ fraud:
     - {type: identity_theft, weight: 1}
     - {type: mule_network, weight: 1}
     - {type: structuring, weight: 1}
+    - {type: synthetic_identity, count: 10}
+    - {type: layering, count: 9}
+    - {type: smurfing, count: 8}
+    - {type: app_scam, count: 5}
+    - {type: fan_in, count: 5}
+    - {type: fan_out, count: 5}
+    - {type: cycle, count: 4}
+    - {type: scatter_gather, count: 6}
+    - {type: gather_scatter, count: 6}
+    - {type: bipartite, count: 6}
+    - {type: stack, count: 8}
 """
 
 
