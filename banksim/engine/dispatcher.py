@@ -77,6 +77,12 @@ class Dispatcher:
 
     def run(self) -> None:
         """Hand out everything until simulated time is over and the last campaign has ended."""
+        try:
+            self._hand_out_what_is_due()
+        finally:
+            self._count_what_was_due()
+
+    def _hand_out_what_is_due(self) -> None:
         handed_out = 0
         while not self._stopped:
             moment_s = self._next_moment()
@@ -92,6 +98,14 @@ class Dispatcher:
             handed_out += 1
             if handed_out % BURST == 0:
                 gevent.sleep(0)
+
+    def _count_what_was_due(self) -> None:
+        """A dispatcher that is behind when a run is ended early has arrivals it owes: they are drops."""
+        now_s = self._clock.sim_at(time.monotonic())
+        while (moment_s := self._arrivals.peek()) is not None and moment_s <= now_s:
+            self._arrivals.take()
+            self._count_offered()
+            self._measures.dropped(None, "the run ended first")
 
     def stop(self) -> None:
         """Hand out nothing more."""

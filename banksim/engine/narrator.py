@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import gevent
@@ -12,8 +13,8 @@ import gevent
 from banksim.engine.history import History
 from banksim.engine.resources import ResourceMeter
 from banksim.engine.settings import Mode, RunSettings
+from banksim.engine.target_pace import TargetPace
 from banksim.measure import Measures
-from banksim.rate import PiecewiseRate
 
 logger = logging.getLogger(__name__)
 
@@ -41,9 +42,12 @@ def _targets(settings: RunSettings) -> str:
     return f"live, Nexum {nexum}, Bastion {bastion}"
 
 
-def simulated_time(sim_s: float) -> str:
-    """ "day 2, 14:23" for people; days count from 1."""
-    day, rest = divmod(int(sim_s), 86_400)
+def simulated_time(start_at: datetime, sim_s: float) -> str:
+    """ "day 2, 14:23" for people: days of the calendar since the run's start, counted from 1."""
+    since_midnight_s = (
+        start_at - start_at.replace(hour=0, minute=0, second=0, microsecond=0)
+    ).total_seconds()
+    day, rest = divmod(int(since_midnight_s + sim_s), 86_400)
     return f"day {day + 1}, {rest // 3600:02d}:{rest % 3600 // 60:02d}"
 
 
@@ -53,17 +57,20 @@ class Narrator:
     def __init__(
         self,
         measures: Measures,
-        offered: PiecewiseRate,
+        start_at: datetime,
         history: History,
         moment: Callable[[], tuple[float, float]],
-        paused: Callable[[], bool],
+        predicted_tps: Callable[[float], float],
     ) -> None:
+        """``predicted_tps`` tells the rate that is asked for at a simulated second."""
         self._measures = measures
-        self._offered = offered
+        self._start_at = start_at
         self._history = history
         self._moment = moment
-        self._paused = paused
+        self._predicted_tps = predicted_tps
         self._meter = ResourceMeter()
+        self._pace = TargetPace(measures)
+        self._use: tuple[float, float, float] = (0.0, 0.0, 0.0)
         self._sent_before = 0
         self._told_s = time.monotonic()
 
@@ -77,8 +84,8 @@ class Narrator:
 
     def _note_resources(self) -> None:
         wall_s, sim_s = self._moment()
-        cpu_percent, rss_bytes, network_bytes_s = self._meter.read()
-        if not self._paused():  # a pause stays a gap in the timeline
+        cpu_percent, rss_bytes, network_bytes_s = self._use = self._meter.read()
+        if self._predicted_tps(sim_s) > 0:  # a pause stays a gap in the timeline
             self._measures.resources(cpu_percent, rss_bytes, network_bytes_s, sim_s=sim_s, wall_s=wall_s)
 
     def _point(self) -> dict[str, Any]:
@@ -87,12 +94,20 @@ class Narrator:
         point: dict[str, Any] = {
             "wall_s": wall_s,
             "sim_s": sim_s,
-            "predicted_tps": 0.0 if self._paused() else self._offered.at(sim_s),
+            "predicted_tps": self._predicted_tps(sim_s),
             "offered_tps": 0.0,
             "achieved_tps": 0.0,
             "fraud": 0,
+            "fraud_alerted": 0,
+            "false_alerts": 0,
             "alerts": 0,
+            "failed": 0,
+            "unknown": 0,
+            "dropped": 0,
+            "p50_ms": None,
             "p99_ms": None,
+            **dict(zip(("cpu_percent", "rss_bytes", "network_bytes_s"), self._use, strict=True)),
+            **self._pace.look(),
         }
         if window is not None:
             bucket, covered_s = window
@@ -100,7 +115,13 @@ class Narrator:
                 "offered_tps": bucket.offered / covered_s,
                 "achieved_tps": bucket.sent / covered_s,
                 "fraud": bucket.fraud_sent,
+                "fraud_alerted": bucket.fraud_alerted,
+                "false_alerts": bucket.false_alerts,
                 "alerts": bucket.fraud_alerted + bucket.false_alerts,
+                "failed": bucket.failed,
+                "unknown": bucket.unknown,
+                "dropped": bucket.dropped,
+                "p50_ms": bucket.response.percentile(50),
                 "p99_ms": bucket.response.percentile(99),
             }
         return point
@@ -110,7 +131,7 @@ class Narrator:
         logger.info(
             "TPS %.1f | simulated %s | %s sent, %s dropped",
             (tally.started - self._sent_before) / (now_s - self._told_s),
-            simulated_time(self._moment()[1]),
+            simulated_time(self._start_at, self._moment()[1]),
             f"{tally.started:,}",
             f"{tally.dropped:,}",
         )

@@ -28,7 +28,7 @@ from banksim.engine.agenda import Agenda
 from banksim.engine.arrival import Arrival
 from banksim.engine.brokers import Brokers, find_brokers
 from banksim.engine.capacity import Capacity, SteppedMeasures
-from banksim.engine.closing import reconcile, run_info, write_results
+from banksim.engine.closing import run_info, write_results
 from banksim.engine.dispatcher import Dispatcher
 from banksim.engine.events import Events
 from banksim.engine.executor import Executor
@@ -38,6 +38,7 @@ from banksim.engine.history import History
 from banksim.engine.joining import Joiners
 from banksim.engine.narrator import Narrator, tell_start
 from banksim.engine.opening import Opening
+from banksim.engine.reconciling import keep_books, reconcile
 from banksim.engine.seats import Seats
 from banksim.engine.settings import RunSettings
 from banksim.engine.targets import Connected, check_targets, connect
@@ -54,8 +55,10 @@ from banksim.world import Customer
 
 logger = logging.getLogger(__name__)
 
-#: Wall seconds that transactions under way get to finish after the end.
+#: Wall seconds that transactions under way get to finish after the end, at least.
 DRAIN_S = 30.0
+#: Both calls of a transaction may time out, the later one after waiting for a free connection.
+DRAIN_TIMEOUTS = 3
 
 
 class State(StrEnum):
@@ -236,7 +239,7 @@ class Run:
         if self.joiners is not None:
             self.joiners.schedule_next()
         narrator = Narrator(
-            self.measures, parts.offered, self.history, self.moment, lambda: self.state is State.PAUSED
+            self.measures, self.settings.scenario.start_at, self.history, self.moment, self._predicted_tps
         )
         beside = [gevent.spawn(narrator.run)]
         if self.gate.live:
@@ -260,7 +263,8 @@ class Run:
         if self.end is not End.COMPLETED:
             for arrival in self.seats.drain():
                 executor.drop(arrival, "the run ended first")
-        until_s = time.monotonic() + DRAIN_S
+        timeout_s = self.settings.scenario.connections.timeout_seconds
+        until_s = time.monotonic() + max(DRAIN_S, DRAIN_TIMEOUTS * timeout_s)
         while self.under_way() and time.monotonic() < until_s:
             gevent.sleep(0.01)
         for arrival in self.seats.drain():
@@ -275,8 +279,9 @@ class Run:
         assert self.connected is not None and self.events is not None
         self.message = "Waiting for the last events"
         self.events.drain()
+        self.message = "Comparing balances"
+        reconciliation = reconcile(self.measures.books, self.connected, self.settings.scenario.currency)
         self.message = "Writing the report"
-        reconciliation = reconcile(self.measures.books, self.connected.ledger)
         info = run_info(
             self.settings,
             self._built,
@@ -285,6 +290,7 @@ class Run:
             self.started_at,
             str(self.end),
         )
+        info["circuits"] = [circuit.as_dict() for circuit in self.connected.targets.circuits()]
         if self.joiners is not None:
             info["onboarding"] = self.joiners.counts()
         if self.capacity is not None:
@@ -304,6 +310,7 @@ class Run:
             verdicts,
             self.events.results(),
         )
+        keep_books(self.settings, self.measures.books)
         self.state, self.message = State.FINISHED, f"Report: {self.settings.folder / 'report.html'}"
         logger.info("Report: %s", self.settings.folder / "report.html")
 
@@ -400,6 +407,14 @@ class Run:
     def _built(self) -> Parts:
         assert self.parts is not None, "the run has not been prepared"
         return self.parts
+
+    def _predicted_tps(self, sim_s: float) -> float:
+        """What is asked for at a simulated second, transactions per wall second."""
+        if self._built.clock.paused:
+            return 0.0
+        if self.capacity is not None:
+            return self.capacity.search.tps or 0.0
+        return self._built.offered.at(sim_s)
 
     def _wake(self) -> None:
         if self._dispatcher is not None:

@@ -64,7 +64,7 @@ class Summary:
         return (
             f"{hours_text(self.sim_length_s)} at {self.speed:g}x = {length_text(self.wall_length_s)}, "
             f"{self.customers:,} customers, about {round(self.expected_transactions):,} transactions, "
-            f"at most {self.peak_tps:.3g} TPS, {self.fraud_share:.2%} fraud"
+            f"at most {_rate_text(self.peak_tps)} TPS, {self.fraud_share:.2%} fraud"
         )
 
     def lines(self) -> list[str]:
@@ -77,8 +77,8 @@ class Summary:
             f"{length_text(self.wall_length_s)}",
             f"  customers     {self.customers:,}",
             f"  transactions  about {round(self.expected_transactions):,}",
-            f"  rate          {self.mean_tps:.3g} TPS on average, most {self.peak_tps:.3g} TPS "
-            f"from {self.peak_at:%a %H:%M}",
+            f"  rate          {_rate_text(self.mean_tps)} TPS on average, "
+            f"most {_rate_text(self.peak_tps)} TPS from {self.peak_at:%a %H:%M}",
             f"  fraud         about {round(self.expected_fraud):,} transactions, {self.fraud_share:.2%}",
         ]
         lines += [f"    {_pattern_text(pattern)}" for pattern in self.patterns]
@@ -200,6 +200,10 @@ def _pattern_text(pattern: PatternSummary) -> str:
         f"{pattern.count:,} transactions on top" if pattern.count else f"{pattern.share or 0:.0%} of the rate"
     )
     return f"{name}: {size}" + (f", phase {pattern.phase}" if pattern.phase else "")
+
+
+def _rate_text(tps: float) -> str:
+    return f"{tps:,.0f}" if tps >= 100 else f"{tps:.3g}"
 
 
 def length_text(length_s: float) -> str:
