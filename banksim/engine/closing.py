@@ -14,22 +14,14 @@ import psutil
 import banksim
 from banksim.demand import clock_hours, in_hours
 from banksim.engine.settings import RunSettings
-from banksim.engine.targets import read_balances
 from banksim.engine.threads import in_thread
 from banksim.measure import Measures
-from banksim.measure.reconciliation import Books, compare
 from banksim.measure.thresholds import Verdict
 from banksim.plan import Parts
 from banksim.report import build_results, write_report
-from banksim.systems import Transport
 
 #: Libraries whose version can change what a run measures.
 MEASURING_LIBRARIES = ("locust", "gevent", "geventhttpclient", "pydantic", "confluent-kafka")
-
-
-def reconcile(books: Books, ledger: Transport | None) -> dict[str, Any] | None:
-    """Whether the stand-in bank's balances are what the clients were told; None for a real bank."""
-    return compare(books, read_balances(ledger)) if ledger is not None else None
 
 
 def run_info(

@@ -7,6 +7,7 @@ dry-run    the same stand-ins inside this process
 
 from __future__ import annotations
 
+import os
 import random
 from dataclasses import dataclass
 
@@ -16,6 +17,11 @@ from banksim.measure.reconciliation import Books
 from banksim.sandbox import BankApi, DetectorApi
 from banksim.sandbox.kafka_bridge import DetectorBridge
 from banksim.systems import (
+    BASTION_TOKEN,
+    CA_FILE,
+    NEXUM_PASSWORD,
+    NEXUM_TOKEN,
+    NEXUM_USERNAME,
     ClientSettings,
     HttpTransport,
     InProcessTransport,
@@ -82,7 +88,8 @@ def check_targets(settings: RunSettings) -> None:
             "Give at least one, or run with --sandbox or --dry-run."
         )
     named = {"Nexum": connections.nexum_url, "Bastion": connections.bastion_url}
-    problems = [probe(url, name) for name, url in named.items() if url]
+    ca_file = os.environ.get(CA_FILE, "")
+    problems = [probe(url, name, ca_file) for name, url in named.items() if url]
     if any(problems):
         raise TargetUnreachable("\n".join(problem for problem in problems if problem))
 
@@ -137,6 +144,7 @@ def _addresses(nexum_url: str, bastion_url: str) -> dict[str, str]:
 
 
 def _client_settings(settings: RunSettings) -> ClientSettings:
+    """Secrets come from the environment only: a command line is there for everybody to read."""
     scenario = settings.scenario
     return ClientSettings(
         seed=settings.seed,
@@ -144,6 +152,11 @@ def _client_settings(settings: RunSettings) -> ClientSettings:
         timeout_s=scenario.connections.timeout_seconds,
         max_retries=scenario.connections.max_retries,
         concurrency=MAX_CONNECTIONS,
+        nexum_token=os.environ.get(NEXUM_TOKEN, ""),
+        nexum_username=os.environ.get(NEXUM_USERNAME, ""),
+        nexum_password=os.environ.get(NEXUM_PASSWORD, ""),
+        bastion_token=os.environ.get(BASTION_TOKEN, ""),
+        ca_file=os.environ.get(CA_FILE, ""),
         # Account numbers stay unique when several runs share one bank.
         account_prefix=f"BS{settings.run_id}",
     )

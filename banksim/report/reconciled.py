@@ -43,7 +43,9 @@ def account_lines(found: Mapping[str, Any], currency: str, most: int = LISTED) -
     lines = []
     for row in rows[:most]:
         low, high = row["expected_low_cents"], row["expected_high_cents"]
-        expected = exact(low, currency) if low == high else f"{exact(low, currency)} to {exact(high, currency)}"
+        expected = (
+            exact(low, currency) if low == high else f"{exact(low, currency)} to {exact(high, currency)}"
+        )
         lines.append(
             f"{row['account']}  expected {expected}, holds {exact(row['actual_cents'], currency)}: "
             f"{exact(row['difference_cents'], currency)} {row['fault']}"

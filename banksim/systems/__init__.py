@@ -12,10 +12,26 @@ from banksim.systems.inprocess_transport import InProcessTransport
 from banksim.systems.login import Login
 from banksim.systems.nexum import Books, NexumClient, OpeningFailed
 from banksim.systems.sandbox_process import SandboxFailed, SandboxProcess
-from banksim.systems.targets import ClientSettings, Targets, http_targets, in_process_targets, probe
+from banksim.systems.targets import (
+    BASTION_TOKEN,
+    CA_FILE,
+    NEXUM_PASSWORD,
+    NEXUM_TOKEN,
+    NEXUM_USERNAME,
+    ClientSettings,
+    Targets,
+    http_targets,
+    in_process_targets,
+    probe,
+)
 from banksim.systems.transport import Reply, Transport
 
 __all__ = [
+    "BASTION_TOKEN",
+    "CA_FILE",
+    "NEXUM_PASSWORD",
+    "NEXUM_TOKEN",
+    "NEXUM_USERNAME",
     "AccountDirectory",
     "BastionClient",
     "Books",

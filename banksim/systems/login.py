@@ -43,8 +43,8 @@ class Login:
         """True when there is a token newer than ``generation`` to try again with."""
         if not self._username:
             self._tell(
-                "The bank asks for a login (HTTP 401). Give a user name and password, "
-                "or start the bank without authentication."
+                "The bank asks for a login (HTTP 401). Give one in the environment (NEXUM_USERNAME and "
+                "NEXUM_PASSWORD, or NEXUM_TOKEN), or start the bank without authentication."
             )
             return False
         with self._lock:

@@ -14,12 +14,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from banksim.domain import BankReply, BanksimError, BankStatus, Transaction
-from banksim.domain.money import from_wire
 from banksim.systems import nexum_wire as wire
 from banksim.systems.calls import Call, Observer, ignore_call
 from banksim.systems.directory import AccountDirectory
 from banksim.systems.health import Health, as_health, check_health
 from banksim.systems.login import LOGIN_PATH, Login
+from banksim.systems.nexum_wire import BalanceReply
 from banksim.systems.transport import Reply, Transport
 from banksim.systems.wording import failure_text
 
@@ -177,14 +177,16 @@ class NexumClient:
 
     def balance_cents(self, account_id: str) -> int | None:
         """The account's book balance now, None when the bank does not say."""
-        reply = self._call("GET", f"/accounts/{account_id}", "/accounts/{id}", None)
-        try:
-            balance_cents = from_wire(reply.data["book_balance"]["amount"], self._currency)
-        except (KeyError, TypeError, ValueError):
-            self._tell("GET", "/accounts/{id}", reply, failure_text(reply))
-            return None
-        self._tell("GET", "/accounts/{id}", reply, None)
-        return balance_cents
+        return self.read_balance(account_id).cents
+
+    def read_balance(self, account_id: str, *, told: bool = True) -> BalanceReply:
+        """The account's book balance.  ``told`` False keeps it out of the figures: it is no load."""
+        name = "/accounts/{id}"
+        reply = self._call("GET", f"/accounts/{account_id}", name, None)
+        balance = wire.read_balance(reply, self._currency)
+        if told:
+            self._tell("GET", name, reply, balance.error or None)
+        return balance
 
     def health(self) -> Health:
         """One health check.  It is not told to the observer: it is no part of the load."""

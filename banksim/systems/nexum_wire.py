@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from banksim.domain import CREDIT_KINDS, BankStatus, Channel, Kind, Transaction
-from banksim.domain.money import to_wire
+from banksim.domain.money import from_wire, to_wire
 from banksim.systems.transport import Reply
 from banksim.systems.wording import detail_of, failure_text
 
@@ -52,6 +52,30 @@ class Verdict:
 
     status: BankStatus
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceReply:
+    """A book balance in cents, None when it could not be read; ``gone``: there is no such account."""
+
+    cents: int | None
+    error: str = ""
+    gone: bool = False
+
+
+def read_balance(reply: Reply, currency: str) -> BalanceReply:
+    """Out of ``GET /accounts/{id}``; a balance in another currency than ``currency`` counts as unread."""
+    if reply.status == 404 and detail_of(reply.data).startswith("Account not found"):
+        return BalanceReply(None, failure_text(reply), gone=True)
+    if reply.status != 200 or reply.error:
+        return BalanceReply(None, failure_text(reply))
+    try:
+        money = reply.data["book_balance"]
+        if money["currency"] != currency:
+            return BalanceReply(None, f"the account is in {money['currency']}, not {currency}")
+        return BalanceReply(from_wire(money["amount"], currency))
+    except (KeyError, TypeError, ValueError):
+        return BalanceReply(None, "the answer holds no book_balance")
 
 
 def movement_of(tx: Transaction) -> Movement:

@@ -26,6 +26,13 @@ from banksim.systems.transport import Transport
 from banksim.systems.wording import failure_text
 from banksim.world.streams import stream
 
+#: Environment variables for what must not stand on a command line, and for a private certificate authority.
+NEXUM_TOKEN = "NEXUM_TOKEN"
+NEXUM_USERNAME = "NEXUM_USERNAME"
+NEXUM_PASSWORD = "NEXUM_PASSWORD"
+BASTION_TOKEN = "BASTION_TOKEN"
+CA_FILE = "BANKSIM_CA_FILE"
+
 PROBE_TIMEOUT_S = 5.0
 WAYS_OUT = "Start the stand-ins with `banksim sandbox`, or run with --sandbox or --dry-run."
 
@@ -160,6 +167,8 @@ def probe(url: str, name: str = NEXUM, ca_file: str = "") -> str | None:
         return f"{name}: {error}"
     reply = check_health(transport)
     transport.close()
+    if reply.status == 0 and "certificate" in reply.error:
+        return f"{name} at {url}: {reply.error}. Name the authority that signed it in {CA_FILE} (a PEM file)."
     if reply.status == 0:
         return f"{name} does not answer at {url}: {reply.error}. {WAYS_OUT}"
     if reply.status != 200:

@@ -1,9 +1,11 @@
 import json
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from banksim.measure import Books, compare
+from banksim.measure.reconciliation import not_checked
 
 
 def books() -> Books:
@@ -31,8 +33,13 @@ def test_a_missing_cent_is_found() -> None:
             "expected_high_cents": 300,
             "actual_cents": 299,
             "difference_cents": -1,
+            "fault": "unexplained",
         }
     ]
+    assert (verdict["verdict"], verdict["by_fault"]) == (
+        "differences",
+        {"unexplained": {"accounts": 1, "cents": -1}},
+    )
 
 
 def test_an_unknown_movement_is_tolerated_within_its_amount_only() -> None:
@@ -47,6 +54,55 @@ def test_an_unknown_movement_is_tolerated_within_its_amount_only() -> None:
 def test_nothing_read_is_no_verdict() -> None:
     verdict = compare(books(), {})
     assert verdict["balanced"] is None and verdict["unread"] == 2
+    assert (verdict["verdict"], verdict["reason"]) == (
+        "not checked",
+        "not one of 2 accounts could be read",
+    )
+    assert not_checked(books(), "too many")["reason"] == "too many"
+
+
+@pytest.mark.parametrize(
+    ("actual", "fault", "cents"),
+    [
+        ({"a": 400, "b": 300}, "doubled", -300),  # the debit was booked twice
+        ({"a": 700, "b": 600}, "doubled", 300),  # the credit was booked twice
+        ({"a": 1_000, "b": 300}, "lost", 300),  # the debit was never booked
+        ({"a": 700, "b": 0}, "lost", -300),  # the credit was never booked
+        ({"a": 701, "b": 300}, "unexplained", 1),
+    ],
+)
+def test_what_a_difference_probably_is(actual: dict[str, int], fault: str, cents: int) -> None:
+    verdict = compare(books(), actual)
+    assert verdict["by_fault"] == {fault: {"accounts": 1, "cents": cents}}
+    assert verdict["differences"][0]["fault"] == fault
+
+
+def test_an_account_that_is_gone_took_its_money_along() -> None:
+    verdict = compare(books(), {"a": 700}, gone={"b"})
+    assert verdict["verdict"] == "differences"
+    assert verdict["by_fault"] == {"account gone": {"accounts": 1, "cents": -300}}
+    empty = Books()
+    empty.open("c", 0)
+    assert compare(empty, {}, gone={"c"})["by_fault"] == {"account gone": {"accounts": 1, "cents": 0}}
+
+
+def test_the_sum_over_all_accounts_is_told() -> None:
+    made = books()
+    made.debited("a", 50, certain=False)
+    assert compare(made, {"a": 700, "b": 300})["total"] == {
+        "expected_low_cents": 950,
+        "expected_high_cents": 1_000,
+        "actual_cents": 1_000,
+    }
+
+
+def test_remembered_amounts_are_bounded_and_only_name_differences() -> None:
+    made = Books(max_amounts=1)
+    made.open("a", 0)
+    made.credited("a", 5, certain=True)
+    made.credited("a", 7, certain=True)
+    assert made.to_state()["amounts"] == {"a": [5]}
+    assert compare(made, {"a": 19})["differences"][0]["fault"] == "unexplained"
 
 
 def test_the_bound_is_counted() -> None:
