@@ -8,7 +8,7 @@ journeys) comes from streams of their own and does not depend on that order.
 
 Customers rarely overdraw: a sum above the planned balance mostly becomes a smaller one,
 or money paid in.  Memory is bounded by the population: a few numbers per customer that
-acted (planned balance, last pay day, last rent), and capped caches for the rest.
+acted (planned balance, last rent), and capped caches for the rest.
 
 Not handled: what fraud and refusals do to balances, months of different lengths, public
 holidays, customers in other time zones than the bank.
@@ -17,7 +17,7 @@ holidays, customers in other time zones than the bank.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from banksim.activity.actors import ActorBook
@@ -33,8 +33,6 @@ from banksim.world.world import DAY_S
 
 #: Customers looked at for one arrival before giving up.
 MAX_DRAWS = 64
-#: Customers looked at for somebody whose pay day it is; about one in eight is right.
-_PAY_DAY_DRAWS = 40
 #: Sums that are more than there is and are tried anyway (judgement).
 _OVERDRAWS = 0.02
 _SHRINK_DRAWS = 2
@@ -68,11 +66,9 @@ class Activity:
         habits = HabitBook(world)
         self._drafts = Drafts(world, self._rhythm, habits, self._rng)
         self._actors = ActorBook(world, habits)
-        self._pay_days = PayDays(world.seed)
-        # The day of everybody's last salary: one number per customer at most.
-        self._paid_on: dict[int, int] = {}
-        # Per persona, the day on which hardly anybody is left to be paid.
-        self._all_paid: dict[str, int] = {}
+        self._pay_days = PayDays(world.population)
+        # Per persona: a day, and who is still to be paid on it.
+        self._unpaid: dict[str, tuple[int, Iterator[int]]] = {}
         self._sightings = Sightings()
         #: What every account should hold by the plans so far.
         self.balances = PlannedBalances(world, _funded(world, scenario))
@@ -110,36 +106,37 @@ class Activity:
         hour_of_week, day = self._world.hour_of_week(sim_s), int(timestamp_s // DAY_S)
         acts, since_pay = self._rhythm.acts_at[hour_of_week], self._pay_days.since(day)
         act: Act | None = None
-        salary_draws = 0
         for _ in range(MAX_DRAWS):
             if act is None:
                 act = acts.pick(rng)
             index = pick(rng, act.persona.name)
+            if act.kind is _SALARY:
+                index = next(self._to_be_paid(act.persona.name, day), -1)
+                if index < 0:
+                    act = self._rhythm.act(act.persona.name, Kind.DEPOSIT, hour_of_week)
+                    continue
             if (is_mine is not None and not is_mine(index)) or (is_open is not None and not is_open(index)):
                 act = None
                 continue
-            days = since_pay[self._pay_days.class_of(index)]
-            if act.kind is _SALARY:
-                persona = act.persona.name
-                if self._all_paid.get(persona) == day:
-                    act = self._rhythm.act(persona, Kind.DEPOSIT, hour_of_week)
-                elif days or self._paid_on.get(index) == day:
-                    salary_draws += 1
-                    if salary_draws >= _PAY_DAY_DRAWS:
-                        self._all_paid[persona] = day
-                    continue
-            elif act.kind is _PURCHASE and days > 6 and rng.random() >= SPENDING[days]:
-                continue  # somebody else of this persona, whose money is fresher
+            if act.kind is _PURCHASE:
+                days = since_pay[self._pay_days.class_of(index)]
+                if days > 6 and rng.random() >= SPENDING[days]:
+                    continue  # somebody else of this persona, whose money is fresher
             actor = self._actors.of(index, timestamp_s)
             where = self._actors.whereabouts(actor, timestamp_s)
             if where is None:
                 act = None
                 continue
-            if act.kind is _SALARY:
-                self._paid_on[index] = day
             last = self._sightings.recent(index, sim_s)
             return Situation(sim_s, hour_of_week, act, actor, where, last, is_open)
         return None
+
+    def _to_be_paid(self, persona: str, day: int) -> Iterator[int]:
+        """Who of ``persona`` has their pay day on ``day`` and was not paid yet."""
+        known = self._unpaid.get(persona)
+        if known is None or known[0] != day:
+            known = self._unpaid[persona] = (day, self._pay_days.paid_on(persona, day))
+        return known[1]
 
     def _affordable(self, draft: Draft, at: Situation) -> Draft:
         """The draft, or something in its place that the planned balance covers."""

@@ -70,7 +70,7 @@ class HabitBook:
     def __init__(self, world: World) -> None:
         self._world = world
         self._scale = unit_scale(world.currency)
-        self._pay_days = PayDays(world.seed)
+        self._pay_days = PayDays(world.population)
         self._shop_mix = {p.name: Choice.of(p.merchants) for p in world.personas.values()}
         self._open_mix = {
             (p.name, hour): _open_categories(p, hour) for p in world.personas.values() for hour in range(24)

@@ -1,10 +1,14 @@
 """When whom is paid, and how free the money sits afterwards.
 
-A customer belongs to one of a few pay classes, by a hash of seed and index: weekly or every
-two weeks on a fixed working day, on the 15th and the last of a month, or once near the
-month's end.  A pay day on a weekend moves to the Friday before.  So "is this the pay day of
-customer 71,306" costs no customer, no habits and no memory, and intervals between
-salaries are whole weeks or months, as on real statements.
+A customer belongs to one of a few pay classes: weekly or every two weeks on a fixed working
+day, twice a month, or once near the month's end.  A pay day on a weekend moves to the
+Friday before, so intervals between salaries are whole weeks or months, as on real statements.
+
+Within a persona the classes own consecutive ranks, as personas do in the population:
+
+    |weekly Mon|weekly Tue|…|two weeks …|twice a month …|monthly …|      ranks of one persona
+
+so "whose pay day is it today" and "is it this customer's" are arithmetic and cost no memory.
 
 Spending is highest in the week after pay day (X, CaixaBank): `SPENDING` is how willing a
 customer is to spend so many days after it.
@@ -12,19 +16,23 @@ customer is to spend so many days after it.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator
 from datetime import date, timedelta
-from zlib import crc32
+from itertools import accumulate
 
-from banksim.world import stream_key
+from banksim.world import Population
 
 #: How many are paid how often (X, BLS 2019): every 7 days, 14 days, twice a month, once a month.
 PAY_SHARES = {7: 33.8, 14: 42.2, 15: 18.6, 30: 5.4}
 #: Last days of the month on which those paid once a month are paid (judgement).
 _MONTHLY_DAYS = (25, 26, 27, 28, 29, 30, 31)
+#: First of the two pay days of those paid twice a month; the other is 15 days later (judgement).
+_TWICE_DAYS = (1, 5, 7, 10, 15)
 #: Willingness to spend by days since pay day: in the first, the second and later weeks (judgement).
 SPENDING = (1.0,) * 7 + (0.86,) * 7 + (0.78,) * 40
 _MOST_DAYS = 40
-_TABLE_SIZE = 4096
 _EPOCH = date(1970, 1, 1)
 #: Days whose tables are kept.
 _MAX_DAYS_KEPT = 64
@@ -34,17 +42,17 @@ PayClass = tuple[int, int]
 _CLASSES: tuple[PayClass, ...] = (
     *((7, weekday) for weekday in range(5)),
     *((14, day) for day in (0, 1, 2, 3, 4, 7, 8, 9, 10, 11)),
-    (15, 0),
+    *((15, day) for day in _TWICE_DAYS),
     *((30, day) for day in _MONTHLY_DAYS),
 )
 
 
 class PayDays:
-    """The pay calendar of one seed's customers.  Days are counted from 1 January 1970."""
+    """The pay calendar of a population.  Days are counted from 1 January 1970."""
 
-    def __init__(self, seed: int) -> None:
-        self._salt = stream_key(seed, "pay days") & 0xFFFFFFFF
-        self._class_at = _class_table()
+    def __init__(self, population: Population) -> None:
+        self._population = population
+        self._ends = {name: _ends(population.count_of(name)) for name in population.personas}
         self._days: dict[int, tuple[int, ...]] = {}
 
     def period_days(self, index: int) -> int:
@@ -53,7 +61,8 @@ class PayDays:
 
     def class_of(self, index: int) -> int:
         """The customer's pay class, as a position in what `since` returns."""
-        return self._class_at[crc32(index.to_bytes(8, "little"), self._salt) >> 20]
+        persona, rank = self._population.rank_of(index)
+        return bisect_right(self._ends[persona], rank)
 
     def since(self, day: int) -> tuple[int, ...]:
         """Days since the last pay day of each class on ``day``; 0 on a pay day itself."""
@@ -64,19 +73,22 @@ class PayDays:
             found = self._days[day] = tuple(_days_since(pay, day) for pay in _CLASSES)
         return found
 
+    def paid_on(self, persona: str, day: int) -> Iterator[int]:
+        """Indices of everybody of ``persona`` whose pay day is ``day``, rarer pay days first."""
+        ends, since = self._ends[persona], self.since(day)
+        for position in reversed(range(len(_CLASSES))):
+            if since[position] == 0:
+                start = ends[position - 1] if position else 0
+                for rank in range(start, ends[position]):
+                    yield self._population.nth_of(persona, rank)
 
-def _class_table() -> tuple[int, ...]:
-    """Positions of `_CLASSES`, each as often as its share of `_TABLE_SIZE`."""
-    members = {period: [k for k, (p, _) in enumerate(_CLASSES) if p == period] for period in PAY_SHARES}
+
+def _ends(count: int) -> list[int]:
+    """Where each pay class ends among ``count`` ranks: shares of `PAY_SHARES`, evenly within a period."""
     total = sum(PAY_SHARES.values())
-    table: list[int] = []
-    passed = 0.0
-    for period, share in PAY_SHARES.items():
-        passed += share
-        end = round(_TABLE_SIZE * passed / total)
-        same = members[period]
-        table += [same[k % len(same)] for k in range(end - len(table))]
-    return tuple(table)
+    same = Counter(period for period, _ in _CLASSES)
+    shares = accumulate(PAY_SHARES[period] / same[period] / total for period, _ in _CLASSES)
+    return [round(count * share) for share in shares]
 
 
 def _days_since(pay: PayClass, day: int) -> int:
@@ -101,5 +113,5 @@ def _is_pay_day(pay: PayClass, day: int) -> bool:
 def _falls_on(period: int, which: int, moment: date) -> bool:
     is_last = (moment + timedelta(days=1)).month != moment.month
     if period == 15:
-        return moment.day == 15 or is_last
+        return moment.day in (which, which + 15) or (is_last and which + 15 > moment.day)
     return moment.day == which or (is_last and which > moment.day)

@@ -99,6 +99,12 @@ class Population:
         rank = (index * self._factor + self._shift) % self.size
         return self._persona_names[bisect_right(self._edges, rank) - 1]
 
+    def rank_of(self, index: int) -> tuple[str, int]:
+        """The persona of the customer at ``index``, and n such that `nth_of` (persona, n) is ``index``."""
+        rank = (index * self._factor + self._shift) % self.size
+        position = bisect_right(self._edges, rank) - 1
+        return self._persona_names[position], rank - self._edges[position]
+
     def count_of(self, persona: str) -> int:
         """How many customers have ``persona``."""
         return self._counts[persona]

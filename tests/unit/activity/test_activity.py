@@ -275,7 +275,6 @@ def test_memory_is_bounded_by_the_population() -> None:
         activity._actors,
         activity._actors._trips._known,
         activity._sightings,
-        activity._paid_on,
         drafts._rent_s,
         drafts._habits._cache,
     ):
