@@ -38,6 +38,9 @@ def layering(campaign: Campaign) -> Steps:
     if campaign.options.mule_accounts is not None and hops > 1:
         chains = max(1, min(chains, campaign.options.mule_accounts // (hops - 1)))
     stages = _stages(chains, hops)
+    # Transfers that make no chain of their own: the last mules pay in several parts.
+    rest = min(size - chains * hops, hops - 1)
+    stages[-1] += [stages[-1][nth % chains] for nth in range(rest)]
     enough = campaign.wallet.scaled_cents(SUM_UNITS)
     accounts = 2 + chains * (hops - 1)
     for stage in stages:

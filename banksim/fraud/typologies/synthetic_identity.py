@@ -45,7 +45,7 @@ MONTHS_S = 90 * 86_400.0
 )
 def synthetic_identity(campaign: Campaign) -> Steps:
     rng = campaign.rng
-    person = campaign.accomplice(least_balance_cents=campaign.wallet.scaled_cents(500))
+    person = campaign.accomplice(least_balance_cents=campaign.wallet.scaled_cents(2000))
     steps = campaign.story_size(SMALLEST_STORY, STORY)
     part = min(0.9, rng.uniform(*HISTORY_PART) + 0.1 * campaign.sophistication)
     history = min(steps - 1, round(steps * part))
