@@ -55,7 +55,7 @@ def add_options(parser: Any) -> None:
         default=DEFAULT_SCENARIO,
         metavar="NAME|FILE",
         choices=_Suggested(names),
-        help=f"Scenario to run: a name ({', '.join(names)}) or a YAML file. Default: {DEFAULT_SCENARIO}",
+        help=f"A name ('banksim scenarios' lists them) or a YAML file. Default: {DEFAULT_SCENARIO}",
     )
     add("--speed", metavar="X", help="Simulated seconds per second, 0.1 to 10,000. Empty: the scenario's")
     add("--seed", metavar="N", help="Seed of everything random. Empty: the scenario's, else a new one")
@@ -64,8 +64,8 @@ def add_options(parser: Any) -> None:
         "--target-mode",
         choices=[str(mode) for mode in Mode],
         default=str(Mode.LIVE),
-        help="Where bank and detector are: live (at their addresses), sandbox (stand-ins over HTTP), "
-        "dry-run (stand-ins in process, no network)",
+        help="live: systems at their addresses. sandbox: stand-ins over HTTP. "
+        "dry-run: stand-ins in process, no network",
     )
     for mode in (Mode.DRY_RUN, Mode.SANDBOX):
         add(
@@ -80,12 +80,12 @@ def add_options(parser: Any) -> None:
     add(
         "--nexum-url",
         metavar="URL",
-        help="Core bank's address. Default: NEXUM_URL, else the scenario's. '': no bank",
+        help="Address of the core bank. Default: NEXUM_URL, else the scenario's",
     )
     add(
         "--bastion-url",
         metavar="URL",
-        help="Fraud detector's address. Default: BASTION_URL, else the scenario's. '': no detector",
+        help="Address of the fraud detector. Default: BASTION_URL, else the scenario's",
     )
     add(
         "--kafka-servers",

@@ -51,6 +51,8 @@ class SeatUser(User):
     """A user who carries out what is due for its seat."""
 
     abstract = True
+    #: Locust shows this as the host; where the targets really are is the scenario's business.
+    host = "as the scenario says"
     seat: str
     session: Session
     arrival: Arrival

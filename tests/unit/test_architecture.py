@@ -86,7 +86,7 @@ def test_every_module_has_a_rank() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "path"), modules(), ids=lambda value: value if isinstance(value, str) else ""
+    ("name", "path"), list(modules()), ids=lambda value: value if isinstance(value, str) else ""
 )
 def test_imports_point_one_way(name: str, path: Path) -> None:
     own = rank(name)
