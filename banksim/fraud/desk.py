@@ -189,3 +189,8 @@ def plugin_paths(scenario: Scenario) -> list[Path]:
     """Files named under `plugins`; relative ones are relative to the scenario's file."""
     base = scenario.source_path.parent if scenario.source_path is not None else Path()
     return [base / path for path in scenario.plugins]
+
+
+def check_fraud(scenario: Scenario) -> None:
+    """Raise ScenarioError when a plugin does not load or a pattern's type does not exist."""
+    resolve_tactics(scenario.fraud, build_registry(plugin_paths(scenario)))

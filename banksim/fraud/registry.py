@@ -15,8 +15,11 @@ A plugin may replace a built-in typology by using its name; the later file wins.
 from __future__ import annotations
 
 import inspect
+import sys
+import traceback
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from importlib import util
 from pathlib import Path
 from types import ModuleType
@@ -130,16 +133,28 @@ class Registry:
 
 
 def load_plugin(path: Path) -> ModuleType:
-    """The module in a user's file.  Raises ScenarioError when it is absent or fails to load."""
-    spec = util.spec_from_file_location(f"banksim_plugin_{path.stem}", path)
+    """The module in a user's file.  Raises ScenarioError, naming the file, when it fails to load."""
+    name = f"banksim_plugin_{path.stem}_{blake2b(str(path).encode(), digest_size=4).hexdigest()}"
+    spec = util.spec_from_file_location(name, path) if path.suffix == ".py" else None
     if spec is None or spec.loader is None or not path.is_file():
-        raise ScenarioError([f"plugins: {path} is not a Python file"])
+        what = "is not a Python file" if path.exists() else "is not a Python file: there is no such file"
+        raise ScenarioError([f"plugins: {path} {what}"])
     module = util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and the like look their own module up there
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # a user's file may raise anything
-        raise ScenarioError([f"plugins: {path} cannot be loaded: {type(error).__name__}: {error}"]) from error
+    except (Exception, SystemExit) as error:  # a user's file may raise anything
+        del sys.modules[name]
+        raise ScenarioError([f"plugins: {path} cannot be loaded: {_where(error, path)}"]) from error
     return module
+
+
+def _where(error: BaseException, path: Path) -> str:
+    """The error in one line, with the line of the user's file that it came from."""
+    text = " ".join(str(error).split())
+    words = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+    return f"{words} (line {lines[-1]})" if lines else words
 
 
 def build_registry(plugin_paths: Iterable[Path] = ()) -> Registry:

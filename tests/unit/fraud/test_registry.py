@@ -6,7 +6,7 @@ from types import ModuleType
 import pytest
 
 from banksim.domain import Label, ScenarioError
-from banksim.fraud import build_registry, typology
+from banksim.fraud import build_registry, check_fraud, typology
 from banksim.fraud.registry import Registry
 from banksim.scenario import KNOWN_PATTERN_TYPES, PATTERN_ALIASES
 
@@ -79,7 +79,12 @@ def test_a_plugin_named_in_the_scenario_runs(tmp_path: Path):
     [
         ("raise RuntimeError('boom')", "RuntimeError: boom"),
         ("x = 1", "marks no function"),
-        (None, "is not a Python"),
+        (None, "no such file"),
+        ("import sys\nsys.exit(3)", r"SystemExit: 3 \(line 2\)"),
+        ("x = 1\ndef broken(:\n", r"bad.py cannot be loaded: SyntaxError"),
+        ("import no_such_module_at_all", "No module named 'no_such_module_at_all'"),
+        ("from banksim.fraud import typology\n@typology('x', mean_size=0)\ndef x(c): yield", "min_size"),
+        ("from banksim.fraud import typology\n@typology('x')\ndef x(c): return []", "never yields"),
     ],
 )
 def test_a_bad_plugin_is_explained(tmp_path: Path, content: str | None, words: str):
@@ -95,3 +100,56 @@ def test_a_relative_plugin_is_found_beside_the_scenario_file(tmp_path: Path):
 
     made = scenario(plugins=["gift.py"]).with_source(tmp_path / "my.yaml")
     assert plugin_paths(made) == [tmp_path / "gift.py"]
+
+
+def test_a_bad_plugin_is_one_line_that_names_the_file(tmp_path: Path):
+    file = tmp_path / "bad.py"
+    file.write_text("x = 1\nraise ValueError('two\\nlines')\n")
+    with pytest.raises(ScenarioError) as caught:
+        check_fraud(scenario(plugins=[str(file)]))
+    assert str(caught.value) == f"plugins: {file} cannot be loaded: ValueError: two lines (line 2)"
+
+
+def test_a_folder_and_a_text_file_are_no_plugins(tmp_path: Path):
+    (tmp_path / "notes.txt").write_text("x")
+    for path in (tmp_path, tmp_path / "notes.txt"):
+        with pytest.raises(ScenarioError, match="is not a Python file"):
+            build_registry([path])
+
+
+def test_a_plugin_may_have_dataclasses_with_lazy_annotations(tmp_path: Path):
+    file = tmp_path / "gift.py"
+    lazy = "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+    file.write_text(lazy + "@dataclass\nclass Card:\n    name: str\n" + PLUGIN)
+    assert "gift_cards" in build_registry([file]).names()
+
+
+def test_two_plugins_of_one_file_name_do_not_mix(tmp_path: Path):
+    paths = []
+    for nth in range(2):
+        folder = tmp_path / str(nth)
+        folder.mkdir()
+        paths.append(folder / "mine.py")
+        paths[-1].write_text(PLUGIN.replace("gift_cards", f"kind_{nth}"))
+    assert {"kind_0", "kind_1"} <= set(build_registry(paths).names())
+
+
+def test_a_pattern_no_plugin_knows_is_refused(tmp_path: Path):
+    (tmp_path / "gift.py").write_text(PLUGIN)
+    made = scenario(plugins=[str(tmp_path / "gift.py")], fraud={"patterns": [{"type": "gift_card"}]})
+    with pytest.raises(ScenarioError, match="unknown kind of fraud 'gift_card'"):
+        check_fraud(made)
+
+
+def test_a_plugin_may_bring_a_decoy_that_takes_the_place_of_the_usual_ones(tmp_path: Path):
+    decoy = PLUGIN.replace("import typology", "import typology\nfrom banksim.domain import Label")
+    decoy = decoy.replace("mean_size=3", "label=Label.DECOY, mean_size=3")
+    (tmp_path / "gift.py").write_text(decoy)
+    fraud = desk(
+        plugins=[str(tmp_path / "gift.py")],
+        fraud={"rate": 0.0, "decoy_rate": 0.02, "patterns": [{"type": "gift_cards"}]},
+    )
+    assert {spec.typology for spec in fraud.planned} == {"gift_cards"}
+    assert all(spec.decoy for spec in fraud.planned)
+    assert fraud.share.total() == 0
+    assert fraud.decoy_share.at(0) == 0.02
