@@ -10,9 +10,10 @@ import gevent
 
 T = TypeVar("T")
 
-#: librdkafka tells every lost connection; that is for --verbose, what matters to a run is counted.
+#: librdkafka tells every failed attempt to connect, each second of an outage.  What matters to a run is
+#: counted and shown with its reason, so only what ends the client is let through.
 CLIENT_LOG = logging.getLogger("banksim.broker.librdkafka")
-CLIENT_LOG.setLevel(logging.ERROR)
+CLIENT_LOG.setLevel(logging.CRITICAL)
 
 
 def in_thread(call: Callable[[], T]) -> T:
