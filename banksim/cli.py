@@ -4,6 +4,8 @@ banksim scenarios            what can be run
 banksim validate FILE…       is a scenario right, and what would it do
 banksim schema               the scenario format, for editors or as Markdown
 banksim generate             a labelled data set of a scenario, without a target
+banksim report RUN           a run's page again, as PDF, or its charts as PNG
+banksim compare A B          what got better or worse from one run to another
 banksim sandbox              the stand-in bank and detector as servers
 """
 
@@ -15,6 +17,7 @@ import sys
 from collections.abc import Sequence
 
 import banksim
+from banksim import cli_reports
 from banksim.dataset import command as generate
 from banksim.demand import offered_rate
 from banksim.domain import BanksimError, ExitCode, ScenarioError
@@ -41,6 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _schema(options.markdown)
         if options.command == "generate":
             return generate.run(options)
+        if options.command == "report":
+            return cli_reports.run_report(options)
+        if options.command == "compare":
+            return cli_reports.run_compare(options)
         return _list()
     except BanksimError as error:
         print(error, file=sys.stderr)
@@ -61,6 +68,12 @@ def _parser() -> argparse.ArgumentParser:
     schema.add_argument("--markdown", action="store_true", help="print it as Markdown tables instead")
     generate.add_options(
         commands.add_parser("generate", help="write a labelled data set of a scenario, without a target")
+    )
+    cli_reports.add_report_options(
+        commands.add_parser("report", help="write a run's report again, as PDF too, or its charts as PNG")
+    )
+    cli_reports.add_compare_options(
+        commands.add_parser("compare", help="tell what got better or worse from one run to another")
     )
     commands.add_parser("sandbox", help="serve the stand-in bank and detector (options: sandbox --help)")
     return parser

@@ -1,0 +1,90 @@
+"""A comparison in words and numbers, and as a table for a terminal."""
+
+from __future__ import annotations
+
+from banksim.report.compare import Change, Comparison, Difference
+from banksim.report.compare_figures import Unit
+from banksim.report.formats import NOT_AVAILABLE, THIN, figure, milliseconds, money, percent
+
+SIGNS = {Change.WORSE: "✗", Change.LOST: "✗", Change.BETTER: "✓"}
+
+
+def shown(value: float | None, unit: Unit, currency: str) -> str:
+    """A figure in its unit."""
+    if value is None:
+        return NOT_AVAILABLE
+    if unit == "share":
+        return percent(value)
+    if unit == "ms":
+        return milliseconds(value)
+    return money(round(value), currency) if unit == "money" else figure(value)
+
+
+def moved(value: float | None, unit: Unit, currency: str) -> str:
+    """A difference with its sign; of shares in percentage points."""
+    if value is None:
+        return NOT_AVAILABLE
+    if unit == "share":
+        text = f"{figure(value * 100)}{THIN}pp"
+    elif unit == "ms":
+        text = f"{figure(value)}{THIN}ms"
+    else:
+        text = shown(value, unit, currency)
+    return f"+{text}" if value > 0 else text
+
+
+def interval_of(row: Difference) -> str:
+    """The ends of a difference: "−3.1 to +0.4 pp"."""
+    if row.low is None or row.high is None:
+        return ""
+    scale, unit = {"share": (100, "pp"), "ms": (1, "ms")}.get(row.figure.unit, (1, ""))
+    low, high = (f"{'+' if end > 0 else ''}{figure(end * scale)}" for end in (row.low, row.high))
+    return f"{low} to {high}{THIN}{unit}".rstrip(THIN) + (" (paired)" if row.paired else "")
+
+
+def name_of(run: object) -> str:
+    """How a run is called: its id, or what there is of it."""
+    return str(run.get("run_id") or "without id") if isinstance(run, dict) else "without id"
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """The whole comparison for a terminal, ending in a line break."""
+    currency = str(comparison.b.get("currency", "USD"))
+    lines = ["", f"A  {name_of(comparison.a)}", f"B  {name_of(comparison.b)}", ""]
+    lines += [f"  {remark}" for remark in comparison.remarks]
+    rows = [row for row in comparison.headline if row.change is not Change.ABSENT]
+    cells = [("", "A", "B", "B − A", "95 % interval", "")]
+    cells += [_cells(row, currency) for row in rows]
+    if comparison.typologies:
+        cells.append(("", "", "", "", "", ""))
+        cells += [_cells(row, currency, "recall of ") for row in comparison.typologies]
+    widths = [max(len(row[column]) for row in cells) for column in range(6)]
+    lines.append("")
+    for row in cells:
+        name, *numbers, word = row
+        aligned = "  ".join(f"{text:>{width}}" for text, width in zip(numbers, widths[1:5], strict=True))
+        lines.append(f"  {name:<{widths[0]}}  {aligned}  {word}".rstrip())
+    lines += ["", f"  {conclusion(comparison)}", ""]
+    return "\n".join(lines) + "\n"
+
+
+def conclusion(comparison: Comparison) -> str:
+    """One sentence: what got worse, or that nothing did."""
+    found = comparison.regressions
+    if not found:
+        return "Nothing got worse by more than its tolerance and chance."
+    names = ", ".join(row.figure.label for row in found)
+    return f"Worse by more than tolerance and chance: {names}."
+
+
+def _cells(row: Difference, currency: str, prefix: str = "") -> tuple[str, str, str, str, str, str]:
+    unit = row.figure.unit
+    sign = SIGNS.get(row.change, " ")
+    return (
+        prefix + row.figure.label,
+        shown(row.a, unit, currency),
+        shown(row.b, unit, currency),
+        moved(row.difference, unit, currency),
+        interval_of(row),
+        f"{sign} {row.change}",
+    )
