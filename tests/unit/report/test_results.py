@@ -66,3 +66,14 @@ def test_a_warm_up_has_figures_of_its_own() -> None:
     assert results["detection"]["recall"] == 1
     assert results["warm_up"]["detection"]["recall"] == 0
     assert results["warm_up"]["latency_ms"]["response"]["count"] == 1
+
+
+def test_a_generator_at_its_limit_is_named() -> None:
+    results = busy_results()
+    assert "bottleneck" not in " ".join(results["limits"])
+    measures = Measures()
+    for second in range(40):
+        cpu_percent = 97.0 if second % 10 == 0 else 40.0
+        measures.resources(cpu_percent, 1e6, 1e3, sim_s=second, wall_s=second)
+    text = " ".join(build_results(RUN_INFO, measures)["limits"])
+    assert "bottleneck" in text and "4 of 40 samples" in text
