@@ -19,16 +19,21 @@ Not handled: loans, card statements, compliance alerts, audit, sign-in (404); ra
 
 from __future__ import annotations
 
-import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from banksim.sandbox import bank_values as values
-from banksim.sandbox.database import IN_MEMORY, open_database, transaction
+from banksim.sandbox.database import (
+    IN_MEMORY,
+    CommitUnknown,
+    ConnectionLost,
+    StorageError,
+    Unavailable,
+    open_database,
+)
 from banksim.sandbox.failed_attempts import FailedAttempts
 from banksim.sandbox.fields import Fields, Refusal, Reply, query_integer
 from banksim.sandbox.ledger import Ledger
@@ -46,8 +51,8 @@ BALANCES_PAGE_MAX = 10_000
 class BankApi:
     """``handle(method, path, query, body) -> (status, JSON-able)``; answers one request at a time.
 
-    ``database`` is a file's path or ``:memory:``; ``new_id`` makes customer, account and transaction
-    ids.  Raises database.DatabaseError when the file cannot be used.
+    ``database`` is a file's path, ``:memory:`` or a postgresql:// URL; ``new_id`` makes customer,
+    account and transaction ids.  Raises database.DatabaseError when it cannot be used.
     """
 
     def __init__(
@@ -60,7 +65,6 @@ class BankApi:
         self._db = open_database(database)
         self._new_id = new_id
         self._now_s = now_s
-        self._lock = Lock()
         self._opened = 0
         self.ledger = Ledger(self._db)
         self.registry = Registry(self._db)
@@ -90,13 +94,24 @@ class BankApi:
 
     def handle(self, method: str, path: str, query: Query, body: Any = None) -> Reply:
         """Answer one request; ``body`` is the parsed JSON, None when there was none.  Never raises."""
-        with self._lock:
+        with self._db.lock:
             try:
-                return self._dispatch(method, path, query, body)
+                return self._answer(method, path, query, body)
             except Refusal as refusal:
                 return refusal.reply
-            except sqlite3.Error as error:
+            except CommitUnknown as error:
+                return 504, {"detail": f"It is not known whether this was done: {error}"}
+            except (ConnectionLost, Unavailable) as error:
+                return 503, {"detail": f"Banking system not available: {error}"}
+            except StorageError as error:
                 return 400, {"detail": str(error)}
+
+    def _answer(self, method: str, path: str, query: Query, body: Any) -> Reply:
+        """Once more from the start when the database restarted before anything was committed."""
+        try:
+            return self._dispatch(method, path, query, body)
+        except ConnectionLost:
+            return self._dispatch(method, path, query, body)
 
     def _dispatch(self, method: str, path: str, query: Query, body: Any) -> Reply:
         route = self._routes.get(path)
@@ -165,9 +180,11 @@ class BankApi:
         values.check_country(country)
         values.check_email(email)
         customer_id = self._new_id()
-        self.registry.add_customer(
-            BankCustomer(customer_id, first_name, last_name, email, phone, "none", "tier_0", self._now_s())
+        customer = BankCustomer(
+            customer_id, first_name, last_name, email, phone, "none", "tier_0", self._now_s()
         )
+        with self._db.transaction():
+            self.registry.add_customer(customer)
         return 201, {"customer_id": customer_id, "message": "Customer created successfully"}
 
     def _read_customer(self, customer_id: str, _query: Query, _body: Any) -> Reply:
@@ -202,7 +219,7 @@ class BankApi:
         values.check_country(country)
         if "email" in changes:
             values.check_email(changes["email"])
-        with transaction(self._db):
+        with self._db.transaction():
             self.registry.change_customer(customer_id, changes)
         return 200, {"message": "Customer updated successfully"}
 
@@ -220,7 +237,8 @@ class BankApi:
             new_tier = tier
         elif status in ("rejected", "expired"):
             new_tier = "tier_0"
-        self.registry.set_kyc(customer_id, status, new_tier)
+        with self._db.transaction():
+            self.registry.set_kyc(customer_id, status, new_tier)
         return 200, {"message": "KYC status updated successfully"}
 
     # -- accounts ----------------------------------------------------------------------
@@ -252,7 +270,7 @@ class BankApi:
         account_id, now_s = self._new_id(), self._now_s()
         self._opened += 1
         number = number or f"{values.NUMBER_PREFIX[product]}{int(now_s)}{self._opened:06d}"
-        with transaction(self._db):
+        with self._db.transaction():
             self.ledger.open_account(account_id, currency, floor_cents=-credit_cents)
             self.registry.add_account(
                 AccountPapers(account_id, customer_id, number, product, currency, name, now_s)

@@ -1,4 +1,4 @@
-"""A double-entry ledger on SQLite.
+"""A double-entry ledger on SQL.
 
 What: every movement is one posting of two or more legs that sum to zero, written in one database
 transaction together with the balances it changes.  Money that enters or leaves the bank has the
@@ -21,57 +21,32 @@ the record: about 250 bytes a posting; a soak test of many millions should use a
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from banksim.sandbox.database import transaction
+from banksim.sandbox.database import Database
 
 #: Largest single amount, so that no sum of realistic size leaves 64 bits.
 MAX_AMOUNT_CENTS = 10**15
 CASH_PREFIX = "gl:cash:"
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS ledger_accounts (
-    id INTEGER PRIMARY KEY,
-    account_id TEXT NOT NULL UNIQUE,
-    currency TEXT NOT NULL,
-    floor_cents INTEGER,
-    balance_cents INTEGER NOT NULL DEFAULT 0,
-    CONSTRAINT not_below_floor CHECK (floor_cents IS NULL OR balance_cents >= floor_cents)
-) STRICT;
-CREATE TABLE IF NOT EXISTS postings (
-    id INTEGER PRIMARY KEY,
-    transaction_id TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    amount_cents INTEGER NOT NULL CHECK (amount_cents > 0),
-    currency TEXT NOT NULL,
-    description TEXT NOT NULL,
-    channel TEXT NOT NULL,
-    reference TEXT,
-    created_at_s REAL NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS legs (
-    account INTEGER NOT NULL,
-    posting INTEGER NOT NULL,
-    leg INTEGER NOT NULL,
-    amount_cents INTEGER NOT NULL,
-    PRIMARY KEY (account, posting, leg)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS idempotency_keys (
-    key TEXT PRIMARY KEY,
-    posting INTEGER NOT NULL,
-    fingerprint TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-"""
-
 _FIND_ACCOUNT = "SELECT id, currency, balance_cents, floor_cents FROM ledger_accounts WHERE account_id = ?"
-_ADD_TO_BALANCE = "UPDATE ledger_accounts SET balance_cents = balance_cents + ? WHERE id = ?"
+#: One statement both checks and moves; no row means that one of the conditions did not hold.
+_CREDIT = (
+    "UPDATE ledger_accounts SET balance_cents = balance_cents + ?"
+    " WHERE account_id = ? AND currency = ? RETURNING id"
+)
+_DEBIT = (
+    "UPDATE ledger_accounts SET balance_cents = balance_cents - ?"
+    " WHERE account_id = ? AND currency = ?"
+    " AND (floor_cents IS NULL OR balance_cents - ? >= floor_cents) RETURNING id"
+)
 _INSERT_POSTING = (
     "INSERT INTO postings (transaction_id, kind, amount_cents, currency, description, channel, reference,"
-    " created_at_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    " created_at_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"
 )
-_INSERT_LEG = "INSERT INTO legs (account, posting, leg, amount_cents) VALUES (?, ?, ?, ?)"
+_INSERT_LEGS = "INSERT INTO legs (account, posting, leg, amount_cents) VALUES "
 _POSTING_COLUMNS = (
     "p.transaction_id, p.kind, p.amount_cents, p.currency,"
     " p.description, p.channel, p.reference, p.created_at_s"
@@ -164,13 +139,12 @@ class TrialBalance:
 class Ledger:
     """See the module's note.  Not thread-safe: its owner serialises calls."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._db = connection
-        self._db.executescript(_SCHEMA)
+    def __init__(self, database: Database) -> None:
+        self._db = database
 
     def open_account(self, account_id: str, currency: str, *, floor_cents: int | None = 0) -> None:
         """New account with balance 0.  ``floor_cents`` is its lowest allowed balance; None means no floor."""
-        self._db.execute(
+        self._db.rows(
             "INSERT INTO ledger_accounts (account_id, currency, floor_cents) VALUES (?, ?, ?)",
             (account_id, currency, floor_cents),
         )
@@ -178,14 +152,15 @@ class Ledger:
     def cash_account(self, currency: str) -> str:
         """Id of the internal cash account of ``currency``, opened at first use."""
         account_id = CASH_PREFIX + currency
-        self._db.execute(
-            "INSERT OR IGNORE INTO ledger_accounts (account_id, currency, floor_cents) VALUES (?, ?, NULL)",
+        self._db.rows(
+            "INSERT INTO ledger_accounts (account_id, currency, floor_cents) VALUES (?, ?, NULL)"
+            " ON CONFLICT (account_id) DO NOTHING",
             (account_id, currency),
         )
         return account_id
 
     def account(self, account_id: str) -> LedgerAccount | None:
-        row = self._db.execute(_FIND_ACCOUNT, (account_id,)).fetchone()
+        row = self._db.one(_FIND_ACCOUNT, (account_id,))
         return LedgerAccount(account_id, row[1], row[2], row[3]) if row else None
 
     def balance_cents(self, account_id: str) -> int:
@@ -201,13 +176,13 @@ class Ledger:
         Raises a LedgerError, having written nothing.
         """
         _check_legs(legs)
-        with transaction(self._db):
+        with self._db.transaction():
             if idempotency_key is not None:
                 first = self._replay(posting, legs, idempotency_key)
                 if first is not None:
                     return first
             accounts = self._apply(posting.currency, legs)
-            row = self._db.execute(
+            row = self._db.rows(
                 _INSERT_POSTING,
                 (
                     posting.transaction_id,
@@ -219,11 +194,17 @@ class Ledger:
                     posting.reference,
                     posting.created_at_s,
                 ),
-            ).lastrowid
-            for number, (account, leg) in enumerate(zip(accounts, legs, strict=True)):
-                self._db.execute(_INSERT_LEG, (account, row, number, leg.amount_cents))
+            )[0][0]
+            self._db.rows(
+                _INSERT_LEGS + ", ".join(["(?, ?, ?, ?)"] * len(legs)),
+                [
+                    value
+                    for number, (account, leg) in enumerate(zip(accounts, legs, strict=True))
+                    for value in (account, row, number, leg.amount_cents)
+                ],
+            )
             if idempotency_key is not None:
-                self._db.execute(
+                self._db.rows(
                     "INSERT INTO idempotency_keys VALUES (?, ?, ?)",
                     (idempotency_key, row, _fingerprint(posting, legs)),
                 )
@@ -233,30 +214,34 @@ class Ledger:
         """Change the balances; returns the accounts' row ids."""
         rows: list[int] = []
         for leg in legs:
-            found = self._db.execute(_FIND_ACCOUNT, (leg.account_id,)).fetchone()
-            if found is None:
-                raise UnknownAccount(leg.account_id)
-            row, account_currency, balance_cents, floor_cents = found
-            if account_currency != currency:
-                raise CurrencyMismatch(leg.account_id, account_currency, currency)
-            if leg.amount_cents < 0 and floor_cents is not None:
-                available_cents = balance_cents - floor_cents
-                if available_cents < -leg.amount_cents:
-                    raise InsufficientFunds(leg.account_id, available_cents, -leg.amount_cents)
-            self._db.execute(_ADD_TO_BALANCE, (leg.amount_cents, row))
-            rows.append(row)
+            cents = leg.amount_cents
+            if cents > 0:
+                moved = self._db.one(_CREDIT, (cents, leg.account_id, currency))
+            else:
+                moved = self._db.one(_DEBIT, (-cents, leg.account_id, currency, -cents))
+            if moved is None:
+                raise self._why_not(currency, leg)
+            rows.append(moved[0])
         return rows
+
+    def _why_not(self, currency: str, leg: Leg) -> LedgerError:
+        account = self.account(leg.account_id)
+        if account is None:
+            return UnknownAccount(leg.account_id)
+        if account.currency != currency:
+            return CurrencyMismatch(leg.account_id, account.currency, currency)
+        return InsufficientFunds(leg.account_id, account.available_cents, -leg.amount_cents)
 
     def find_key(self, posting: Posting, legs: Sequence[Leg], key: str) -> Posting | None:
         """The posting booked under ``key``, or None.  Raises IdempotencyConflict for another movement."""
         return self._replay(posting, legs, key)
 
     def _replay(self, posting: Posting, legs: Sequence[Leg], key: str) -> Posting | None:
-        row = self._db.execute(
+        row = self._db.one(
             f"SELECT k.fingerprint, {_POSTING_COLUMNS} FROM idempotency_keys k"
             " JOIN postings p ON p.id = k.posting WHERE k.key = ?",
             (key,),
-        ).fetchone()
+        )
         if row is None:
             return None
         if row[0] != _fingerprint(posting, legs):
@@ -265,45 +250,47 @@ class Ledger:
 
     def history(self, account_id: str, limit: int) -> list[Posting]:
         """The last ``limit`` postings that touched the account, newest first."""
-        rows = self._db.execute(
+        rows = self._db.rows(
             f"SELECT DISTINCT p.id, {_POSTING_COLUMNS} FROM legs l JOIN postings p ON p.id = l.posting"
             " WHERE l.account = (SELECT id FROM ledger_accounts WHERE account_id = ?)"
-            " ORDER BY l.posting DESC LIMIT ?",
+            " ORDER BY p.id DESC LIMIT ?",
             (account_id, limit),
-        ).fetchall()
+        )
         return [Posting(*row[1:]) for row in rows]
 
     def posting_count(self, account_id: str) -> int:
         """Number of postings that touched the account."""
-        row = self._db.execute(
+        return self._count(
             "SELECT COUNT(DISTINCT posting) FROM legs"
             " WHERE account = (SELECT id FROM ledger_accounts WHERE account_id = ?)",
             (account_id,),
-        ).fetchone()
-        return int(row[0])
+        )
 
     def trial_balance(self) -> TrialBalance:
         """Prove the books: reads everything, about 0.2 s per million legs."""
-        totals = dict(
-            self._db.execute("SELECT currency, SUM(balance_cents) FROM ledger_accounts GROUP BY currency")
-        )
-        mismatched = self._db.execute(
+        sums = self._db.rows("SELECT currency, SUM(balance_cents) FROM ledger_accounts GROUP BY currency")
+        totals = {currency: int(cents) for currency, cents in sums}  # PostgreSQL sums to a Decimal
+        mismatched = self._count(
             "SELECT COUNT(*) FROM ledger_accounts a LEFT JOIN"
             " (SELECT account, SUM(amount_cents) AS sum_cents FROM legs GROUP BY account) l"
             " ON l.account = a.id"
             " WHERE a.balance_cents <> COALESCE(l.sum_cents, 0)"
-        ).fetchone()[0]
-        accounts = self._db.execute("SELECT COUNT(*) FROM ledger_accounts").fetchone()[0]
-        postings = self._db.execute("SELECT COUNT(*) FROM postings").fetchone()[0]
+        )
+        accounts = self._count("SELECT COUNT(*) FROM ledger_accounts")
+        postings = self._count("SELECT COUNT(*) FROM postings")
         return TrialBalance(totals, accounts, postings, mismatched)
 
     def balances(self, after: str = "", limit: int = 1000) -> list[tuple[str, int]]:
         """(account id, cents) of customers' accounts in id order, starting after ``after``."""
-        return self._db.execute(
+        rows = self._db.rows(
             "SELECT account_id, balance_cents FROM ledger_accounts"
             " WHERE account_id > ? AND floor_cents IS NOT NULL ORDER BY account_id LIMIT ?",
             (after, limit),
-        ).fetchall()
+        )
+        return [(account_id, cents) for account_id, cents in rows]
+
+    def _count(self, sql: str, values: Sequence[Any] = ()) -> int:
+        return int(self._db.rows(sql, values)[0][0])
 
 
 def _check_legs(legs: Sequence[Leg]) -> None:

@@ -9,31 +9,9 @@ Not kept: date of birth, address and documents, since the real bank never return
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS customers (
-    customer_id TEXT PRIMARY KEY,
-    first_name TEXT NOT NULL,
-    last_name TEXT NOT NULL,
-    email TEXT NOT NULL,
-    phone TEXT,
-    kyc_status TEXT NOT NULL,
-    kyc_tier TEXT NOT NULL,
-    created_at_s REAL NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS account_papers (
-    account_id TEXT PRIMARY KEY,
-    customer_id TEXT NOT NULL,
-    account_number TEXT NOT NULL,
-    product_type TEXT NOT NULL,
-    currency TEXT NOT NULL,
-    name TEXT NOT NULL,
-    created_at_s REAL NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS papers_by_customer ON account_papers (customer_id);
-"""
+from banksim.sandbox.database import Database
 
 #: Columns a customer may change afterwards.
 _CHANGEABLE = ("first_name", "last_name", "email", "phone")
@@ -65,12 +43,11 @@ class AccountPapers:
 class Registry:
     """Who is a customer here, and what accounts they hold.  Not thread-safe."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._db = connection
-        self._db.executescript(_SCHEMA)
+    def __init__(self, database: Database) -> None:
+        self._db = database
 
     def add_customer(self, customer: BankCustomer) -> None:
-        self._db.execute(
+        self._db.rows(
             "INSERT INTO customers VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 customer.customer_id,
@@ -85,24 +62,24 @@ class Registry:
         )
 
     def customer(self, customer_id: str) -> BankCustomer | None:
-        row = self._db.execute("SELECT * FROM customers WHERE customer_id = ?", (customer_id,)).fetchone()
+        row = self._db.one("SELECT * FROM customers WHERE customer_id = ?", (customer_id,))
         return BankCustomer(*row) if row else None
 
     def change_customer(self, customer_id: str, changes: dict[str, str]) -> None:
         for column in _CHANGEABLE:
             if column in changes:
-                self._db.execute(
+                self._db.rows(
                     f"UPDATE customers SET {column} = ? WHERE customer_id = ?", (changes[column], customer_id)
                 )
 
     def set_kyc(self, customer_id: str, status: str, tier: str) -> None:
-        self._db.execute(
+        self._db.rows(
             "UPDATE customers SET kyc_status = ?, kyc_tier = ? WHERE customer_id = ?",
             (status, tier, customer_id),
         )
 
     def add_account(self, papers: AccountPapers) -> None:
-        self._db.execute(
+        self._db.rows(
             "INSERT INTO account_papers VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 papers.account_id,
@@ -116,11 +93,11 @@ class Registry:
         )
 
     def account(self, account_id: str) -> AccountPapers | None:
-        row = self._db.execute("SELECT * FROM account_papers WHERE account_id = ?", (account_id,)).fetchone()
+        row = self._db.one("SELECT * FROM account_papers WHERE account_id = ?", (account_id,))
         return AccountPapers(*row) if row else None
 
     def accounts_of(self, customer_id: str) -> list[AccountPapers]:
-        rows = self._db.execute(
+        rows = self._db.rows(
             "SELECT * FROM account_papers WHERE customer_id = ? ORDER BY created_at_s, account_id",
             (customer_id,),
         )
@@ -128,9 +105,9 @@ class Registry:
 
     def owner_tier(self, account_id: str) -> tuple[bool, str | None]:
         """(the account exists, its owner's KYC tier or None when the owner is no customer)."""
-        row = self._db.execute(
+        row = self._db.one(
             "SELECT c.kyc_tier FROM account_papers a LEFT JOIN customers c ON c.customer_id = a.customer_id"
             " WHERE a.account_id = ?",
             (account_id,),
-        ).fetchone()
+        )
         return (False, None) if row is None else (True, row[0])

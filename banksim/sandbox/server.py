@@ -17,6 +17,7 @@ that holds up that request only.
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import socket
 import sys
@@ -39,6 +40,8 @@ from banksim.sandbox.wsgi import Api, WsgiFace
 
 BANK_PORT = 8090
 DETECTOR_PORT = 8080
+#: A URL with a password is better kept off the command line, which everybody can read.
+DATABASE_URL = "BANKSIM_DATABASE_URL"
 MAX_CONNECTIONS = 10_000
 #: Longest wait for requests under way; idle connections are closed at its end.
 STOP_TIMEOUT_S = 0.5
@@ -56,6 +59,7 @@ class Settings:
     bank_port: int = BANK_PORT
     detector_port: int = DETECTOR_PORT
     database: str = IN_MEMORY
+    database_url: str = ""
     only: str | None = None
     bank_delay_ms: float = 0.0
     detector_delay_ms: float = 0.0
@@ -96,7 +100,7 @@ def serve(settings: Settings, stop: Event | None = None, announce: Callable[[str
     if stop is None:
         for number in (signal.SIGTERM, signal.SIGINT):
             gevent.signal_handler(number, done.set)
-    bank = BankApi(settings.database) if settings.only != "detector" else None
+    bank = BankApi(settings.database_url or settings.database) if settings.only != "detector" else None
     servers: list[WSGIServer] = []
     kafka: KafkaSide | None = None
     try:
@@ -170,6 +174,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--database", default=IN_MEMORY, metavar="PATH", help="the ledger's SQLite file (default: in memory)"
+    )
+    parser.add_argument(
+        "--database-url",
+        default=os.environ.get(DATABASE_URL, ""),
+        metavar="URL",
+        help="the ledger in PostgreSQL, postgresql://user:password@host/database (default: the environment "
+        f"variable {DATABASE_URL}, else the SQLite file)",
     )
     parser.add_argument("--only", choices=("bank", "detector"), help="serve one of the two")
     parser.add_argument(

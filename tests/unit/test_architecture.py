@@ -39,6 +39,7 @@ KEPT = {
     "werkzeug": ("web_ext",),
     "geventhttpclient": ("banksim.systems",),
     "sqlite3": ("banksim.sandbox",),
+    "pg8000": ("banksim.sandbox",),
     "confluent_kafka": ("banksim.broker",),
     "faker": ("banksim.world",),
     "plotly": ("banksim.report", "web_ext"),

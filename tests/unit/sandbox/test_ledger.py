@@ -1,13 +1,12 @@
 """The ledger's invariants: nothing appears or vanishes, nothing is overdrawn, nothing is booked twice."""
 
-import sqlite3
 import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from banksim.sandbox.database import DatabaseError, open_database
+from banksim.sandbox.database import DatabaseError, StorageError, open_database
 from banksim.sandbox.ledger import (
     CurrencyMismatch,
     IdempotencyConflict,
@@ -87,9 +86,9 @@ def test_any_sequence_of_movements_keeps_the_books_balanced(moves):
     trial = books.trial_balance()
     assert trial.balanced and trial.postings == booked and trial.totals_cents == {"USD": 0}
     assert expected["a"] >= 0 and expected["b"] >= 0 and expected["card"] >= -500
-    unbalanced = connection.execute(
+    unbalanced = connection.rows(
         "SELECT COUNT(*) FROM (SELECT posting FROM legs GROUP BY posting HAVING SUM(amount_cents) <> 0)"
-    ).fetchone()[0]
+    )[0][0]
     assert unbalanced == 0
     connection.close()
 
@@ -139,8 +138,8 @@ def test_a_credit_line_goes_down_to_its_limit(ledger):
 
 
 def test_the_schema_itself_forbids_an_overdraft(ledger):
-    with pytest.raises(sqlite3.IntegrityError, match="not_below_floor"):
-        ledger._db.execute("UPDATE ledger_accounts SET balance_cents = -1 WHERE account_id = 'a'")
+    with pytest.raises(StorageError, match="not_below_floor"):
+        ledger._db.rows("UPDATE ledger_accounts SET balance_cents = -1 WHERE account_id = 'a'")
 
 
 def test_a_repeated_key_answers_with_the_first_posting(ledger):
@@ -154,7 +153,7 @@ def test_a_repeated_key_answers_with_the_first_posting(ledger):
 
 def test_tampered_balances_are_found(ledger):
     fund(ledger, "a", 100)
-    ledger._db.execute("UPDATE ledger_accounts SET balance_cents = 150 WHERE account_id = 'a'")
+    ledger._db.rows("UPDATE ledger_accounts SET balance_cents = 150 WHERE account_id = 'a'")
     trial = ledger.trial_balance()
     assert not trial.balanced
     assert trial.mismatched_accounts == 1
@@ -182,8 +181,8 @@ def test_a_file_survives_being_dropped_without_closing(tmp_path):
     books.cash_account("USD")
     books.open_account("a", "USD")
     fund(books, "a", 100, 1, "key")
-    connection.execute("BEGIN")  # a movement cut off half-way: never committed
-    connection.execute("UPDATE ledger_accounts SET balance_cents = 0 WHERE account_id = 'a'")
+    connection.rows("BEGIN")  # a movement cut off half-way: never committed
+    connection.rows("UPDATE ledger_accounts SET balance_cents = 0 WHERE account_id = 'a'")
     copied = tmp_path / "copy.db"
     for suffix in ("", "-wal"):
         source = tmp_path / f"bank.db{suffix}"
