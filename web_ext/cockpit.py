@@ -11,6 +11,7 @@ return what is numbered ``since`` or later, oldest first, and ``next`` for the n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,6 +26,16 @@ MIN_SPEED = 0.1
 MAX_SPEED = 10_000.0
 
 
+#: Bounds of the pages' update interval in wall seconds, whatever a scenario says.
+MIN_REFRESH_S, MAX_REFRESH_S = 0.1, 60.0
+
+
+def refresh_s(status: Mapping[str, Any]) -> float:
+    """Wall seconds between two updates, as the scenario's dashboard block has it; 1 by default."""
+    wanted_ms = (status.get("dashboard") or {}).get("refresh_rate_ms") or 1000
+    return float(min(MAX_REFRESH_S, max(MIN_REFRESH_S, wanted_ms / 1000)))
+
+
 class Cockpit(Protocol):
     """One run, seen and steered from a page."""
 
@@ -33,7 +44,8 @@ class Cockpit(Protocol):
 
         Keys: state (one of `STATES`), message, run_id, scenario {name, title, description}, mode, seed,
         speed, sim_s, duration_s, sim_time (ISO 8601), wall_s, progress (0..1), opening {done, total} or
-        None, targets [{name, url, ok, detail, latency_ms}], report (address or None), users.
+        None, targets [{name, url, ok, detail, latency_ms}], report (address or None), users, selected (the
+        scenario of the next start), dashboard (the scenario's block: theme, refresh_rate_ms, …).
         """
         ...
 
@@ -71,6 +83,36 @@ class Cockpit(Protocol):
 
     def control(self, action: str, value: Any | None) -> dict[str, Any]:
         """Do one of `ACTIONS`.  Raises BanksimError, with a sentence for people, when it cannot now."""
+        ...
+
+    def schedule(self) -> dict[str, Any]:
+        """`windows`, and beside them "campaigns" [{campaign, label, typology, size, begun, start_s, end_s,
+        transactions, alerted, first_alert_s}], "campaigns_total", "events" [{sim_s, kind, text}].
+        """
+        ...
+
+    def scenarios(self) -> dict[str, Any]:
+        """{"scenarios": [{name, title, description, duration_hours, speed, wall_s, customers, peak_tps,
+        transactions, fraud_rate, typologies}], "broken": [{name, error}], "selected", "mode"}.
+        """
+        ...
+
+    def start(self, options: Mapping[str, str], switch: bool = False) -> dict[str, Any]:
+        """Start a run with options as Locust's form has them; ``switch`` ends the one under way first.
+        Raises BanksimError, and then nothing has changed.
+        """
+        ...
+
+    def select(self, name: str) -> dict[str, Any]:
+        """Take a scenario for the next start.  Raises BanksimError when it does not load."""
+        ...
+
+    def results(self) -> dict[str, Any] | None:
+        """The last run's results.json, with "partial" while it goes on; None before the first run."""
+        ...
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Runs in the report folder, newest first: run_id, files [{name, bytes}] and figures to compare."""
         ...
 
     def report_file(self, run_id: str, name: str) -> Path | None:

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from flask import redirect, request, url_for
+from flask import redirect, request, session, url_for
 from flask_cors.core import FLASK_CORS_EVALUATED
 from flask_login import current_user
 from werkzeug.wrappers import Response
@@ -33,6 +33,9 @@ from web_ext.wire import problem
 logger = logging.getLogger(__name__)
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+#: Where the session keeps the page that somebody wanted before signing in.
+NEXT_PAGE = "banksim_next"
 
 TRUSTED_HOSTS_VARIABLE = "BANKSIM_TRUSTED_HOSTS"
 
@@ -46,8 +49,8 @@ _OTHER_HOST = (
 )
 _NOT_SIGNED_IN = "Sign in first: Locust runs with --web-login."
 _LOGIN_NOT_SET_UP = (
-    "Nobody can sign in: --web-login is on, but the locustfile sets no SECRET_KEY or no user_loader. "
-    "Set both in an init listener, or leave --web-login out."
+    "Nobody can sign in: --web-login is on, but there is no SECRET_KEY or no user_loader. banksim's own "
+    "locustfile sets both; another one must, in an init listener, or leave --web-login out."
 )
 
 #: Sent with every answer of ours.  Plotly writes style elements, hence 'unsafe-inline' for styles alone.
@@ -80,8 +83,10 @@ class Guard:
 
     def refuse_origin(self) -> Response | None:
         """403 for a state-changing request that a browser sent on behalf of another site."""
-        if request.method in SAFE_METHODS:
-            return None
+        return None if request.method in SAFE_METHODS else self.refuse_other_site()
+
+    def refuse_other_site(self) -> Response | None:
+        """403 for a request of whatever method that a browser sent on behalf of another site."""
         origin = request.headers.get("Origin")
         if origin is None:
             crossing = request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
@@ -100,6 +105,7 @@ class Guard:
             if current_user.is_authenticated:
                 return None
             if wants_page:
+                session[NEXT_PAGE] = request.path
                 return redirect(url_for("locust.login"))
         except Exception:
             logger.exception("The web login is not set up")

@@ -1,6 +1,7 @@
 """One live stream for every open page.
 
-    cockpit ──tick each second──▶ ring of the last frames ──▶ every client at its own pace
+    cockpit ──tick each refresh──▶ ring of the last frames ──▶ every client at its own pace
+            ──pulse each 50 ms───▶
 
 A frame is encoded once and shared.  A client is a cursor into the ring, not a queue: one
 that reads slowly holds nobody up and costs no memory.  When it has fallen off the ring it
@@ -11,8 +12,9 @@ Bounds: `max_clients` at a time (one more is refused and counted), `ring` frames
 per frame (what is cut is counted in the frame), a stream's age (the page joins again, and its
 login is looked at again), and the time a client may block in one send before it is put out.
 
-Frames are server-sent events: ``state`` (whole), ``update`` (what is new), ``trouble`` (the run
-could not be read; its message says so).  A comment is sent when there was nothing to say for
+Frames are server-sent events: ``state`` (whole), ``update`` (what is new), ``feed`` (transactions
+that just happened, so that they need not wait for the next update), ``trouble`` (the run could
+not be read; its message says so).  A comment is sent when there was nothing to say for
 `HEARTBEAT_S`, since writing is the only way to notice a client that vanished.
 """
 
@@ -26,13 +28,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from web_ext.cockpit import Cockpit
+from web_ext.cockpit import Cockpit, refresh_s
 from web_ext.timeline import thin
 from web_ext.wire import to_json
 
 logger = logging.getLogger(__name__)
 
-INTERVAL_S = 1.0
+#: New transactions go out this often; everything else as often as the scenario's dashboard says.
+PULSE_S = 0.05
 HEARTBEAT_S = 10.0
 MAX_SEND_S = 30.0
 MAX_STREAM_S = 3600.0
@@ -68,19 +71,18 @@ class HubCounts:
 
 @dataclass(slots=True)
 class _Cursors:
-    run: tuple[Any, Any] | None = None
+    run: tuple[Any, ...] | None = None
     timeline: int = 0
     feed: int = 0
 
 
 @dataclass(slots=True)
 class Hub:
-    """Reads a cockpit once per ``interval_s`` while clients are joined, and serves them all."""
+    """Reads a cockpit while clients are joined, and serves them all."""
 
     cockpit: Cockpit
-    interval_s: float = INTERVAL_S
     max_clients: int = 32
-    ring: int = 30
+    ring: int = 120
     feed_items: int = 60
     clock: Callable[[], float] = time.monotonic
     start: Callable[[Callable[[], None]], None] = spawn
@@ -91,6 +93,8 @@ class Hub:
     _next: int = 0  # number of the frame to come
     _seen: _Cursors = field(default_factory=_Cursors)
     _ticking: bool = False
+    _interval_s: float = 1.0
+    _ticked_at: float = 0.0
 
     @property
     def clients(self) -> int:
@@ -128,14 +132,30 @@ class Hub:
 
     def tick(self) -> None:
         """Read the run once and offer what is new to every client."""
-        frame = self._compose()
+        self._ticked_at = self.clock()
+        self._offer(self._compose())
+        self._put_out_stuck()
+
+    def pulse(self) -> None:
+        """Offer the transactions of this moment, if there are any; a new run waits for its tick."""
+        try:
+            if self._seen.run is None or self.cockpit.status().get("run_id") != self._seen.run[0]:
+                return
+            since = self._seen.feed
+            feed = self.cockpit.feed(since)
+        except Exception:
+            return  # the tick meets the same trouble, and tells it
+        if feed["items"]:
+            self._seen.feed = feed["next"]
+            self._offer(_frame("feed", {"feed": self._cut(feed, since)}))
+
+    def _offer(self, frame: bytes) -> None:
         with self._changed:
             self._frames.append(frame)
             while len(self._frames) > self.ring:
                 self._frames.popleft()
             self._next += 1
             self._changed.notify_all()
-        self._put_out_stuck()
 
     def whole(self) -> dict[str, Any]:
         """Everything a page needs to draw itself: what a new client gets first."""
@@ -151,16 +171,21 @@ class Hub:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: not self._clients, timeout=self.interval_s)
+                self._changed.wait_for(lambda: not self._clients, timeout=PULSE_S)
                 if not self._clients:
                     self._ticking = False
                     return
-            self.tick()
+            if self.clock() - self._ticked_at >= self._interval_s:
+                self.tick()
+            else:
+                self.pulse()
 
     def _compose(self) -> bytes:
         try:
             status = self.cockpit.status()
-            run = (status.get("run_id"), status.get("state"))
+            self._interval_s = refresh_s(status)
+            # Another speed moves the campaigns that have not started.
+            run = (status.get("run_id"), status.get("state"), status.get("speed"))
             if run != self._seen.run:
                 whole = self.whole()
                 self._seen = _Cursors(run, whole["timeline"]["next"], whole["feed"]["next"])

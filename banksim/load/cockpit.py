@@ -1,19 +1,31 @@
 """The run as the web pages see and steer it: implements `web_ext.cockpit.Cockpit` for one process.
 
-Everything answers from memory, at once.  Before the first run there is nothing to show,
-and it says so instead of inventing zeros.
+Everything but the lists of scenarios and past runs answers from memory, at once.  Before the
+first run there is nothing to show, and it says so instead of inventing zeros.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from banksim.demand import clock_hours, in_hours
 from banksim.domain import UsageError
+from banksim.engine.closing import planned, run_info
 from banksim.engine.run import End, Run, State
+from banksim.load.past_runs import PastRuns
+from banksim.load.scenario_list import ScenarioList
+from banksim.load.schedule import schedule, windows
 from banksim.load.session import Session
+from banksim.report import build_results
+from banksim.scenario import Dashboard
+
+#: Several readers ask for the same figures within a moment; they are made once.
+FRESH_S = 0.2
+#: Results of a run under way are more work, and made less often.
+RESULTS_FRESH_S = 3.0
 
 
 class SessionCockpit:
@@ -22,15 +34,20 @@ class SessionCockpit:
     def __init__(self, session: Session, base_path: str = "") -> None:
         self._session = session
         self._base_path = base_path
+        self._scenarios = ScenarioList()
+        self._past = PastRuns(session.report_dir)
+        self._snapshot: tuple[float, Run, dict[str, Any]] | None = None
+        self._results: tuple[float, Run, dict[str, Any]] | None = None
 
     def status(self) -> dict[str, Any]:
         run = self._session.last_run
+        common = {"selected": self._session.selected, "dashboard": self._dashboard(run)}
         if run is None:
-            return _idle_status()
+            return IDLE | common
         scenario, settings = run.settings.scenario, run.settings
         wall_s, sim_s = run.moment()
         opening = run.opening if run.state is State.OPENING else None
-        return {
+        return common | {
             "state": str(run.state),
             "message": run.message,
             "run_id": settings.run_id,
@@ -55,30 +72,29 @@ class SessionCockpit:
 
     def snapshot(self) -> dict[str, Any]:
         run = self._session.last_run
-        return run.measures.snapshot(run.moment()[0]) if run is not None else {}
+        if run is None:
+            return {}
+        now_s = time.monotonic()
+        kept = self._snapshot
+        if kept is None or kept[1] is not run or now_s - kept[0] > FRESH_S:
+            kept = self._snapshot = (now_s, run, run.measures.snapshot(run.moment()[0]))
+        return kept[2]
 
     def timeline(self, since: int = 0) -> dict[str, Any]:
         run = self._session.last_run
-        return run.history.since(since) if run is not None else {"next": 0, "points": []}
+        if run is None:
+            return {"next": 0, "points": []}
+        found = run.history.since(since)
+        oldest_s = run.moment()[0] - run.settings.scenario.dashboard.chart_retention_hours * 3600.0
+        if oldest_s > 0:
+            found["points"] = [point for point in found["points"] if point["wall_s"] >= oldest_s]
+        return found
 
     def windows(self) -> dict[str, Any]:
-        run = self._session.last_run
-        parts = run.parts if run is not None else None
-        if run is None or parts is None:
-            return {"predicted": [], "attacks": [], "business_hours": []}
-        scenario = run.settings.scenario
-        business = scenario.transaction_rate.business_hours
-        return {
-            "predicted": [{"start_s": p.start_s, "end_s": p.end_s, "tps": p.value} for p in parts.offered],
-            "attacks": [
-                {"label": w.label, "start_s": w.start_s, "end_s": w.end_s} for w in parts.desk.windows
-            ],
-            "business_hours": [
-                {"start_s": start_s, "end_s": end_s}
-                for start_s, end_s, moment in clock_hours(scenario.start_at, scenario.duration_s)
-                if in_hours(moment.hour, business)
-            ],
-        }
+        return windows(self._session.last_run)
+
+    def schedule(self) -> dict[str, Any]:
+        return schedule(self._session.last_run)
 
     def feed(self, since: int) -> dict[str, Any]:
         run = self._session.last_run
@@ -86,11 +102,33 @@ class SessionCockpit:
             return {"next": 0, "shown_of": {"sampled": 0, "seen": 0}, "items": []}
         return run.feed.since(since)
 
+    def scenarios(self) -> dict[str, Any]:
+        """{"scenarios": [card], "broken": [{name, error}], "selected", "mode"}."""
+        options = self._session.environment.parsed_options
+        selected = self._session.selected
+        return {**self._scenarios.cards(selected), "selected": selected, "mode": str(options.target_mode)}
+
+    def runs(self) -> list[dict[str, Any]]:
+        return self._past.rows()
+
+    def results(self) -> dict[str, Any] | None:
+        """Of the last run; while it goes on, what there is so far, with ``partial`` true."""
+        run = self._session.last_run
+        if run is None or run.parts is None or run.connected is None or run.started_at is None:
+            return None
+        if run.results is not None:
+            return run.results
+        now_s = time.monotonic()
+        kept = self._results
+        if kept is None or kept[1] is not run or now_s - kept[0] > RESULTS_FRESH_S:
+            kept = self._results = (now_s, run, _results_so_far(run, run.started_at))
+        return kept[2]
+
     def control(self, action: str, value: Any | None) -> dict[str, Any]:
         """Raises UsageError, with a sentence for people, when the run cannot do that now."""
         run = self._session.last_run
         if run is None or run.finished.is_set():
-            raise UsageError("There is no run under way. Start one from Locust's page.")
+            raise UsageError("There is no run under way. Start one first.")
         match action:
             case "pause":
                 run.pause()
@@ -99,25 +137,30 @@ class SessionCockpit:
             case "stop":
                 run.request_end(End.STOPPED)
             case "speed":
-                self._set_speed(run, value)
+                _set_speed(run, value)
             case _:
                 raise UsageError(f"{action}: expected pause, resume, stop or speed")
         return self.status()
 
-    def report_file(self, run_id: str, name: str) -> Path | None:
-        """A file that a run of this process left, or None; names are checked by the caller and again here."""
-        run = self._session.last_run
-        if run is None:
-            return None
-        root = run.settings.report_dir.resolve()
-        path = (root / run_id / name).resolve()
-        return path if path.parent.parent == root and path.is_file() else None
+    def start(self, options: Mapping[str, str], switch: bool = False) -> dict[str, Any]:
+        """Start a run; ``switch`` ends the one under way first.  Raises BanksimError."""
+        self._session.start(options, switch)
+        return self.status()
 
-    def _set_speed(self, run: Run, value: Any) -> None:
-        try:
-            run.set_speed(float(value))
-        except (TypeError, ValueError) as error:
-            raise UsageError(str(error)) from None
+    def select(self, name: str) -> dict[str, Any]:
+        """Take a scenario for the next start.  Raises BanksimError."""
+        self._session.select(name)
+        return self.status()
+
+    def report_file(self, run_id: str, name: str) -> Path | None:
+        """A file that a run left, or None; names are checked by the caller and again here."""
+        return self._past.path(run_id, name)
+
+    def _dashboard(self, run: Run | None) -> dict[str, Any]:
+        """The dashboard block of the run's scenario, else of the one that would start now."""
+        scenario = run.settings.scenario if run is not None else self._scenarios.find(self._session.selected)
+        block = scenario.dashboard if scenario is not None else Dashboard()
+        return block.model_dump(exclude={"enabled", "host", "port"})
 
     def _report_address(self, run: Run) -> str | None:
         if run.results is None:
@@ -125,25 +168,38 @@ class SessionCockpit:
         return f"{self._base_path}/banksim/report/{run.settings.run_id}/report.html"
 
 
-def _idle_status() -> dict[str, Any]:
-    return {
-        "state": "idle",
-        "message": "No run yet",
-        "run_id": None,
-        "scenario": None,
-        "mode": None,
-        "seed": None,
-        "speed": None,
-        "sim_s": 0.0,
-        "duration_s": None,
-        "sim_time": None,
-        "wall_s": 0.0,
-        "progress": 0.0,
-        "opening": None,
-        "targets": [],
-        "report": None,
-        "users": 0,
-    }
+IDLE: dict[str, Any] = {
+    "state": "idle",
+    "message": "No run yet",
+    "run_id": None,
+    "scenario": None,
+    "mode": None,
+    "seed": None,
+    "speed": None,
+    "sim_s": 0.0,
+    "duration_s": None,
+    "sim_time": None,
+    "wall_s": 0.0,
+    "progress": 0.0,
+    "opening": None,
+    "targets": [],
+    "report": None,
+    "users": 0,
+}
+
+
+def _set_speed(run: Run, value: Any) -> None:
+    try:
+        run.set_speed(float(value))
+    except (TypeError, ValueError) as error:
+        raise UsageError(str(error)) from None
+
+
+def _results_so_far(run: Run, started_at: datetime) -> dict[str, Any]:
+    assert run.parts is not None and run.connected is not None
+    info = run_info(run.settings, run.parts, run.connected.addresses, run.moment(), started_at, "under way")
+    results = build_results(info, run.measures, planned(run.settings, run.parts))
+    return results | {"partial": True, "made_at": datetime.now(UTC).isoformat(timespec="seconds")}
 
 
 def _targets(run: Run) -> list[dict[str, Any]]:

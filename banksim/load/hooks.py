@@ -36,10 +36,10 @@ def install(on_ready: Callable[[Session], None] | None = None) -> None:
     def _(environment: Environment, **_: Any) -> None:
         try:
             session = start_session(environment)
+            if on_ready is not None:
+                on_ready(session)
         except BanksimError as error:
             _exit_with(error)
-        if on_ready is not None:
-            on_ready(session)
 
 
 def start_session(environment: Environment) -> Session:

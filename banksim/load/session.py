@@ -17,15 +17,18 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import gevent
 from locust.env import Environment
+from locust.runners import STATE_INIT, STATE_STOPPED
 
 from banksim.domain import BanksimError, ExitCode, UsageError
 from banksim.engine.run import End, Run
 from banksim.engine.settings import RunSettings
 from banksim.load.options import from_form, run_settings
+from banksim.scenario import load_scenario
 from banksim.systems import Call
 
 logger = logging.getLogger(__name__)
@@ -104,6 +107,46 @@ class Session:
         options = from_form(form, given)
         # A path is for whoever has the command line; over the web only its own may be named again.
         return self.prepare(options, allow_paths=options["scenario"] == given["scenario"])
+
+    @property
+    def report_dir(self) -> Path:
+        """Where runs of this process leave their folders."""
+        return Path(self.environment.parsed_options.report_dir)
+
+    @property
+    def selected(self) -> str:
+        """The scenario that the next start takes, by name or as the command line gave it."""
+        return str(self.environment.parsed_options.scenario)
+
+    def select(self, name: str) -> None:
+        """Take a scenario for the next start, by its bare name.  Raises BanksimError when that is wrong."""
+        if name != self.selected:
+            load_scenario(name, environ=os.environ, allow_paths=False)
+            self.environment.parsed_options.scenario = name
+
+    def start(self, form: Mapping[str, str], switch: bool = False) -> None:
+        """Start a run from a page, as Locust's own start button would.  Returns before it has begun.
+
+        ``switch``: a run under way is ended first, with its report.  Raises BanksimError with a
+        message for people, and then nothing has been started or ended.
+        """
+        given = vars(self.environment.parsed_options)
+        options = from_form(form, given)
+        if self.active and not switch:
+            raise BanksimError("A run is under way. Stop it first, or switch to the other scenario.")
+        settings = self.prepare(options, allow_paths=options["scenario"] == given["scenario"])
+        self.environment.parsed_options.scenario = options["scenario"]
+        gevent.spawn(self._start, settings)
+
+    def _start(self, settings: RunSettings) -> None:
+        runner = self.environment.runner
+        if runner is None or self.environment.shape_class is None:
+            logger.error("There is no runner or no load shape to start")
+            return
+        if runner.state not in (STATE_INIT, STATE_STOPPED):
+            runner.stop()  # a run under way drains and reports first
+        self._prepared = settings
+        runner.start_shape()
 
     def begin(self) -> bool:
         """Begin a run with the prepared settings, or those of the command line; False when they are wrong."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from banksim.domain import BanksimError
+from tests.unit.web_ext.fake_lists import DASHBOARD, TARGETS, DemoLists, errors, wilson
 
 START_AT = datetime(2026, 1, 5)
 DAY_S = 86_400.0
@@ -24,12 +25,6 @@ TYPOLOGIES = {"card_testing": 0.93, "account_takeover": 0.71, "structuring": 0.4
 ATTACKS = (
     {"label": "card_testing", "start_s": 7200.0, "end_s": 10_800.0},
     {"label": "account_takeover", "start_s": 52_000.0, "end_s": 58_000.0},
-)
-
-TARGETS = (
-    {"name": "Nexum", "url": "http://localhost:8090", "ok": True, "detail": "", "latency_ms": 12.4},
-    {"name": "Bastion", "url": "http://localhost:8080", "ok": True, "detail": "", "latency_ms": 31.0},
-    {"name": "Kafka", "url": "", "ok": None, "detail": "off: no servers named", "latency_ms": None},
 )
 
 HOSTILE = '<img src=x onerror="document.title=\'owned\'"></script>&"'
@@ -51,7 +46,7 @@ def planned_tps(sim_s: float) -> float:
     return 12 + 70 * math.exp(-(((hour - 13) / 4) ** 2)) + 25 * math.exp(-(((hour - 19) / 2) ** 2))
 
 
-class DemoCockpit:
+class DemoCockpit(DemoLists):
     """Implements `web_ext.cockpit.Cockpit`.  ``speed`` is simulated seconds per second of ``clock``."""
 
     def __init__(
@@ -64,7 +59,12 @@ class DemoCockpit:
         report_dir: Path | None = None,
         customer: str = "Ana Martinez",
         opening_s: float = 0.0,
+        dashboard: dict[str, Any] | None = None,
+        merchant: str = "Blue Door Books",
     ) -> None:
+        super().__init__()
+        self.dashboard = DASHBOARD | (dashboard or {})
+        self._merchant = merchant
         self._clock = clock
         self._started_s = clock()
         self._opening_s = opening_s
@@ -109,6 +109,8 @@ class DemoCockpit:
             "targets": [dict(target) for target in TARGETS],
             "report": self._report() if self._state == "finished" else None,
             "users": 0 if idle else 40,
+            "selected": self.selected,
+            "dashboard": self.dashboard,
         }
 
     def snapshot(self) -> dict[str, Any]:
@@ -117,7 +119,7 @@ class DemoCockpit:
         frauds = counts["tp"] + counts["fn"]
         genuine = counts["fp"] + counts["tn"]
         recall = counts["tp"] / frauds if frauds else None
-        low, high = _wilson(counts["tp"], frauds)
+        low, high = wilson(counts["tp"], frauds)
         sent = int(self._achieved)
         failed = sent // 260
         return {
@@ -155,7 +157,9 @@ class DemoCockpit:
                 "bastion": {"p50": 28.4, "p95": 81.0, "p99": float("nan"), "count": sent},
                 "lag": {"p50": 0.4, "p95": 3.2, "p99": 11.8, "count": sent},
             },
-            "errors": self._errors(failed),
+            "errors": errors(failed),
+            "calls": [],
+            "scores": {"histogram": [{"low": 0.0, "high": 0.05, "fraud": 1, "genuine": sent}]},
         }
 
     def timeline(self, since: int = 0) -> dict[str, Any]:
@@ -191,6 +195,11 @@ class DemoCockpit:
     def report_file(self, run_id: str, name: str) -> Path | None:
         return self._report_dir / run_id / name if self._report_dir else None
 
+    def begin(self) -> None:
+        """The same day again, from its morning."""
+        self._state, self._sim_s = "running", 0.0
+        self._started_s = self._last_s = self._clock()
+
     # -- the made-up day
 
     def _catch_up(self) -> None:
@@ -223,6 +232,13 @@ class DemoCockpit:
                 "fraud": frauds,
                 "alerts": alerts,
                 "p99_ms": 140 + 3 * achieved + self._random.uniform(0, 90),
+                "fraud_alerted": min(frauds, alerts),
+                "false_alerts": max(0, alerts - frauds),
+                "nexum_p50_ms": 12.0,
+                "nexum_p95_ms": 40.0,
+                "nexum_p99_ms": 92.0,
+                "cpu_percent": 23.0,
+                "rss_bytes": 3e8,
             }
         )
         if self._sim_s >= self._duration_s:
@@ -248,9 +264,10 @@ class DemoCockpit:
                 "kind": rng.choice(["purchase", "transfer", "withdrawal", "bill_payment"]),
                 "amount": f"{rng.lognormvariate(3.5, 1.1):.2f}",
                 "currency": "USD",
-                "merchant": rng.choice(["Corner Grocery", "Metro Fuel", "Blue Door Books", None]),
+                "merchant": rng.choice(["Corner Grocery", "Metro Fuel", self._merchant, None]),
                 "channel": rng.choice(["pos", "online", "mobile", "atm"]),
                 "score": None if rng.random() < 0.01 else round(score, 3),
+                "reasons": ["velocity"] if caught else [],
                 "decision": ("block" if score > 0.85 else "review") if caught else "approve",
                 "truth": "fraud" if fraud else "decoy" if decoy else "genuine",
                 "typology": typology or ("holiday_trip" if decoy else ""),
@@ -264,7 +281,7 @@ class DemoCockpit:
         found = {}
         for name, (count, alerted) in self._by_typology.items():
             if count:
-                low, high = _wilson(alerted, count)
+                low, high = wilson(alerted, count)
                 found[name] = {
                     "transactions": count,
                     "alerted": alerted,
@@ -274,22 +291,8 @@ class DemoCockpit:
                 }
         return found
 
-    def _errors(self, failed: int) -> list[dict[str, Any]]:
-        row = {"target": "nexum", "call": "POST /transactions", "error": "503 service unavailable"}
-        return [{**row, "count": failed}] if failed else []
-
     def _p99(self) -> float | None:
         return self._points[-1]["p99_ms"] if self._points else None
 
     def _report(self) -> str | None:
         return "/banksim/report/20260105-000000-demo/report.html"
-
-
-def _wilson(hits: int, count: int) -> tuple[float | None, float | None]:
-    if not count:
-        return None, None
-    z2 = 1.96**2
-    share = hits / count
-    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
-    half = 1.96 / (1 + z2 / count) * math.sqrt(share * (1 - share) / count + z2 / (4 * count * count))
-    return max(0.0, middle - half), min(1.0, middle + half)

@@ -198,7 +198,7 @@ def test_the_first_client_starts_the_ticking_once():
 
 def test_ticking_really_happens_and_ends_with_the_last_client():
     cockpit = DemoCockpit(ManualClock())
-    hub = Hub(cockpit, interval_s=0.005)
+    hub = Hub(cockpit)
     client = hub.join()
     stream = hub.stream(client)
     assert events(next(stream))[0][0] == "state"

@@ -1,0 +1,189 @@
+"""The REST API on Locust's port; docs/api.md describes every route, and a test compares the two.
+
+Answers are JSON (one is CSV); an error is {"error": "what happened and what to do"}.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, request
+from flask import send_file as flask_send_file
+
+from banksim.domain import BanksimError, UsageError
+from banksim.report.tables import feed_csv
+from web_ext.cockpit import ACTIONS, MAX_SPEED, MIN_SPEED
+from web_ext.files import report_path
+from web_ext.site import Site
+from web_ext.wire import json_response, problem, to_json
+
+MAX_BODY_BYTES = 4096
+
+#: What a start may say, beside "switch"; each means what the option of the same name means.
+START_OPTIONS = ("scenario", "speed", "seed", "customers", "target_mode", "nexum_url", "bastion_url")
+
+
+def add_api(blueprint: Blueprint, site: Site) -> None:
+    _add_reading(blueprint, site)
+    _add_results(blueprint, site)
+    _add_control(blueprint, site)
+
+
+def _add_reading(blueprint: Blueprint, site: Site) -> None:
+    cockpit = site.cockpit
+
+    @blueprint.get("/api/status")
+    def status() -> Response:
+        return json_response(cockpit.status())
+
+    @blueprint.get("/api/metrics")
+    def metrics() -> Response:
+        return json_response(cockpit.snapshot())
+
+    @blueprint.get("/api/timeline")
+    def timeline() -> Response:
+        return json_response(cockpit.schedule())
+
+    @blueprint.get("/api/feed")
+    def feed() -> Response:
+        since = request.args.get("since", "0")
+        if not since.isdecimal():
+            return problem(f"since: expected a number from 0, got {since[:40]!r}", 400)
+        return json_response(cockpit.feed(int(since)))
+
+    @blueprint.get("/api/feed.csv")
+    def feed_as_csv() -> Response:
+        response = Response(feed_csv(cockpit.feed(0)["items"]), mimetype="text/csv")
+        run_id = cockpit.status().get("run_id") or "no-run"
+        response.headers["Content-Disposition"] = f'attachment; filename="banksim-feed-{run_id}.csv"'
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    @blueprint.get("/api/scenarios")
+    def scenarios() -> Response:
+        return json_response(cockpit.scenarios())
+
+    @blueprint.get("/api/health")
+    def health() -> Response:
+        now = cockpit.status()
+        failing = [target["name"] for target in now["targets"] if target["ok"] is False]
+        answer = {
+            "status": "degraded" if failing or now["state"] == "failed" else "ok",
+            "state": now["state"],
+            "run_id": now["run_id"],
+            "failing": failing,
+            "targets": now["targets"],
+            "clients": {"pages": site.hub.clients, "websocket": site.broadcaster.clients},
+        }
+        return json_response(answer)
+
+
+def _add_results(blueprint: Blueprint, site: Site) -> None:
+    cockpit = site.cockpit
+
+    @blueprint.get("/api/results.json")
+    def results() -> Response:
+        run_id = request.args.get("run")
+        if run_id is not None and run_id != cockpit.status().get("run_id"):
+            path = report_path(cockpit, run_id, "results.json")
+            if path is None:
+                return problem("No finished run of this name left its results.", 404)
+            return flask_send_file(path, mimetype="application/json", conditional=True, max_age=0)
+        found = cockpit.results()
+        if found is None:
+            return problem("No run has begun yet, so there are no results. Start one first.", 404)
+        return json_response(found)
+
+    @blueprint.get("/api/runs")
+    def runs() -> Response:
+        return json_response({"runs": cockpit.runs()})
+
+
+def _add_control(blueprint: Blueprint, site: Site) -> None:
+    cockpit = site.cockpit
+
+    def steer(action: str) -> Response:
+        value = _speed_asked() if action == "speed" else None
+        try:
+            return json_response(cockpit.control(action, value))
+        except BanksimError as error:
+            return problem(str(error), 409)
+
+    for action in ACTIONS:
+        blueprint.add_url_rule(
+            f"/api/control/{action}",
+            f"control_{action}",
+            steer,
+            methods=["POST"],
+            defaults={"action": action},
+        )
+
+    @blueprint.post("/api/control/start")
+    def start() -> Response:
+        options, switch = _start_asked(_body("start"))
+        return json_response(cockpit.start(options, switch), 202)
+
+    @blueprint.post("/api/control/scenario")
+    def scenario() -> Response:
+        body = _body("scenario")
+        name = body.get("scenario")
+        if not isinstance(name, str) or not name:
+            raise UsageError('scenario: expected {"scenario": "its name"}')
+        return json_response(cockpit.select(name))
+
+
+def _body(action: str) -> Mapping[str, Any]:
+    """The request's JSON object; an empty body is an empty object.  Raises UsageError."""
+    if (request.content_length or 0) > MAX_BODY_BYTES:
+        raise UsageError(f"{action}: expected a short JSON object, got {request.content_length} bytes")
+    data = request.get_data()
+    try:
+        body = orjson.loads(data) if data else {}
+    except orjson.JSONDecodeError as error:
+        raise UsageError(f"{action}: expected a JSON object, got no valid JSON") from error
+    if not isinstance(body, dict):
+        raise UsageError(f"{action}: expected a JSON object, got {_shown(body)}")
+    return body
+
+
+def _start_asked(body: Mapping[str, Any]) -> tuple[dict[str, str], bool]:
+    """Options as a form would send them, and whether a run under way may be ended for this one."""
+    switch = body.get("switch", False)
+    if not isinstance(switch, bool):
+        raise UsageError(f"switch: expected true or false, got {_shown(switch)}")
+    options = {}
+    for name, value in body.items():
+        if name == "switch":
+            continue
+        if name not in START_OPTIONS:
+            raise UsageError(f"{name[:40]}: expected one of {', '.join(START_OPTIONS)}, switch")
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise UsageError(f"{name}: expected text or a number, got {_shown(value)}")
+        options[name] = f"{value:g}" if isinstance(value, float) else str(value)
+    return options, switch
+
+
+def _speed_asked() -> float:
+    """The multiplier in the request's JSON body.  Raises UsageError with what was expected."""
+    expected = f'expected {{"multiplier": a number from {MIN_SPEED:g} to {MAX_SPEED:g}}}'
+    if (request.content_length or 0) > MAX_BODY_BYTES:
+        raise UsageError(f"speed: {expected}, got a body of {request.content_length} bytes")
+    try:
+        body = orjson.loads(request.get_data())
+    except orjson.JSONDecodeError as error:
+        raise UsageError(f"speed: {expected}, got no valid JSON") from error
+    value = body.get("multiplier") if isinstance(body, dict) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UsageError(f"speed: {expected}, got {_shown(value)}")
+    if not MIN_SPEED <= value <= MAX_SPEED:
+        raise UsageError(f"speed: {expected}, got {_shown(value)}")
+    return float(value)
+
+
+def _shown(value: Any) -> str:
+    return to_json(value).decode()[:80]

@@ -1,0 +1,142 @@
+"""The WebSocket's messages, as the description of the dashboard protocol has them, and more.
+
+    metrics_update      each refresh: rate, total, fraud rate, latency of the targets
+    transaction_feed    each transaction of the feed
+    fraud_alert         each of those whose score is above the scenario's threshold
+
+Every field of the description is there with its meaning; ours come beside them.  Amounts are
+JSON numbers here, as described (in every other place of banksim they are text).  What is not known
+yet is null.  One JSON Schema for each message is in schemas/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+TOPICS: Final = ("metrics", "transactions", "fraud_alerts")
+
+#: The pages' colour bands: a score from here on is medium, above the second one high.
+SCORE_MEDIUM: Final = 0.3
+SCORE_HIGH: Final = 0.7
+
+DEFAULT_ALERT_THRESHOLD: Final = 0.8
+
+
+def metrics_update(status: Mapping[str, Any], snapshot: Mapping[str, Any]) -> dict[str, Any]:
+    """Totals count finished transactions; latency is the mean of all calls in ms."""
+    counts = snapshot.get("transactions") or {}
+    rate = snapshot.get("rate") or {}
+    found = snapshot.get("detection") or {}
+    latency = snapshot.get("latency_ms") or {}
+    total = sum(counts.get(name) or 0 for name in ("completed", "failed", "unknown"))
+    fraud = (snapshot.get("fraud") or {}).get("transactions") or 0
+    return {
+        "type": "metrics_update",
+        "timestamp": wall_now(),
+        "data": {
+            "current_tps": rate.get("achieved_tps") or 0.0,
+            "total_transactions": total,
+            "fraud_rate": fraud / total if total else 0.0,
+            "api_latency": {name: _mean_ms(latency, name) for name in ("nexum", "bastion")},
+            "offered_tps": rate.get("offered_tps"),
+            "fraud_transactions": fraud,
+            "dropped": counts.get("dropped") or 0,
+            "failed": counts.get("failed") or 0,
+            "unknown": counts.get("unknown") or 0,
+            "recall": found.get("recall"),
+            "precision": found.get("precision"),
+            "false_positive_rate": found.get("false_positive_rate"),
+            "state": status.get("state"),
+            "run_id": status.get("run_id"),
+            "simulated_time": status.get("sim_time"),
+            "wall_s": status.get("wall_s"),
+            "speed": status.get("speed"),
+            "progress": status.get("progress"),
+        },
+    }
+
+
+def transaction_feed(item: Mapping[str, Any]) -> dict[str, Any]:
+    """``timestamp`` is the transaction's own: simulated time."""
+    return {
+        "type": "transaction_feed",
+        "data": {
+            "id": item["transaction_id"],
+            "customer": item["customer"],
+            "amount": _number(item["amount"]),
+            "merchant": item.get("merchant") or str(item.get("kind", "")).replace("_", " "),
+            "fraud_score": item["score"],
+            "timestamp": f"{item['sim_time'][:19]}Z",
+            "transaction_type": item.get("kind"),
+            "currency": item.get("currency"),
+            "channel": item.get("channel"),
+            "decision": item.get("decision"),
+            "bank": item.get("bank"),
+            "response_ms": item.get("response_ms"),
+            "truth": item.get("truth"),
+            "typology": item.get("typology") or None,
+            "sequence": item.get("seq"),
+        },
+    }
+
+
+def fraud_alert(item: Mapping[str, Any]) -> dict[str, Any]:
+    """For an item whose score is known."""
+    return {
+        "type": "fraud_alert",
+        "severity": severity_of(item["score"]),
+        "timestamp": wall_now(),
+        "data": {
+            "transaction_id": item["transaction_id"],
+            "fraud_score": item["score"],
+            "customer": item["customer"],
+            "amount": _number(item["amount"]),
+            "risk_factors": list(item.get("reasons") or ()),
+            "merchant": item.get("merchant"),
+            "currency": item.get("currency"),
+            "decision": item.get("decision"),
+            "truth": item.get("truth"),
+            "typology": item.get("typology") or None,
+            "simulated_time": f"{item['sim_time'][:19]}Z",
+        },
+    }
+
+
+def is_alert(item: Mapping[str, Any], threshold: float) -> bool:
+    score = item.get("score")
+    return score is not None and score > threshold
+
+
+def severity_of(score: float) -> str:
+    """ "high" above 0.7, "medium" from 0.3 on, else "low"."""
+    if score > SCORE_HIGH:
+        return "high"
+    return "medium" if score >= SCORE_MEDIUM else "low"
+
+
+def subscribed(topics: set[str]) -> dict[str, Any]:
+    """The answer to subscribe and unsubscribe: what the client gets from now on."""
+    return {"type": "subscribed", "topics": [topic for topic in TOPICS if topic in topics]}
+
+
+def pong() -> dict[str, Any]:
+    return {"type": "pong", "timestamp": wall_now()}
+
+
+def problem_message(text: str) -> dict[str, Any]:
+    return {"type": "error", "message": text}
+
+
+def wall_now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _mean_ms(latency: Mapping[str, Any], name: str) -> float | None:
+    mean = (latency.get(name) or {}).get("mean")
+    return None if mean is None else round(mean, 2)
+
+
+def _number(amount: Any) -> float:
+    return float(amount)
