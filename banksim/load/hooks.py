@@ -18,6 +18,7 @@ from locust.env import Environment
 from banksim.domain import BanksimError, UsageError
 from banksim.engine.settings import RunSettings
 from banksim.load.endings import Endings
+from banksim.load.html_link import link_reports
 from banksim.load.options import add_options
 from banksim.load.session import Session
 from banksim.measure.thresholds_grammar import parse_thresholds
@@ -54,6 +55,7 @@ def start_session(environment: Environment) -> Session:
             "leave these options out"
         )
     session = Session(environment)
+    link_reports()
     starts_now = options.headless or options.autostart
     parse_thresholds(options.threshold or ())
     if not options.headless:

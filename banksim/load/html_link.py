@@ -21,7 +21,7 @@ from locust.env import Environment
 
 BODY_END = "</body>"
 LINK = (
-    '<p style="margin: 24px; padding: 12px 16px; border-left: 4px solid #15803d; font: 16px Roboto, sans-serif">'
+    '<p style="margin: 24px; padding: 12px 16px; border-left: 4px solid #15803d; font: 16px sans-serif">'
     '<a href="{href}" style="color: #15803d">banksim report of this run</a>: what was caught and missed, '
     "thresholds, simulated time.</p>\n"
 )
