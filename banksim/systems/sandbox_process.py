@@ -1,9 +1,9 @@
-"""The stand-in bank and detector as a child process, for ``--sandbox``.
+"""The stand-in bank and detector as two child processes, for ``--sandbox``.
 
-A process of its own, since a bank that shared this one's processor time would slow the
-clients it is measured by.  It picks its own free ports and prints one line for each
-server when it is ready; those lines are how its addresses are known.  It ends with
-`stop`, and by itself when this process is gone.
+Processes of their own, since a bank that shared this one's processor time would slow the
+clients it is measured by; two of them, so that neither waits for the other's Python.  Each
+picks its own free port and prints one line when it is ready; those lines are how the
+addresses are known.  They end with `stop`, and by themselves when this process is gone.
 """
 
 from __future__ import annotations
@@ -27,12 +27,73 @@ SERVER_MODULE = "banksim.sandbox.server"
 ANY_FREE_PORTS = ("--host", "127.0.0.1", "--bank-port", "0", "--detector-port", "0")
 READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 5.0
+NAMES = ("bank", "detector")
 KEPT_LINES = 20
 _READY_LINE = re.compile(r"\b(bank|detector) listening on (https?://\S+)", re.IGNORECASE)
 
 
 class SandboxFailed(BanksimError):
     """The stand-in servers did not start: why, with their last words."""
+
+
+class _Child:
+    """One stand-in: a process, the greenlet that follows its output, and what is known of it."""
+
+    def __init__(self, name: str, module: str, arguments: Sequence[str]) -> None:
+        self.name = name
+        self.address = ""
+        self.last_lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self.changed = Event()
+        self.process: Any = subprocess.Popen(
+            [sys.executable, "-u", "-m", "banksim.systems.lifeline", module, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONPATH": _search_path()},
+        )
+        self._reader = gevent.spawn(self._read)
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def ask_to_stop(self) -> None:
+        if self.alive:
+            self.process.terminate()
+
+    def stop(self) -> None:
+        """End it, after `ask_to_stop`: SIGKILL when it does not listen."""
+        if self.alive:
+            try:
+                self.process.wait(timeout=STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self._reader.join(timeout=1.0)
+        self._reader.kill()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+    def why(self, timeout_s: float) -> str:
+        """Why it is not ready, with its last words."""
+        if self.changed.is_set():
+            self.process.wait(timeout=STOP_TIMEOUT_S)
+            reason = f"it ended with exit code {self.process.returncode}"
+        else:
+            reason = f"it was not ready within {timeout_s:g} s"
+        last_words = "\n".join(f"    {line}" for line in self.last_lines) or "    (it printed nothing)"
+        return f"The stand-in {self.name} did not start: {reason}. Its last lines:\n{last_words}"
+
+    def _read(self) -> None:
+        """Follow the child's output to its end; without a reader its pipe would fill and stop it."""
+        for raw in self.process.stdout:
+            line = raw.decode("utf-8", "replace").rstrip()
+            self.last_lines.append(line[:500])
+            found = _READY_LINE.search(line)
+            if found and found[1].lower() == self.name:
+                self.address = found[2].rstrip("/.,")
+                self.changed.set()
+        self.changed.set()
 
 
 class SandboxProcess:
@@ -45,66 +106,53 @@ class SandboxProcess:
         module: str = SERVER_MODULE,
         ready_timeout_s: float = READY_TIMEOUT_S,
     ) -> None:
-        """``arguments`` go to the server, after those that ask for free ports."""
+        """``arguments`` go to both servers, after those that ask for free ports."""
         self._module = module
-        self._arguments = (*ANY_FREE_PORTS, *arguments)
+        self._arguments = arguments
         self._ready_timeout_s = ready_timeout_s
-        self._process: Any = None
-        self._reader: Any = None
-        self._changed = Event()
-        self._last_lines: deque[str] = deque(maxlen=KEPT_LINES)
-        self._addresses: dict[str, str] = {}
+        self.children: tuple[_Child, ...] = ()
 
     @property
     def nexum_url(self) -> str:
         """Address of the stand-in bank, empty until it is ready."""
-        return self._addresses.get("bank", "")
+        return self._address_of("bank")
 
     @property
     def bastion_url(self) -> str:
         """Address of the stand-in detector, empty until it is ready."""
-        return self._addresses.get("detector", "")
+        return self._address_of("detector")
 
     @property
     def alive(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        """Whether both run."""
+        return bool(self.children) and all(child.alive for child in self.children)
 
     def start(self) -> None:
-        """Start, and wait (only this greenlet does) until both servers listen.  Raises SandboxFailed."""
-        if self._process is not None:
+        """Start, and wait (only this greenlet does) until both listen.  Raises SandboxFailed."""
+        if self.children:
             raise RuntimeError("the sandbox was started before")
-        self._process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "banksim.systems.lifeline", self._module, *self._arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": _search_path()},
+        self.children = tuple(
+            _Child(name, self._module, (*ANY_FREE_PORTS, "--only", name, *self._arguments)) for name in NAMES
         )
-        self._reader = gevent.spawn(self._read)
         try:
             with gevent.Timeout(self._ready_timeout_s, False):
-                self._changed.wait()
-            if not (self.nexum_url and self.bastion_url):
-                raise SandboxFailed(self._why())
+                for child in self.children:
+                    child.changed.wait()
+                    if not child.address:
+                        break
+            for child in self.children:
+                if not child.address:
+                    raise SandboxFailed(child.why(self._ready_timeout_s))
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
-        """End the child: SIGTERM, and SIGKILL when it does not listen.  Harmless when it already ended."""
-        if self._process is None:
-            return
-        if self.alive:
-            self._process.terminate()
-            try:
-                self._process.wait(timeout=STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        self._reader.join(timeout=1.0)
-        self._reader.kill()
-        self._process.stdin.close()
-        self._process.stdout.close()
+        """End both: SIGTERM, and SIGKILL where it is not heard.  Harmless when they already ended."""
+        for child in self.children:
+            child.ask_to_stop()
+        for child in self.children:
+            child.stop()
 
     def __enter__(self) -> SandboxProcess:
         self.start()
@@ -113,25 +161,8 @@ class SandboxProcess:
     def __exit__(self, *error: object) -> None:
         self.stop()
 
-    def _read(self) -> None:
-        """Follow the child's output to its end; without a reader its pipe would fill and stop it."""
-        for raw in self._process.stdout:
-            line = raw.decode("utf-8", "replace").rstrip()
-            self._last_lines.append(line[:500])
-            if found := _READY_LINE.search(line):
-                self._addresses[found[1].lower()] = found[2].rstrip("/.,")
-                if len(self._addresses) == 2:
-                    self._changed.set()
-        self._changed.set()
-
-    def _why(self) -> str:
-        if self._changed.is_set():
-            self._process.wait(timeout=STOP_TIMEOUT_S)
-            reason = f"it ended with exit code {self._process.returncode}"
-        else:
-            reason = f"it was not ready within {self._ready_timeout_s:g} s"
-        last_words = "\n".join(f"    {line}" for line in self._last_lines) or "    (it printed nothing)"
-        return f"The stand-in servers did not start: {reason}. Their last lines:\n{last_words}"
+    def _address_of(self, name: str) -> str:
+        return next((child.address for child in self.children if child.name == name), "")
 
 
 def _search_path() -> str:

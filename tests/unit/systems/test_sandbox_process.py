@@ -1,4 +1,4 @@
-"""The stand-ins as a child process: ready, failed, silent, stubborn, orphaned."""
+"""The stand-ins as child processes: ready, failed, silent, stubborn, orphaned."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ def test_addresses_are_known_when_it_is_ready_and_it_ends() -> None:
     with sandbox("well") as child:
         assert (child.nexum_url, child.bastion_url) == ("http://127.0.0.1:4001", "http://127.0.0.1:4002")
         assert child.alive
-        process = psutil.Process(child._process.pid)
+        processes = [psutil.Process(one.process.pid) for one in child.children]
     assert not child.alive
-    assert not process.is_running()
+    assert len(processes) == 2
+    assert not any(process.is_running() for process in processes)
     child.stop()  # a second time is harmless
 
 
@@ -58,7 +59,7 @@ def test_failure_shows_the_last_lines() -> None:
         sandbox("fails").start()
     text = str(failure.value)
     assert "ended with exit code 3" in text
-    assert "    starting with --host 127.0.0.1 --bank-port 0 --detector-port 0" in text
+    assert "    starting with --host 127.0.0.1 --bank-port 0 --detector-port 0 --only bank" in text
     assert "    the port is taken" in text
 
 
@@ -73,15 +74,15 @@ def test_child_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(sandbox_process, "STOP_TIMEOUT_S", 0.1)
     with sandbox("stubborn") as child:
         pass
-    assert child._process.returncode == -signal.SIGKILL
+    assert {one.process.returncode for one in child.children} == {-signal.SIGKILL}
 
 
 def test_output_is_drained_and_bounded() -> None:
     with sandbox("chatty") as child:
         with gevent.Timeout(5):
-            while "done talking" not in child._last_lines:
+            while any("done talking" not in one.last_lines for one in child.children):
                 gevent.sleep(0.01)
-        assert max(len(line) for line in child._last_lines) == 500
+        assert {max(map(len, one.last_lines)) for one in child.children} == {500}
 
 
 def test_it_is_started_once() -> None:
@@ -94,16 +95,18 @@ def test_child_ends_when_its_parent_is_killed() -> None:
         "from banksim.systems import SandboxProcess\n"
         f"child = SandboxProcess(['well'], module={FAKE!r})\n"
         "child.start()\n"
-        "print(child._process.pid, flush=True)\n"
+        "print(*(one.process.pid for one in child.children), flush=True)\n"
         "import time; time.sleep(60)\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=ROOT, env={**os.environ}
     ) as parent:
         assert parent.stdout is not None
-        grandchild = psutil.Process(int(parent.stdout.readline()))
+        grandchildren = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
         parent.kill()
+    assert len(grandchildren) == 2
     deadline_s = time.monotonic() + 5
-    while grandchild.is_running() and grandchild.status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline_s, "the child outlived its parent"
-        time.sleep(0.02)
+    for grandchild in grandchildren:
+        while grandchild.is_running() and grandchild.status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < deadline_s, "the child outlived its parent"
+            time.sleep(0.02)
