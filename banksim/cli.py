@@ -22,6 +22,7 @@ from banksim.dataset import command as generate
 from banksim.demand import offered_rate
 from banksim.domain import BanksimError, ExitCode, ScenarioError
 from banksim.measure.thresholds import thresholds_of
+from banksim.plan import check_plan
 from banksim.scenario import load_scenario, survey_scenarios
 from banksim.scenario.describe import describe
 from banksim.scenario.reference import reference
@@ -100,6 +101,7 @@ def _validate(files: Sequence[str]) -> int:
     for name in files:
         try:
             scenario = load_scenario(name)
+            check_plan(scenario)
             thresholds_of(scenario, source=name)
         except ScenarioError as error:
             print(error, file=sys.stderr)

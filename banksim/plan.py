@@ -16,9 +16,10 @@ from banksim.arrivals import Arrivals, make_arrivals
 from banksim.clock import Clock
 from banksim.demand import offered_rate
 from banksim.fraud import FraudDesk
+from banksim.fraud.desk import check_fraud
 from banksim.rate import PiecewiseRate
 from banksim.scenario import Scenario
-from banksim.world import World
+from banksim.world import World, load_personas
 from banksim.world.streams import stream
 
 
@@ -33,6 +34,12 @@ class Parts:
     activity: Activity
     desk: FraudDesk
     onboarding: OnboardingPlan | None
+
+
+def check_plan(scenario: Scenario) -> None:
+    """Raise ScenarioError for what a scenario's own check cannot see: personas, plugins, kinds of fraud."""
+    load_personas(scenario.personas)
+    check_fraud(scenario)
 
 
 def build_parts(scenario: Scenario, seed: int, speed: float) -> Parts:

@@ -124,9 +124,10 @@ class Dispatcher:
 
     def change_rate(self, now_s: float, tps: float) -> None:
         """Offer ``tps`` transactions per wall second from ``now_s`` (simulated) on; fraud keeps its share."""
-        share = self._desk.share
         self._rate_factor = tps / self._planned_tps
-        self._arrivals.change(now_s, self._speed, share.map(lambda piece: tps * (1.0 - piece.value)))
+        self._arrivals.change(
+            now_s, self._speed, self._desk.genuine_share.map(lambda piece: tps * piece.value)
+        )
         self._plan_anew(now_s)
 
     def _plan_anew(self, now_s: float) -> None:
@@ -181,7 +182,8 @@ class Dispatcher:
                 self._begin_campaign(self._desk.open(spec, self._is_open))
             case CampaignStep(run, planned, ready_wall_s):
                 due_wall_s = max(self._clock.wall_at(planned.sim_s), ready_wall_s)
-                self._put(FRAUD_SEAT, Arrival(due_wall_s, planned, run))
+                seat = FRAUD_SEAT if planned.truth.is_fraud else planned.truth.persona  # decoys are honest
+                self._put(seat, Arrival(due_wall_s, planned, run))
             case CustomerJoins(joining):
                 self._on_join(joining)
             case FirstDeposit(planned):

@@ -47,7 +47,7 @@ from banksim.fraud import CampaignRun
 from banksim.measure import Measures, MeasureSettings
 from banksim.measure.thresholds import thresholds_of
 from banksim.measure.thresholds_grammar import parse_thresholds
-from banksim.plan import Parts, build_parts
+from banksim.plan import Parts, build_parts, check_plan
 from banksim.report import check_folder
 from banksim.report.transaction_log import TransactionLog, open_transaction_log
 from banksim.systems import Call, NexumClient
@@ -132,6 +132,7 @@ class Run:
     @staticmethod
     def check(settings: RunSettings) -> None:
         """Raise a BanksimError when this run cannot start: thresholds, report folder, targets."""
+        check_plan(settings.scenario)
         thresholds_of(settings.scenario)
         if settings.scenario.load is not None:
             parse_thresholds(settings.scenario.load.until)
