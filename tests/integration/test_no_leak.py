@@ -120,11 +120,11 @@ def test_ids_look_alike(wire: Wire, field: str) -> None:
 
 def test_values_of_fraud_are_also_those_of_honest_people(wire: Wire) -> None:
     # The run is too small for rare habits, so many honest people are asked for a month of transactions.
-    settings = settings_for(wire.run.settings.report_dir, customers=2_000)
+    settings = settings_for(wire.run.settings.report_dir, customers=5_000)
     activity = Activity(World.from_scenario(settings.scenario, settings.seed))
     honest: dict[str, set[str]] = defaultdict(set)
-    for n in range(30_000):
-        planned = activity.plan(n * 86.4)
+    for n in range(80_000):
+        planned = activity.plan(n * 32.4)
         if planned is None:
             continue
         tx = planned.transaction
