@@ -112,6 +112,7 @@ def _counts(card: CardContents) -> str:
         ("accounts per customer", str(card.scenario.accounts_per_customer)),
         ("joined during the run", f"{stream.joined:,}, turned away {stream.rejected:,}"),
         ("arrivals without a customer who could act", f"{stream.skipped:,}"),
+        ("steps of campaigns without an account", f"{stream.impossible:,}"),
     ]
     shares = [
         (f"{what}: {name}", f"{number:,} ({_percent(number, tally.rows)})")

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from banksim.activity import Joining
-from banksim.dataset.bank import RuleBank
+from banksim.dataset.bank import REFUSED, RuleBank
 from banksim.domain import Outcome, Planned
 from banksim.fraud import CampaignRun, CampaignSpec
 from banksim.plan import Parts
@@ -38,7 +38,11 @@ Dated = CampaignSpec | Step | Joining | Planned
 
 
 class Stream:
-    """Iterate once.  ``skipped`` arrivals found no customer who could act."""
+    """Iterate once.
+
+    ``skipped`` arrivals found no customer who could act; ``impossible`` steps of campaigns were
+    to use an account that does not exist (yet).  Neither makes a row.
+    """
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -49,6 +53,7 @@ class Stream:
         #: Campaigns that ended because their typology raised, and what it said.
         self.faults: dict[str, str] = {}
         self.skipped = 0
+        self.impossible = 0
         self.joined = 0
         self.rejected = 0
         for spec in parts.desk.planned:
@@ -84,13 +89,25 @@ class Stream:
         onboarding = self._parts.onboarding
         return onboarding is None or index < onboarding.existing or index in self._joined
 
+    def _has_accounts(self, planned: Planned) -> bool:
+        """Whether payer and payee are customers yet; a campaign may find nobody who is."""
+        tx = planned.transaction
+        other = tx.counterparty
+        return self.is_customer(tx.account.customer_index) and (
+            other is None or self.is_customer(other.customer_index)
+        )
+
     def _dated(self) -> Iterator[Entry]:
         """Whatever is next in the agenda; at most one row."""
         _, _, entry = heapq.heappop(self._agenda)
         match entry:
             case Step(run, planned):
-                outcome, before = self._bank.book(planned.transaction)
-                yield planned, outcome, before
+                if self._has_accounts(planned):
+                    outcome, before = self._bank.book(planned.transaction)
+                    yield planned, outcome, before
+                else:
+                    outcome = REFUSED
+                    self.impossible += 1
                 self._go_on(run, run.advance(outcome))
             case CampaignSpec():
                 run = self._parts.desk.open(entry, self.is_customer)

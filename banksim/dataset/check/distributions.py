@@ -128,6 +128,8 @@ def _amounts(rows: Genuine) -> Iterator[Comparison]:
         measured = float((units <= most).mean())
         yield Comparison(f"purchases up to {most}", f"{target:.1%}", f"{measured:.1%}", None, "X")
     transfers = np.log(rows.units[rows.of(Kind.TRANSFER)])
+    if len(transfers) < _LEAST_PAID:
+        return
     yield _near("transfers, sigma of the logarithm", TRANSFER_SIGMA, float(transfers.std()), 0.15, "C")
 
 

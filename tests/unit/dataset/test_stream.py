@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from math import sqrt
+
+from banksim.dataset.bank import REFUSED
+from banksim.domain import CREDIT_KINDS, AccountRef, Label
+from banksim.fraud import build_registry
+from tests.unit.dataset.helpers import parts, streamed
+
+#: A sum of campaign sizes wanders more than a count of single rows: sizes vary by half around their mean.
+SIGMAS = 4.5
+
+
+def test_the_same_seed_gives_the_same_rows() -> None:
+    assert streamed(3)[1] == streamed(3)[1]
+
+
+def test_another_seed_gives_other_rows() -> None:
+    ours, others = ({p.transaction.transaction_id for p, _, _ in streamed(seed)[1]} for seed in (3, 4))
+    assert ours.isdisjoint(others)
+
+
+def test_rows_come_in_order_of_time_and_within_the_run() -> None:
+    _, rows = streamed()
+    moments = [planned.sim_s for planned, _, _ in rows]
+    assert len(moments) > 3000
+    assert moments == sorted(moments)
+    assert moments[0] >= 0 and moments[-1] <= 48 * 3600
+
+
+def test_no_transaction_comes_twice() -> None:
+    _, rows = streamed()
+    assert len({planned.transaction.transaction_id for planned, _, _ in rows}) == len(rows)
+
+
+def test_replaying_the_rows_gives_their_balances_and_nobody_is_below_zero() -> None:
+    """Opening balances plus posted rows are `balance_before` of every row, and never negative."""
+    made = parts(customers=60)  # few customers, so that money runs out
+    from banksim.dataset.stream import Stream
+
+    stream = Stream(made)
+    balance: dict[AccountRef, int] = {}
+
+    def held(account: AccountRef) -> int:
+        specs = made.world.population.customer(account.customer_index).accounts
+        return balance.setdefault(account, specs[account.slot].opening_balance_cents)
+
+    for planned, outcome, before in stream:
+        tx = planned.transaction
+        assert held(tx.account) == before
+        if outcome is REFUSED:
+            assert tx.kind not in CREDIT_KINDS and tx.amount_cents > before
+            continue
+        sign = 1 if tx.kind in CREDIT_KINDS else -1
+        balance[tx.account] = before + sign * tx.amount_cents
+        if tx.counterparty is not None:
+            balance[tx.counterparty] = held(tx.counterparty) + tx.amount_cents
+        assert balance[tx.account] >= 0
+    assert stream.refused > 0
+
+
+def test_a_refused_step_ends_what_depends_on_it() -> None:
+    """Poor victims: takeovers are refused, and the typology hears of it (it gives up after two in a row)."""
+    fraud = {"rate": 0.05, "patterns": [{"type": "account_takeover", "amounts": [900000]}]}
+    _, rows = streamed(fraud=fraud, initial_balance=20)
+    steps = [(p.truth.campaign_id, o) for p, o, _ in rows if p.truth.label is Label.FRAUD]
+    assert any(outcome is REFUSED for _, outcome in steps)
+
+
+def test_every_typology_has_its_share() -> None:
+    """One pattern of each kind the registry knows, at equal weights."""
+    registry = build_registry()
+    names = [name for name in registry.names() if registry.get(name).label is Label.FRAUD]
+    found: Counter[str] = Counter()
+    total, campaigns = 0, defaultdict(set)
+    for seed in (1, 2):
+        fraud = {"rate": 0.3, "patterns": [{"type": name} for name in names]}
+        _, rows = streamed(
+            seed,
+            duration_hours=24 * 14,
+            speed_multiplier=2000,
+            customers=500,
+            transaction_rate={"peak_tps": 33, "off_peak_tps": 33},
+            fraud=fraud,
+        )
+        total += len(rows)
+        for planned, _, _ in rows:
+            if planned.truth.label is Label.FRAUD:
+                found[planned.truth.typology] += 1
+                campaigns[planned.truth.typology].add((seed, planned.truth.campaign_id))
+    assert set(found) == set(names)
+    expected = 0.3 * total / len(names)
+    for name in names:
+        # The budget is met to a campaign's size where a campaign cannot be cut, and to chance otherwise.
+        size = registry.get(name).mean_size
+        tolerance = SIGMAS * sqrt(expected) + 2 * max(size, found[name] / len(campaigns[name]))
+        assert abs(found[name] - expected) < tolerance, (name, found[name], expected)
+
+
+def test_a_counted_pattern_makes_exactly_that_many() -> None:
+    patterns = [{"type": "card_testing", "count": 150, "duration_minutes": 60}]
+    _, rows = streamed(fraud={"rate": 0.0, "patterns": patterns})
+    steps = [p.sim_s for p, _, _ in rows if p.truth.typology == "card_testing"]
+    assert len(steps) == 150
+    assert max(steps) - min(steps) <= 3600
+
+
+def test_nobody_acts_before_joining() -> None:
+    stream, rows = streamed(
+        onboarding={"existing_share": 0.2, "kyc_approval_rate": 0.7}, fraud={"rate": 0.02}
+    )
+    first: dict[int, float] = {}
+    for planned, _, _ in rows:
+        first.setdefault(planned.transaction.account.customer_index, planned.sim_s)
+    made = parts(onboarding={"existing_share": 0.2, "kyc_approval_rate": 0.7}, fraud={"rate": 0.02})
+    assert made.onboarding is not None
+    later = [index for index in first if index >= made.onboarding.existing]
+    assert len(later) > 30
+    for index in later:
+        joining = made.onboarding.joining(index)
+        assert joining.approved and joining.sim_s <= first[index]
+    assert stream.joined + stream.rejected == 160
+    assert stream.rejected > 20
+
+
+def test_followers_come_after_their_parents_with_their_loot() -> None:
+    patterns = [
+        {"type": "card_testing", "name": "probe", "count": 60},
+        {"type": "online_fraud", "follows": "probe", "requires_successful": "probe", "count": 20},
+    ]
+    _, rows = streamed(fraud={"rate": 0.0, "patterns": patterns})
+    steps: dict[str, list[tuple[float, int]]] = defaultdict(list)
+    for planned, _, _ in rows:
+        steps[planned.truth.typology].append((planned.sim_s, planned.transaction.account.customer_index))
+    probed = {customer for _, customer in steps["card_testing"]}
+    assert steps["online_fraud"]
+    assert {customer for _, customer in steps["online_fraud"]} <= probed
+    # No follower starts before the first parent has.
+    assert steps["online_fraud"][0][0] > steps["card_testing"][0][0]
