@@ -50,7 +50,9 @@
 
   function line() {
     const accent = getComputedStyle(document.documentElement).getPropertyValue("--text").trim();
-    const name = moved ? "threshold " + threshold.toFixed(3) : "drag to move the threshold";
+    const onPaper = document.documentElement.classList.contains("printing");
+    const hint = onPaper ? "" : "drag to move the threshold";
+    const name = moved ? "threshold " + threshold.toFixed(3) : hint;
     Plotly.relayout(plot, {
       dragmode: false,
       shapes: [
