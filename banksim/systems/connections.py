@@ -21,9 +21,10 @@ from typing import Any
 
 from gevent import monkey
 from geventhttpclient.connectionpool import ConnectionPool, SSLConnectionPool
-from geventhttpclient.response import HTTPSocketPoolResponse
+from geventhttpclient.response import HTTPParseError, HTTPResponse, HTTPSocketPoolResponse
 
 from banksim.systems.base_url import BaseUrl
+from banksim.systems.http_calls import AnswerTooLarge
 
 #: Shorter than uvicorn's default keep-alive of 5 s, with room for a busy server.
 MAX_IDLE_S = 4.0
@@ -108,23 +109,54 @@ def open_pool(
     return TlsPool(url.host, url.port, url.host, url.port, **settings)
 
 
-class AnswerTooLarge(Exception):
-    """The server sent more than the limit."""
-
-
 class BoundedResponse(HTTPSocketPoolResponse):  # type: ignore[misc]
-    """An answer that stops at ``limit_bytes``, and keeps no headers, since no caller reads one."""
+    """An answer that stops at ``limit_bytes``, and keeps no headers, since no caller reads one.
+
+    Bytes after a whole answer are dropped and the connection with them; an answer that cannot
+    be read beyond its headers still has its status.
+    """
 
     def __init__(self, sock: Any, pool: Any, *, method: str, limit_bytes: int) -> None:
         self.received_bytes = 0
         self._limit_bytes = limit_bytes
+        self._broken: HTTPParseError | None = None
         super().__init__(sock, pool, block_size=READ_BLOCK_BYTES, method=method)
 
     def feed(self, data: bytes) -> None:
         self.received_bytes += len(data)
         if self.received_bytes > self._limit_bytes:
-            raise AnswerTooLarge(f"the answer is larger than {self._limit_bytes:,} bytes")
-        super().feed(data)
+            raise AnswerTooLarge(self._limit_bytes)
+        had_headers = self._has_headers
+        try:
+            super().feed(data)
+        except HTTPParseError as error:
+            if self._has_headers and self.message_complete:
+                self._trailing_data_dropped = True
+            elif self._has_headers and not had_headers:
+                self._broken = error  # kept for `whole_body`: whoever reads headers wants the status first
+            else:
+                raise
+
+    def whole_body(self) -> bytes:
+        """The rest of the answer.  Raises OSError, HTTPParseError and AnswerTooLarge."""
+        if self._broken is not None:
+            raise self._broken
+        body: bytes = self.read()
+        return body
+
+    @property
+    def _has_headers(self) -> bool:
+        """Whether all headers of the answer itself, not of an interim one, have come."""
+        return bool(self.headers_complete and self.get_code() >= 200)
+
+    def _on_message_begin(self) -> None:
+        if self.message_complete and self._has_headers:
+            raise HTTPParseError("bytes after the answer")
+        super()._on_message_begin()
+
+    def _on_message_complete(self) -> None:
+        # Not released here: what else came in the same block decides whether it can be used again.
+        HTTPResponse._on_message_complete(self)
 
     def _on_header_field(self, string: str) -> None:
         pass
