@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -20,6 +20,7 @@ from banksim.report.charts_frame import (
     time_axes,
 )
 from banksim.report.formats import count, figure, interval, milliseconds, percent, rate
+from banksim.report.limits import FEW_POSITIVES
 from banksim.report.theme import colours
 
 
@@ -117,25 +118,9 @@ def load_quality_chart(results: Mapping[str, Any]) -> Chart:
     offered = [round(row["offered_tps"], 3) for row in drawn]
     chart = go.Figure()
     with_fraud = [row for row in drawn if row["recall"] is not None]
-    if with_fraud:
-        chart.add_scatter(
-            name="recall, with 95 % interval",
-            x=[round(row["offered_tps"], 3) for row in with_fraud],
-            y=[row["recall"] for row in with_fraud],
-            customdata=[[row["caught"], row["fraud"]] for row in with_fraud],
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": [row["recall_high"] - row["recall"] for row in with_fraud],
-                "arrayminus": [row["recall"] - row["recall_low"] for row in with_fraud],
-                "thickness": 1.5,
-                "width": 4,
-            },
-            mode="lines+markers",
-            marker={"symbol": "triangle-up", "size": 9},
-            line={"color": colour["data-fraud"], "width": 2},
-            hovertemplate="recall %{y:.1%} (%{customdata[0]} of %{customdata[1]} frauds)<extra></extra>",
-        )
+    _add_recall(chart, "recall, with 95 % interval", [r for r in with_fraud if r["fraud"] >= FEW_POSITIVES])
+    few = [row for row in with_fraud if row["fraud"] < FEW_POSITIVES]
+    _add_recall(chart, f"recall, fewer than {FEW_POSITIVES} frauds", few, enough=False)
     for name, key, role, symbol, axis in (
         ("coverage", "coverage", "data-genuine", "circle", "y"),
         ("p99 response time", "p99_ms", "data-neutral", "square", "y2"),
@@ -186,6 +171,31 @@ def load_quality_chart(results: Mapping[str, Any]) -> Chart:
             )
             for row in drawn
         ],
+    )
+
+
+def _add_recall(chart: go.Figure, name: str, rows: Sequence[Mapping[str, Any]], enough: bool = True) -> None:
+    """Recall by offered rate; points of too few frauds are hollow and not joined by a line."""
+    if not rows:
+        return
+    colour = colours("light")["data-fraud"]
+    chart.add_scatter(
+        name=name,
+        x=[round(row["offered_tps"], 3) for row in rows],
+        y=[row["recall"] for row in rows],
+        customdata=[[row["caught"], row["fraud"]] for row in rows],
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": [row["recall_high"] - row["recall"] for row in rows],
+            "arrayminus": [row["recall"] - row["recall_low"] for row in rows],
+            "thickness": 1.5,
+            "width": 4,
+        },
+        mode="lines+markers" if enough else "markers",
+        marker={"symbol": "triangle-up" if enough else "triangle-up-open", "size": 9, "color": colour},
+        line={"color": colour, "width": 2},
+        hovertemplate="recall %{y:.1%} (%{customdata[0]} of %{customdata[1]} frauds)<extra></extra>",
     )
 
 
