@@ -6,6 +6,7 @@ banksim schema               the scenario format, for editors or as Markdown
 banksim generate             a labelled data set of a scenario, without a target
 banksim report RUN           a run's page again, as PDF, or its charts as PNG
 banksim compare A B          what got better or worse from one run to another
+banksim reconcile RUN        did the bank lose, double or invent money
 banksim sandbox              the stand-in bank and detector as servers
 """
 
@@ -17,7 +18,7 @@ import sys
 from collections.abc import Sequence
 
 import banksim
-from banksim import cli_reports
+from banksim import cli_reconcile, cli_reports
 from banksim.dataset import command as generate
 from banksim.demand import offered_rate
 from banksim.domain import BanksimError, ExitCode, ScenarioError
@@ -49,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return cli_reports.run_report(options)
         if options.command == "compare":
             return cli_reports.run_compare(options)
+        if options.command == "reconcile":
+            return cli_reconcile.run(options)
         return _list()
     except BanksimError as error:
         print(error, file=sys.stderr)
@@ -75,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     cli_reports.add_compare_options(
         commands.add_parser("compare", help="tell what got better or worse from one run to another")
+    )
+    cli_reconcile.add_options(
+        commands.add_parser("reconcile", help="tell whether the bank's balances are what it acknowledged")
     )
     commands.add_parser("sandbox", help="serve the stand-in bank and detector (options: sandbox --help)")
     return parser

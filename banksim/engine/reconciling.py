@@ -13,6 +13,7 @@ The books of a run against live targets are kept beside its results, so that
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -24,10 +25,10 @@ from gevent.pool import Pool
 
 from banksim.domain import BanksimError
 from banksim.engine.settings import Mode, RunSettings
-from banksim.engine.targets import Connected, read_balances
+from banksim.engine.targets import Connected, credentials, read_balances
 from banksim.measure.reconciliation import Agreement, Books, compare, not_checked
 from banksim.report.reconciled import headline
-from banksim.systems import NexumClient, Transport
+from banksim.systems import CA_FILE, ClientSettings, NexumClient, Transport, http_targets, probe
 
 logger = logging.getLogger(__name__)
 
@@ -156,3 +157,17 @@ def load_books(folder: Path) -> KeptBooks | None:
         return KeptBooks(str(content["nexum_url"]), str(content["currency"]), books)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BanksimError(f"{path} cannot be read: {error}") from None
+
+
+def ask_again(kept: KeptBooks) -> dict[str, Any] | str:
+    """Read every account of kept books now; a sentence when the bank does not answer."""
+    problem = probe(kept.nexum_url, ca_file=os.environ.get(CA_FILE, ""))
+    if problem:
+        return problem
+    settings = credentials(ClientSettings(seed=0, currency=kept.currency))
+    targets = http_targets(kept.nexum_url, "", settings)
+    assert targets.bank is not None  # it has an address
+    try:
+        return judged(kept.books, read_accounts(targets.bank, kept.books.opening))
+    finally:
+        targets.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from banksim.domain import BanksimError, TargetUnreachable, UsageError
 from banksim.engine.settings import Mode, RunSettings
@@ -144,19 +144,27 @@ def _addresses(nexum_url: str, bastion_url: str) -> dict[str, str]:
 
 
 def _client_settings(settings: RunSettings) -> ClientSettings:
-    """Secrets come from the environment only: a command line is there for everybody to read."""
     scenario = settings.scenario
-    return ClientSettings(
-        seed=settings.seed,
-        currency=scenario.currency,
-        timeout_s=scenario.connections.timeout_seconds,
-        max_retries=scenario.connections.max_retries,
-        concurrency=MAX_CONNECTIONS,
+    return credentials(
+        ClientSettings(
+            seed=settings.seed,
+            currency=scenario.currency,
+            timeout_s=scenario.connections.timeout_seconds,
+            max_retries=scenario.connections.max_retries,
+            concurrency=MAX_CONNECTIONS,
+            # Account numbers stay unique when several runs share one bank.
+            account_prefix=f"BS{settings.run_id}",
+        )
+    )
+
+
+def credentials(settings: ClientSettings) -> ClientSettings:
+    """With what the environment says; a command line is there for everybody to read."""
+    return replace(
+        settings,
         nexum_token=os.environ.get(NEXUM_TOKEN, ""),
         nexum_username=os.environ.get(NEXUM_USERNAME, ""),
         nexum_password=os.environ.get(NEXUM_PASSWORD, ""),
         bastion_token=os.environ.get(BASTION_TOKEN, ""),
         ca_file=os.environ.get(CA_FILE, ""),
-        # Account numbers stay unique when several runs share one bank.
-        account_prefix=f"BS{settings.run_id}",
     )

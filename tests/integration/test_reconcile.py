@@ -1,0 +1,159 @@
+"""A bank that books twice, or not at all, is found out: which account, and to the cent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from banksim.cli import main
+from banksim.domain.money import from_wire
+from banksim.engine import targets
+from banksim.engine.run import End
+from banksim.engine.settings import Mode
+from banksim.report.console import summary
+from banksim.sandbox import BankApi
+from tests.integration.driver import Driver, settings_for
+from tests.services.sandbox import Server
+
+SCENARIO = """\
+name: A bank with a fault
+duration_hours: 2
+speed_multiplier: 3600
+start_at: 2026-01-05 09:00:00
+customers: 20
+transaction_rate: {peak_tps: 60, off_peak_tps: 60}
+"""
+
+
+class FaultyBank(BankApi):
+    """Acknowledges everything as it should; one movement of a kind is booked ``times`` times instead."""
+
+    def __init__(self, movement: str, times: int, at: int = 5) -> None:
+        super().__init__()
+        self._path = f"/transactions/{movement}"
+        self._times = times
+        self._until_fault = at
+        self.wrong: dict[str, Any] = {}
+
+    def handle(self, method: str, path: str, query: Mapping[str, str], body: Any = None) -> tuple[int, Any]:
+        if path != self._path or body["channel"] == "system":
+            return super().handle(method, path, query, body)
+        self._until_fault -= 1
+        if self._until_fault != 0:
+            return super().handle(method, path, query, body)
+        if self._times == 0:
+            self.wrong = body
+            return 200, {"transaction_id": "t", "state": "completed", "message": "ok"}
+        reply = super().handle(method, path, query, body)
+        if reply[0] != 200:
+            self._until_fault = 1  # refused: the next one then
+            return reply
+        again = super().handle(method, path, query, body)
+        assert again[0] == 200
+        self.wrong = body
+        return reply
+
+
+def run_at(bank: BankApi, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.setattr(targets, "BankApi", lambda: bank)
+    run = Driver(settings_for(folder, SCENARIO)).conduct()
+    assert run.end is End.COMPLETED, run.message
+    assert run.results is not None
+    return run.results
+
+
+@pytest.mark.parametrize(
+    ("movement", "times", "fault", "sign"),
+    [
+        ("deposit", 2, "doubled", 1),
+        ("deposit", 0, "lost", -1),
+        ("withdraw", 2, "doubled", -1),
+        ("withdraw", 0, "lost", 1),
+    ],
+)
+def test_a_movement_booked_wrongly_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, movement: str, times: int, fault: str, sign: int
+) -> None:
+    bank = FaultyBank(movement, times)
+    results = run_at(bank, tmp_path, monkeypatch)
+    cents = sign * from_wire(bank.wrong["amount"]["amount"], "USD")
+    found = results["reconciliation"]
+    assert (found["verdict"], found["balanced"], found["differing"]) == ("differences", False, 1)
+    (row,) = found["differences"]
+    assert (row["account"], row["difference_cents"], row["fault"]) == (
+        bank.wrong["account_id"],
+        cents,
+        fault,
+    )
+    assert found["total"]["actual_cents"] - found["total"]["expected_low_cents"] == cents
+    assert f"differences: 1 of {found['accounts']} accounts, USD " in summary(results)
+
+
+def test_a_transfer_booked_twice_shows_on_both_sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bank = FaultyBank("transfer", 2)
+    found = run_at(bank, tmp_path, monkeypatch)["reconciliation"]
+    cents = from_wire(bank.wrong["amount"]["amount"], "USD")
+    differences = {row["account"]: (row["difference_cents"], row["fault"]) for row in found["differences"]}
+    assert differences == {
+        bank.wrong["from_account_id"]: (-cents, "doubled"),
+        bank.wrong["to_account_id"]: (cents, "doubled"),
+    }
+    assert found["difference_cents"] == 0, "no money appeared or vanished, it is only in the wrong place"
+
+
+def test_the_verdict_can_be_read_and_checked_again_later(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Server("bank", "--database", str(tmp_path / "bank.db")) as bank:
+        settings = settings_for(tmp_path / "runs", SCENARIO, Mode.LIVE, nexum_url=bank.url, bastion_url="")
+        run = Driver(settings).conduct()
+        assert run.end is End.COMPLETED, run.message
+        folder = str(settings.folder)
+        assert main(["reconcile", folder]) == 0
+        told = capsys.readouterr().out
+        assert "After the run: balanced" in told
+        assert f"Now, at {bank.url}: balanced" in told
+
+        account_id = next(iter(run.measures.books.opening))
+        with BankAtWork(bank.url) as somebody:
+            somebody.take_a_cent(account_id)
+        assert main(["reconcile", folder]) == 1
+        told = capsys.readouterr().out
+        assert "After the run: balanced" in told
+        assert "differences: 1 of" in told
+        assert f"{account_id}  expected" in told
+        assert "USD -0.01" in told
+    assert main(["reconcile", folder]) == 0
+    assert "cannot be asked again" in capsys.readouterr().out
+
+
+class BankAtWork:
+    """Somebody else who uses the same bank."""
+
+    def __init__(self, url: str) -> None:
+        from banksim.systems import HttpTransport
+        from banksim.world.streams import stream
+
+        self._transport = HttpTransport(url, rng=stream(1, "test"))
+
+    def take_a_cent(self, account_id: str) -> None:
+        money = {"amount": "0.01", "currency": "USD"}
+        path = "/transactions/withdraw"
+        reply = self._transport.call(
+            "POST", path, path, {"account_id": account_id, "amount": money, "description": "a cent"}
+        )
+        assert reply.status == 200
+
+    def __enter__(self) -> BankAtWork:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._transport.close()
+
+
+def test_a_run_that_is_not_there_is_one_message(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["reconcile", str(tmp_path / "nothing")]) == 2
+    assert "nothing" in capsys.readouterr().err
