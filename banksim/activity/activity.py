@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from banksim.activity.actors import ActorBook
@@ -28,8 +29,8 @@ from banksim.activity.pay_days import SPENDING, PayDays
 from banksim.activity.rhythm import Act, Rhythm
 from banksim.activity.sightings import Sightings
 from banksim.domain import CREDIT_KINDS, AccountRef, Channel, Kind, Planned, Transaction
-from banksim.world import Customer, World, opaque_id, stream
-from banksim.world.world import DAY_S
+from banksim.world import Choice, Customer, World, opaque_id, stream
+from banksim.world.world import DAY_S, HOUR_S
 
 #: Customers looked at for one arrival before giving up.
 MAX_DRAWS = 64
@@ -50,6 +51,17 @@ class ActivityScenario(Protocol):
     def onboarding(self) -> Any: ...
 
 
+@dataclass(slots=True)
+class _Hour:
+    """What is the same for all arrivals of a clock hour; ``from_s`` is unix seconds."""
+
+    from_s: float
+    day: int
+    of_week: int
+    acts: Choice[Act]
+    since_pay: tuple[int, ...]
+
+
 class Activity:
     """Plans genuine transactions for one process."""
 
@@ -65,8 +77,9 @@ class Activity:
         self._rhythm = Rhythm(world)
         habits = HabitBook(world)
         self._drafts = Drafts(world, self._rhythm, habits, self._rng)
-        self._actors = ActorBook(world, habits)
         self._pay_days = PayDays(world.population)
+        self._actors = ActorBook(world, habits, self._pay_days, self._drafts.pricing)
+        self._hour = self._hour_at(world.start_epoch_s)
         # Per persona: a day, and who is still to be paid on it.
         self._unpaid: dict[str, tuple[int, Iterator[int]]] = {}
         self._sightings = Sightings()
@@ -103,33 +116,42 @@ class Activity:
         """Rejection sampling: who is left are the customers that can act, in their own proportions."""
         rng, pick = self._rng, self._population.pick
         timestamp_s = self._world.timestamp_s(sim_s)
-        hour_of_week, day = self._world.hour_of_week(sim_s), int(timestamp_s // DAY_S)
-        acts, since_pay = self._rhythm.acts_at[hour_of_week], self._pay_days.since(day)
+        hour = self._hour
+        if not hour.from_s <= timestamp_s < hour.from_s + HOUR_S:
+            hour = self._hour = self._hour_at(timestamp_s)
         act: Act | None = None
         for _ in range(MAX_DRAWS):
             if act is None:
-                act = acts.pick(rng)
+                act = hour.acts.pick(rng)
             index = pick(rng, act.persona.name)
             if act.kind is _SALARY:
-                index = next(self._to_be_paid(act.persona.name, day), -1)
+                index = next(self._to_be_paid(act.persona.name, hour.day), -1)
                 if index < 0:
-                    act = self._rhythm.act(act.persona.name, Kind.DEPOSIT, hour_of_week)
+                    act = self._rhythm.act(act.persona.name, Kind.DEPOSIT, hour.of_week)
                     continue
             if (is_mine is not None and not is_mine(index)) or (is_open is not None and not is_open(index)):
                 act = None
                 continue
+            actor = self._actors.of(index, timestamp_s)
             if act.kind is _PURCHASE:
-                days = since_pay[self._pay_days.class_of(index)]
+                days = hour.since_pay[actor.pay_class]
                 if days > 6 and rng.random() >= SPENDING[days]:
                     continue  # somebody else of this persona, whose money is fresher
-            actor = self._actors.of(index, timestamp_s)
-            where = self._actors.whereabouts(actor, timestamp_s)
-            if where is None:
+            stay = actor.stay
+            if not stay.from_s <= timestamp_s < stay.until_s:
+                stay = self._actors.move(actor, timestamp_s)
+            if stay.place is None:
                 act = None
                 continue
             last = self._sightings.recent(index, sim_s)
-            return Situation(sim_s, hour_of_week, act, actor, where, last, is_open)
+            return Situation(sim_s, hour.of_week, act, actor, stay.place, last, is_open)
         return None
+
+    def _hour_at(self, timestamp_s: float) -> _Hour:
+        from_s = timestamp_s // HOUR_S * HOUR_S
+        day = int(from_s // DAY_S)
+        of_week = self._world.hour_of_week(from_s - self._world.start_epoch_s)
+        return _Hour(from_s, day, of_week, self._rhythm.acts_at[of_week], self._pay_days.since(day))
 
     def _to_be_paid(self, persona: str, day: int) -> Iterator[int]:
         """Who of ``persona`` has their pay day on ``day`` and was not paid yet."""
@@ -141,7 +163,8 @@ class Activity:
     def _affordable(self, draft: Draft, at: Situation) -> Draft:
         """The draft, or something in its place that the planned balance covers."""
         pricing, rng = self._drafts.pricing, self._rng
-        draft.amount_cents = pricing.within_limit(draft.amount_cents, at.actor.customer, rng)
+        if draft.amount_cents >= at.actor.limit_cents:
+            draft.amount_cents = pricing.within_limit(draft.amount_cents, at.actor.customer, rng)
         if draft.kind in CREDIT_KINDS:
             return draft
         available = self.balances.available(at.actor.account)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from banksim.activity.amounts import Pricing
 from banksim.activity.habits import HabitBook, Habits
+from banksim.activity.pay_days import PayDays
 from banksim.activity.trips import Stay, Trips
-from banksim.domain import AccountRef, Label, Place, Truth
+from banksim.domain import AccountRef, Label, Truth
 from banksim.world import Customer, Persona, World
 
 CACHED_ACTORS = 20_000
@@ -18,20 +20,27 @@ CACHED_ACTORS = 20_000
 
 @dataclass(slots=True)
 class Actor:
-    """One customer.  ``stay`` is where they last were known to be; ask `ActorBook.whereabouts`."""
+    """One customer.  ``stay`` may be over: then ask `ActorBook.move`.
+
+    ``limit_cents`` is the most that one payment may be, ``pay_class`` a position in `PayDays.since`.
+    """
 
     customer: Customer
     persona: Persona
     habits: Habits
     account: AccountRef
     truth: Truth
+    limit_cents: int
+    pay_class: int
     stay: Stay
 
 
 class ActorBook:
     """The actors of a world."""
 
-    def __init__(self, world: World, habits: HabitBook) -> None:
+    def __init__(self, world: World, habits: HabitBook, pay_days: PayDays, pricing: Pricing) -> None:
+        self._pay_days = pay_days
+        self._pricing = pricing
         self._world = world
         self._habits = habits
         self._trips = Trips(world)
@@ -47,12 +56,10 @@ class ActorBook:
                 del self._actors[next(iter(self._actors))]  # the oldest
         return found
 
-    def whereabouts(self, actor: Actor, timestamp_s: float) -> Place | None:
-        """Where the customer is at that moment; None while on the way."""
-        stay = actor.stay
-        if not stay.from_s <= timestamp_s < stay.until_s:
-            stay = actor.stay = self._trips.stay(actor.customer, timestamp_s)
-        return stay.place
+    def move(self, actor: Actor, timestamp_s: float) -> Stay:
+        """Bring ``actor.stay`` to that moment, and return it."""
+        actor.stay = self._trips.stay(actor.customer, timestamp_s)
+        return actor.stay
 
     def __len__(self) -> int:
         return len(self._actors)
@@ -65,5 +72,7 @@ class ActorBook:
             self._habits.of(customer),
             AccountRef(index),
             self._truths[customer.persona],
+            self._pricing.limit_cents(customer),
+            self._pay_days.class_of(index),
             self._trips.stay(customer, timestamp_s),
         )

@@ -30,7 +30,8 @@ class TransactionLines:
         self._cents = minor_digits(currency) == 2
         self._times = Times()
         self._merchants: dict[str, str] = {}
-        self._places: dict[Place, str] = {}
+        # By identity, which is quicker than by value; an entry holds its place, so no other takes its id.
+        self._places: dict[int, tuple[Place, str]] = {}
         self._texts: dict[str, str] = {}
         self._genuine: dict[str, str] = {}
 
@@ -48,7 +49,8 @@ class TransactionLines:
         status = "posted" if outcome.bank.status is _POSTED else "refused"
         payee = "" if other is None else f"A{other.customer_index:08d}{other.slot}"
         shop = _NO_MERCHANT if merchant is None else self._merchant(merchant)
-        place = self._places.get(tx.place) or self._place(tx.place)
+        kept = self._places.get(id(tx.place))
+        place = kept[1] if kept is not None else self._place(tx.place)
         text = self._texts.get(tx.description) or self._text(tx.description)
         truth_text = self._truth(truth) if truth.typology else self._genuine_truth(truth)
         who = f"C{index:08d},A{index:08d}{slot}"
@@ -84,7 +86,10 @@ class TransactionLines:
 
     def _place(self, place: Place) -> str:
         text = f"{cell(place.city)},{cell(place.country)},{place.latitude:.4f},{place.longitude:.4f}"
-        return _keep(self._places, place, text)
+        if len(self._places) >= MAX_KEPT:
+            self._places.clear()
+        self._places[id(place)] = (place, text)
+        return text
 
     def _text(self, text: str) -> str:
         return _keep(self._texts, text, cell(text))
