@@ -79,12 +79,13 @@ def conclusion(comparison: Comparison) -> str:
 
 def _cells(row: Difference, currency: str, prefix: str = "") -> tuple[str, str, str, str, str, str]:
     unit = row.figure.unit
-    sign = SIGNS.get(row.change, " ")
+    sign = SIGNS.get(row.change, " ") if row.figure.gates else " "
+    remark = "" if row.figure.gates or row.change is Change.SAME else " (not judged)"
     return (
         prefix + row.figure.label,
         shown(row.a, unit, currency),
         shown(row.b, unit, currency),
         moved(row.difference, unit, currency),
         interval_of(row),
-        f"{sign} {row.change}",
+        f"{sign} {row.change}{remark}",
     )

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from banksim.measure import Measures
-from banksim.report.formats import THIN, count, milliseconds, percent
+from banksim.report.formats import THIN, count, duration, milliseconds, percent
 
 #: Below this many positives a share is shown with its interval only, other figures not at all.
 FEW_POSITIVES = 30
@@ -60,6 +60,12 @@ def _of_the_run(results: Mapping[str, Any]) -> list[str]:
 def _of_the_load(results: Mapping[str, Any]) -> list[str]:
     found = []
     transactions = results["transactions"]
+    for circuit in results["run"].get("circuits") or ():
+        if circuit["opened"]:
+            found.append(
+                f"{circuit['system']} did not answer for {duration(circuit['open_s'])}: "
+                f"{count(circuit['refused'])} calls were held back meanwhile and have no latency."
+            )
     achieved = results["rate"]["achieved_share"]
     if achieved is not None and achieved < KEPT_UP_SHARE:
         found.append(
