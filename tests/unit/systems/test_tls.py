@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import shutil
 import ssl
 import subprocess
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from banksim.systems import HttpTransport
+from tests.unit.systems.clients import Client, both_clients
 from tests.unit.systems.odd_servers import odd_server
 
 OPENSSL = shutil.which("openssl")
@@ -33,39 +32,43 @@ def certificate(folder: Path, names: str) -> tuple[Path, ssl.SSLContext]:
     return cert, context
 
 
-def call(url: str, ca_file: str) -> tuple[int, str, bool]:
-    to = HttpTransport(url, rng=random.Random(1), timeout_s=5, ca_file=ca_file)
+def call(client: Client, url: str, ca_file: str) -> tuple[int, str, bool]:
+    to = client.transport(url, ca_file=ca_file)
     replies = [to.call("POST", "/x", "/x", {}) for _ in range(3)]
     to.close()
     assert len({(r.status, r.error, r.sent) for r in replies}) == 1
     return replies[0].status, replies[0].error, replies[0].sent
 
 
-def test_trusted(tmp_path: Path) -> None:
+@both_clients
+def test_trusted(client: Client, tmp_path: Path) -> None:
     cert, context = certificate(tmp_path, "IP:127.0.0.1")
     with odd_server(lambda c: c.serve(), tls=context) as seen:
-        assert call(seen.url, str(cert)) == (200, "", True)
+        assert call(client, seen.url, str(cert)) == (200, "", True)
     assert seen.connections == 1, "kept alive"
 
 
-def test_unknown_issuer(tmp_path: Path) -> None:
+@both_clients
+def test_unknown_issuer(client: Client, tmp_path: Path) -> None:
     _, context = certificate(tmp_path, "IP:127.0.0.1")
     with odd_server(lambda c: c.serve(), tls=context) as seen:
-        status, error, sent = call(seen.url, "")
+        status, error, sent = call(client, seen.url, "")
     assert (status, sent) == (0, False)
     assert "certificate is not accepted" in error
 
 
-def test_wrong_host(tmp_path: Path) -> None:
+@both_clients
+def test_wrong_host(client: Client, tmp_path: Path) -> None:
     cert, context = certificate(tmp_path, "DNS:bank.example")
     with odd_server(lambda c: c.serve(), tls=context) as seen:
-        status, error, sent = call(seen.url, str(cert))
+        status, error, sent = call(client, seen.url, str(cert))
     assert (status, sent) == (0, False)
     assert "certificate is not accepted" in error
 
 
-def test_plain_server_behind_https() -> None:
+@both_clients
+def test_plain_server_behind_https(client: Client) -> None:
     with odd_server(lambda c: c.send(b"HTTP/1.1 400 Bad\r\n\r\n")) as seen:
-        status, error, sent = call(seen.url.replace("http:", "https:"), "")
+        status, error, sent = call(client, seen.url.replace("http:", "https:"), "")
     assert (status, sent) == (0, False)
     assert "TLS failed" in error
