@@ -446,5 +446,8 @@ class Run:
         if self.started_at is not None:  # opening customers is not what is measured
             wall_s, sim_s = self.moment()
             name = f"{call.method} {call.name}"
-            self.measures.call(call.system, name, call.latency_ms, call.error, sim_s=sim_s, wall_s=wall_s)
+            if call.sent:
+                self.measures.call(call.system, name, call.latency_ms, call.error, sim_s=sim_s, wall_s=wall_s)
+            else:
+                self.measures.calls.add_unsent(call.system, name, call.error or "")
         self._on_call(call)

@@ -205,14 +205,15 @@ def _results_so_far(run: Run, started_at: datetime) -> dict[str, Any]:
 def _targets(run: Run) -> list[dict[str, Any]]:
     """Each target with how its last call went; ``ok`` is None before the first."""
     rows = []
+    circuits = {c.system.lower(): c.text for c in run.connected.targets.circuits()} if run.connected else {}
     for name, address in (run.connected.addresses if run.connected else {}).items():
-        last = run.last_calls.get(name)
+        last, circuit = run.last_calls.get(name), circuits.get(name, "")
         rows.append(
             {
                 "name": name.capitalize(),
                 "url": address,
-                "ok": None if last is None else last.error is None,
-                "detail": "" if last is None else last.error or "",
+                "ok": None if last is None else last.error is None and not circuit,
+                "detail": circuit or ("" if last is None else last.error or ""),
                 "latency_ms": None if last is None else round(last.latency_ms, 2),
             }
         )

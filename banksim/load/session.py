@@ -186,7 +186,7 @@ class Session:
         self.environment.events.request.fire(
             request_type=call.method,
             name=call.name,
-            response_time=call.latency_ms,
+            response_time=call.latency_ms if call.sent else None,  # Locust counts it without a time
             response_length=call.response_bytes,
             exception=CallFailed(call.error) if call.error else None,
             context={"system": call.system},

@@ -49,6 +49,10 @@ class Calls:
             self.failed[key] = self.failed.get(key, 0) + 1
             self.errors.add((system, name, text))
 
+    def add_unsent(self, system: str, name: str, error: str) -> None:
+        """Count a call that was held back: an error, and no latency."""
+        self.errors.add((system, name, error[:MAX_ERROR_CHARACTERS]))
+
     def _line(self, key: tuple[str, str]) -> tuple[tuple[str, str], LatencyHistogram]:
         if key not in self.by_call and len(self.by_call) >= self._max_calls:
             key = (key[0], OTHER)

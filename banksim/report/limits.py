@@ -58,14 +58,13 @@ def _of_the_run(results: Mapping[str, Any]) -> list[str]:
 
 
 def _of_the_load(results: Mapping[str, Any]) -> list[str]:
-    found = []
     transactions = results["transactions"]
-    for circuit in results["run"].get("circuits") or ():
-        if circuit["opened"]:
-            found.append(
-                f"{circuit['system']} did not answer for {duration(circuit['open_s'])}: "
-                f"{count(circuit['refused'])} calls were held back meanwhile and have no latency."
-            )
+    found = [
+        f"{circuit['system']} did not answer for {duration(circuit['open_s'])}: "
+        f"{count(circuit['refused'])} calls were held back meanwhile and have no latency."
+        for circuit in results["run"].get("circuits") or ()
+        if circuit["opened"]
+    ]
     achieved = results["rate"]["achieved_share"]
     if achieved is not None and achieved < KEPT_UP_SHARE:
         found.append(

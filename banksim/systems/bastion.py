@@ -48,6 +48,7 @@ class BastionClient:
                 request_bytes=reply.request_bytes,
                 response_bytes=reply.response_bytes,
                 error=None if usable else score.error,
+                sent=reply.attempts > 0,
             )
         )
         return score

@@ -33,6 +33,8 @@ class Call:
     request_bytes: int
     response_bytes: int
     error: str | None
+    #: False when the circuit to the system was open: it never saw this call, so there is no latency.
+    sent: bool = True
 
 
 Observer = Callable[[Call], None]

@@ -233,6 +233,7 @@ class NexumClient:
                 request_bytes=reply.request_bytes,
                 response_bytes=reply.response_bytes,
                 error=error,
+                sent=reply.attempts > 0,
             )
         )
 

@@ -39,3 +39,12 @@ def test_a_long_error_text_is_cut() -> None:
     calls = Calls(2, 2)
     calls.add("nexum", "deposit", 1.0, "x" * 5_000)
     assert len(calls.error_rows()[0]["error"]) == 200
+
+
+def test_a_call_that_was_held_back_is_an_error_without_a_latency() -> None:
+    calls = Calls(max_calls=10, max_errors=10)
+    calls.add_unsent("nexum", "POST /x", "circuit open: connection refused")
+    assert calls.rows() == []
+    assert calls.error_rows() == [
+        {"target": "nexum", "call": "POST /x", "error": "circuit open: connection refused", "count": 1}
+    ]

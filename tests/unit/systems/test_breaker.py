@@ -159,4 +159,4 @@ def test_movements_fail_and_scores_are_not_available_while_it_is_open() -> None:
         Decision.NONE,
         "circuit open: connection refused",
     )
-    assert {c.error for c in notebook.calls} == {"circuit open: connection refused"}
+    assert {(c.error, c.sent) for c in notebook.calls} == {("circuit open: connection refused", False)}
