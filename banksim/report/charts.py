@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from banksim.report.charts_campaigns import campaign_chart
+from banksim.report.charts_capacity import capacity_chart
 from banksim.report.charts_detection import cost_chart, pr_chart, recall_chart, score_chart
 from banksim.report.charts_frame import Chart, bands
 from banksim.report.charts_load import generator_chart, latency_chart, load_quality_chart, rate_chart
@@ -16,6 +17,7 @@ __all__ = ["Chart", "bands", "charts"]
 def charts(results: Mapping[str, Any]) -> dict[str, Chart]:
     """All charts by key, in the order of the page."""
     made = (
+        *([capacity_chart(results)] if results["run"].get("capacity") else []),
         rate_chart(results),
         latency_chart(results),
         load_quality_chart(results),
