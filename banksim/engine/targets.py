@@ -19,6 +19,7 @@ from banksim.sandbox.kafka_bridge import DetectorBridge
 from banksim.systems import (
     BASTION_TOKEN,
     CA_FILE,
+    HTTP_CLIENT,
     NEXUM_PASSWORD,
     NEXUM_TOKEN,
     NEXUM_USERNAME,
@@ -167,4 +168,5 @@ def credentials(settings: ClientSettings) -> ClientSettings:
         nexum_password=os.environ.get(NEXUM_PASSWORD, ""),
         bastion_token=os.environ.get(BASTION_TOKEN, ""),
         ca_file=os.environ.get(CA_FILE, ""),
+        http_client=os.environ.get(HTTP_CLIENT, "") or "lean",
     )

@@ -9,12 +9,14 @@ from banksim.systems.directory import AccountDirectory
 from banksim.systems.health import Health
 from banksim.systems.http_transport import HttpTransport
 from banksim.systems.inprocess_transport import InProcessTransport
+from banksim.systems.lean_transport import LeanTransport
 from banksim.systems.login import Login
 from banksim.systems.nexum import Books, NexumClient, OpeningFailed
 from banksim.systems.sandbox_process import SandboxFailed, SandboxProcess
 from banksim.systems.targets import (
     BASTION_TOKEN,
     CA_FILE,
+    HTTP_CLIENT,
     NEXUM_PASSWORD,
     NEXUM_TOKEN,
     NEXUM_USERNAME,
@@ -29,6 +31,7 @@ from banksim.systems.transport import Reply, Transport
 __all__ = [
     "BASTION_TOKEN",
     "CA_FILE",
+    "HTTP_CLIENT",
     "NEXUM_PASSWORD",
     "NEXUM_TOKEN",
     "NEXUM_USERNAME",
@@ -40,6 +43,7 @@ __all__ = [
     "Health",
     "HttpTransport",
     "InProcessTransport",
+    "LeanTransport",
     "Login",
     "NexumClient",
     "Observer",

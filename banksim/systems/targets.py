@@ -17,8 +17,10 @@ from banksim.systems.breaker import CircuitBreaker, CircuitStatus, GuardedTransp
 from banksim.systems.calls import Observer, ignore_call
 from banksim.systems.directory import AccountDirectory
 from banksim.systems.health import Health, check_health
+from banksim.systems.http_calls import HttpCalls
 from banksim.systems.http_transport import HttpTransport
 from banksim.systems.inprocess_transport import Handler, InProcessTransport
+from banksim.systems.lean_transport import LeanTransport
 from banksim.systems.login import Login
 from banksim.systems.nexum import NAME as NEXUM
 from banksim.systems.nexum import Books, NexumClient
@@ -32,6 +34,9 @@ NEXUM_USERNAME = "NEXUM_USERNAME"
 NEXUM_PASSWORD = "NEXUM_PASSWORD"
 BASTION_TOKEN = "BASTION_TOKEN"
 CA_FILE = "BANKSIM_CA_FILE"
+#: Environment variable with the HTTP client to use, one of `HTTP_CLIENTS`; for comparing them.
+HTTP_CLIENT = "BANKSIM_HTTP_CLIENT"
+HTTP_CLIENTS: dict[str, type[HttpCalls]] = {"lean": LeanTransport, "reference": HttpTransport}
 
 PROBE_TIMEOUT_S = 5.0
 WAYS_OUT = "Start the stand-ins with `banksim sandbox`, or run with --sandbox or --dry-run."
@@ -52,6 +57,7 @@ class ClientSettings:
     nexum_password: str = ""
     bastion_token: str = ""
     ca_file: str = ""
+    http_client: str = "lean"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +91,14 @@ def http_targets(
     books: Books | None = None,
 ) -> Targets:
     """Clients of the systems at these addresses.  Raises UsageError for an address that cannot be one."""
-
+    make = HTTP_CLIENTS.get(settings.http_client)
+    if make is None:
+        known = " or ".join(HTTP_CLIENTS)
+        raise UsageError(f"{HTTP_CLIENT}: expected {known}, got {settings.http_client!r}")
     breakers: list[CircuitBreaker] = []
 
     def transport(url: str, name: str, token: str) -> Transport:
-        to_system = HttpTransport(
+        to_system = make(
             url,
             rng=stream(settings.seed, "systems", "backoff", name),
             timeout_s=settings.timeout_s,
@@ -155,7 +164,7 @@ def _targets(
 def probe(url: str, name: str = NEXUM, ca_file: str = "") -> str | None:
     """None when the system answers its health check at ``url``, else what is wrong and what to do."""
     try:
-        transport = HttpTransport(
+        transport = LeanTransport(
             url,
             rng=random.Random(0),  # never drawn from: nothing is retried
             timeout_s=PROBE_TIMEOUT_S,

@@ -7,7 +7,14 @@ import socket
 import pytest
 
 from banksim.domain import Decision, Kind, UsageError
-from banksim.systems import ClientSettings, http_targets, in_process_targets, probe
+from banksim.systems import (
+    ClientSettings,
+    HttpTransport,
+    LeanTransport,
+    http_targets,
+    in_process_targets,
+    probe,
+)
 from tests.unit.systems.odd_servers import odd_server
 from tests.unit.systems.people import Notebook, customer, transaction
 from tests.unit.systems.strict_bank import StrictBank
@@ -85,3 +92,15 @@ def test_probe_of_something_else() -> None:
 
 def test_probe_of_an_address_that_is_none() -> None:
     assert (probe("localhost:8090") or "").startswith("Nexum: 'localhost:8090' is not a usable address")
+
+
+def test_the_http_client_can_be_chosen() -> None:
+    made = {}
+    for name, kind in (("lean", LeanTransport), ("reference", HttpTransport)):
+        targets = http_targets("http://localhost:1", "", ClientSettings(seed=1, http_client=name))
+        assert targets.bank is not None
+        made[name] = type(targets.bank._transport._transport)  # type: ignore[attr-defined]
+        targets.close()
+        assert made[name] is kind
+    with pytest.raises(UsageError, match="BANKSIM_HTTP_CLIENT: expected lean or reference, got 'curl'"):
+        http_targets("http://localhost:1", "", ClientSettings(seed=1, http_client="curl"))
