@@ -85,6 +85,7 @@ class Drafts:
         self._rng = rng
         self._habits = habits
         self._categories = load_categories()
+        self._words: dict[str, str] = {}
         # Moments of the last rent, one number per customer at most.
         self._rent_s: dict[int, float] = {}
         self._make: dict[Kind, Callable[[Situation], Draft]] = {
@@ -109,7 +110,14 @@ class Drafts:
             channel = Channel.ONLINE if channel is Channel.POS else channel
             merchant, place = self._online_shop(at), self._here(at)
         amount = self.pricing.purchase(at.actor.persona, merchant.category, self._rng)
-        return Draft(Kind.PURCHASE, channel, amount, place, f"Purchase at {merchant.name}", merchant=merchant)
+        return Draft(Kind.PURCHASE, channel, amount, place, self._purchase_words(merchant), merchant=merchant)
+
+    def _purchase_words(self, merchant: Merchant) -> str:
+        """One text per merchant, so that whoever looks texts up need not hash a new one each time."""
+        found = self._words.get(merchant.merchant_id)
+        if found is None:
+            found = self._words[merchant.merchant_id] = f"Purchase at {merchant.name}"
+        return found
 
     def _shop(self, at: Situation) -> Merchant | None:
         """A shop that is open and within reach; None when there is none just now."""
