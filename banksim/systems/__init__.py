@@ -3,6 +3,7 @@
 Over HTTP or inside this process, with the same replies either way.
 """
 
+from banksim.systems.bank_line import Books
 from banksim.systems.bastion import BastionClient
 from banksim.systems.calls import Call, Observer, ignore_call
 from banksim.systems.directory import AccountDirectory
@@ -11,7 +12,8 @@ from banksim.systems.http_transport import HttpTransport
 from banksim.systems.inprocess_transport import InProcessTransport
 from banksim.systems.lean_transport import LeanTransport
 from banksim.systems.login import Login
-from banksim.systems.nexum import Books, NexumClient, OpeningFailed
+from banksim.systems.nexum import NexumClient, OpeningFailed
+from banksim.systems.nexum_banking import NexumBanking, RequestFailed
 from banksim.systems.sandbox_process import SandboxFailed, SandboxProcess
 from banksim.systems.targets import (
     BASTION_TOKEN,
@@ -45,10 +47,12 @@ __all__ = [
     "InProcessTransport",
     "LeanTransport",
     "Login",
+    "NexumBanking",
     "NexumClient",
     "Observer",
     "OpeningFailed",
     "Reply",
+    "RequestFailed",
     "SandboxFailed",
     "SandboxProcess",
     "Targets",

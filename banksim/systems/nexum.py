@@ -4,37 +4,29 @@ What it promises: a movement is sent at most once; what became of it is never gu
 answer that did not come is *unknown*); whoever keeps books hears of every movement that
 was, or may have been, made.  It remembers nothing itself but the ids in its directory.
 
-Not handled: loans, credit lines, statements.
+Cards, loans and histories, which are no part of the load, are `NexumClient.banking`.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any
 
 from banksim.domain import BankReply, BanksimError, BankStatus, Transaction
 from banksim.systems import nexum_wire as wire
-from banksim.systems.calls import Call, Observer, ignore_call
+from banksim.systems.bank_line import BankLine, Books, Legs
+from banksim.systems.calls import Observer, ignore_call
 from banksim.systems.directory import AccountDirectory
 from banksim.systems.health import Health, as_health, check_health
-from banksim.systems.login import LOGIN_PATH, Login
+from banksim.systems.login import Login
+from banksim.systems.nexum_banking import NexumBanking
 from banksim.systems.nexum_wire import BalanceReply
-from banksim.systems.transport import Reply, Transport
+from banksim.systems.transport import Transport
 from banksim.systems.wording import failure_text
 
 if TYPE_CHECKING:
     from banksim.world import Customer
 
 NAME = "Nexum"
-_log = logging.getLogger(__name__)
-
-
-class Books(Protocol):
-    """Hears of every movement on an account, for reconciliation at the end."""
-
-    def on_movement(self, account_id: str, amount_cents: int, certain: bool) -> None:
-        """Signed cents, positive into the account; not certain when the answer never came."""
 
 
 class OpeningFailed(BanksimError):
@@ -56,22 +48,23 @@ class NexumClient:
         account_prefix: str = "BANKSIM",
     ) -> None:
         """``account_prefix`` starts every account number: the bank does not keep them unique by itself."""
-        self._transport = transport
+        self._line = BankLine(transport, observer, books, login or Login())
         self._directory = directory
         self._currency = currency
-        self._observer = observer
-        self._books = books
-        self._login = login or Login()
         self._account_prefix = account_prefix
-        self._told_of_limit = False
 
     @property
     def address(self) -> str:
-        return self._transport.address
+        return self._line.transport.address
 
     @property
     def directory(self) -> AccountDirectory:
         return self._directory
+
+    @property
+    def banking(self) -> NexumBanking:
+        """Cards, loans and histories at the same bank."""
+        return NexumBanking(self._line, self._currency)
 
     # Opening
 
@@ -115,23 +108,18 @@ class NexumClient:
     def _step(
         self, method: str, path: str, name: str, body: dict[str, Any], wanted: int, repeatable: bool = False
     ) -> Any:
-        reply = self._call(method, path, name, body, repeatable=repeatable)
+        reply = self._line.call(method, path, name, body, repeatable=repeatable)
         if reply.status == wanted and not reply.error:
-            self._tell(method, name, reply, None)
+            self._line.tell(method, name, reply, None)
             return reply.data
         reason = failure_text(reply)
-        self._tell(method, name, reply, reason)
+        self._line.tell(method, name, reply, reason)
         raise OpeningFailed(f"{method} {name} at {self.address} failed: {reason}")
 
     def _id_from(self, data: Any, key: str, name: str) -> str:
-        value = data.get(key) if isinstance(data, Mapping) else None
-        # The id goes into paths, so it must be one plain segment of them.
-        if (
-            not isinstance(value, str)
-            or not value.isascii()
-            or not value.replace("-", "").replace("_", "").isalnum()
-        ):
-            _refuse_answer(name, key, value)
+        value = wire.usable_id(data, key)
+        if value is None:
+            raise OpeningFailed(f"The bank answered POST {name} without a usable {key!r}: {str(data)[:80]!r}")
         return value
 
     # Posting
@@ -152,26 +140,9 @@ class NexumClient:
         legs = [(account_id, -tx.amount_cents), (counterparty_id, tx.amount_cents)]
         return self._move(movement, wire.movement_body(tx, account_id, counterparty_id), legs)
 
-    def _move(self, movement: wire.Movement, body: dict[str, Any], legs: list[tuple[str, int]]) -> BankReply:
-        """``legs``: account id and signed cents of each side, for the books."""
+    def _move(self, movement: wire.Movement, body: dict[str, Any], legs: Legs) -> BankReply:
         path = f"/transactions/{movement}"
-        try:
-            reply = self._call("POST", path, path, body)
-        except BaseException:
-            # The greenlet was killed while it waited: the bank may have booked it.
-            self._book(legs, certain=False)
-            raise
-        verdict = wire.judge_movement(reply)
-        if verdict.status in (BankStatus.POSTED, BankStatus.UNKNOWN):
-            self._book(legs, certain=verdict.status is BankStatus.POSTED)
-        answered = verdict.status in (BankStatus.POSTED, BankStatus.REFUSED)
-        self._tell("POST", path, reply, None if answered else verdict.detail)
-        return BankReply(verdict.status, verdict.detail, reply.latency_ms)
-
-    def _book(self, legs: list[tuple[str, int]], certain: bool) -> None:
-        if self._books is not None:
-            for account_id, amount_cents in legs:
-                self._books.on_movement(account_id, amount_cents, certain)
+        return self._line.move(path, path, body, legs, wire.judge_movement)
 
     # Asking
 
@@ -182,65 +153,19 @@ class NexumClient:
     def read_balance(self, account_id: str, *, told: bool = True) -> BalanceReply:
         """The account's book balance.  ``told`` False keeps it out of the figures: it is no load."""
         name = "/accounts/{id}"
-        reply = self._call("GET", f"/accounts/{account_id}", name, None)
+        reply = self._line.call("GET", f"/accounts/{account_id}", name, None)
         balance = wire.read_balance(reply, self._currency)
         if told:
-            self._tell("GET", name, reply, balance.error or None)
+            self._line.tell("GET", name, reply, balance.error or None)
         return balance
 
     def health(self) -> Health:
         """One health check.  It is not told to the observer: it is no part of the load."""
-        return as_health(NAME, check_health(self._transport))
+        return as_health(NAME, check_health(self._line.transport))
 
     def close(self) -> None:
-        self._transport.close()
-
-    # Calling
-
-    def _call(
-        self, method: str, path: str, name: str, body: dict[str, Any] | None, repeatable: bool = False
-    ) -> Reply:
-        """One call, and once more after a login when the bank refuses to know us.
-
-        A 401 is given before anything is done, so this repeats no movement.
-        """
-        generation = self._login.generation
-        reply = self._transport.call(method, path, name, body, repeatable=repeatable)
-        if reply.status == 401:
-            if self._login.renew(self._transport, generation, self._tell_login):
-                self._tell(method, name, reply, failure_text(reply))
-                reply = self._transport.call(method, path, name, body, repeatable=repeatable)
-        elif reply.status == 429 and not self._told_of_limit:
-            self._told_of_limit = True
-            _log.error(
-                "The bank at %s limits requests (HTTP 429). It is not prepared for load: "
-                "every figure of this run is the limiter's, not the bank's. Switch the limiter off.",
-                self.address,
-            )
-        return reply
-
-    def _tell_login(self, reply: Reply) -> None:
-        self._tell("POST", LOGIN_PATH, reply, None if reply.status == 200 else failure_text(reply))
-
-    def _tell(self, method: str, name: str, reply: Reply, error: str | None) -> None:
-        self._observer(
-            Call(
-                system="nexum",
-                method=method,
-                name=name,
-                latency_ms=reply.latency_ms,
-                status=reply.status or None,
-                request_bytes=reply.request_bytes,
-                response_bytes=reply.response_bytes,
-                error=error,
-                sent=reply.attempts > 0,
-            )
-        )
+        self._line.transport.close()
 
 
 def _not_open(index: int) -> BankReply:
     return BankReply(BankStatus.FAILED, f"customer {index} has no such account open at the bank")
-
-
-def _refuse_answer(name: str, key: str, value: Any) -> NoReturn:
-    raise OpeningFailed(f"The bank answered POST {name} without a usable {key!r}: {str(value)[:80]!r}")

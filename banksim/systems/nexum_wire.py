@@ -171,6 +171,23 @@ def judge_movement(reply: Reply) -> Verdict:
     return Verdict(status, failure_text(reply))
 
 
+def judge_banking(reply: Reply, id_key: str) -> Verdict:
+    """The same for a loan's movements, whose success is a 200 with an id and no state."""
+    if reply.status != 200:
+        return judge_movement(reply)
+    if usable_id(reply.data, id_key) is not None:
+        return Verdict(BankStatus.POSTED)
+    return Verdict(BankStatus.UNKNOWN, f"HTTP 200 without {id_key!r}: {reply.error or 'nothing usable'}")
+
+
+def usable_id(data: Any, key: str) -> str | None:
+    """An id out of an answer; it goes into paths, so it must be one plain segment of them."""
+    value = data.get(key) if isinstance(data, Mapping) else None
+    if isinstance(value, str) and value.isascii() and value.replace("-", "").replace("_", "").isalnum():
+        return value
+    return None
+
+
 def _judge_success(reply: Reply) -> Verdict:
     state = reply.data.get("state") if isinstance(reply.data, Mapping) else None
     if reply.status == 200 and state == "completed":

@@ -11,6 +11,7 @@ import random
 from dataclasses import dataclass, replace
 
 from banksim.domain import UsageError
+from banksim.systems.bank_line import Books
 from banksim.systems.bastion import NAME as BASTION
 from banksim.systems.bastion import BastionClient
 from banksim.systems.breaker import CircuitBreaker, CircuitStatus, GuardedTransport
@@ -23,7 +24,7 @@ from banksim.systems.inprocess_transport import Handler, InProcessTransport
 from banksim.systems.lean_transport import LeanTransport
 from banksim.systems.login import Login
 from banksim.systems.nexum import NAME as NEXUM
-from banksim.systems.nexum import Books, NexumClient
+from banksim.systems.nexum import NexumClient
 from banksim.systems.transport import Transport
 from banksim.systems.wording import failure_text
 from banksim.world.streams import stream
