@@ -1,22 +1,13 @@
 // The two charts.  Colours and fonts come from the tokens and the theme shared with the report.
 // The time axis is the simulated calendar, as UTC so that the viewer's zone never shifts it.
 
+import { CONFIG, axisTitle, calendarTicks, colour, faded, plain, themed } from "./axis.js";
 import { byId, fillTable, setHidden } from "./dom.js";
-import { clockOf, count, dayAndClock, dayOf, figure, interval, known, milliseconds, percent, words } from "./format.js";
+import { count, dayAndClock, figure, interval, known, milliseconds, percent, words } from "./format.js";
 
-const CONFIG = { displayModeBar: false, responsive: true };
 const TABLE_ROWS = 24;
-const TICK_STEPS_S = [60, 300, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800];
-const PIXELS_PER_TICK = 90;
 const PIXELS_PER_LETTER = 6.6;
 const FEW = 30;
-
-const colour = (role) => getComputedStyle(document.documentElement).getPropertyValue(`--${role}`).trim();
-
-function faded(hex, alpha) {
-  const [red, green, blue] = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
-  return `rgba(${red},${green},${blue},${alpha})`;
-}
 
 export class Charts {
   constructor(layouts) {
@@ -36,8 +27,7 @@ export class Charts {
   }
 
   base() {
-    const layout = structuredClone(this.layouts[document.documentElement.dataset.theme] ?? this.layouts.light);
-    return { ...layout, margin: { l: 52, r: 26, t: 26, b: 34 }, showlegend: true, dragmode: false };
+    return { ...themed(this.layouts), margin: { l: 52, r: 26, t: 26, b: 34 }, showlegend: true, dragmode: false };
   }
 
   /** A moment of the run as the axis wants it: milliseconds of the simulated calendar. */
@@ -82,16 +72,7 @@ export class Charts {
 
   ticks() {
     const { start, durationS } = this.data;
-    const wanted = Math.max(2, byId("rate-chart").clientWidth / PIXELS_PER_TICK);
-    const stepS = TICK_STEPS_S.find((step) => durationS / step <= wanted) ?? Math.ceil(durationS / wanted / 604_800) * 604_800;
-    const tickvals = [];
-    const ticktext = [];
-    // On the calendar's own grid: a run that starts at 09:20 still has its ticks on full hours.
-    for (let at = Math.ceil(start / stepS) * stepS; at <= start + durationS; at += stepS) {
-      tickvals.push(at * 1000);
-      ticktext.push(at % 86_400 === 0 ? `<b>Day ${dayOf(at, start)}</b>` : clockOf(at));
-    }
-    return { tickvals, ticktext, ticks: "outside", ticklen: 4 };
+    return calendarTicks(start, durationS, byId("rate-chart").clientWidth);
   }
 
   shapes() {
@@ -121,31 +102,7 @@ export class Charts {
   }
 
   recall() {
-    const rows = typologyRows(this.data.byTypology);
-    setHidden(byId("recall-empty"), rows.length > 0);
-    setHidden(byId("recall-chart"), rows.length === 0);
-    if (rows.length === 0) return;
-    const theme = this.base();
-    const names = rows.map((row) => `${plain(words(row.name))} · ${count(row.transactions)}`);
-    const bars = {
-      type: "bar", orientation: "h", y: names, x: rows.map((row) => (row.recall ?? 0) * 100),
-      // Pale where so few were tried that the bar says little.
-      marker: { color: rows.map((row) => faded(colour("data-caught"), row.transactions < FEW ? 0.35 : 0.85)) }, width: 0.55, cliponaxis: false,
-      error_x: {
-        type: "data", symmetric: false, color: colour("text"), thickness: 1.4, width: 4,
-        array: rows.map((row) => (known(row.recall_high) ? (row.recall_high - row.recall) * 100 : 0)),
-        arrayminus: rows.map((row) => (known(row.recall_low) ? (row.recall - row.recall_low) * 100 : 0)),
-      },
-      customdata: rows.map((row) => [count(row.alerted), count(row.transactions), interval(row.recall_low, row.recall_high)]),
-      hovertemplate: "%{customdata[0]} of %{customdata[1]} caught: %{x:.3~g} %<br>95 % interval %{customdata[2]}<extra></extra>",
-    };
-    const layout = {
-      ...theme, showlegend: false, height: 56 + 44 * rows.length, bargap: 0.4, hovermode: "closest",
-      margin: { l: 10, r: 24, t: 6, b: 34 },
-      xaxis: { ...theme.xaxis, range: [0, 100], tickvals: [0, 25, 50, 75, 100], ticksuffix: " %", fixedrange: true },
-      yaxis: { ...theme.yaxis, automargin: true, autorange: "reversed", fixedrange: true, showgrid: false, ticklabelstandoff: 6 },
-    };
-    Plotly.react("recall-chart", [bars], layout, CONFIG);
+    drawRecall(this.data.byTypology, this.base());
   }
 
   tables() {
@@ -179,8 +136,36 @@ export class Charts {
   }
 }
 
+/** Recall per kind of fraud with its interval, into the elements "recall-…". */
+export function drawRecall(byTypology, theme) {
+  const rows = typologyRows(byTypology);
+  setHidden(byId("recall-empty"), rows.length > 0);
+  setHidden(byId("recall-chart"), rows.length === 0);
+  if (rows.length === 0) return;
+  const names = rows.map((row) => `${plain(words(row.name))} · ${count(row.transactions)}`);
+  const bars = {
+    type: "bar", orientation: "h", y: names, x: rows.map((row) => (row.recall ?? 0) * 100),
+    // Pale where so few were tried that the bar says little.
+    marker: { color: rows.map((row) => faded(colour("data-caught"), row.transactions < FEW ? 0.35 : 0.85)) }, width: 0.55, cliponaxis: false,
+    error_x: {
+      type: "data", symmetric: false, color: colour("text"), thickness: 1.4, width: 4,
+      array: rows.map((row) => (known(row.recall_high) ? (row.recall_high - row.recall) * 100 : 0)),
+      arrayminus: rows.map((row) => (known(row.recall_low) ? (row.recall - row.recall_low) * 100 : 0)),
+    },
+    customdata: rows.map((row) => [count(row.alerted), count(row.transactions), interval(row.recall_low, row.recall_high)]),
+    hovertemplate: "%{customdata[0]} of %{customdata[1]} caught: %{x:.3~g} %<br>95 % interval %{customdata[2]}<extra></extra>",
+  };
+  const layout = {
+    ...theme, showlegend: false, height: 56 + 44 * rows.length, bargap: 0.4, hovermode: "closest",
+    margin: { l: 10, r: 24, t: 6, b: 34 },
+    xaxis: { ...theme.xaxis, range: [0, 100], tickvals: [0, 25, 50, 75, 100], ticksuffix: " %", fixedrange: true },
+    yaxis: { ...theme.yaxis, automargin: true, autorange: "reversed", fixedrange: true, showgrid: false, ticklabelstandoff: 6 },
+  };
+  Plotly.react("recall-chart", [bars], layout, CONFIG);
+}
+
 /** The scenario's rate as steps: each window holds its value to its end. */
-function predicted(windows, date) {
+export function predicted(windows, date) {
   const x = [];
   const y = [];
   for (const { start_s: startS, end_s: endS, tps } of windows) {
@@ -193,14 +178,9 @@ function predicted(windows, date) {
   };
 }
 
-const axisTitle = (theme, text) => ({ ...theme.yaxis.title, text, standoff: 4 });
-
-function typologyRows(byTypology) {
+export function typologyRows(byTypology) {
   return Object.entries(byTypology ?? {})
     .map(([name, row]) => ({ name, ...row }))
     .filter((row) => row.transactions > 0)
     .sort((a, b) => (a.recall ?? 0) - (b.recall ?? 0) || a.name.localeCompare(b.name));
 }
-
-// Plotly reads a few tags (<b>, <a href>) in its texts: names from a scenario lose their brackets.
-const plain = (text) => text.replaceAll("<", "‹").replaceAll(">", "›").replaceAll("%{", "% {");

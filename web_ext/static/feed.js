@@ -1,24 +1,26 @@
 // The last transactions, newest first.  Holds still while somebody looks or points at it.
+// Keeps more than it shows, so that another filter finds what has passed already.
 
-import { byId, element, icon, setHidden, setText } from "./dom.js";
-import { count, clockOf, milliseconds, money, moment, words } from "./format.js";
-import { resultOf, scoreBand } from "./verdicts.js";
+import { byId, setHidden, setText } from "./dom.js";
+import { row } from "./feed_row.js";
+import { count } from "./format.js";
 
-const MAX_ROWS = 40;
-const MAX_WAITING = 200;
-
-const TRUTH = {
-  fraud: { icon: "triangle", role: "fraud", word: "fraud" },
-  decoy: { icon: "diamond", role: "suspicious", word: "decoy" },
-  genuine: { icon: "dot", role: "genuine", word: "genuine" },
-};
+const everything = () => true;
 
 export class Feed {
-  constructor() {
+  /** rows: shown at most; keep: remembered at most; onShown(feed): after each change of what is shown */
+  constructor({ rows = 40, keep = 200, onShown = () => {} } = {}) {
     this.body = byId("feed");
+    this.rows = rows;
+    this.keep = keep;
+    this.onShown = onShown;
+    this.accepts = everything;
+    this.items = []; // remembered, oldest first
+    this.shown = []; // newest first, one per row
     this.next = 0;
-    this.waiting = [];
+    this.waiting = 0; // newest of `items` that are not drawn yet
     this.passedBy = 0;
+    this.fresh = false;
     this.reasons = new Set();
     const scroll = byId("feed-scroll");
     this.holdWhile(scroll, "pointerenter", "pointerleave", "hover");
@@ -39,45 +41,71 @@ export class Feed {
   hold(reason, held) {
     if (held) this.reasons.add(reason);
     else this.reasons.delete(reason);
+    this.fresh = true;
     this.draw();
   }
 
   replace(feed) {
     this.next = 0;
-    this.waiting = [];
+    this.items = [];
+    this.waiting = 0;
     this.passedBy = 0;
-    this.body.replaceChildren();
+    this.clear();
     this.extend(feed);
+  }
+
+  clear() {
+    this.shown = [];
+    this.body.replaceChildren();
   }
 
   /** Add what is new; an item that came twice is left out by its number. */
   extend(feed) {
     const fresh = feed.items.filter((item) => item.seq >= this.next);
     if (fresh.length) this.next = fresh.at(-1).seq + 1;
-    this.waiting.push(...fresh);
-    const over = this.waiting.length - MAX_WAITING;
-    if (over > 0) {
-      this.waiting.splice(0, over);
-      this.passedBy += over;
+    this.items.push(...fresh);
+    this.waiting += fresh.length;
+    const over = this.items.length - this.keep;
+    if (over > 0) this.items.splice(0, over);
+    if (this.waiting > this.items.length) {
+      this.passedBy += this.waiting - this.items.length;
+      this.waiting = this.items.length;
     }
-    this.share = feed.shown_of;
-    this.draw();
+    this.fresh = true;
   }
 
-  draw() {
-    if (this.reasons.size === 0 && this.waiting.length) {
-      this.body.prepend(...this.waiting.slice(-MAX_ROWS).reverse().map(row));
-      while (this.body.children.length > MAX_ROWS) this.body.lastElementChild.remove();
-      this.waiting = [];
-      this.passedBy = 0;
-    }
+  /** Show only what `accepts` says yes to, from all that is remembered. */
+  filter(accepts) {
+    this.accepts = accepts;
+    this.clear();
+    this.waiting = this.items.length;
+    this.fresh = true;
+    this.draw(this.share, true);
+  }
+
+  draw(share = this.share, evenHeld = false) {
+    this.share = share;
+    if (!this.fresh) return;
+    this.fresh = false;
     const held = this.reasons.size > 0;
+    if ((!held || evenHeld) && this.waiting) this.prepend();
     setHidden(byId("feed-held"), !held);
-    if (held) setText(byId("feed-held"), `Held while you look · ${count(this.waiting.length + this.passedBy)} new since`);
-    const empty = this.body.children.length === 0;
+    if (held) setText(byId("feed-held"), `Held while you look · ${count(this.waiting + this.passedBy)} new since`);
+    const empty = this.shown.length === 0;
     setHidden(byId("feed-empty"), !empty);
     setHidden(byId("feed-scroll"), empty);
     setText(byId("feed-share"), shareInWords(this.share));
+    this.onShown(this);
+  }
+
+  prepend() {
+    const news = this.items.slice(this.items.length - this.waiting).filter(this.accepts).slice(-this.rows).reverse();
+    this.body.prepend(...news.map(row));
+    this.shown.unshift(...news);
+    this.shown.length = Math.min(this.shown.length, this.rows);
+    while (this.body.children.length > this.rows) this.body.lastElementChild.remove();
+    this.waiting = 0;
+    this.passedBy = 0;
   }
 }
 
@@ -86,36 +114,4 @@ function shareInWords(share) {
   const oneIn = share.seen / Math.max(1, share.sampled);
   if (oneIn < 1.05) return "all are shown";
   return `a sample: 1 in ${oneIn < 10 ? oneIn.toFixed(1) : count(oneIn)}`;
-}
-
-function row(item) {
-  const band = scoreBand(item.score);
-  const result = resultOf(item);
-  const truth = TRUTH[item.truth] ?? { icon: "ring", role: "none", word: item.truth ?? "" };
-  const node = element(
-    "tr",
-    `result-${result.role}`,
-    cell("feed-time", clockOf(moment(item.sim_time), true)),
-    cell("feed-what", element("b", "", words(item.kind)), element("span", "muted", detail(item))),
-    cell("feed-who", item.customer ?? ""),
-    cell("feed-amount right", money(item.amount, item.currency)),
-    cell("feed-score", mark(band.icon, band.role), element("b", "", scoreText(item.score)), element("span", "muted", band.word)),
-    cell("feed-decision", item.decision ?? "n/a"),
-    cell("feed-truth", mark(truth.icon, truth.role), element("span", "", truth.word), element("span", "muted", words(item.typology))),
-    cell("feed-result", element("span", `result ${result.role}`, icon(result.icon), result.word)),
-  );
-  node.title = `${item.transaction_id ?? ""} · bank: ${item.bank ?? "n/a"} · answered in ${milliseconds(item.response_ms)}`;
-  return node;
-}
-
-const cell = (className, ...children) => element("td", className, ...children);
-
-const detail = ({ merchant, channel }) => [merchant, words(channel)].filter(Boolean).join(" · ");
-
-const scoreText = (score) => (score === null || score === undefined ? "n/a" : score.toFixed(2));
-
-function mark(name, role) {
-  const svg = icon(name);
-  svg.setAttribute("class", `mark mark-${role}`);
-  return svg;
 }

@@ -1,7 +1,8 @@
 // Where the run is: state, clocks, progress, targets, and what to do when there is nothing.
 
 import { byId, element, icon, setHidden, setText } from "./dom.js";
-import { count, dateOf, dayAndClock, known, milliseconds, moment, percent, span, stopwatch, words } from "./format.js";
+import { count, dateOf, dayAndClock, figure, known, milliseconds, moment, percent, span, stopwatch, words } from "./format.js";
+import { errorShare } from "./verdicts.js";
 
 const STATE_WORDS = {
   idle: "No run",
@@ -29,14 +30,22 @@ export function showState({ state, scenario, message }) {
   byId("scenario").title = scenario?.description ?? "";
 }
 
-export function showRun(status) {
+/** The load at a glance, on every page. */
+export function showBar({ state, users }, snapshot) {
+  setHidden(byId("bar-stats"), state === "idle");
+  setText(byId("bar-users"), count(users));
+  setText(byId("bar-rate"), `${figure(snapshot.rate?.achieved_tps ?? null)} tx/s`);
+  setText(byId("bar-errors"), percent(errorShare(snapshot)));
+}
+
+export function showRun(status, snapshot = {}) {
   const start = startOf(status);
   const now = moment(status.sim_time);
   setText(byId("sim-clock"), dayAndClock(now, start));
   setText(byId("sim-date"), known(now) ? ` · ${dateOf(now)}` : "");
   setText(byId("wall-clock"), stopwatch(status.wall_s));
   showProgress(status, start);
-  showTargets(status.targets ?? []);
+  showTargets(status.targets ?? [], snapshot.latency_ms ?? {});
 }
 
 function showProgress(status, start) {
@@ -79,34 +88,34 @@ export function showBands(windows, durationS) {
 
 let shownTargets = "";
 
-function showTargets(targets) {
-  const key = JSON.stringify(targets);
+function showTargets(targets, latency) {
+  const rows = targets.map((row) => ({ ...row, meanMs: latency[row.name.toLowerCase()]?.mean ?? row.latency_ms }));
+  const key = JSON.stringify(rows.map((row) => ({ ...row, latency_ms: 0, meanMs: milliseconds(row.meanMs) })));
   if (key === shownTargets) return;
   shownTargets = key;
-  byId("targets").replaceChildren(...targets.map(target));
+  byId("targets").replaceChildren(...rows.map(target));
 }
 
-function target({ name, url, ok, detail, latency_ms: latencyMs }) {
+function target({ name, url, ok, detail, meanMs }) {
   const kind = ok === true ? "pass" : ok === false ? "fail" : "wait";
   const unasked = url ? "not called yet" : "not in use";
   const said = ok === true ? "answers" : ok === false ? "does not answer" : unasked;
-  const after = detail || (known(latencyMs) ? `${said} in ${milliseconds(latencyMs)}` : said);
+  const after = detail || (known(meanMs) ? `${said} in ${milliseconds(meanMs)} on average` : said);
   const item = element("li", `target ${kind}`, icon(kind), element("b", "", words(name)), ` ${after}`);
-  item.title = url || "";
+  if (url) item.append(element("span", "target-url", ` · ${url}`));
   return item;
 }
 
 /** The sentence that stands where figures would be, or above them: {kind, title, text, action, href}. */
-function noticeFor(status, base) {
+function noticeFor(status, base, ownEmptyState) {
   const { state, message, report } = status;
-  const locust = `${base}/`;
-  const form = { action: "Open Locust's form", href: locust };
   if (state === "idle") {
-    const text = "Start one in Locust's form: choose a scenario and press Start. This page follows by itself.";
-    return { kind: "empty", title: "No run yet", text, ...form };
+    if (ownEmptyState) return null;
+    const text = "Choose a scenario on the Control page and start it. This page follows by itself.";
+    return { kind: "empty", title: "No run yet", text, action: "Choose a scenario", href: `${base}/banksim/${location.search}` };
   }
   if (state === "failed") {
-    return { kind: "fail", title: "The run failed", text: message || "Locust's log says why.", ...form, ...reportAction(report, base) };
+    return { kind: "fail", title: "The run failed", text: message || "Locust's log says why.", ...reportAction(report, base) };
   }
   if (state === "finished") {
     const text = report ? "The figures below are final, and its report is written." : "The figures below are final.";
@@ -123,8 +132,8 @@ function reportAction(report, base) {
 
 const NOTICE_ICONS = { empty: "simulated", fail: "fail", pass: "pass" };
 
-export function showNotice(status, base, trouble) {
-  const notice = trouble ? { kind: "fail", title: "No figures", text: trouble } : noticeFor(status, base);
+export function showNotice(status, base, trouble, ownEmptyState = false) {
+  const notice = trouble ? { kind: "fail", title: "No figures", text: trouble } : noticeFor(status, base, ownEmptyState);
   setHidden(byId("notice"), !notice);
   if (!notice) return;
   byId("notice").dataset.kind = notice.kind;

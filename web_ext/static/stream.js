@@ -8,10 +8,10 @@ const FIRST_RETRY_MS = 2_000;
 const LAST_RETRY_MS = 30_000;
 
 export class Stream {
-  /** handlers: onState, onUpdate, onTrouble(message), onFreshness({stale, lastAt, reason}) */
-  constructor(base, intervalMs, handlers) {
+  /** handlers: onState, onUpdate, onFeed, onTrouble(message), onFreshness({stale, lastAt, reason}) */
+  constructor(base, handlers) {
     this.base = base;
-    this.staleAfterMs = intervalMs * MISSED_UPDATES + 500;
+    this.expectEvery(1000);
     this.handlers = handlers;
     this.retryMs = FIRST_RETRY_MS;
     this.lastAt = null;
@@ -23,10 +23,16 @@ export class Stream {
     document.addEventListener("visibilitychange", () => document.hidden || this.report());
   }
 
+  /** How often updates come, from the scenario's dashboard block. */
+  expectEvery(intervalMs) {
+    this.staleAfterMs = intervalMs * MISSED_UPDATES + 500;
+  }
+
   open() {
     this.source = new EventSource(`${this.base}/banksim/events`);
     this.source.addEventListener("state", (event) => this.take(event, this.handlers.onState));
     this.source.addEventListener("update", (event) => this.take(event, this.handlers.onUpdate));
+    this.source.addEventListener("feed", (event) => this.take(event, this.handlers.onFeed));
     this.source.addEventListener("trouble", (event) => {
       this.handlers.onTrouble(JSON.parse(event.data).message);
     });

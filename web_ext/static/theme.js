@@ -13,7 +13,8 @@
   }
 
   function apply() {
-    const choice = stored();
+    // What the viewer chose counts first, then the scenario's dashboard block, then the system.
+    const choice = stored() ?? document.documentElement.dataset.defaultTheme;
     const dark = choice === "dark" || (choice !== "light" && system.matches);
     document.documentElement.dataset.theme = dark ? "dark" : "light";
     dispatchEvent(new Event("themechange"));
@@ -33,6 +34,7 @@
 
   apply();
   system.addEventListener("change", apply);
+  addEventListener("defaulttheme", apply);
   addEventListener("storage", (event) => {
     if (event.key === "theme" || event.key === null) apply();
   });

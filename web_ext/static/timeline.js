@@ -1,9 +1,9 @@
 // The run so far, as points; merged when there are more than a screen can show.
-// The same rule as the server's: rates are averaged, counts added, p99 keeps its worst.
+// The same rule as the server's: rates are averaged, counts added, times keep their worst.
 
 const MAX_POINTS = 2400;
-const AVERAGED = ["offered_tps", "achieved_tps", "predicted_tps"];
-const ADDED = ["fraud", "alerts"];
+const AVERAGED = ["offered_tps", "achieved_tps", "predicted_tps", "cpu_percent", "rss_bytes", "network_bytes_s"];
+const ADDED = ["fraud", "fraud_alerted", "false_alerts", "alerts", "failed", "unknown", "dropped"];
 
 export class Timeline {
   constructor() {
@@ -33,11 +33,26 @@ export function halve(points) {
   return merged;
 }
 
+/** Points of at least `everyS` wall seconds each: neighbours within one stretch become one. */
+export function resample(points, everyS) {
+  const merged = [];
+  let stretch = null;
+  for (const point of points) {
+    const here = Math.floor(point.wall_s / everyS);
+    if (here === stretch) merged.push(merge(merged.pop(), point));
+    else merged.push(point);
+    stretch = here;
+  }
+  return merged;
+}
+
 function merge(first, second) {
   const point = { ...second };
-  for (const name of AVERAGED) point[name] = combine(first[name], second[name], (a, b) => (a + b) / 2);
-  for (const name of ADDED) point[name] = combine(first[name], second[name], (a, b) => a + b);
-  point.p99_ms = combine(first.p99_ms, second.p99_ms, Math.max);
+  for (const name of Object.keys({ ...first, ...second })) {
+    if (AVERAGED.includes(name)) point[name] = combine(first[name], second[name], (a, b) => (a + b) / 2);
+    else if (ADDED.includes(name) || name.endsWith("_failed")) point[name] = combine(first[name], second[name], (a, b) => a + b);
+    else if (name.endsWith("_ms")) point[name] = combine(first[name], second[name], Math.max);
+  }
   return point;
 }
 

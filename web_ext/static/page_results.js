@@ -1,0 +1,146 @@
+// Results: of the last run, or so far while it goes on; and those of past runs, two side by side.
+
+import { Charts } from "./charts.js";
+import { byId, element, fillTable, setHidden, setText } from "./dom.js";
+import { count, figure, interval, known, milliseconds, percent, span, withUnit, words } from "./format.js";
+import { startOf } from "./header.js";
+import { showVerdicts } from "./panels.js";
+import { PastRuns } from "./past_runs.js";
+import { listenForPng } from "./png.js";
+import { Shell, settings } from "./shell.js";
+import { errorShare } from "./verdicts.js";
+
+const ASK_EVERY_MS = 4_000;
+const FILES = [
+  ["report.html", "Report, HTML", false],
+  ["results.json", "Results, JSON", true],
+  ["timeline.csv", "Timeline, CSV", true],
+  ["detection.csv", "Detection, CSV", true],
+  ["feed.csv", "Feed, CSV", true],
+  ["transactions.csv", "All transactions, CSV", true],
+  ["junit.xml", "JUnit, XML", true],
+];
+
+const charts = new Charts(settings.chartLayout);
+const past = new PastRuns(settings.base);
+
+let results = null;
+let askedAt = 0;
+let askedFor = "";
+
+async function ask(status) {
+  const key = `${status.run_id} ${status.state}`;
+  const again = key !== askedFor || (status.state !== "finished" && status.state !== "failed" && Date.now() - askedAt > ASK_EVERY_MS);
+  if (!again) return;
+  const changed = key !== askedFor;
+  [askedAt, askedFor] = [Date.now(), key];
+  if (changed) past.load();
+  try {
+    const answer = await fetch(`${settings.base}/api/results.json`);
+    results = answer.ok ? await answer.json() : null;
+    shell.draw();
+  } catch {
+    askedFor = ""; // the stream tells that the connection is lost; ask again when it is back
+  }
+}
+
+function render({ status, windows, timeline }) {
+  setHidden(byId("results"), !results || status.state === "idle");
+  if (status.state !== "idle") ask(status);
+  if (!results) return;
+  showSummary(status);
+  showVerdicts(results);
+  showThresholds(results.thresholds ?? []);
+  showTypologies(results.fraud.by_typology ?? {});
+  showDetails();
+  charts.show({
+    points: timeline.points,
+    windows,
+    start: startOf(status) ?? 0,
+    durationS: status.duration_s ?? 0,
+    simS: status.sim_s ?? 0,
+    byTypology: results.fraud.by_typology,
+  });
+}
+
+function showSummary(status) {
+  const { run, transactions: t, fraud, detection: d } = results;
+  setText(byId("summary-title"), run.scenario?.title ?? run.run_id);
+  setText(byId("summary-state"), results.partial ? `so far; the run is ${words(status.state)}` : `final, ${words(run.end)}`);
+  const ended = (t.completed ?? 0) + (t.failed ?? 0) + (t.unknown ?? 0);
+  const { tp = 0, fp = 0, fn = 0 } = d.confusion ?? {};
+  const facts = [
+    ["Runtime", `${span(run.wall_s)} of wall time, ${span(run.simulated_s)} simulated`],
+    ["Transactions", count(ended)],
+    ["Fraud", `${count(fraud.transactions)}${ended ? ` (${percent(fraud.transactions / ended)})` : ""}`],
+    ["Recall", known(d.recall) ? `${percent(d.recall)}: ${count(tp)} of ${count(tp + fn)}` : "no fraud was judged"],
+    ["False positives", known(d.false_positive_rate) ? `${count(fp)} (${percent(d.false_positive_rate)} of genuine)` : "nothing was scored"],
+    ["Precision", percent(d.precision)],
+    ["Seed", String(run.seed ?? "–")],
+    ["Run", run.run_id ?? status.run_id],
+  ];
+  byId("summary-facts").replaceChildren(...facts.map(([name, value]) => element("div", "", element("dt", "", name), element("dd", "", value))));
+  showDownloads(status);
+}
+
+let offered = "";
+
+function showDownloads(status) {
+  const files = past.filesOf(status.run_id);
+  const key = `${status.run_id} ${results.partial} ${files.length}`;
+  if (key === offered) return;
+  offered = key;
+  const links = results.partial
+    ? [link(`${settings.base}/api/results.json`, "Results so far, JSON"), link(`${settings.base}/api/feed.csv`, "Feed, CSV")]
+    : FILES.filter(([name]) => files.includes(name)).map(([name, label, download]) =>
+        link(`${settings.base}/banksim/report/${encodeURIComponent(status.run_id)}/${name}${download ? "?download=1" : ""}`, label),
+      );
+  byId("downloads").replaceChildren(...links);
+}
+
+function link(href, text) {
+  const node = element("a", "button small", text);
+  node.href = href;
+  return node;
+}
+
+function showThresholds(rows) {
+  setHidden(byId("thresholds-part"), rows.length === 0);
+  fillTable(byId("thresholds"), ["Condition", "Verdict", "Why"], rows.map((row) => [row.expression, row.passed ? "✓ passed" : "✕ failed", row.reason ?? ""]));
+}
+
+function showTypologies(byTypology) {
+  const rows = Object.entries(byTypology).filter(([, row]) => row.transactions > 0);
+  setHidden(byId("typologies-empty"), rows.length > 0);
+  setHidden(byId("typologies"), rows.length === 0);
+  fillTable(
+    byId("typologies"),
+    ["Kind of fraud", "Tried", "Caught", "Missed", "Recall", "95 % interval"],
+    rows.map(([name, row]) => [
+      words(name), count(row.transactions), count(row.alerted), known(row.recall) ? count(row.transactions - row.alerted) : "–", percent(row.recall), interval(row.recall_low, row.recall_high),
+    ]),
+  );
+}
+
+function showDetails() {
+  const { rate, latency_ms: latency, transactions: t, detection: d, kafka } = results;
+  const mean = (name) => milliseconds(latency[name]?.mean);
+  const rows = [
+    ["Peak rate", withUnit(rate.peak_tps, "tx/s")],
+    ["Achieved of offered", percent(rate.achieved_share)],
+    ["Latency of Nexum, mean and p99", `${mean("nexum")}, ${milliseconds(latency.nexum?.p99)}`],
+    ["Latency of Bastion, mean and p99", `${mean("bastion")}, ${milliseconds(latency.bastion?.p99)}`],
+    ["Response, p50, p95, p99", ["p50", "p95", "p99"].map((p) => milliseconds(latency.response?.[p])).join(", ")],
+    ["Error rate", percent(errorShare(results))],
+    ["Dropped, never sent", count(t.dropped)],
+    ["Coverage, scored of sent", percent(d.coverage)],
+    ["Area under the ROC curve", known(d.roc_auc) ? figure(d.roc_auc) : "–"],
+    ["Kafka messages delivered", kafka ? count(kafka.delivered ?? kafka.events?.delivered) : "–"],
+  ];
+  fillTable(byId("details-table"), ["Figure", ""], rows);
+}
+
+const shell = new Shell({ render });
+past.load();
+for (const details of document.querySelectorAll("details")) details.addEventListener("toggle", () => shell.draw());
+listenForPng(() => shell.status?.run_id);

@@ -1,0 +1,132 @@
+// Choose a scenario, see what it would do, start it.  While a run goes on the same form switches:
+// the run is ended with its report, then the next one begins.
+
+import { byId, element, setHidden, setText } from "./dom.js";
+import { count, figure, percent, span, withUnit, words } from "./format.js";
+
+const ACTIVE = new Set(["opening", "running", "paused", "draining"]);
+const ARMED_MS = 4_000;
+const FIELDS = ["scenario", "target_mode", "speed", "customers", "seed"];
+
+export class Picker {
+  constructor(base) {
+    this.base = base;
+    this.root = byId("picker");
+    this.cards = new Map();
+    this.active = null;
+    this.waiting = false;
+    byId("pick-scenario").addEventListener("change", () => this.about());
+    byId("pick-speed").addEventListener("input", () => this.about());
+    byId("picker-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.submit();
+    });
+    this.load();
+  }
+
+  async load() {
+    try {
+      const answer = await fetch(`${this.base}/api/scenarios`);
+      const found = await answer.json();
+      if (!answer.ok) throw new Error(found.error);
+      this.fill(found);
+    } catch (error) {
+      this.complain(error.message || "The scenarios could not be listed. Reload this page.");
+    }
+  }
+
+  fill({ scenarios, broken, selected, mode }) {
+    this.cards = new Map(scenarios.map((card) => [card.name, card]));
+    const options = scenarios.map((card) => {
+      const option = element("option", "", card.title === card.name ? card.name : `${card.title} (${card.name})`);
+      option.value = card.name;
+      return option;
+    });
+    byId("pick-scenario").replaceChildren(...options);
+    if (this.cards.has(selected)) byId("pick-scenario").value = selected;
+    byId("pick-mode").value = mode;
+    setHidden(byId("picker-broken"), broken.length === 0);
+    setText(byId("picker-broken"), `Not listed, since they do not load: ${broken.map(({ name, error }) => `${name} (${error.split("\n")[0]})`).join("; ")}`);
+    this.about();
+  }
+
+  about() {
+    const card = this.cards.get(byId("pick-scenario").value);
+    if (!card) return;
+    const speed = Number(byId("pick-speed").value) || card.speed;
+    byId("pick-speed").placeholder = String(card.speed);
+    byId("pick-customers").placeholder = String(card.customers);
+    setText(byId("pick-description"), card.description);
+    const facts = [
+      ["Simulated", span(card.duration_hours * 3600)],
+      ["Takes", span((card.duration_hours * 3600) / speed)],
+      ["Peak rate", withUnit(card.peak_tps, "tx/s")],
+      ["Transactions", card.search ? "as many as hold" : `about ${figure(Math.round((card.transactions * card.speed) / speed))}`],
+      ["Customers", count(Number(byId("pick-customers").value) || card.customers)],
+      ["Fraud", card.typologies.length ? `${percent(card.fraud_rate)}: ${card.typologies.map(words).join(", ")}` : percent(card.fraud_rate)],
+    ];
+    byId("pick-facts").replaceChildren(
+      ...facts.map(([name, value]) => element("div", "", element("dt", "", name), element("dd", "", value))),
+    );
+  }
+
+  show({ state }) {
+    const active = ACTIVE.has(state);
+    setHidden(this.root, false);
+    if (active === this.active) return;
+    this.active = active;
+    this.waiting = false;
+    this.root.open = !active;
+    this.root.classList.toggle("folded", active);
+    setText(byId("picker-title"), active ? "Switch scenario" : state === "idle" ? "No run yet" : "Start another run");
+    setText(
+      byId("picker-lead"),
+      active
+        ? "The run under way is ended first: what was sent is answered, and its report is written."
+        : state === "idle"
+          ? "Choose a scenario and start it. What you leave empty is as the scenario says."
+          : "What you leave empty is as the scenario says.",
+    );
+    this.disarm();
+  }
+
+  async submit() {
+    if (this.waiting) return;
+    if (this.active && !this.armed) {
+      this.armed = setTimeout(() => this.disarm(), ARMED_MS);
+      setText(byId("start-word"), "End this run and start?");
+      return;
+    }
+    this.disarm();
+    this.waiting = true;
+    setText(byId("start-word"), "Starting");
+    this.complain("");
+    const form = new FormData(byId("picker-form"));
+    const body = Object.fromEntries(FIELDS.map((name) => [name, String(form.get(name) ?? "").trim()]).filter(([, value]) => value));
+    if (this.active) body.switch = true;
+    try {
+      const answer = await fetch(`${this.base}/api/control/start`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify(body),
+      });
+      if (!answer.ok) this.complain((await answer.json()).error);
+    } catch {
+      this.complain("Locust did not answer, so nothing may have started. Try again.");
+    } finally {
+      this.waiting = false;
+      this.disarm();
+    }
+  }
+
+  disarm() {
+    clearTimeout(this.armed);
+    this.armed = null;
+    if (!this.waiting) setText(byId("start-word"), this.active ? "Switch" : "Start");
+  }
+
+  complain(message) {
+    setText(byId("start-problem"), message);
+    setHidden(byId("start-problem"), !message);
+  }
+}
