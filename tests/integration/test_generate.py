@@ -267,12 +267,12 @@ def test_a_terminal_sees_how_far_it_is(tmp_path: Path, no_color: str) -> None:
     assert ("\x1b[36m" in text) == (no_color == "")
 
 
-def test_the_check_prints_a_verdict_and_fails_on_a_miss() -> None:
+def test_the_check_prints_a_verdict_and_fails_on_a_miss(capsys: pytest.CaptureFixture[str]) -> None:
     """A day whose demand is not the published curve: shown beside its targets, exit code 99."""
-    done = generate("--scenario", "normal_day", "--check", "--seed", "7")
-    assert done.returncode == 99, done.stderr
-    assert "| figure | target | measured | result | source |" in done.stdout
-    assert "**miss**" in done.stdout and "Self-check: miss." in done.stdout
+    assert cli.main(["generate", "--scenario", "normal_day", "--check", "--seed", "7"]) == 99
+    said = capsys.readouterr().out
+    assert "| figure | target | measured | result | source |" in said
+    assert "**miss**" in said and "Self-check: miss." in said
 
 
 def test_onboarding_customers_are_in_the_files(tmp_path: Path) -> None:
