@@ -1,8 +1,8 @@
 """The stand-in core bank: requests in, answers out, no network.
 
 What: the routes a customer's life needs (customers, KYC, accounts, deposit, withdrawal, transfer,
-reading, history, health) with the bodies, texts and status codes measured on the real bank, on top
-of a double-entry `Ledger`.
+loans, card statements, alerts, history, health) with the bodies, texts and status codes measured
+on the real bank, on top of a double-entry `Ledger`.
 
 Stand-in-only additions, which the real bank ignores or lacks:
 ``GET /ledger/trial-balance`` and ``GET /ledger/balances?after=&limit=`` for reconciliation, and an
@@ -14,7 +14,8 @@ Quirks of the real bank that are left out on purpose, because this one is honest
 - M1: a deposit in another currency answered 200 and the money vanished.  Here it is refused.
 - Account numbers that collide when two accounts open in one second carry a counter here.
 
-Not handled: loans, card statements, compliance alerts, audit, sign-in (404); rate limiting.
+Not handled: the card payment route (it moves nothing at the real bank), schedules, audit, sign-in
+(404); rate limiting.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from banksim.sandbox import bank_values as values
+from banksim.sandbox.accounts import Accounts
+from banksim.sandbox.compliance import ComplianceAlerts
 from banksim.sandbox.database import (
     IN_MEMORY,
     CommitUnknown,
@@ -37,8 +40,9 @@ from banksim.sandbox.database import (
 from banksim.sandbox.failed_attempts import FailedAttempts
 from banksim.sandbox.fields import Fields, Refusal, Reply, query_integer
 from banksim.sandbox.ledger import Ledger
+from banksim.sandbox.lending import Lending
 from banksim.sandbox.movements import Movements
-from banksim.sandbox.registry import AccountPapers, BankCustomer, Registry
+from banksim.sandbox.registry import BankCustomer, Registry
 
 Query = Mapping[str, str]
 Handler = Callable[[Query, Any], Reply]
@@ -65,18 +69,23 @@ class BankApi:
         self._db = open_database(database)
         self._new_id = new_id
         self._now_s = now_s
-        self._opened = 0
         self.ledger = Ledger(self._db)
         self.registry = Registry(self._db)
-        self._movements = Movements(self.ledger, self.registry, FailedAttempts(), new_id, now_s)
+        self._alerts = ComplianceAlerts(new_id, now_s)
+        self._movements = Movements(self.ledger, self.registry, FailedAttempts(), self._alerts, new_id, now_s)
+        accounts = Accounts(self._db, self.ledger, self.registry, new_id, now_s)
+        lending = Lending(self._db, self.ledger, self.registry, new_id, now_s)
         self._routes: dict[str, dict[str, Handler]] = {
             "/": {"GET": self._root},
             "/health": {"GET": self._health},
             "/customers": {"POST": self._create_customer},
-            "/accounts": {"POST": self._create_account},
+            "/accounts": {"POST": accounts.create},
             "/transactions/deposit": {"POST": self._movements.deposit},
             "/transactions/withdraw": {"POST": self._movements.withdraw},
             "/transactions/transfer": {"POST": self._movements.transfer},
+            "/loans": {"POST": lending.originate},
+            "/loans/payment": {"POST": lending.pay},
+            "/compliance/alerts": {"GET": self._list_alerts},
             "/ledger/trial-balance": {"GET": self._trial_balance},
             "/ledger/balances": {"GET": self._balances},
         }
@@ -84,8 +93,11 @@ class BankApi:
         self._item_routes: dict[tuple[str, str], dict[str, ItemHandler]] = {
             ("customers", ""): {"GET": self._read_customer, "PUT": self._change_customer},
             ("customers", "kyc"): {"PUT": self._set_kyc},
-            ("customers", "accounts"): {"GET": self._customer_accounts},
-            ("accounts", ""): {"GET": self._read_account},
+            ("customers", "accounts"): {"GET": accounts.of_customer},
+            ("loans", ""): {"GET": lending.read},
+            ("loans", "disburse"): {"POST": lending.disburse},
+            ("credit", "statement"): {"POST": lending.statement},
+            ("accounts", ""): {"GET": accounts.read},
             ("accounts", "transactions"): {"GET": self._movements.history},
         }
 
@@ -162,6 +174,10 @@ class BankApi:
         limit = query_integer(query, "limit", BALANCES_PAGE, 1, BALANCES_PAGE_MAX)
         rows = self.ledger.balances(query.get("after", ""), limit)
         return 200, {"balances": dict(rows), "next": rows[-1][0] if len(rows) == limit else None}
+
+    def _list_alerts(self, query: Query, _body: Any) -> Reply:
+        min_risk = query_integer(query, "min_risk_score", 0, 0)
+        return 200, {"alerts": self._alerts.listed(query.get("status"), min_risk)}
 
     # -- customers ---------------------------------------------------------------------
 
@@ -240,74 +256,3 @@ class BankApi:
         with self._db.transaction():
             self.registry.set_kyc(customer_id, status, new_tier)
         return 200, {"message": "KYC status updated successfully"}
-
-    # -- accounts ----------------------------------------------------------------------
-
-    def _create_account(self, _query: Query, body: Any) -> Reply:
-        fields = Fields(body)
-        customer_id, product = fields.text("customer_id"), fields.text("product_type")
-        currency, name = fields.text("currency"), fields.text("name")
-        number, _rate = fields.optional_text("account_number"), fields.optional_text("interest_rate")
-        limits = {
-            limit: values.read_money(fields, limit)
-            for limit in (
-                "credit_limit",
-                "minimum_balance",
-                "daily_transaction_limit",
-                "monthly_transaction_limit",
-            )
-            if limit in fields
-        }
-        fields.check()
-        values.choice(product, values.PRODUCT_TYPES, "ProductType")
-        values.check_currency(currency)
-        limit_cents = {limit: values.money_cents(*money) for limit, money in limits.items()}
-        if any(money_currency != currency for _, money_currency in limits.values()):
-            raise Refusal(400, "Account limits must be in the account's currency")
-        credit_cents = limit_cents.get("credit_limit", 0) if product == "credit_line" else 0
-        if credit_cents < 0:
-            raise Refusal(400, "Credit limit must not be negative")
-        account_id, now_s = self._new_id(), self._now_s()
-        self._opened += 1
-        number = number or f"{values.NUMBER_PREFIX[product]}{int(now_s)}{self._opened:06d}"
-        with self._db.transaction():
-            self.ledger.open_account(account_id, currency, floor_cents=-credit_cents)
-            self.registry.add_account(
-                AccountPapers(account_id, customer_id, number, product, currency, name, now_s)
-            )
-        return 201, {
-            "account_id": account_id,
-            "account_number": number,
-            "message": "Account created successfully",
-        }
-
-    def _read_account(self, account_id: str, _query: Query, _body: Any) -> Reply:
-        papers, account = self.registry.account(account_id), self.ledger.account(account_id)
-        if papers is None or account is None:
-            raise Refusal(404, "Account not found")
-        return 200, {
-            **self._account_json(papers, account.balance_cents),
-            "customer_id": papers.customer_id,
-            "available_balance": values.money_json(account.available_cents, papers.currency),
-            "created_at": values.iso_utc(papers.created_at_s),
-        }
-
-    def _customer_accounts(self, customer_id: str, _query: Query, _body: Any) -> Reply:
-        return 200, {
-            "accounts": [
-                self._account_json(papers, self.ledger.balance_cents(papers.account_id))
-                for papers in self.registry.accounts_of(customer_id)
-            ]
-        }
-
-    @staticmethod
-    def _account_json(papers: AccountPapers, balance_cents: int) -> dict[str, Any]:
-        return {
-            "id": papers.account_id,
-            "account_number": papers.account_number,
-            "product_type": papers.product_type,
-            "currency": papers.currency,
-            "name": papers.name,
-            "state": "active",
-            "book_balance": values.money_json(balance_cents, papers.currency),
-        }

@@ -21,11 +21,38 @@ the record: about 250 bytes a posting; a soak test of many millions should use a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from banksim.sandbox.database import Database
+from banksim.sandbox.ledger_types import (
+    CurrencyMismatch,
+    IdempotencyConflict,
+    InsufficientFunds,
+    LedgerAccount,
+    LedgerError,
+    Leg,
+    Posting,
+    TrialBalance,
+    UnbalancedPosting,
+    UnknownAccount,
+)
+
+__all__ = [
+    "CASH_PREFIX",
+    "MAX_AMOUNT_CENTS",
+    "CurrencyMismatch",
+    "IdempotencyConflict",
+    "InsufficientFunds",
+    "Ledger",
+    "LedgerAccount",
+    "LedgerError",
+    "Leg",
+    "Posting",
+    "TrialBalance",
+    "UnbalancedPosting",
+    "UnknownAccount",
+]
 
 #: Largest single amount, so that no sum of realistic size leaves 64 bits.
 MAX_AMOUNT_CENTS = 10**15
@@ -51,89 +78,6 @@ _POSTING_COLUMNS = (
     "p.transaction_id, p.kind, p.amount_cents, p.currency,"
     " p.description, p.channel, p.reference, p.created_at_s"
 )
-
-
-class LedgerError(Exception):
-    """A posting was refused; nothing of it was written."""
-
-
-class UnbalancedPosting(LedgerError):
-    """The legs are fewer than two, hold a zero or an excessive amount, or do not sum to zero."""
-
-
-class UnknownAccount(LedgerError):
-    def __init__(self, account_id: str) -> None:
-        self.account_id = account_id
-        super().__init__(f"account {account_id} not found")
-
-
-class CurrencyMismatch(LedgerError):
-    """``account_currency`` is what the account holds, ``currency`` what was posted."""
-
-    def __init__(self, account_id: str, account_currency: str, currency: str) -> None:
-        self.account_id = account_id
-        self.account_currency = account_currency
-        self.currency = currency
-        super().__init__(f"account {account_id} holds {account_currency}, not {currency}")
-
-
-class InsufficientFunds(LedgerError):
-    def __init__(self, account_id: str, available_cents: int, requested_cents: int) -> None:
-        self.account_id = account_id
-        self.available_cents = available_cents
-        self.requested_cents = requested_cents
-        super().__init__(f"account {account_id}: {available_cents} available, {requested_cents} requested")
-
-
-class IdempotencyConflict(LedgerError):
-    def __init__(self, key: str) -> None:
-        super().__init__(f"idempotency key {key} was used for a different movement")
-
-
-@dataclass(frozen=True, slots=True)
-class Leg:
-    account_id: str
-    amount_cents: int
-
-
-@dataclass(frozen=True, slots=True)
-class Posting:
-    """One journal entry.  ``created_at_s`` is wall time in unix seconds."""
-
-    transaction_id: str
-    kind: str
-    amount_cents: int
-    currency: str
-    description: str
-    channel: str
-    reference: str | None
-    created_at_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerAccount:
-    account_id: str
-    currency: str
-    balance_cents: int
-    floor_cents: int | None
-
-    @property
-    def available_cents(self) -> int:
-        return self.balance_cents - (self.floor_cents or 0)
-
-
-@dataclass(frozen=True, slots=True)
-class TrialBalance:
-    """``totals_cents`` per currency must be zero; a mismatched account's balance differs from its legs."""
-
-    totals_cents: dict[str, int]
-    accounts: int
-    postings: int
-    mismatched_accounts: int
-
-    @property
-    def balanced(self) -> bool:
-        return self.mismatched_accounts == 0 and not any(self.totals_cents.values())
 
 
 class Ledger:
@@ -170,8 +114,16 @@ class Ledger:
             raise UnknownAccount(account_id)
         return account.balance_cents
 
-    def post(self, posting: Posting, legs: Sequence[Leg], idempotency_key: str | None = None) -> Posting:
+    def post(
+        self,
+        posting: Posting,
+        legs: Sequence[Leg],
+        idempotency_key: str | None = None,
+        also: Callable[[], None] | None = None,
+    ) -> Posting:
         """Book ``posting`` with its ``legs``, checked in order; returns it, or the first one of its key.
+
+        ``also`` writes what belongs to it, in the same transaction.
 
         Raises a LedgerError, having written nothing.
         """
@@ -208,6 +160,8 @@ class Ledger:
                     "INSERT INTO idempotency_keys VALUES (?, ?, ?)",
                     (idempotency_key, row, _fingerprint(posting, legs)),
                 )
+            if also is not None:
+                also()
         return posting
 
     def _apply(self, currency: str, legs: Sequence[Leg]) -> list[int]:

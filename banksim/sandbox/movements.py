@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from banksim.sandbox import bank_values as values
+from banksim.sandbox.compliance import ComplianceAlerts
 from banksim.sandbox.failed_attempts import FailedAttempt, FailedAttempts
 from banksim.sandbox.fields import Fields, Refusal, Reply, query_integer
 from banksim.sandbox.ledger import (
@@ -50,12 +51,14 @@ class Movements:
         ledger: Ledger,
         registry: Registry,
         failed: FailedAttempts,
+        alerts: ComplianceAlerts,
         new_id: Callable[[], str],
         now_s: Callable[[], float],
     ) -> None:
         self._ledger = ledger
         self._registry = registry
         self.failed = failed
+        self._alerts = alerts
         self._new_id = new_id
         self._now_s = now_s
         self._cash: dict[str, str] = {}  # at most one per currency
@@ -156,8 +159,16 @@ class Movements:
         if movement.channel == values.SYSTEM_CHANNEL:
             return
         exists, tier = self._registry.owner_tier(movement.judged_account)
+        if exists:
+            self._alerts.look(
+                lambda: self._owner(movement.judged_account), tier, movement.amount_cents, movement.currency
+            )
         if exists and values.over_tier_limit(tier, movement.amount_cents, movement.currency):
             raise Refusal(400, "Blocked by compliance rules")
+
+    def _owner(self, account_id: str) -> str:
+        papers = self._registry.account(account_id)
+        return papers.customer_id if papers is not None else ""
 
     def _remember_failure(self, posting: Posting, account_id: str) -> None:
         self.failed.add(

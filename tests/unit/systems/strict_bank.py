@@ -40,6 +40,15 @@ SCHEMAS: dict[str, tuple[dict[str, type], dict[str, type]]] = {
         {"channel": str, "reference": str},
     ),
 }
+SCHEMAS["/loans"] = ({"customer_id": str, "currency": str, "terms": dict}, {})
+SCHEMAS["/loans/payment"] = (
+    {"loan_id": str, "amount": dict, "source_account_id": str},
+    {"payment_date": str},
+)
+TERMS = (
+    {"principal_amount": dict, "annual_interest_rate": str, "term_months": int, "first_payment_date": str},
+    {},  # the other methods of amortization make a loan unreadable
+)
 SCHEMAS["/transactions/withdraw"] = SCHEMAS["/transactions/deposit"]
 ADDRESS = ({"line1": str, "city": str, "state": str, "postal_code": str, "country": str}, {"line2": str})
 MONEY = ({"amount": str, "currency": str}, {})
@@ -58,16 +67,18 @@ class StrictBank:
         self.customers: dict[str, dict[str, Any]] = {}
         self.accounts: dict[str, dict[str, Any]] = {}
         self.movements: list[tuple[str, dict[str, Any]]] = []
+        self.loans: dict[str, dict[str, Any]] = {}
+        self.rows: list[tuple[set[str], dict[str, Any]]] = []  # accounts named, row of their histories
         self.refusals: list[tuple[str, str, Any]] = []
 
     def handle(self, method: str, path: str, query: Mapping[str, str], body: Any) -> tuple[int, Any]:
         try:
-            return self._route(method, path, body)
+            return self._route(method, path, body, query)
         except Refused as refused:
             self.refusals.append((method, path, refused.reply))
             return refused.reply
 
-    def _route(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+    def _route(self, method: str, path: str, body: Any, query: Mapping[str, str]) -> tuple[int, Any]:
         match method, path.split("/")[1:]:
             case "GET", ["health"]:
                 return 200, {"status": "healthy"}
@@ -78,9 +89,27 @@ class StrictBank:
             case "POST", ["accounts"]:
                 return self._create_account(checked(body, SCHEMAS["/accounts"]))
             case "GET", ["accounts", account_id]:
-                account = self.accounts[account_id]
-                amount = {"amount": str(account["balance"]), "currency": account["currency"]}
-                return 200, {"id": account_id, "book_balance": amount}
+                if account_id not in self.accounts:
+                    raise Refused(404, "Account not found")
+                return 200, self._account_json(account_id)
+            case "GET", ["customers", customer_id, "accounts"]:
+                owned = [i for i, row in self.accounts.items() if row["customer_id"] == customer_id]
+                return 200, {"accounts": [self._account_json(account_id) for account_id in owned]}
+            case "GET", ["accounts", account_id, "transactions"]:
+                if set(query) - {"skip", "limit"} or not 1 <= int(query.get("limit", "50")) <= 200:
+                    raise Refused(422, [{"loc": ["query"], "msg": "not a page"}])
+                rows = [row for accounts, row in reversed(self.rows) if account_id in accounts]
+                return 200, {"transactions": rows}  # as the modular app has it: any limit, all rows
+            case "POST", ["loans"]:
+                return self._originate(checked(body, SCHEMAS["/loans"]))
+            case "GET", ["loans", loan_id]:
+                return 200, self._loan_json(loan_id)
+            case "POST", ["loans", loan_id, "disburse"]:
+                if body is not None or set(query) != {"disbursement_account_id"}:
+                    raise Refused(422, [{"loc": ["query"], "msg": "disbursement_account_id"}])
+                return self._disburse(loan_id, query["disbursement_account_id"])
+            case "POST", ["loans", "payment"]:
+                return self._pay_loan(checked(body, SCHEMAS["/loans/payment"]))
             case "POST", ["transactions", "deposit" | "withdraw" | "transfer" as movement]:
                 return self._move(movement, checked(body, SCHEMAS[path]))
         raise Refused(404, "Not Found")
@@ -117,7 +146,82 @@ class StrictBank:
         self.accounts[account_id] = {**body, "balance": Decimal(0)}
         return 201, {"account_id": account_id, "account_number": body.get("account_number", "CHK1")}
 
+    def _account_json(self, account_id: str) -> dict[str, Any]:
+        account = self.accounts[account_id]
+        limit = Decimal(account.get("credit_limit", {}).get("amount", 0))
+
+        def money(amount: Decimal) -> dict[str, str]:
+            return {"amount": str(amount), "currency": account["currency"]}
+
+        return {
+            "id": account_id,
+            "product_type": account["product_type"],
+            "name": account["name"],
+            "book_balance": money(account["balance"]),
+            "available_balance": money(account["balance"] + limit),
+        }
+
+    def _originate(self, body: dict[str, Any]) -> tuple[int, Any]:
+        terms = checked(body["terms"], TERMS)
+        one_of(body["currency"], CURRENCIES, "Currency")
+        date.fromisoformat(terms["first_payment_date"])
+        principal = Decimal(checked(terms["principal_amount"], MONEY)["amount"])
+        monthly = Decimal(terms["annual_interest_rate"]) / 12
+        payment = principal * monthly / (1 - (1 + monthly) ** -terms["term_months"])
+        loan_id = str(uuid.uuid4())
+        self.loans[loan_id] = {
+            "state": "originated",
+            "balance": principal,
+            "rate": monthly,
+            "payment": payment.quantize(Decimal("0.01")),
+        }
+        return 201, {"loan_id": loan_id, "account_id": str(uuid.uuid4()), "state": "originated"}
+
+    def _loan_json(self, loan_id: str) -> dict[str, Any]:
+        loan = self.loans[loan_id]
+        return {
+            "id": loan_id,
+            "account_id": "loan-account",
+            "state": loan["state"],
+            "current_balance": {"amount": str(loan["balance"]), "currency": "USD"},
+            "monthly_payment": {"amount": str(loan["payment"]), "currency": "USD"},
+        }
+
+    def _disburse(self, loan_id: str, account_id: str) -> tuple[int, Any]:
+        loan = self.loans[loan_id]
+        if loan["state"] != "originated":
+            raise Refused(400, f"Can only disburse ORIGINATED loans, loan is {loan['state']}")
+        loan["state"] = "disbursed"
+        self._account(account_id, "To")["balance"] += loan["balance"]
+        return 200, {"transaction_id": str(uuid.uuid4()), "message": "Loan disbursed successfully"}
+
+    def _pay_loan(self, body: dict[str, Any]) -> tuple[int, Any]:
+        loan = self.loans[body["loan_id"]]
+        if loan["state"] not in ("disbursed", "active"):
+            raise Refused(400, f"Loan {body['loan_id']} is not active for payments")
+        amount = Decimal(checked(body["amount"], MONEY)["amount"])
+        interest = (loan["balance"] * loan["rate"]).quantize(Decimal("0.01"))
+        self._account(body["source_account_id"], "From")["balance"] -= amount
+        loan["balance"] -= amount - interest
+        loan["state"] = "active"
+        return 200, {"payment_id": str(uuid.uuid4()), "message": "ok"}
+
     def _move(self, movement: str, body: dict[str, Any]) -> tuple[int, Any]:
+        try:
+            reply = self._book(movement, body)
+        except Refused:
+            self._note(movement, body, "failed")
+            raise
+        self._note(movement, body, "completed")
+        return reply
+
+    def _note(self, movement: str, body: dict[str, Any], state: str) -> None:
+        named = {body[key] for key in ("account_id", "from_account_id", "to_account_id") if key in body}
+        kind = {"withdraw": "withdrawal", "transfer": "transfer_internal"}.get(movement, movement)
+        row = {"id": str(uuid.uuid4()), "transaction_type": kind, "amount": body["amount"], "state": state}
+        self.rows.append((named, {**row, "description": body["description"]}))
+
+    def _book(self, movement: str, body: dict[str, Any]) -> tuple[int, Any]:
         money = checked(body["amount"], MONEY)
         channel = body.get("channel", "online")
         one_of(channel, CHANNELS, "TransactionChannel")
@@ -131,7 +235,8 @@ class StrictBank:
             raise Refused(400, "Blocked by compliance rules")
         if money["currency"] != source["currency"]:
             raise Refused(400, f"Cannot compare {source['currency']} and {money['currency']}")
-        if movement != "deposit" and source["balance"] < amount:
+        available = source["balance"] + Decimal(source.get("credit_limit", {}).get("amount", 0))
+        if movement != "deposit" and available < amount:
             raise Refused(400, f"Insufficient funds: available USD {source['balance']:,}, requested {amount}")
         source["balance"] += amount if movement == "deposit" else -amount
         if movement == "transfer":

@@ -99,7 +99,7 @@ def test_the_http_client_can_be_chosen() -> None:
     for name, kind in (("lean", LeanTransport), ("reference", HttpTransport)):
         targets = http_targets("http://localhost:1", "", ClientSettings(seed=1, http_client=name))
         assert targets.bank is not None
-        made[name] = type(targets.bank._transport._transport)  # type: ignore[attr-defined]
+        made[name] = type(targets.bank._line.transport._transport)  # type: ignore[attr-defined]
         targets.close()
         assert made[name] is kind
     with pytest.raises(UsageError, match="BANKSIM_HTTP_CLIENT: expected lean or reference, got 'curl'"):
