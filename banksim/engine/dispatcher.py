@@ -183,7 +183,12 @@ class Dispatcher:
             case CampaignStep(run, planned, ready_wall_s):
                 due_wall_s = max(self._clock.wall_at(planned.sim_s), ready_wall_s)
                 seat = FRAUD_SEAT if planned.truth.is_fraud else planned.truth.persona  # decoys are honest
-                self._put(seat, Arrival(due_wall_s, planned, run))
+                arrival = Arrival(due_wall_s, planned, run)
+                if self._is_open(planned.transaction.account.customer_index):
+                    self._put(seat, arrival)
+                else:  # nobody who has joined suits the campaign so far
+                    self._count_offered()
+                    self._on_drop(arrival, "the customer has not joined yet")
             case CustomerJoins(joining):
                 self._on_join(joining)
             case FirstDeposit(planned):
