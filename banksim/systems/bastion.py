@@ -7,26 +7,40 @@ detector's velocity features count that transaction twice.  What the client is h
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from banksim.domain import Decision, ScoreReply, Transaction
-from banksim.systems.bastion_wire import read_score, score_body
+from banksim.systems.bastion_wire import read_alerts, read_batch, read_score, score_body
 from banksim.systems.calls import Call, Observer, ignore_call
 from banksim.systems.directory import AccountDirectory
 from banksim.systems.health import Health, as_health, check_health
-from banksim.systems.transport import Transport
+from banksim.systems.transport import Reply, Transport
 
 NAME = "Bastion"
 SCORE_PATH = "/score"
+#: Tried in this order, once: the first that is there is used from then on.
+BATCH_PATHS = ("/score/batch", "/bulk_score")
+FEEDBACK_PATH = "/feedback"
 
 
 class BastionClient:
     """One detector.  ``directory`` gives customers and accounts their names on the wire."""
 
     def __init__(
-        self, transport: Transport, directory: AccountDirectory, *, observer: Observer = ignore_call
+        self,
+        transport: Transport,
+        directory: AccountDirectory,
+        *,
+        observer: Observer = ignore_call,
+        feedback: bool = False,
     ) -> None:
+        """``feedback`` allows telling the detector what was fraud; see `feedback`."""
         self._transport = transport
         self._directory = directory
         self._observer = observer
+        self._feedback = feedback
+        self._batch_paths: tuple[str, ...] = BATCH_PATHS
 
     @property
     def address(self) -> str:
@@ -37,21 +51,58 @@ class BastionClient:
         body = score_body(tx, self._directory)
         reply = self._transport.call("POST", SCORE_PATH, SCORE_PATH, body, repeatable=True)
         score = read_score(reply)
-        usable = score.score is not None and score.decision is not Decision.NONE
-        self._observer(
-            Call(
-                system="bastion",
-                method="POST",
-                name=SCORE_PATH,
-                latency_ms=reply.latency_ms,
-                status=reply.status or None,
-                request_bytes=reply.request_bytes,
-                response_bytes=reply.response_bytes,
-                error=None if usable else score.error,
-                sent=reply.attempts > 0,
-            )
-        )
+        self._tell("POST", SCORE_PATH, reply, None if _usable(score) else score.error)
         return score
+
+    def score_batch(self, transactions: Sequence[Transaction]) -> list[ScoreReply]:
+        """Ask for many scores in one call; one answer for each, in order.
+
+        Detectors name the route differently, or have none: the first call finds out, and without
+        a route each transaction is asked for by itself.
+        """
+        bodies = {"transactions": [score_body(tx, self._directory) for tx in transactions]}
+        ids = [tx.transaction_id for tx in transactions]
+        while transactions and self._batch_paths:
+            path = self._batch_paths[0]
+            reply = self._transport.call("POST", path, path, bodies, repeatable=True)
+            if reply.status in (404, 405):
+                self._batch_paths = tuple(other for other in self._batch_paths if other != path)
+                continue
+            scores = read_batch(reply, ids)
+            self._tell("POST", path, reply, next((s.error for s in scores if not _usable(s)), None))
+            return scores
+        return [self.score(tx) for tx in transactions]
+
+    # What else a detector tells.  None of it is load, so the observer does not hear of it.
+
+    def alerts(self, limit: int = 100) -> list[Mapping[str, Any]]:
+        """The detector's newest alerts; none where it has no such route or does not answer."""
+        reply = self._transport.call("GET", "/alerts", "/alerts", query={"limit": str(limit)})
+        return read_alerts(reply.data)[:limit] if reply.status == 200 else []
+
+    def stats(self) -> Mapping[str, Any] | None:
+        """The detector's own figures, None where it has no such route or does not answer."""
+        reply = self._transport.call("GET", "/stats", "/stats")
+        return reply.data if reply.status == 200 and isinstance(reply.data, Mapping) else None
+
+    def feedback(self, transaction_id: str, is_fraud: bool, notes: str = "") -> bool:
+        """Tell the detector what a transaction turned out to be; whether it took that.
+
+        This hands ground truth to the system under test, so it is off unless asked for.
+        """
+        if not self._feedback:
+            return False
+        body = {
+            "transaction_id": transaction_id,
+            "actual_fraud": is_fraud,
+            "analyst_decision": "CONFIRMED_FRAUD" if is_fraud else "FALSE_POSITIVE",
+            "confidence": 1.0,
+            "notes": notes,
+        }
+        reply = self._transport.call("POST", FEEDBACK_PATH, FEEDBACK_PATH, body)
+        if reply.status == 404:
+            self._feedback = False  # it learns from nobody
+        return reply.status in (200, 201, 202, 204)
 
     def health(self) -> Health:
         """One health check.  It is not told to the observer: it is no part of the load."""
@@ -59,3 +110,22 @@ class BastionClient:
 
     def close(self) -> None:
         self._transport.close()
+
+    def _tell(self, method: str, name: str, reply: Reply, error: str | None) -> None:
+        self._observer(
+            Call(
+                system="bastion",
+                method=method,
+                name=name,
+                latency_ms=reply.latency_ms,
+                status=reply.status or None,
+                request_bytes=reply.request_bytes,
+                response_bytes=reply.response_bytes,
+                error=error,
+                sent=reply.attempts > 0,
+            )
+        )
+
+
+def _usable(score: ScoreReply) -> bool:
+    return score.score is not None and score.decision is not Decision.NONE

@@ -11,7 +11,7 @@ all where it is not: a score of 85 may be 0.85 or a fault, so it counts as no sc
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from banksim.domain import Decision, ScoreReply, Transaction
@@ -22,6 +22,7 @@ from banksim.systems.wording import failure_text
 
 SCORE_FIELDS = ("risk_score", "fraud_score", "score")
 DECISION_FIELDS = ("action", "decision")
+BATCH_FIELDS = ("results", "scores", "transactions")
 REASON_LISTS = ("reasons", "rule_hits", "risk_factors")
 MAX_REASONS = 20
 MAX_REASON_CHARS = 120
@@ -70,12 +71,56 @@ def read_score(reply: Reply) -> ScoreReply:
     """The detector's answer in our words; ``error`` says what could not be read."""
     if reply.status not in (200, 201) or reply.error:
         return ScoreReply(None, Decision.NONE, (), reply.latency_ms, failure_text(reply))
-    if not isinstance(reply.data, Mapping):
-        return ScoreReply(None, Decision.NONE, (), reply.latency_ms, "the answer is not a JSON object")
-    score, score_error = _score(_first(reply.data, SCORE_FIELDS))
-    decision, decision_error = _decision(_first(reply.data, DECISION_FIELDS), scored=score is not None)
+    return _read_one(reply.data, reply.latency_ms)
+
+
+def read_batch(reply: Reply, transaction_ids: Sequence[str]) -> list[ScoreReply]:
+    """Answers to a batch, in the order asked: by id where each answer has one, else by place.
+
+    A whole answer that cannot be read, or one that is missing in it, is an answer with an ``error``.
+    """
+    rows = reply.data
+    if isinstance(rows, Mapping):
+        rows = next((rows[key] for key in BATCH_FIELDS if isinstance(rows.get(key), list)), rows)
+    problem = ""
+    if reply.status not in (200, 201) or reply.error:
+        problem = failure_text(reply)
+    elif not isinstance(rows, list):
+        problem = "the answer is not a list of scores"
+    if problem:
+        return [ScoreReply(None, Decision.NONE, (), reply.latency_ms, problem) for _ in transaction_ids]
+    by_id = {
+        row["transaction_id"]: row
+        for row in rows
+        if isinstance(row, Mapping) and isinstance(row.get("transaction_id"), str)
+    }
+    named = len(by_id) == len(rows)
+    if not named and len(rows) != len(transaction_ids):
+        problem = f"{len(rows)} answers without ids to {len(transaction_ids)} transactions"
+    found = []
+    for place, transaction_id in enumerate(transaction_ids):
+        row = by_id.get(transaction_id) if named or problem else rows[place]
+        if row is None:
+            text = problem or "the batch's answer lacks this transaction"
+            found.append(ScoreReply(None, Decision.NONE, (), reply.latency_ms, text))
+        else:
+            found.append(_read_one(row, reply.latency_ms))
+    return found
+
+
+def read_alerts(data: Any) -> list[Mapping[str, Any]]:
+    """The detector's alerts, out of a list or of an object that holds one."""
+    rows = data.get("alerts") if isinstance(data, Mapping) else data
+    return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+
+
+def _read_one(data: Any, latency_ms: float) -> ScoreReply:
+    if not isinstance(data, Mapping):
+        return ScoreReply(None, Decision.NONE, (), latency_ms, "the answer is not a JSON object")
+    score, score_error = _score(_first(data, SCORE_FIELDS))
+    decision, decision_error = _decision(_first(data, DECISION_FIELDS), scored=score is not None)
     error = "; ".join(text for text in (score_error, decision_error) if text)
-    return ScoreReply(score, decision, _reasons(reply.data), reply.latency_ms, error)
+    return ScoreReply(score, decision, _reasons(data), latency_ms, error)
 
 
 def _first(data: Mapping[str, Any], names: tuple[str, ...]) -> Any:
