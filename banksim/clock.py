@@ -22,6 +22,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 MIN_SPEED = 0.1
 MAX_SPEED = 10_000.0
@@ -82,10 +83,12 @@ class Clock:
         """Simulated seconds at a wall moment, within [0, duration]."""
         if not self.segments:
             return 0.0
-        index = bisect_right(self.segments, wall_s, key=lambda segment: segment.wall_s) - 1
-        if index < 0:
-            return 0.0
-        segment = self.segments[index]
+        segment = self.segments[-1]
+        if wall_s < segment.wall_s:  # about the past: which is rare, and now is asked for all the time
+            index = bisect_right(self.segments, wall_s, key=lambda segment: segment.wall_s) - 1
+            if index < 0:
+                return 0.0
+            segment = self.segments[index]
         return min(self.duration_s, segment.sim_s + (wall_s - segment.wall_s) * segment.speed)
 
     def wall_at(self, sim_s: float) -> float:
@@ -93,14 +96,17 @@ class Clock:
 
         Infinite while that moment lies ahead and the clock is paused or has not started.
         """
-        for index, segment in enumerate(self.segments):
-            is_last = index + 1 == len(self.segments)
-            end_sim_s = math.inf if is_last else self.segments[index + 1].sim_s
+        if not self.segments:
+            return math.inf
+        last = self.segments[-1]
+        if sim_s > last.sim_s:
+            return last.wall_s + (sim_s - last.sim_s) / last.speed if last.speed > 0 else math.inf
+        for segment, following in pairwise(self.segments):
             if sim_s <= segment.sim_s:
                 return segment.wall_s
-            if sim_s <= end_sim_s and segment.speed > 0:
+            if sim_s <= following.sim_s and segment.speed > 0:
                 return segment.wall_s + (sim_s - segment.sim_s) / segment.speed
-        return math.inf
+        return last.wall_s
 
     def finished(self, wall_s: float) -> bool:
         return self.started and self.sim_at(wall_s) >= self.duration_s

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from banksim.domain import Planned
 from banksim.fraud import CampaignRun
@@ -11,8 +11,7 @@ from banksim.fraud import CampaignRun
 FRAUD_SEAT = "fraud"
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """A planned transaction and the wall moment (monotonic seconds) at which it should start.
 
     ``campaign`` is set when a fraud actor makes it: its next step depends on the outcome.

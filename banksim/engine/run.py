@@ -33,6 +33,7 @@ from banksim.engine.dispatcher import Dispatcher
 from banksim.engine.events import Events
 from banksim.engine.executor import Executor
 from banksim.engine.feed import Feed
+from banksim.engine.garbage import rare_collections
 from banksim.engine.gate import Gate
 from banksim.engine.history import History
 from banksim.engine.joining import Joiners
@@ -248,7 +249,8 @@ class Run:
         if self.capacity is not None:
             beside.append(gevent.spawn(self.capacity.conduct, lambda: self.request_end(End.COMPLETED)))
         try:
-            self._dispatcher.run()
+            with rare_collections():
+                self._dispatcher.run()
         finally:
             gevent.killall(beside)
         if self.end is None:

@@ -56,6 +56,7 @@ class SeatUser(User):
     seat: str
     session: Session
     arrival: Arrival
+    _tasks_by_name: dict[str, Task]
 
     def on_start(self) -> None:
         self.session = self.environment.banksim
@@ -63,9 +64,19 @@ class SeatUser(User):
 
     def task_for(self, arrival: Arrival) -> Task:
         """The task method that the arrival asks for; the first one when there is none of that name."""
-        wanted = str(arrival.planned.transaction.kind)
-        tasks: list[Task] = self.tasks
-        return next((task for task in tasks if task.__name__ == wanted), tasks[0])
+        return self._task_named(arrival.planned.transaction.kind)
+
+    def _task_named(self, wanted: str) -> Task:
+        """Looked for once per class and name: there are as many names as kinds and typologies."""
+        known: dict[str, Task] | None = self.__class__.__dict__.get("_tasks_by_name")
+        if known is None:
+            known = self.__class__._tasks_by_name = {}
+        task = known.get(wanted)
+        if task is None:
+            tasks: list[Task] = self.tasks
+            name = str(wanted)
+            task = known[wanted] = next((task for task in tasks if task.__name__ == name), tasks[0])
+        return task
 
     def carry_out(self) -> None:
         """Send the transaction this user was woken for: post it, score it, count it."""
@@ -92,6 +103,4 @@ class CampaignUser(SeatUser):
 
     def task_for(self, arrival: Arrival) -> Task:
         """The task named after the campaign's typology, if there is one, else the first."""
-        wanted = arrival.planned.truth.typology
-        tasks: list[Task] = self.tasks
-        return next((task for task in tasks if task.__name__ == wanted), tasks[0])
+        return self._task_named(arrival.planned.truth.typology)

@@ -12,14 +12,12 @@ refusal (insufficient funds, blocked by a rule) is an answer and has none.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 System = Literal["nexum", "bastion", "kafka"]
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One call: wall time in milliseconds, HTTP status (None without an answer), sizes in bytes.
 
     To Kafka a call is one event, from publishing to the broker's acknowledgement; it has no status.

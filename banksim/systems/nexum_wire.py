@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from banksim.domain import CREDIT_KINDS, BankStatus, Channel, Kind, Transaction
 from banksim.domain.money import from_wire, to_wire
@@ -46,8 +46,7 @@ _NOT_BOOKED_STATES = frozenset({"failed", "declined", "rejected", "reversed"})
 _GATEWAY_STATUSES = frozenset({502, 504})
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What an answer means: the status, and the reason where it is not posted."""
 
     status: BankStatus
