@@ -9,7 +9,7 @@ of doing them in turns (cold caches, switches); `bench_clients.py` measures the 
 
 from __future__ import annotations
 
-import locust  # noqa: F401  patches the standard library, so it goes first
+import locust
 
 # isort: split
 import argparse

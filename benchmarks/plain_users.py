@@ -1,6 +1,6 @@
 """Locust users who post one constant body, each through another client: the fields of a comparison.
 
-    locust -f benchmarks/plain_users.py FastUser --headless -u 20 -r 100 --host http://127.0.0.1:8000
+locust -f benchmarks/plain_users.py FastUser --headless -u 20 -r 100 --host http://127.0.0.1:8000
 """
 
 from __future__ import annotations
