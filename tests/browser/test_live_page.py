@@ -1,114 +1,17 @@
-"""The live page in a real Chromium, on a real Locust web UI with a made-up run behind it.
-
-Skipped, in words, where Playwright or a Chromium is missing.  Locust runs in a process of
-its own, so that its greenlets and the browser driver's event loop stay apart.
-"""
+"""The control page in a real Chromium, on a real Locust web UI with a made-up run behind it."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import textwrap
-import time
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.browser.server import Server
 from tests.unit.web_ext.fakes import HOSTILE
 from web_ext.timeline import thin
 
-sync_api = pytest.importorskip(
-    "playwright.sync_api", reason="Playwright is not installed: pip install -r requirements-dev.txt"
-)
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="No Chromium on this machine: install the package chromium"),
-]
-
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_MS = 10_000
-
-LOCUSTFILE = """
-    import json, os, sys, time
-    sys.path.insert(0, os.environ["DEMO_ROOT"])
-    from locust import User, constant, events, task
-    from tests.unit.web_ext.fakes import DemoCockpit
-    from web_ext import register
-
-    class Somebody(User):
-        wait_time = constant(1)
-
-        @task
-        def nothing(self):
-            pass
-
-    @events.init.add_listener
-    def on_init(environment, **_):
-        register(environment, DemoCockpit(time.time, **json.loads(os.environ["DEMO_COCKPIT"])))
-"""
-
-
-class Server:
-    """Locust's web UI with a demo run, on a free port of this machine."""
-
-    def __init__(self, folder: Path, *flags: str, base: str = "", **cockpit: Any) -> None:
-        locustfile = folder / "locustfile.py"
-        locustfile.write_text(textwrap.dedent(LOCUSTFILE))
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.address = f"http://127.0.0.1:{port}{base}"
-        command = [sys.executable, "-m", "locust", "-f", str(locustfile), "--web-host", "127.0.0.1"]
-        environ = {**os.environ, "DEMO_ROOT": str(ROOT), "DEMO_COCKPIT": json.dumps(cockpit)}
-        self.process = subprocess.Popen(
-            [*command, "--web-port", str(port), *flags],
-            env=environ,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        self._await_answer()
-
-    def status(self) -> dict[str, Any]:
-        with urllib.request.urlopen(f"{self.address}/api/status", timeout=5) as answer:
-            return json.load(answer)
-
-    def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def _await_answer(self) -> None:
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                self.status()
-                return
-            except OSError:
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    self.stop()
-                    raise
-                time.sleep(0.1)
-
-
-@pytest.fixture(scope="module")
-def context() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        )
-        # One context for all: the chart library is loaded once and then comes from the cache.
-        yield browser.new_context(viewport={"width": 1400, "height": 1000}, color_scheme="light")
-        browser.close()
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
@@ -124,28 +27,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     )
     yield server
     server.stop()
-
-
-@pytest.fixture
-def page(context: Any) -> Iterator[Any]:
-    """A page that fails its test on any script error or request to another place."""
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE_MS)
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
-    page.on(
-        "request",
-        lambda asked: (
-            None
-            if asked.url.startswith(("http://127.0.0.1:", "data:", "blob:"))
-            else problems.append(asked.url)
-        ),
-    )
-    page.problems = problems
-    yield page
-    page.close()
-    assert problems == []
 
 
 def open_live(page: Any, server: Server, query: str = "") -> Any:
@@ -170,7 +51,7 @@ def test_hostile_text_stays_text(page, server):
     open_live(page, server)
     assert page.inner_text("#feed tr:first-child .feed-who") == HOSTILE
     assert page.locator("#feed img").count() == 0
-    assert page.title() == "Live · banksim"
+    assert page.title() == "Control · banksim"
 
 
 def test_pause_and_resume(page, server):
@@ -178,6 +59,13 @@ def test_pause_and_resume(page, server):
     page.click("#pause")
     page.wait_for_selector("#state[data-state=paused]")
     assert page.inner_text("#state") == "Paused"
+    stood = page.inner_text("#sim-clock"), server.status()["sim_s"]
+    # Two updates later the simulated clock still stands, while the page is live.
+    page.evaluate(
+        "() => new Promise((done) => { const source = new EventSource('events'); let seen = 0;"
+        " source.addEventListener('update', () => { if (++seen === 2) { source.close(); done(); } }); })"
+    )
+    assert (page.inner_text("#sim-clock"), server.status()["sim_s"]) == stood
     page.click("#resume")
     page.wait_for_selector("#state[data-state=running]")
 
@@ -248,7 +136,7 @@ def test_nothing_sticks_out_at_any_width(page, server, width):
 def test_every_control_is_reached_by_keyboard(page, server):
     open_live(page, server)
     reached = []
-    for _ in range(16):
+    for _ in range(24):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.id || document.activeElement.className"))
     order = ["skip", "theme", "speed-slider", "speed-number", "pause", "stop", "feed-hold", "feed-scroll"]
@@ -298,13 +186,25 @@ def test_no_run_says_what_to_do_under_a_base_path(page, tmp_path):
     idle = Server(tmp_path, "--web-base-path", "/bank", base="/bank", state="idle")
     try:
         page.goto(f"{idle.address}/banksim/")
+        page.wait_for_selector("#picker-title:text('No run yet')")
+        assert page.is_hidden("#run")
+        page.get_by_role("link", name="Metrics").click()
         page.wait_for_selector("#notice")
         assert page.inner_text("#notice-title") == "No run yet"
-        assert page.is_hidden("#run")
+        assert page.is_hidden("#metrics")
         page.click("#notice-action")
-        page.wait_for_url(f"{idle.address}/")
+        page.wait_for_url(f"{idle.address}/banksim/")
+        page.get_by_role("link", name="Locust").click()
         page.get_by_role("link", name="banksim live").click()
         page.wait_for_url(f"{idle.address}/banksim/")
+        page.wait_for_selector("#pick-scenario option", state="attached")
+        page.select_option("#pick-scenario", "quiet")
+        assert page.inner_text("#pick-description") == "Nothing <b>happens</b> here."
+        page.fill("#pick-speed", "600")
+        page.click("#start")
+        page.wait_for_selector("#state[data-state=running]")
+        page.wait_for_selector("#feed tr")
+        assert idle.status()["selected"] == "quiet"
         page.goto("about:blank")
     finally:
         idle.stop()

@@ -34,7 +34,8 @@ export function showState({ state, scenario, message }) {
 export function showBar({ state, users }, snapshot) {
   setHidden(byId("bar-stats"), state === "idle");
   setText(byId("bar-users"), count(users));
-  setText(byId("bar-rate"), `${figure(snapshot.rate?.achieved_tps ?? null)} tx/s`);
+  const over = state === "finished" || state === "failed";
+  setText(byId("bar-rate"), `${figure(over ? null : (snapshot.rate?.achieved_tps ?? null))} tx/s`);
   setText(byId("bar-errors"), percent(errorShare(snapshot)));
 }
 

@@ -95,7 +95,7 @@ const CHARTS = [
     traces: (data) =>
       [["genuine", "genuine", "data-genuine", ""], ["fraud", "fraud", "data-fraud", "/"]].map(([key, name, role, shape]) => ({
         type: "bar", name, x: data.histogram.map((bar) => (bar.low + bar.high) / 2), y: data.histogram.map((bar) => bar[key] || null),
-        marker: { color: faded(colour(role), 0.85), pattern: { shape, fgcolor: colour("surface"), size: 5 } },
+        marker: { color: faded(colour(role), 0.85), pattern: { shape, fillmode: "overlay", fgcolor: colour("surface"), size: 6, solidity: 0.2 } },
         customdata: data.histogram.map((bar) => `${bar.low.toFixed(2)} to ${bar.high.toFixed(2)}`),
         hovertemplate: `%{y} ${name}, score %{customdata}<extra></extra>`,
       })),

@@ -86,6 +86,8 @@ function render({ status, dashboard }) {
 
 const shell = new Shell({ render, feed });
 
+// On a phone the transactions come first; the filters are one tap away.
+byId("filters-fold").open = !matchMedia("(max-width: 720px)").matches;
 byId("filters").addEventListener("input", () => feed.filter(chosen()));
 byId("filters").addEventListener("reset", () => setTimeout(() => feed.filter(chosen())));
 byId("filters").addEventListener("submit", (event) => event.preventDefault());

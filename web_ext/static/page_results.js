@@ -135,7 +135,7 @@ function showDetails() {
     ["Dropped, never sent", count(t.dropped)],
     ["Coverage, scored of sent", percent(d.coverage)],
     ["Area under the ROC curve", known(d.roc_auc) ? figure(d.roc_auc) : "–"],
-    ["Kafka messages delivered", kafka ? count(kafka.delivered ?? kafka.events?.delivered) : "–"],
+    ["Kafka messages delivered", kafka?.enabled ? count(kafka.delivered ?? kafka.events?.delivered) : "–"],
   ];
   fillTable(byId("details-table"), ["Figure", ""], rows);
 }
