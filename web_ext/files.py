@@ -5,9 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import gevent
+import orjson
 from flask import Blueprint, Response, request
 from flask import send_file as flask_send_file
 
+from banksim.domain import BanksimError
+from banksim.report.compare import compare_runs
+from banksim.report.compare_html import render_comparison
 from web_ext.assets import assets, plotly_name, plotly_response
 from web_ext.cockpit import Cockpit
 from web_ext.site import NAME, NOT_FOUND, Site
@@ -49,6 +54,27 @@ def add_files(blueprint: Blueprint, site: Site) -> None:
         )
         response.headers["Content-Security-Policy"] = _REPORT_POLICY
         return response
+
+    @blueprint.get(f"/{NAME}/compare/<before>/<after>")
+    def comparison(before: str, after: str) -> Response:
+        paths = [report_path(site.cockpit, run_id, "results.json") for run_id in (before, after)]
+        if paths[0] is None or paths[1] is None:
+            return problem("No finished run of this name left its results.", 404)
+        # Reading and comparing whole results is CPU work; in a thread the run goes on undisturbed.
+        html = gevent.get_hub().threadpool.apply(_compared, (paths[0], paths[1]))
+        response = Response(html, mimetype="text/html")
+        response.headers["Content-Security-Policy"] = _REPORT_POLICY
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
+def _compared(before: Path, after: Path) -> str:
+    """The page that `banksim compare` writes.  Raises BanksimError for results it cannot compare."""
+    try:
+        runs = [orjson.loads(path.read_bytes()) for path in (before, after)]
+        return render_comparison(compare_runs(runs[0], runs[1]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BanksimError("The results of these two runs cannot be compared.") from error
 
 
 def report_path(cockpit: Cockpit, run_id: str, name: str) -> Path | None:

@@ -90,10 +90,14 @@ export class PastRuns {
     this.draw();
     const pair = this.chosen.map((id) => this.runs.find((run) => run.run_id === id)).filter(Boolean);
     setHidden(byId("comparison"), pair.length < 2);
+    setHidden(byId("compare-page"), pair.length < 2);
     if (pair.length === 2) this.compare(pair.toSorted((a, b) => a.run_id.localeCompare(b.run_id)));
   }
 
   compare([before, after]) {
+    const page = byId("compare-page");
+    setHidden(page, false);
+    page.href = `${this.base}/banksim/compare/${encodeURIComponent(before.run_id)}/${encodeURIComponent(after.run_id)}`;
     const head = element("tr", "", ...["", before.run_id, after.run_id, "Difference"].map((text) => element("th", "", text)));
     const rows = COMPARED.map(([name, show, value, unit]) =>
       element("tr", "", element("th", "", name), element("td", "", show(before)), element("td", "", show(after)), element("td", "", value ? difference(value(before), value(after), unit) : "")),

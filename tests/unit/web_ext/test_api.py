@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from banksim.measure import Measures
+from banksim.report import build_results
+
 DOCUMENT = (Path(__file__).resolve().parents[3] / "docs" / "api.md").read_text()
-PLACES = {"<run_id>": "RUN", "<name>": "FILE", "<digest>": "DIGEST"}
+PLACES = {"<run_id>": "RUN", "<before>": "RUN", "<after>": "RUN", "<name>": "FILE", "<digest>": "DIGEST"}
 
 
 def documented():
@@ -146,3 +150,20 @@ def test_every_page_is_served_with_the_scenarios_theme(make_site, page):
     addresses = [part.split('"')[0] for part in answer.text.replace('src="', 'href="').split('href="')[1:]]
     for address in {address for address in addresses if address.startswith("/")}:
         assert site.client.get(address, buffered=True).status_code in (200, 308), address
+
+
+def test_two_runs_are_compared_and_what_is_none_is_said(make_site, run_folder):
+    site = make_site(report_dir=run_folder)
+    results = run_folder / "run-1" / "results.json"
+    assert site.client.get("/banksim/compare/run-1/run-1").status_code == 404
+    results.write_text("{}")
+    refused = site.client.get("/banksim/compare/run-1/run-1")
+    assert refused.status_code == 409
+    assert "cannot be compared" in refused.get_json()["error"]
+    measures = Measures()
+    info = {"run_id": "run-1", "wall_s": 1.0, "currency": "USD", "scenario": {"title": "<b>day</b>"}}
+    results.write_text(json.dumps(build_results(info, measures)))
+    page = site.client.get("/banksim/compare/run-1/run-1")
+    assert page.status_code == 200
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    assert "<b>day</b>" not in page.text

@@ -8,7 +8,7 @@ from web_ext.guard import is_loopback, trusted_hosts
 
 PAGES = {f"/banksim/{slug}" for slug in ("", "control", "feed", "metrics", "timeline", "results")}
 
-VALUES = {"digest": "0000", "name": "live.js", "run_id": "run-1"}
+VALUES = {"digest": "0000", "name": "live.js", "run_id": "run-1", "before": "run-1", "after": "run-1"}
 
 
 def our_routes(app):
