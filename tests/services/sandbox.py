@@ -39,8 +39,12 @@ class Server:
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert " listening on " in line, line
+        said = []
+        for line in self._process.stdout:
+            said.append(line)
+            if " listening on " in line:
+                return
+        raise AssertionError(f"the server ended before it listened: {said}")
 
     def kill(self) -> None:
         """kill -9: nothing gets to finish."""

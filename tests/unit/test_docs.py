@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from banksim.load.options import add_options
+from banksim.sandbox.server import build_parser
 from banksim.scenario import parse_scenario
 from banksim.scenario.reference import BEGIN, reference
 
@@ -59,3 +60,10 @@ def test_every_option_is_documented() -> None:
     add_options(recorder)
     said = (ROOT / "docs" / "command-line.md").read_text()
     assert [name for name in recorder.names if f"`{name}" not in said] == []
+
+
+def test_every_option_of_the_sandbox_is_documented() -> None:
+    said = (ROOT / "docs" / "targets.md").read_text()
+    options = [name for action in build_parser()._actions for name in action.option_strings]
+    missing = [name for name in options if name.startswith("--") and f"`{name}" not in said]
+    assert missing == ["--help"]
