@@ -107,7 +107,7 @@ def write_results(
             thresholds=[verdict.as_row() for verdict in verdicts],
             kafka=kafka,
         )
-        write_report(settings.folder, results, feed)
+        write_report(settings.folder, results, feed, csv=settings.scenario.metrics.export_csv)
         return results
 
     return in_thread(work)

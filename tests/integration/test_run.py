@@ -108,3 +108,13 @@ def test_a_pause_and_a_change_of_speed_neither_lose_nor_repeat_arrivals(tmp_path
     assert len(genuine) + dropped == pytest.approx(50 * 0.9 * running_s, abs=1.5)
     assert len({p.transaction.transaction_id for p in driver.planned}) == len(driver.planned)
     assert len({p.sim_s for p in genuine}) == len(genuine)
+
+
+def test_tables_are_left_out_when_the_scenario_says_so(tmp_path: Path) -> None:
+    quiet = EVEN.replace("duration_hours: 2", "duration_hours: 0.5") + "metrics: {export_csv: false}\n"
+    run = Driver(settings_for(tmp_path, quiet)).conduct()
+    assert {path.name for path in run.settings.folder.iterdir()} == {
+        "results.json",
+        "junit.xml",
+        "report.html",
+    }
