@@ -104,6 +104,7 @@ class Run:
         scenario = settings.scenario
         counting = MeasureSettings(
             interval_s=scenario.metrics.collect_interval_seconds,
+            max_points=scenario.metrics.max_points,
             warm_up_s=scenario.warm_up_hours * 3600.0,
         )
         self.measures = Measures(counting) if scenario.load is None else SteppedMeasures(counting)

@@ -8,6 +8,10 @@ from pydantic import Field
 
 from banksim.scenario.fields import Block, Label, Number, Port, Share
 
+#: Samples of a whole run: enough for any chart, and the least that still shows a shape.
+MAX_POINTS = 2_000
+MIN_POINTS = 60
+
 
 class Dashboard(Block):
     """The web pages."""
@@ -46,6 +50,14 @@ class Metrics(Block):
         default=1.0, description="Wall-clock seconds between two samples; may be a fraction."
     )
     retention_minutes: Annotated[float, Number(above=0, high=44_640)] = Field(
-        default=60.0, description="Wall-clock minutes of samples kept in memory."
+        default=60.0,
+        description="Wall-clock minutes kept at full resolution, at most 2,000 samples; "
+        "a longer run is kept whole, with coarser ones.",
     )
     export_csv: bool = Field(default=True, description="Whether the samples are written as CSV at the end.")
+
+    @property
+    def max_points(self) -> int:
+        """Samples over time that are kept before neighbours are merged."""
+        wanted = self.retention_minutes * 60.0 / self.collect_interval_seconds
+        return int(min(MAX_POINTS, max(MIN_POINTS, wanted)))
