@@ -8,7 +8,7 @@ SCENARIO ?= demo
 PORT ?= 8089
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench clean
+.PHONY: help run test pythons lint format audit bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ run: $(VENV)/.run ## Set up, then run the demo day with the live page (SCENARIO=
 test: $(VENV)/.dev ## Set up, then run all tests
 	$(BIN)/python -m pytest
 
+pythons: $(VENV)/.dev ## The unit tests under every Python that is supported and on this machine
+	$(BIN)/python -m tests.pythons
+
 lint: $(VENV)/.dev ## Style, types and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -29,11 +32,15 @@ format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+audit: $(VENV)/.dev ## Look the pinned packages up in the list of known vulnerabilities (needs a network)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/pip-audit --requirement requirements.txt
+
 bench: $(VENV)/.dev ## Benchmarks: ratios measured side by side
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 clean: ## Remove the virtual environment, caches and results
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis out
+	rm -rf $(VENV) .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis out
 	find reports -mindepth 1 -maxdepth 1 -type d -exec rm -rf {} +
 
 $(VENV)/bin/python:

@@ -1,5 +1,10 @@
-"""`banksim`: the chores around a run.  The runs themselves are `locust -f locustfiles/banking.py`.
+"""`banksim`: the chores around a run, and the way to a run for whoever installed the package.
 
+A run is a Locust command, `locust -f locustfiles/banking.py`; `banksim run` becomes it with
+the locustfile that came along.
+
+banksim run                  run a scenario
+banksim locustfile           where that locustfile is, for `locust -f`
 banksim scenarios            what can be run
 banksim validate FILE…       is a scenario right, and what would it do
 banksim schema               the scenario format, for editors or as Markdown
@@ -28,11 +33,17 @@ from banksim.scenario import load_scenario, survey_scenarios
 from banksim.scenario.describe import describe
 from banksim.scenario.reference import reference
 from banksim.scenario.schema import scenario_json_schema
+from banksim.shipped import LOCUSTFILE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code.  Wrong options end in SystemExit(2) with a message."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["run"]:
+        # Imported here: `run` knows these commands under the original's flags.
+        from banksim import launch
+
+        return launch.main(arguments[1:], prog="banksim run")
     if arguments[:1] == ["sandbox"]:
         # Imported here: serving needs gevent's patches, which the other commands do without.
         from banksim.sandbox import server
@@ -42,6 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if options.command == "validate":
             return _validate(options.files)
+        if options.command == "locustfile":
+            print(LOCUSTFILE)
+            return int(ExitCode.COMPLETED)
         if options.command == "schema":
             return _schema(options.markdown)
         if options.command == "generate":
@@ -61,10 +75,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="banksim",
-        description="Chores around a banksim run. Runs themselves: locust -f locustfiles/banking.py --help",
+        description="Runs of banking scenarios, and the chores around them.",
+        epilog="Each command has its own --help.",
     )
     parser.add_argument("--version", action="version", version=f"banksim {banksim.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("run", help="run a scenario (options: run --help)", add_help=False)
+    commands.add_parser("locustfile", help="print where the locustfile is, for locust -f")
     commands.add_parser("scenarios", help="list the scenarios and what each would do")
     validate = commands.add_parser("validate", help="check scenario files and tell what they would do")
     validate.add_argument("files", nargs="+", metavar="FILE", help="a scenario's name or YAML file")

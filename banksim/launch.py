@@ -3,6 +3,8 @@
     python run.py --scenario normal_day --dry-run --dashboard
     locust -f locustfiles/banking.py --scenario normal_day --dry-run --autostart --web-port 8095
 
+`banksim run` is the same for whoever installed the package and has no run.py.
+
 The command is printed, so that whoever knows one learns the other, and then takes this
 process's place: signals, exit code and output are Locust's.  Flags that are not known
 here go through as they are.
@@ -21,17 +23,17 @@ from typing import NoReturn
 from banksim import cli
 from banksim.domain import BanksimError
 from banksim.scenario import load_scenario
+from banksim.shipped import LOCUSTFILE
 
-LOCUSTFILE = Path(__file__).resolve().parent.parent / "locustfiles" / "banking.py"
 DEFAULT_SCENARIO = "normal_day"
 
 #: Flags that Locust's command takes under the same name.
 SAME_NAME = ("speed", "customers", "nexum_url", "bastion_url", "kafka_servers")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, prog: str = "run.py") -> int:
     """Become the Locust command, or do a chore; the exit code it returns is that of a chore or an error."""
-    options, others = _parser().parse_known_args(argv)
+    options, others = _parser(prog).parse_known_args(argv)
     if options.list_scenarios:
         return cli.main(["scenarios"])
     if options.validate_scenario:
@@ -72,9 +74,9 @@ def locust_arguments(
     return [*arguments, *others]
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(prog: str = "run.py") -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="run.py",
+        prog=prog,
         description="Run a scenario. Other options go to Locust: locust -f locustfiles/banking.py --help",
         allow_abbrev=False,
     )

@@ -12,8 +12,9 @@ import re
 from pathlib import Path
 
 from banksim.domain import ScenarioError
+from banksim.shipped import shipped_folder
 
-SHIPPED_FOLDER = Path(__file__).resolve().parents[2] / "scenarios"
+SHIPPED_FOLDER = shipped_folder("scenarios")
 SUFFIXES = (".yaml", ".yml")
 #: Most files of one folder that are looked at.
 MAX_FILES = 1000

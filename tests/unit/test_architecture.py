@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: Rooms in the order in which they may import: each only from those before it (or its own rank).
 RANKS = (
-    ("banksim.domain", "banksim.rate"),
+    ("banksim.domain", "banksim.rate", "banksim.shipped"),
     ("banksim.scenario",),
     ("banksim.clock", "banksim.demand", "banksim.arrivals"),
     ("banksim.world",),
