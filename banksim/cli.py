@@ -18,7 +18,6 @@ banksim sandbox              the stand-in bank and detector as servers
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 
@@ -32,7 +31,7 @@ from banksim.plan import check_plan
 from banksim.scenario import load_scenario, survey_scenarios
 from banksim.scenario.describe import describe
 from banksim.scenario.reference import reference
-from banksim.scenario.schema import scenario_json_schema
+from banksim.scenario.schema import schema_text
 from banksim.shipped import LOCUSTFILE
 
 
@@ -115,7 +114,7 @@ def _list() -> int:
 
 
 def _schema(markdown: bool) -> int:
-    print(reference() if markdown else json.dumps(scenario_json_schema(), indent=2))
+    print(reference() if markdown else schema_text(), end="")
     return int(ExitCode.COMPLETED)
 
 

@@ -11,12 +11,20 @@ are infinities and NaN.  Numeric text is accepted: YAML reads `1e-3` as text.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+)
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 #: The error type that marks "the message is the text after 'expected'".
@@ -120,15 +128,26 @@ def _one_or_two(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else (value, value)
 
 
-def _matches(pattern: str) -> Callable[[str], str]:
-    compiled = re.compile(pattern)
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Text that matches the regular expression as a whole; editors learn it from the JSON Schema."""
 
-    def check(text: str) -> str:
-        if not compiled.fullmatch(text):
-            raise ValueError("not of the form")
-        return text
+    pattern: str
 
-    return check
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        compiled = re.compile(self.pattern)
+
+        def check(text: str) -> str:
+            if not compiled.fullmatch(text):
+                raise ValueError("not of the form")
+            return text
+
+        return core_schema.no_info_after_validator_function(check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(schema), "pattern": f"^(?:{self.pattern})$"}
 
 
 Share = Annotated[float, Number(0, 1)]
@@ -138,8 +157,15 @@ Minutes = Annotated[float, Number(0, 527_040)]
 PositiveMinutes = Annotated[float, Number(above=0, high=527_040)]
 Count = Annotated[int, Number(1, 10_000_000)]
 Port = Annotated[int, Number(1, 65_535)]
-Balance = Annotated[Decimal, Number(0, 1_000_000_000), AfterValidator(_whole_hundredths)]
+Balance = Annotated[
+    Decimal,
+    Number(0, 1_000_000_000),
+    AfterValidator(_whole_hundredths),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1_000_000_000}),
+]
 Amount = Annotated[float, Number(above=0, high=1_000_000_000)]
+Hours = Annotated[float, Number(0, 8784)]
+Hops = Annotated[int, Number(1, 100)]
 Hour = Annotated[int, Number(0, 23)]
 Month = Annotated[int, Number(1, 12)]
 
@@ -155,30 +181,30 @@ AmountRange = Annotated[
     Expected("two amounts above 0, the smaller first"),
 ]
 DelayRange = Annotated[
-    tuple[Annotated[float, Number(0, 8784)], Annotated[float, Number(0, 8784)]],
-    BeforeValidator(_one_or_two, json_schema_input_type=float | tuple[float, float]),
+    tuple[Hours, Hours],
+    BeforeValidator(_one_or_two, json_schema_input_type=Hours | tuple[Hours, Hours]),
     AfterValidator(_check_ascending),
     Expected("hours from 0, one number or two with the smaller first"),
 ]
 HopRange = Annotated[
-    tuple[Annotated[int, Number(1, 100)], Annotated[int, Number(1, 100)]],
-    BeforeValidator(_one_or_two, json_schema_input_type=int | tuple[int, int]),
+    tuple[Hops, Hops],
+    BeforeValidator(_one_or_two, json_schema_input_type=Hops | tuple[Hops, Hops]),
     AfterValidator(_check_ascending),
     Expected("a whole number from 1 to 100, or two with the smaller first"),
 ]
 AmountList = Annotated[tuple[Amount, ...], Expected("a list of amounts above 0")]
 Url = Annotated[
     str,
-    AfterValidator(_matches(r"(https?://[^\s/?#]+(/[^\s?#]*)?)?")),
+    Matches(r"(https?://[^\s/?#]+(/[^\s?#]*)?)?"),
     Expected("an address starting with http:// or https://, or '' for none"),
 ]
 KafkaServers = Annotated[
     str,
-    AfterValidator(_matches(r"(embedded|[^\s,:/]+:\d{1,5}(\s*,\s*[^\s,:/]+:\d{1,5})*)?")),
+    Matches(r"(embedded|[^\s,:/]+:\d{1,5}(\s*,\s*[^\s,:/]+:\d{1,5})*)?"),
     Expected("host:port, or several with commas between, or 'embedded'"),
 ]
 Label = Annotated[
     str,
-    AfterValidator(_matches(r"\S(.{0,98}\S)?")),
+    Matches(r"\S(.{0,98}\S)?"),
     Expected("a name of 1 to 100 characters"),
 ]

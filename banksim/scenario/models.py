@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, WithJsonSchema, model_validator
 
 from banksim.scenario.connections import Connections
 from banksim.scenario.consistency import inconsistencies
@@ -47,6 +47,7 @@ def _without_zone(moment: datetime) -> datetime:
 StartMoment = Annotated[
     datetime,
     AfterValidator(_without_zone),
+    WithJsonSchema({"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?Z?)?$"}),
     Expected("a date and time without time zone, such as 2026-01-05 00:00:00"),
 ]
 Locale = Annotated[str, Field(pattern=r"^[a-z]{2,3}_[A-Z]{2}$"), Expected("a locale such as en_US")]
