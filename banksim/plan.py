@@ -25,10 +25,14 @@ from banksim.world.streams import stream
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The plan of one run.  ``offered`` is λ in transactions per wall second."""
+    """The plan of one run.
+
+    ``offered`` is λ in transactions per wall second, ``genuine`` what honest people make of it.
+    """
 
     world: World
     offered: PiecewiseRate
+    genuine: PiecewiseRate
     clock: Clock
     arrivals: Arrivals
     activity: Activity
@@ -42,8 +46,12 @@ def check_plan(scenario: Scenario) -> None:
     check_fraud(scenario)
 
 
-def build_parts(scenario: Scenario, seed: int, speed: float) -> Parts:
-    """Plan a run at ``speed`` simulated seconds per wall second.  The same values give the same plan."""
+def build_parts(scenario: Scenario, seed: int, speed: float, shard: int = 0) -> Parts:
+    """Plan a run at ``speed`` simulated seconds per wall second.  The same values give the same plan.
+
+    Processes that share a run have the same people and campaigns; ``shard`` tells apart when
+    each of them offers what to whom.
+    """
     world = World.from_scenario(scenario, seed)
     offered = offered_rate(scenario)
     if scenario.load is not None:  # the rate is then what a search says; this is where it starts
@@ -56,9 +64,14 @@ def build_parts(scenario: Scenario, seed: int, speed: float) -> Parts:
     return Parts(
         world=world,
         offered=offered,
+        genuine=genuine,
         clock=Clock(scenario.duration_s, speed),
-        arrivals=make_arrivals(scenario.arrivals, genuine, speed, stream(seed, "arrivals")),
-        activity=Activity(world, scenario),
+        arrivals=make_arrivals(scenario.arrivals, genuine, speed, stream(seed, *_arrival_names(shard))),
+        activity=Activity(world, scenario, shard),
         desk=desk,
         onboarding=onboarding,
     )
+
+
+def _arrival_names(shard: int) -> tuple[str | int, ...]:
+    return ("arrivals", shard) if shard else ("arrivals",)

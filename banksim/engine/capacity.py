@@ -76,7 +76,8 @@ class SteppedMeasures(Measures):
 class Steerable(Protocol):
     """What the search needs of a run."""
 
-    measures: Measures
+    @property
+    def measures(self) -> Measures: ...
 
     def offer(self, tps: float) -> None:
         """From now on offer ``tps`` transactions per wall second."""

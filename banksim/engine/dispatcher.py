@@ -20,7 +20,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import gevent
 from gevent.event import Event
@@ -30,7 +30,8 @@ from banksim.domain import Outcome
 from banksim.engine.agenda import Agenda, CampaignStart, CampaignStep, CustomerJoins, FirstDeposit
 from banksim.engine.arrival import FRAUD_SEAT, Arrival
 from banksim.engine.seats import Seats
-from banksim.fraud import CampaignRun
+from banksim.engine.share import WHOLE, Share
+from banksim.fraud import CampaignRun, CampaignSpec
 from banksim.measure import Measures
 from banksim.plan import Parts
 
@@ -55,6 +56,7 @@ class Dispatcher:
         on_join: Callable[[Joining], None],
         moment: Callable[[], tuple[float, float]],
         is_open: Callable[[int], bool],
+        share: Share = WHOLE,
     ) -> None:
         """``moment``: (wall, simulated) seconds since the start; ``is_open``: whether a customer can act."""
         self._clock = parts.clock
@@ -64,6 +66,8 @@ class Dispatcher:
         self._speed = parts.clock.speed
         self._planned_tps = max(piece.value for piece in parts.offered)
         self._rate_factor = 1.0
+        self._genuine = parts.genuine
+        self._begun: set[str] = set()
         self._agenda = agenda
         self._seats = seats
         self._measures = measures
@@ -71,6 +75,8 @@ class Dispatcher:
         self._on_join = on_join
         self._moment = moment
         self._is_open = is_open
+        self._share = share
+        self._is_mine = None if share.is_whole else share.has_customer
         self._changed = Event()
         self._stopped = False
         self.active_campaigns = 0
@@ -125,10 +131,33 @@ class Dispatcher:
     def change_rate(self, now_s: float, tps: float) -> None:
         """Offer ``tps`` transactions per wall second from ``now_s`` (simulated) on; fraud keeps its share."""
         self._rate_factor = tps / self._planned_tps
-        self._arrivals.change(
-            now_s, self._speed, self._desk.genuine_share.map(lambda piece: tps * piece.value)
-        )
+        self._genuine = self._desk.genuine_share.map(lambda piece: tps * piece.value)
+        self._change_arrivals(now_s)
         self._plan_anew(now_s)
+
+    def change_share(self, now_s: float) -> None:
+        """Who and what is this process's has changed from ``now_s`` (simulated) on.
+
+        Genuine arrivals that fell due before, and were not handed out, are somebody else's business.
+        """
+        self._change_arrivals(now_s)
+        self._agenda.drop(lambda entry: isinstance(entry, CampaignStart))
+        self.plan_campaigns()
+        self.wake()
+
+    def plan_campaigns(self) -> None:
+        """Enter the campaigns of this process that have not begun into the agenda."""
+        self._agenda.add_campaigns(
+            spec for spec in self._mine(self._desk.planned) if spec.campaign_id not in self._begun
+        )
+
+    def _mine(self, specs: Iterable[CampaignSpec]) -> Iterator[CampaignSpec]:
+        return (spec for spec in specs if self._share.has_campaign(spec.campaign_id, spec.start_s))
+
+    def _change_arrivals(self, now_s: float) -> None:
+        part = self._share.part
+        rate = self._genuine.map(lambda piece: part * piece.value)
+        self._arrivals.change(now_s, self._speed, rate)
 
     def _plan_anew(self, now_s: float) -> None:
         # Twice the rate is to a plan what half the speed is: twice the transactions a simulated hour.
@@ -137,7 +166,7 @@ class Dispatcher:
         self._agenda.drop(
             lambda e: isinstance(e, CampaignStart) and e.spec.rate_driven and e.spec.start_s >= now_s
         )
-        self._agenda.add_campaigns(planned)
+        self._agenda.add_campaigns(self._mine(planned))
         self.wake()
 
     def advance(self, run: CampaignRun, outcome: Outcome) -> None:
@@ -169,7 +198,7 @@ class Dispatcher:
     def _hand_out_next(self, moment_s: float) -> None:
         if self._arrivals.peek() == moment_s:
             self._arrivals.take()
-            planned = self._activity.plan(moment_s, self._is_open)
+            planned = self._activity.plan(moment_s, self._is_open, self._is_mine)
             if planned is not None:
                 self._put(planned.truth.persona, Arrival(self._clock.wall_at(moment_s), planned))
             else:
@@ -208,6 +237,7 @@ class Dispatcher:
 
     def _begin_campaign(self, run: CampaignRun) -> None:
         self.active_campaigns += 1
+        self._begun.add(run.spec.campaign_id)
         planned = run.first()
         logger.debug("Campaign %s starts", run.spec.campaign_id)
         if planned is None:

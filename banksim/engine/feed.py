@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from banksim.domain import Label, Outcome, Planned, money
 from banksim.world import World
@@ -20,11 +20,26 @@ ITEMS_PER_SECOND = 40
 RESERVED_PER_SECOND = 15
 
 
-class Feed:
-    """The last ``max_items`` sampled transactions, numbered from 0, so readers can ask for what is new."""
+class FeedView(Protocol):
+    """A feed as its readers see it: items numbered from 0, so that they can ask for what is new."""
 
-    def __init__(self, world: World, max_items: int = 500) -> None:
+    def since(self, sequence: int) -> dict[str, Any]:
+        """Items numbered ``sequence`` or later, oldest first, and the number to ask from next."""
+        ...
+
+    def items(self) -> list[dict[str, Any]]:
+        """All that are kept, oldest first."""
+        ...
+
+
+class Feed:
+    """The last ``max_items`` sampled transactions of this process."""
+
+    def __init__(self, world: World, max_items: int = 500, per_second: int = ITEMS_PER_SECOND) -> None:
+        """``per_second``: items taken per wall second; processes that share a run share these too."""
         self._world = world
+        self._most = per_second
+        self._most_genuine = per_second - per_second * RESERVED_PER_SECOND // ITEMS_PER_SECOND
         self._items: deque[dict[str, Any]] = deque(maxlen=max_items)
         self._sequence = 0
         self._second = -1
@@ -38,15 +53,13 @@ class Feed:
         if second != self._second:
             self._second, self._used = second, 0
         notable = planned.truth.is_fraud or outcome.detector.decision.is_alert
-        limit = ITEMS_PER_SECOND if notable else ITEMS_PER_SECOND - RESERVED_PER_SECOND
-        if self._used >= limit:
+        if self._used >= (self._most if notable else self._most_genuine):
             return
         self._used += 1
         self._items.append(self._item(planned, outcome))
         self._sequence += 1
 
     def since(self, sequence: int) -> dict[str, Any]:
-        """Items numbered ``sequence`` or later, oldest first, and the number to ask from next."""
         return {
             "next": self._sequence,
             "shown_of": {"sampled": self._sequence, "seen": self.seen},

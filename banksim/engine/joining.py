@@ -8,7 +8,7 @@ handed out like any other transaction; whoever failed stays a customer without a
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import gevent
 from gevent.lock import BoundedSemaphore
@@ -16,6 +16,7 @@ from gevent.lock import BoundedSemaphore
 from banksim.activity import Joining, OnboardingPlan
 from banksim.domain import BanksimError
 from banksim.engine.agenda import Agenda, CustomerJoins, FirstDeposit
+from banksim.engine.share import WHOLE, Share
 from banksim.systems import NexumClient
 from banksim.world import Customer
 
@@ -35,6 +36,7 @@ class Joiners:
         agenda: Agenda,
         wake: Callable[[], None],
         on_open: Callable[[Customer, float], None] | None = None,
+        share: Share = WHOLE,
     ) -> None:
         """``on_open`` hears of every customer who got accounts, and when (simulated); it must not wait."""
         self._plan = plan
@@ -42,6 +44,7 @@ class Joiners:
         self._agenda = agenda
         self._wake = wake
         self._on_open = on_open
+        self._share = share
         self._places = BoundedSemaphore(CONCURRENCY)
         self._in: set[int] = set()
         self.rejected = 0
@@ -57,9 +60,13 @@ class Joiners:
 
     def schedule_next(self) -> None:
         """Enter the next joining into the agenda, if there is one."""
-        joining = next(self._plan, None)
+        joining = next((one for one in self._plan if self._share.has_customer(one.customer_index)), None)
         if joining is not None:
             self._agenda.add(joining.sim_s, CustomerJoins(joining))
+
+    def joined_elsewhere(self, customer_indices: Iterable[int]) -> None:
+        """Other processes of the run have opened these."""
+        self._in.update(customer_indices)
 
     def join(self, joining: Joining) -> None:
         """A joining is due.  Returns at once; the bank is asked beside the caller."""

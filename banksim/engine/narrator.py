@@ -56,7 +56,7 @@ class Narrator:
 
     def __init__(
         self,
-        measures: Measures,
+        measures: Callable[[], Measures],
         start_at: datetime,
         history: History,
         moment: Callable[[], tuple[float, float]],
@@ -86,11 +86,11 @@ class Narrator:
         wall_s, sim_s = self._moment()
         cpu_percent, rss_bytes, network_bytes_s = self._use = self._meter.read()
         if self._predicted_tps(sim_s) > 0:  # a pause stays a gap in the timeline
-            self._measures.resources(cpu_percent, rss_bytes, network_bytes_s, sim_s=sim_s, wall_s=wall_s)
+            self._measures().resources(cpu_percent, rss_bytes, network_bytes_s, sim_s=sim_s, wall_s=wall_s)
 
     def _point(self) -> dict[str, Any]:
         wall_s, sim_s = self._moment()
-        window = self._measures.timeline.window(wall_s, POINT_EVERY_S)
+        window = self._measures().timeline.window(wall_s, POINT_EVERY_S)
         point: dict[str, Any] = {
             "wall_s": wall_s,
             "sim_s": sim_s,
@@ -127,7 +127,7 @@ class Narrator:
         return point
 
     def _tell_rate(self) -> None:
-        tally, now_s = self._measures.tally, time.monotonic()
+        tally, now_s = self._measures().tally, time.monotonic()
         logger.info(
             "TPS %.1f | simulated %s | %s sent, %s dropped",
             (tally.started - self._sent_before) / (now_s - self._told_s),

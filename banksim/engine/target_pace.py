@@ -6,6 +6,7 @@ of two looks at it.  Keys are flat ("nexum_p99_ms"), as points of a curve are.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from banksim.measure import Measures
@@ -17,7 +18,7 @@ PERCENTS = (50, 95, 99)
 class TargetPace:
     """Differences between looks; the first look counts from the start of the run."""
 
-    def __init__(self, measures: Measures) -> None:
+    def __init__(self, measures: Callable[[], Measures]) -> None:
         self._measures = measures
         self._buckets: dict[str, dict[int, int]] = {}
         self._failed: dict[str, int] = {}
@@ -25,7 +26,7 @@ class TargetPace:
     def look(self) -> dict[str, Any]:
         """{"nexum_p50_ms", "nexum_p95_ms", "nexum_p99_ms", "nexum_failed", …}; None without calls."""
         found: dict[str, Any] = {}
-        calls = self._measures.calls
+        calls = self._measures().calls
         for system in calls.systems:
             stretch = self._stretch(system, calls.of_system(system))
             for percent, value in zip(PERCENTS, stretch.percentiles(PERCENTS), strict=True):

@@ -14,7 +14,7 @@ from typing import Any
 
 from banksim.domain import UsageError
 from banksim.engine.closing import planned, run_info
-from banksim.engine.run import End, Run, State
+from banksim.engine.life import End, Life, State
 from banksim.load.past_runs import PastRuns
 from banksim.load.scenario_list import ScenarioList
 from banksim.load.schedule import schedule, windows
@@ -36,8 +36,8 @@ class SessionCockpit:
         self._base_path = base_path
         self._scenarios = ScenarioList()
         self._past = PastRuns(session.report_dir)
-        self._snapshot: tuple[float, Run, dict[str, Any]] | None = None
-        self._results: tuple[float, Run, dict[str, Any]] | None = None
+        self._snapshot: tuple[float, Life, dict[str, Any]] | None = None
+        self._results: tuple[float, Life, dict[str, Any]] | None = None
 
     def status(self) -> dict[str, Any]:
         run = self._session.last_run
@@ -114,7 +114,7 @@ class SessionCockpit:
     def results(self) -> dict[str, Any] | None:
         """Of the last run; while it goes on, what there is so far, with ``partial`` true."""
         run = self._session.last_run
-        if run is None or run.parts is None or run.connected is None or run.started_at is None:
+        if run is None or run.parts is None or run.started_at is None:
             return None
         if run.results is not None:
             return run.results
@@ -156,13 +156,13 @@ class SessionCockpit:
         """A file that a run left, or None; names are checked by the caller and again here."""
         return self._past.path(run_id, name)
 
-    def _dashboard(self, run: Run | None) -> dict[str, Any]:
+    def _dashboard(self, run: Life | None) -> dict[str, Any]:
         """The dashboard block of the run's scenario, else of the one that would start now."""
         scenario = run.settings.scenario if run is not None else self._scenarios.find(self._session.selected)
         block = scenario.dashboard if scenario is not None else Dashboard()
         return block.model_dump(exclude={"enabled", "host", "port"})
 
-    def _report_address(self, run: Run) -> str | None:
+    def _report_address(self, run: Life) -> str | None:
         if run.results is None:
             return None
         return f"{self._base_path}/banksim/report/{run.settings.run_id}/report.html"
@@ -188,25 +188,25 @@ IDLE: dict[str, Any] = {
 }
 
 
-def _set_speed(run: Run, value: Any) -> None:
+def _set_speed(run: Life, value: Any) -> None:
     try:
         run.set_speed(float(value))
     except (TypeError, ValueError) as error:
         raise UsageError(str(error)) from None
 
 
-def _results_so_far(run: Run, started_at: datetime) -> dict[str, Any]:
-    assert run.parts is not None and run.connected is not None
-    info = run_info(run.settings, run.parts, run.connected.addresses, run.moment(), started_at, "under way")
+def _results_so_far(run: Life, started_at: datetime) -> dict[str, Any]:
+    assert run.parts is not None
+    info = run_info(run.settings, run.parts, run.addresses, run.moment(), started_at, "under way")
     results = build_results(info, run.measures, planned(run.settings, run.parts))
     return results | {"partial": True, "made_at": datetime.now(UTC).isoformat(timespec="seconds")}
 
 
-def _targets(run: Run) -> list[dict[str, Any]]:
+def _targets(run: Life) -> list[dict[str, Any]]:
     """Each target with how its last call went; ``ok`` is None before the first."""
     rows = []
-    circuits = {c.system.lower(): c.text for c in run.connected.targets.circuits()} if run.connected else {}
-    for name, address in (run.connected.addresses if run.connected else {}).items():
+    circuits = {c.system.lower(): c.text for c in run.circuits()}
+    for name, address in run.addresses.items():
         last, circuit = run.last_calls.get(name), circuits.get(name, "")
         rows.append(
             {
@@ -217,6 +217,5 @@ def _targets(run: Run) -> list[dict[str, Any]]:
                 "latency_ms": None if last is None else round(last.latency_ms, 2),
             }
         )
-    if run.events is not None:
-        rows.append(run.events.status())
-    return rows
+    kafka = run.kafka_status()
+    return [*rows, kafka] if kafka is not None else rows

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from banksim.demand import clock_hours, in_hours
-from banksim.engine.run import Run
+from banksim.engine.life import Life
 from banksim.fraud.spec import CampaignSpec
 from banksim.plan import Parts
 from banksim.scenario import Scenario
@@ -24,7 +24,7 @@ MAX_ANNOUNCED = 40
 NOTHING: dict[str, Any] = {"predicted": [], "attacks": [], "business_hours": []}
 
 
-def windows(run: Run | None) -> dict[str, Any]:
+def windows(run: Life | None) -> dict[str, Any]:
     """What the scenario plans: {"predicted", "attacks", "business_hours"}."""
     parts = run.parts if run is not None else None
     if run is None or parts is None:
@@ -38,7 +38,7 @@ def windows(run: Run | None) -> dict[str, Any]:
     }
 
 
-def schedule(run: Run | None) -> dict[str, Any]:
+def schedule(run: Life | None) -> dict[str, Any]:
     """`windows`, and beside them {"campaigns": […], "campaigns_total", "events": […]}."""
     parts = run.parts if run is not None else None
     if run is None or parts is None:
@@ -64,7 +64,7 @@ def business_hours(scenario: Scenario) -> list[tuple[float, float]]:
     return found
 
 
-def _campaigns(run: Run, parts: Parts) -> list[dict[str, Any]]:
+def _campaigns(run: Life, parts: Parts) -> list[dict[str, Any]]:
     """Those that have begun first (they are facts), then the planned ones, each by start."""
     lines = dict(run.measures.detection.campaigns.lines)
     now_s = run.moment()[1]

@@ -25,7 +25,8 @@ from locust.env import Environment
 from locust.runners import STATE_INIT, STATE_STOPPED
 
 from banksim.domain import BanksimError, ExitCode, UsageError
-from banksim.engine.run import End, Run
+from banksim.engine.life import End
+from banksim.engine.run import Run, check_run
 from banksim.engine.settings import RunSettings
 from banksim.load.options import from_form, run_settings
 from banksim.scenario import load_scenario
@@ -87,7 +88,7 @@ class Session:
         return self.run.peak_tps
 
     def shortage_ms(self) -> float:
-        return self.run.seats.shortage_ms()
+        return self.run.shortage_ms()
 
     def prepare(self, options: Mapping[str, Any], allow_paths: bool = True) -> RunSettings:
         """Check that a run with these options can start, and keep its settings for the next start.
@@ -95,7 +96,7 @@ class Session:
         Raises BanksimError with a message for people.
         """
         settings = run_settings(options, os.environ, allow_paths)
-        Run.check(settings)
+        check_run(settings)
         self._prepared = settings
         return settings
 

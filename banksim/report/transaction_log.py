@@ -36,14 +36,14 @@ MAX_PENDING_BYTES = 64 * 1024 * 1024
 FLUSH_EVERY_S = 1.0
 
 
-def open_transaction_log(folder: Path) -> TransactionLog:
+def open_transaction_log(folder: Path, name: str = FILE_NAME) -> TransactionLog:
     """A new log in a run's folder, which is made.  Raises ReportFolderError with one sentence."""
     check_folder(folder)
     try:
-        return TransactionLog(folder / FILE_NAME)
+        return TransactionLog(folder / name)
     except OSError as error:
         why = error.strerror or type(error).__name__
-        raise ReportFolderError(f"cannot write {folder / FILE_NAME}: {why}") from error
+        raise ReportFolderError(f"cannot write {folder / name}: {why}") from error
 
 
 class _Block:

@@ -96,7 +96,7 @@ def test_business_hours_that_touch_are_one_stretch():
 
 def test_a_stretch_counts_only_what_is_new():
     measures = Measures()
-    pace = TargetPace(measures)
+    pace = TargetPace(lambda: measures)
     assert pace.look() == {}
     for _ in range(10):
         measures.call("nexum", "POST /x", 10.0)

@@ -1,0 +1,283 @@
+"""The load of one process: everything that makes arrivals, sends them and counts them.
+
+    plan ─► dispatcher ─► seats ─► a user ─► executor ─► bank, detector
+                                                │
+              measures, feed, events, log ◄─────┘
+
+It knows nothing of a run's life: whoever conducts the run prepares it, lets it generate,
+stops it and drains it.  A process alone makes the whole load; a worker makes its share.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+
+import gevent
+
+from banksim.activity.onboarding import Joining
+from banksim.domain import Outcome
+from banksim.engine.agenda import Agenda
+from banksim.engine.arrival import Arrival
+from banksim.engine.brokers import Brokers
+from banksim.engine.dispatcher import Dispatcher
+from banksim.engine.events import Events
+from banksim.engine.executor import Executor
+from banksim.engine.feed import ITEMS_PER_SECOND, Feed
+from banksim.engine.garbage import rare_collections
+from banksim.engine.joining import Joiners
+from banksim.engine.opening import Opening
+from banksim.engine.seats import Seats
+from banksim.engine.settings import RunSettings
+from banksim.engine.share import WHOLE, Share
+from banksim.engine.targets import Connected, connect
+from banksim.engine.threads import in_thread
+from banksim.fraud import CampaignRun
+from banksim.measure import Measures
+from banksim.plan import Parts, build_parts
+from banksim.report.transaction_log import TransactionLog, open_transaction_log
+from banksim.systems import Call
+from banksim.world import Customer
+
+logger = logging.getLogger(__name__)
+
+#: Wall seconds that transactions under way get to finish after the end, at least.
+DRAIN_S = 30.0
+#: Both calls of a transaction may time out, the later one after waiting for a free connection.
+DRAIN_TIMEOUTS = 3
+
+ENDED_FIRST = "the run ended first"
+
+
+class Generator:
+    """One process's part of a run."""
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        seats: Seats,
+        measures: Measures,
+        on_call: Callable[[Call], None],
+        share: Share = WHOLE,
+    ) -> None:
+        """``on_call`` hears of every call to a target.  ``share`` says who and what is this process's."""
+        self.settings = settings
+        self.seats = seats
+        self.measures = measures
+        self.share = share
+        self.brokers = Brokers()
+        self.parts: Parts | None = None
+        self.connected: Connected | None = None
+        self.events: Events | None = None
+        self.feed: Feed | None = None
+        self.opening: Opening | None = None
+        self.joiners: Joiners | None = None
+        self.transaction_log: TransactionLog | None = None
+        self.dispatcher: Dispatcher | None = None
+        self.last_calls: dict[str, Call] = {}
+        self._on_call = on_call
+        self._executor: Executor | None = None
+        self._agenda = Agenda()
+        self._origin_s = time.monotonic()
+        self._ended_s: float | None = None
+        self._begun = False
+        self._stopped = False
+
+    # -- before ---------------------------------------------------------------------------
+
+    def prepare(self, brokers: Brokers, log_name: str = "", feed_per_second: int = ITEMS_PER_SECOND) -> None:
+        """Plan the run and connect to its targets.  Raises BanksimError when that fails.
+
+        ``log_name`` is the transaction log's file, empty for none.
+        """
+        settings = self.settings
+        # Word lists and plans are CPU work; in a thread the web page stays responsive.
+        parts = self.parts = in_thread(
+            lambda: build_parts(settings.scenario, settings.seed, settings.speed, self.share.shard)
+        )
+        logger.info("Generated %s customer profiles", f"{parts.world.population.size:,}")
+        self.feed = Feed(parts.world, settings.scenario.dashboard.max_feed_items, feed_per_second)
+        self.brokers = brokers
+        self.connected = connect(settings, self.measures.books, self._observe, brokers.servers)
+        self._start_events(self.connected)
+        if log_name:
+            self.transaction_log = open_transaction_log(settings.folder, log_name)
+        self._wire(parts, self.connected)
+
+    def _start_events(self, connected: Connected) -> None:
+        targets = connected.targets
+        self.events = Events(
+            self.brokers,
+            self.settings.scenario.connections.kafka_format,
+            targets.directory,
+            targets.bank is not None,
+            self._observe,
+        )
+        self.events.start()
+
+    def _wire(self, parts: Parts, connected: Connected) -> None:
+        assert self.feed is not None and self.events is not None
+        executor = self._executor = Executor(
+            connected.targets,
+            self.measures,
+            self.feed,
+            self.settings.scenario.flow,
+            self._advance,
+            self.moment,
+            self.transaction_log,
+            self.events.transaction,
+        )
+        if parts.onboarding is not None:
+            self.joiners = Joiners(
+                parts.onboarding,
+                connected.targets.bank,
+                self._agenda,
+                self.wake,
+                self._customer_opened,
+                self.share,
+            )
+        self.dispatcher = Dispatcher(
+            parts,
+            self._agenda,
+            self.seats,
+            self.measures,
+            executor.drop,
+            self._join,
+            self.moment,
+            self.is_open,
+            self.share,
+        )
+        self.dispatcher.plan_campaigns()
+
+    @property
+    def existing_customers(self) -> int:
+        """How many customers there are before the run: those with the first indices."""
+        parts = self.built
+        return parts.onboarding.existing if parts.onboarding is not None else parts.world.population.size
+
+    def open_customers(self, indices: Iterable[int], total: int) -> None:
+        """Open ``total`` customers at the bank, if there is one.  Raises BanksimError when none can be."""
+        bank = self.connected.targets.bank if self.connected is not None else None
+        if bank is None or self._stopped:
+            return
+        self.opening = Opening(bank, self.built.world.population, self._customer_opened)
+        self.opening.open_all(indices, total, lambda text: logger.info("%s", text))
+
+    # -- while it runs --------------------------------------------------------------------
+
+    def begin(self, origin_s: float) -> None:
+        """Simulated time 0 is at ``origin_s`` (monotonic wall seconds); from here on calls are measured."""
+        self._origin_s = origin_s
+        self._begun = True
+        if not self.built.clock.started:
+            self.built.clock.start(origin_s)
+        if self.joiners is not None:
+            self.joiners.schedule_next()
+
+    def generate(self) -> None:
+        """Hand out arrivals until simulated time is over and the last campaign has ended, or `stop`."""
+        assert self.dispatcher is not None
+        with rare_collections():
+            self.dispatcher.run()
+
+    def stop(self) -> None:
+        """Offer nothing more."""
+        self._stopped = True
+        if self.opening is not None:
+            self.opening.stop()
+        if self.dispatcher is not None:
+            self.dispatcher.stop()
+
+    def drain(self, drop_waiting: bool) -> None:
+        """Wait for everything under way, within bounds; ``drop_waiting`` drops what no user took."""
+        if self.dispatcher is not None:
+            self.dispatcher.stop()
+        if self._executor is None:
+            return
+        if drop_waiting:
+            self._drop_waiting()
+        timeout_s = self.settings.scenario.connections.timeout_seconds
+        until_s = time.monotonic() + max(DRAIN_S, DRAIN_TIMEOUTS * timeout_s)
+        while self.under_way() and time.monotonic() < until_s:
+            gevent.sleep(0.01)
+        self._drop_waiting()
+
+    def end(self) -> None:
+        """The run's last moment is now."""
+        self._ended_s = time.monotonic()
+
+    def close(self) -> None:
+        """Let go of everything that was opened for the run."""
+        if self.events is not None:
+            self.events.close()
+        if self.connected is not None:
+            self.connected.close()
+        self.brokers.close()
+        if self.transaction_log is not None:
+            self.transaction_log.close()
+
+    def perform(self, arrival: Arrival) -> None:
+        """Carry out an arrival that a user took from its seat."""
+        assert self._executor is not None  # arrivals exist only after preparation
+        self._executor.perform(arrival)
+
+    def under_way(self) -> int:
+        """Transactions that wait for a user or for an answer."""
+        return self.seats.waiting + (self._executor.in_flight if self._executor is not None else 0)
+
+    def wake(self) -> None:
+        """Something changed: look again at what is due when."""
+        if self.dispatcher is not None:
+            self.dispatcher.wake()
+
+    def moment(self) -> tuple[float, float]:
+        """(wall seconds since simulated time began, simulated seconds), now or at the end."""
+        now_s = self._ended_s if self._ended_s is not None else time.monotonic()
+        if self.parts is None or not self.parts.clock.started:
+            return 0.0, 0.0
+        return now_s - self._origin_s, self.parts.clock.sim_at(now_s)
+
+    def is_open(self, customer_index: int) -> bool:
+        """Whether a customer can act: known to the bank, when there is a bank."""
+        if self.joiners is not None and not self.joiners.has_joined(customer_index):
+            return False
+        if self.connected is None or self.connected.targets.bank is None:
+            return True
+        return self.connected.targets.directory.is_open(customer_index)
+
+    @property
+    def built(self) -> Parts:
+        """The plan; only after `prepare`."""
+        assert self.parts is not None, "the run has not been prepared"
+        return self.parts
+
+    # -- what its parts tell each other -----------------------------------------------------
+
+    def _join(self, joining: Joining) -> None:
+        assert self.joiners is not None
+        self.joiners.join(joining)
+
+    def _customer_opened(self, customer: Customer, sim_s: float = 0.0) -> None:
+        assert self.events is not None
+        self.events.customer(customer, self.built.world.timestamp_s(sim_s))
+
+    def _advance(self, run: CampaignRun, outcome: Outcome) -> None:
+        assert self.dispatcher is not None
+        self.dispatcher.advance(run, outcome)
+
+    def _drop_waiting(self) -> None:
+        assert self._executor is not None
+        for arrival in self.seats.drain():
+            self._executor.drop(arrival, ENDED_FIRST)
+
+    def _observe(self, call: Call) -> None:
+        self.last_calls[call.system] = call
+        if self._begun:  # opening customers is not what is measured
+            wall_s, sim_s = self.moment()
+            name = f"{call.method} {call.name}"
+            if call.sent:
+                self.measures.call(call.system, name, call.latency_ms, call.error, sim_s=sim_s, wall_s=wall_s)
+            else:
+                self.measures.calls.add_unsent(call.system, name, call.error or "")
+        self._on_call(call)
