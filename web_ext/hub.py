@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from web_ext.cockpit import Cockpit, refresh_s
-from web_ext.timeline import thin
+from web_ext.reader import Reader
 from web_ext.wire import to_json
 
 logger = logging.getLogger(__name__)
@@ -66,14 +66,6 @@ class HubCounts:
     refused_clients: int = 0
     evicted_clients: int = 0
     resyncs: int = 0
-    cut_feed_items: int = 0
-
-
-@dataclass(slots=True)
-class _Cursors:
-    run: tuple[Any, ...] | None = None
-    timeline: int = 0
-    feed: int = 0
 
 
 @dataclass(slots=True)
@@ -91,10 +83,13 @@ class Hub:
     _clients: set[Client] = field(default_factory=set)
     _frames: deque[bytes] = field(default_factory=deque)
     _next: int = 0  # number of the frame to come
-    _seen: _Cursors = field(default_factory=_Cursors)
+    _reader: Reader = field(init=False)
     _ticking: bool = False
     _interval_s: float = 1.0
     _ticked_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._reader = Reader(self.cockpit, self.feed_items)
 
     @property
     def clients(self) -> int:
@@ -139,15 +134,11 @@ class Hub:
     def pulse(self) -> None:
         """Offer the transactions of this moment, if there are any; a new run waits for its tick."""
         try:
-            if self._seen.run is None or self.cockpit.status().get("run_id") != self._seen.run[0]:
-                return
-            since = self._seen.feed
-            feed = self.cockpit.feed(since)
+            feed = self._reader.transactions()
         except Exception:
             return  # the tick meets the same trouble, and tells it
-        if feed["items"]:
-            self._seen.feed = feed["next"]
-            self._offer(_frame("feed", {"feed": self._cut(feed, since)}))
+        if feed is not None:
+            self._offer(_frame("feed", {"feed": feed}))
 
     def _offer(self, frame: bytes) -> None:
         with self._changed:
@@ -156,17 +147,6 @@ class Hub:
                 self._frames.popleft()
             self._next += 1
             self._changed.notify_all()
-
-    def whole(self) -> dict[str, Any]:
-        """Everything a page needs to draw itself: what a new client gets first."""
-        timeline = self.cockpit.timeline(0)
-        return {
-            "status": self.cockpit.status(),
-            "snapshot": self.cockpit.snapshot(),
-            "windows": self.cockpit.windows(),
-            "timeline": {"since": 0, "next": timeline["next"], "points": thin(timeline["points"])},
-            "feed": self._cut(self.cockpit.feed(0), 0),
-        }
 
     def _run(self) -> None:
         while True:
@@ -184,38 +164,14 @@ class Hub:
         try:
             status = self.cockpit.status()
             self._interval_s = refresh_s(status)
-            # Another speed moves the campaigns that have not started.
-            run = (status.get("run_id"), status.get("state"), status.get("speed"))
-            if run != self._seen.run:
-                whole = self.whole()
-                self._seen = _Cursors(run, whole["timeline"]["next"], whole["feed"]["next"])
-                return _frame("state", whole)
-            return _frame("update", self._news(status))
+            return _frame(*self._reader.read(status))
         except Exception as error:
             logger.exception("The run could not be read for its live page")
             return _trouble(error)
 
-    def _news(self, status: dict[str, Any]) -> dict[str, Any]:
-        timeline_since, feed_since = self._seen.timeline, self._seen.feed
-        timeline = self.cockpit.timeline(timeline_since)
-        feed = self.cockpit.feed(feed_since)
-        self._seen.timeline, self._seen.feed = timeline["next"], feed["next"]
-        return {
-            "status": status,
-            "snapshot": self.cockpit.snapshot(),
-            "timeline": {"since": timeline_since, **timeline},
-            "feed": self._cut(feed, feed_since),
-        }
-
-    def _cut(self, feed: dict[str, Any], since: int) -> dict[str, Any]:
-        items = feed["items"]
-        cut = max(0, len(items) - self.feed_items)
-        self.counts.cut_feed_items += cut
-        return {**feed, "since": since, "cut": cut, "items": items[cut:]}
-
     def _whole_frame(self) -> bytes:
         try:
-            return _frame("state", self.whole())
+            return _frame("state", self._reader.whole())
         except Exception as error:
             logger.exception("The run could not be read for its live page")
             return _trouble(error)
