@@ -7,21 +7,25 @@ import os
 from banksim.load import Session
 from banksim.load.cockpit import SessionCockpit
 from web_ext.blueprint import register
+from web_ext.cockpit import Cockpit
 from web_ext.guard import Guard, is_loopback, trusted_hosts
 from web_ext.login import set_up_login
+from web_ext.recorder import Recorder
 from web_ext.start_form import check_starts
 
 
 def attach(session: Session) -> None:
-    """Put the pages, the API and the check of the start form into a session's web UI, if it has one.
+    """Record every run; put the pages, the API and the check of the start form into the web UI, if any.
 
     Raises UsageError when --web-login is on and nobody could sign in.
     """
     environment = session.environment
+    base_path = (environment.parsed_options.web_base_path or "").rstrip("/")
+    cockpit = SessionCockpit(session, base_path)
+    record_runs(session, cockpit)
     web_ui = environment.web_ui
     if web_ui is None:
         return
-    base_path = (environment.parsed_options.web_base_path or "").rstrip("/")
     guard = Guard(
         login=bool(web_ui.web_login),
         loopback_only=is_loopback(web_ui.host or ""),
@@ -29,5 +33,16 @@ def attach(session: Session) -> None:
     )
     if web_ui.web_login:
         set_up_login(web_ui, os.environ, base_path, guard)
-    register(environment, SessionCockpit(session, base_path))
+    register(environment, cockpit)
     check_starts(web_ui.app, guard, session.prepare_form)
+
+
+def record_runs(session: Session, cockpit: Cockpit) -> None:
+    """Let every run leave its record, also without a web UI.  A worker's runs are its master's."""
+    if session.environment.parsed_options.worker:
+        return
+    recorder = Recorder(cockpit, session.report_dir)
+    events = session.environment.events
+    events.test_stop.add_listener(lambda **_: recorder.look())
+    events.quitting.add_listener(lambda **_: recorder.close())
+    recorder.start()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 from typing import Any
+from urllib.parse import urlencode
 
 import gevent
 from flask import Blueprint, Flask, Response, render_template, request
@@ -27,7 +28,7 @@ from web_ext.api import add_api
 from web_ext.assets import assets, plotly_name
 from web_ext.broadcast import Broadcaster
 from web_ext.cockpit import MAX_SPEED, MIN_SPEED, Cockpit
-from web_ext.files import add_files
+from web_ext.files import PLAIN_NAME, add_files
 from web_ext.guard import SAFE_METHODS, Guard, harden, is_loopback, trusted_hosts
 from web_ext.hub import Hub
 from web_ext.inject import add_tab
@@ -141,6 +142,9 @@ PAGE_ENDPOINTS = frozenset(f"{NAME}.{_page_endpoint(page)}" for page in PAGES)
 def _add_page(blueprint: Blueprint, site: Site, page: Page) -> None:
     def show() -> Response:
         static = f"{site.base_path}/{NAME}/static"
+        asked = request.args.get("replay")
+        embedded = request.args.get("embed") == "1"
+        kept = {"embed": "1"} if embedded else {}
         html = render_template(
             page.template,
             page=page,
@@ -148,12 +152,14 @@ def _add_page(blueprint: Blueprint, site: Site, page: Page) -> None:
             base=site.base_path,
             static=f"{static}/{assets().digest}",
             plotly=f"{static}/{plotly_name()}",
-            embedded=request.args.get("embed") == "1",
+            embedded=embedded,
+            query=f"?{urlencode(kept | {'replay': asked} if asked else kept)}" if kept or asked else "",
             settings={
                 "base": site.base_path,
                 "chartLayout": {"light": chart_layout("light"), "dark": chart_layout("dark")},
                 "minSpeed": MIN_SPEED,
                 "maxSpeed": MAX_SPEED,
+                "replay": None if asked is None else {"run": asked if PLAIN_NAME.fullmatch(asked) else None},
                 "dashboard": site.cockpit.status().get("dashboard") or {},
             },
         )

@@ -20,7 +20,7 @@ class Reader:
     cockpit: Cockpit
     feed_items: int = 60
     cut: int = 0
-    run: tuple[Any, ...] | None = None
+    _place: tuple[Any, ...] | None = None
     _timeline: int = 0
     _feed: int = 0
 
@@ -37,16 +37,20 @@ class Reader:
 
     def read(self, status: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """("state", everything) for another run, state or speed, else ("update", what is new)."""
-        # Another speed moves the campaigns that have not started.
-        run = (status.get("run_id"), status.get("state"), status.get("speed"))
-        if run != self.run:
-            whole = self.whole()
-            self.run, self._timeline, self._feed = run, whole["timeline"]["next"], whole["feed"]["next"]
-            return "state", whole
-        return "update", self.news(status)
+        if not self.changed(status):
+            return "update", self.news(status)
+        whole = self.whole()
+        self._place = _place(status)
+        self._timeline, self._feed = whole["timeline"]["next"], whole["feed"]["next"]
+        return "state", whole
+
+    def changed(self, status: dict[str, Any]) -> bool:
+        """Whether this is another run, state or speed than at the last reading."""
+        return _place(status) != self._place
 
     def news(self, status: dict[str, Any]) -> dict[str, Any]:
         """What is new since the last reading."""
+        self._place = _place(status)
         timeline_since, feed_since = self._timeline, self._feed
         timeline = self.cockpit.timeline(timeline_since)
         feed = self.cockpit.feed(feed_since)
@@ -60,7 +64,7 @@ class Reader:
 
     def transactions(self) -> dict[str, Any] | None:
         """The transactions since the last reading, None when there are none; a new run waits for `read`."""
-        if self.run is None or self.cockpit.status().get("run_id") != self.run[0]:
+        if self._place is None or self.cockpit.status().get("run_id") != self._place[0]:
             return None
         since = self._feed
         feed = self.cockpit.feed(since)
@@ -74,3 +78,8 @@ class Reader:
         cut = max(0, len(items) - self.feed_items)
         self.cut += cut
         return {**feed, "since": since, "cut": cut, "items": items[cut:]}
+
+
+def _place(status: dict[str, Any]) -> tuple[Any, ...]:
+    # Another speed moves the campaigns that have not started.
+    return status.get("run_id"), status.get("state"), status.get("speed")

@@ -7,6 +7,7 @@ are shown, so a sample never looks like the whole.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -90,4 +91,5 @@ class Feed:
             "typology": truth.typology if truth.label is not Label.GENUINE else "",
             "bank": str(outcome.bank.status),
             "response_ms": round(outcome.response_ms, 1),
+            "ended_at_ms": round(time.time() * 1000.0, 1),
         }

@@ -40,6 +40,9 @@ class Dashboard(Block):
         default=0.8, description="Scores above this one raise an alert on the pages."
     )
     sound_alerts: bool = Field(default=False, description="Whether alerts make a sound.")
+    record: bool = Field(
+        default=True, description="Whether the run leaves a record that the pages can play again."
+    )
 
 
 class Metrics(Block):

@@ -29,11 +29,12 @@ transaction_rate: {peak_tps: 20, off_peak_tps: 20}
 class Web:
     """One Locust process with its web UI."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, text: str = SHORT) -> None:
         self.out = folder / "out"
         (folder / "scenarios").mkdir(exist_ok=True)
-        (folder / "scenarios" / "short.yaml").write_text(SHORT)
+        (folder / "scenarios" / "short.yaml").write_text(text)
         self._port = free_port()
+        self.address = f"http://127.0.0.1:{self._port}"
         self.process: subprocess.Popen[str] = start_locust(
             "--web-port", str(self._port), "--report-dir", str(self.out), *arguments, cwd=folder
         )

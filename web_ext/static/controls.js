@@ -10,8 +10,9 @@ const SPEED_SETTLES_MS = 2_500;
 const STEERABLE = new Set(["running", "paused"]);
 
 export class Controls {
-  constructor({ base, minSpeed, maxSpeed }) {
+  constructor({ base, minSpeed, maxSpeed, replay }) {
     this.base = base;
+    this.replayed = Boolean(replay);
     this.slider = byId("speed-slider");
     this.number = byId("speed-number");
     this.number.min = minSpeed;
@@ -37,7 +38,7 @@ export class Controls {
   }
 
   show({ state, speed }) {
-    const steerable = STEERABLE.has(state);
+    const steerable = STEERABLE.has(state) && !this.replayed;
     const paused = state === "paused";
     const hadFocus = document.activeElement;
     setHidden(byId("pause"), paused);
@@ -45,7 +46,7 @@ export class Controls {
     // The button that was pressed vanishes; whoever uses the keyboard stays where they were.
     if (hadFocus?.hidden) (paused ? byId("resume") : byId("pause")).focus();
     for (const id of ["pause", "resume", "speed-slider", "speed-number"]) byId(id).disabled = !steerable;
-    byId("stop").disabled = !(steerable || state === "opening");
+    byId("stop").disabled = !(steerable || state === "opening") || this.replayed;
     if (!known(speed) || Date.now() < this.editingUntil) return;
     if (document.activeElement !== this.number) this.number.value = round(speed);
     this.slider.value = Math.round(Math.log10(Math.max(1, speed)) * STEPS_PER_DECADE);

@@ -21,10 +21,11 @@ export function startOf({ sim_time: simTime, sim_s: simS }) {
   return known(now) && known(simS) ? Math.ceil(now - simS - 1e-6) : null;
 }
 
-export function showState({ state, scenario, message }) {
+export function showState({ state, scenario, message }, replayed) {
   byId("state").dataset.state = state;
   byId("state").title = message ?? "";
-  setText(byId("state-word"), STATE_WORDS[state] ?? state);
+  const word = STATE_WORDS[state] ?? state;
+  setText(byId("state-word"), replayed ? `Was ${word.toLowerCase()}` : word);
   const title = state === "idle" ? "" : scenario?.title || words(scenario?.name);
   setText(byId("scenario"), title);
   byId("scenario").title = scenario?.description ?? "";

@@ -20,7 +20,7 @@ function render({ status, snapshot, windows, timeline }) {
   setHidden(byId("run"), idle);
   setHidden(byId("figures"), idle || status.state === "opening");
   controls.show(status);
-  picker.show(status);
+  if (!settings.replay) picker.show(status);
   if (idle) return;
   showRun(status, snapshot);
   showBands(windows, status.duration_s);

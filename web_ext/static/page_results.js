@@ -19,6 +19,7 @@ const FILES = [
   ["feed.csv", "Feed, CSV", true],
   ["transactions.csv", "All transactions, CSV", true],
   ["junit.xml", "JUnit, XML", true],
+  ["record.jsonl.gz", "Record, JSON lines", true],
 ];
 
 const charts = new Charts(settings.chartLayout);
@@ -36,7 +37,8 @@ async function ask(status) {
   [askedAt, askedFor] = [Date.now(), key];
   if (changed) past.load();
   try {
-    const answer = await fetch(`${settings.base}/api/results.json`);
+    const query = settings.replay ? `?run=${encodeURIComponent(status.run_id)}` : "";
+    const answer = await fetch(`${settings.base}/api/results.json${query}`);
     results = answer.ok ? await answer.json() : null;
     shell.draw();
   } catch {

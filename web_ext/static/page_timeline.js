@@ -18,6 +18,10 @@ let askedAt = 0;
 let askedFor = "";
 
 async function ask(status) {
+  if (settings.replay) {
+    plan = shell.stream.plan;
+    return;
+  }
   const key = `${status.run_id} ${status.state} ${status.speed}`;
   if (Date.now() - askedAt < ASK_EVERY_MS && key === askedFor) return;
   if (status.state === "finished" && key === askedFor) return;

@@ -60,7 +60,7 @@ export class PastRuns {
     setHidden(byId("runs-empty"), !none);
     setHidden(byId("runs"), none);
     setText(byId("runs-count"), none ? "" : `${count(this.runs.length)} in the report folder`);
-    const heads = ["", "Run", "Scenario", ...COLUMNS.map(([name]) => name), "Thresholds"];
+    const heads = ["", "Run", "Scenario", ...COLUMNS.map(([name]) => name), "Thresholds", ""];
     const head = element("tr", "", ...heads.map((text) => element("th", "", text)));
     byId("runs").replaceChildren(element("thead", "", head), element("tbody", "", ...this.runs.map((run) => this.row(run))));
   }
@@ -75,13 +75,14 @@ export class PastRuns {
     const name = run.files.some((file) => file.name === "report.html") ? reportLink(this.base, run.run_id) : element("span", "", run.run_id);
     const started = run.started_at ? new Date(run.started_at).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" }) : "";
     const cells = run.problem
-      ? [element("td", "muted", run.problem)]
+      ? [wide(element("td", "muted", run.problem), COLUMNS.length + 2)]
       : [
           element("td", "", run.title ?? "", element("span", "muted", run.scenario ?? "")),
           ...COLUMNS.map(([, show]) => element("td", "right", show(run))),
           element("td", "", thresholds(run)),
         ];
-    return element("tr", "", element("td", "", box), element("td", "run-name", name, element("span", "muted", started)), ...cells);
+    const replay = run.files.some((file) => file.name === "record.jsonl.gz") ? replayLink(this.base, run.run_id) : null;
+    return element("tr", "", element("td", "", box), element("td", "run-name", name, element("span", "muted", started)), ...cells, element("td", "", replay));
   }
 
   choose(runId, on) {
@@ -118,6 +119,18 @@ function difference(before, after, unit) {
 function thresholds({ thresholds: all, thresholds_failed: failed }) {
   if (!all) return "none";
   return failed ? `✕ ${count(failed)} of ${count(all)} failed` : `✓ ${count(all)} passed`;
+}
+
+function replayLink(base, runId) {
+  const link = element("a", "", "Replay");
+  link.href = `${base}/banksim/?replay=${encodeURIComponent(runId)}`;
+  link.setAttribute("aria-label", `Replay ${runId}`);
+  return link;
+}
+
+function wide(cell, columns) {
+  cell.colSpan = columns;
+  return cell;
 }
 
 function reportLink(base, runId) {

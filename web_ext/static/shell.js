@@ -4,6 +4,7 @@
 import { Alerts } from "./alerts.js";
 import { byId } from "./dom.js";
 import { showBar, showFreshness, showNotice, showState } from "./header.js";
+import { replay } from "./replay.js";
 import { Stream } from "./stream.js";
 import { Timeline } from "./timeline.js";
 
@@ -23,7 +24,7 @@ export class Shell {
     this.drawing = false;
     this.all = false;
     this.applyDashboard(settings.dashboard);
-    this.stream = new Stream(settings.base, {
+    const handlers = {
       onState: (message) => this.takeState(message),
       onUpdate: (message) => this.takeUpdate(message),
       onFeed: (message) => this.takeFeed(message.feed),
@@ -32,7 +33,8 @@ export class Shell {
         this.draw();
       },
       onFreshness: showFreshness,
-    });
+    };
+    this.stream = settings.replay ? replay(settings.base, settings.replay.run, handlers) : new Stream(settings.base, handlers);
     for (const event of ["themechange", "resize", "load"]) addEventListener(event, () => this.draw());
   }
 
@@ -50,6 +52,7 @@ export class Shell {
   }
 
   takeUpdate(message) {
+    this.windows = message.windows ?? this.windows;
     this.timeline.extend(message.timeline);
     this.takeFeed(message.feed);
     this.take(message);
@@ -98,7 +101,7 @@ export class Shell {
   render() {
     showNotice(this.status ?? {}, settings.base, this.trouble, this.page.ownEmptyState);
     if (!this.status) return;
-    showState(this.status);
+    showState(this.status, Boolean(settings.replay));
     showBar(this.status, this.snapshot);
     this.page.feed?.draw(this.shownOf);
     this.page.render(this);

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tests.unit.web_ext.fakes import DemoCockpit, ManualClock
+from tests.unit.web_ext.schemas import SCHEMAS
 from web_ext import hub as hub_module
 from web_ext.hub import Hub
 
@@ -40,7 +41,9 @@ def events(chunk):
     for block in chunk.decode().split("\n\n"):
         lines = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
         if "event" in lines:
-            found.append((lines["event"], json.loads(lines["data"])))
+            message = {"event": lines["event"], "data": json.loads(lines["data"])}
+            SCHEMAS["page_stream"].validate(message)
+            found.append((message["event"], message["data"]))
     return found
 
 
