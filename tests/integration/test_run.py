@@ -1,4 +1,4 @@
-"""A whole run from the inside: determinism, an event loop that never stalls, counts that add up under pauses."""
+"""A whole run from the inside: determinism, an event loop that never stalls, counts that survive pauses."""
 
 from __future__ import annotations
 
