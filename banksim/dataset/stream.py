@@ -49,7 +49,7 @@ class Stream:
         self._bank = RuleBank(parts.activity.balances)
         self._agenda: list[tuple[float, int, Dated]] = []
         self._sequence = 0
-        self._joined: set[int] = set()
+        self._acting: set[int] = set()
         #: Campaigns that ended because their typology raised, and what it said.
         self.faults: dict[str, str] = {}
         self.skipped = 0
@@ -85,9 +85,9 @@ class Stream:
             yield from self._dated()
 
     def is_customer(self, index: int) -> bool:
-        """Whether somebody has an account by now."""
+        """Whether somebody has an account by now, and uses it."""
         onboarding = self._parts.onboarding
-        return onboarding is None or index < onboarding.existing or index in self._joined
+        return onboarding is None or index < onboarding.existing or index in self._acting
 
     def _has_accounts(self, planned: Planned) -> bool:
         """Whether payer and payee are customers yet; a campaign may find nobody who is."""
@@ -114,7 +114,8 @@ class Stream:
                 self._go_on(run, run.first())
             case Joining():
                 self._join(entry)
-            case Planned():
+            case Planned():  # a first deposit: from now on the customer acts
+                self._acting.add(entry.transaction.account.customer_index)
                 outcome, before = self._bank.book(entry.transaction)
                 yield entry, outcome, before
 
@@ -134,7 +135,6 @@ class Stream:
             self.rejected += 1
             return
         self.joined += 1
-        self._joined.add(joining.customer_index)
         if joining.first_deposit is not None:
             self._add(joining.first_deposit.sim_s, joining.first_deposit)
 

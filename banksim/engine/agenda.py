@@ -37,9 +37,10 @@ class CustomerJoins:
 
 @dataclass(frozen=True, slots=True)
 class FirstDeposit:
-    """What a customer who joined during the run does first."""
+    """What a customer who joined during the run does first; ``begin`` makes them one who acts."""
 
     planned: Planned
+    begin: Callable[[], None]
 
 
 Entry = CampaignStart | CampaignStep | CustomerJoins | FirstDeposit

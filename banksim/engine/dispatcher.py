@@ -220,7 +220,8 @@ class Dispatcher:
                     self._on_drop(arrival, "the customer has not joined yet")
             case CustomerJoins(joining):
                 self._on_join(joining)
-            case FirstDeposit(planned):
+            case FirstDeposit(planned, begin):
+                begin()
                 self._activity.note(planned.transaction)
                 self._put(planned.truth.persona, Arrival(self._clock.wall_at(moment_s), planned))
 

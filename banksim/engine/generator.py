@@ -240,7 +240,7 @@ class Generator:
 
     def is_open(self, customer_index: int) -> bool:
         """Whether a customer can act: known to the bank, when there is a bank."""
-        if self.joiners is not None and not self.joiners.has_joined(customer_index):
+        if self.joiners is not None and not self.joiners.acts(customer_index):
             return False
         if self.connected is None or self.connected.targets.bank is None:
             return True

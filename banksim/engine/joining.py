@@ -2,13 +2,15 @@
 
 Joinings are drawn one ahead of time, so nothing grows with the population but the set of
 those who are in.  Whoever passed the identity check makes a first deposit later, which is
-handed out like any other transaction; whoever failed stays a customer without accounts.
+handed out like any other transaction, and does nothing else before; whoever failed stays a
+customer without accounts.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import gevent
 from gevent.lock import BoundedSemaphore
@@ -47,6 +49,8 @@ class Joiners:
         self._share = share
         self._places = BoundedSemaphore(CONCURRENCY)
         self._in: set[int] = set()
+        #: Those of them who have not begun to use their account.
+        self._waiting: set[int] = set()
         self.rejected = 0
         self.failed = 0
 
@@ -54,9 +58,11 @@ class Joiners:
     def joined(self) -> int:
         return len(self._in)
 
-    def has_joined(self, customer_index: int) -> bool:
-        """Whether a customer was there before the run or has joined since."""
-        return customer_index < self._plan.existing or customer_index in self._in
+    def acts(self, customer_index: int) -> bool:
+        """Whether a customer was there before the run, or has joined and begun to use the account."""
+        if customer_index < self._plan.existing:
+            return True
+        return customer_index in self._in and customer_index not in self._waiting
 
     def schedule_next(self) -> None:
         """Enter the next joining into the agenda, if there is one."""
@@ -91,7 +97,9 @@ class Joiners:
         if not joining.approved:
             self.rejected += 1
             return
+        self._waiting.add(joining.customer_index)
         self._in.add(joining.customer_index)
         if joining.first_deposit is not None:
-            self._agenda.add(joining.first_deposit.sim_s, FirstDeposit(joining.first_deposit))
+            begin = partial(self._waiting.discard, joining.customer_index)
+            self._agenda.add(joining.first_deposit.sim_s, FirstDeposit(joining.first_deposit, begin))
             self._wake()

@@ -19,7 +19,9 @@ its phase, or the whole run.
 Followers start when their parent has ended, which nobody knows beforehand; the plan
 reserves them, at most one per parent, with an estimated start.  Their count or budget is
 shared over the parents.  Where a follower needs time before the end of the run, parents
-are placed earlier.  A follower whose parents never come about makes nothing.
+are placed earlier; so they are before the end of the attack window when the follower's
+transactions are a part of the window's share.  A follower whose parents never come about
+makes nothing.
 
 A change of speed.  Rate-driven campaigns that have not started are planned anew for the
 rest of the run (`Planner.again`); what has started, and all counted patterns, stay.  Only
@@ -102,7 +104,10 @@ class Planner:
         run_end_s = self._calendar.duration_s
         if tactic.duration_s is not None:
             return min(run_end_s, start_s + tactic.duration_s)
-        window_end_s = self._calendar.phases[tactic.phase].end_s if tactic.phase else run_end_s
+        window = self._calendar.phases[tactic.phase] if tactic.phase else None
+        if window is None and tactic.count is None:
+            window = self._attack_at(tactic, start_s)
+        window_end_s = window.end_s if window is not None else run_end_s
         return min(run_end_s, max(window_end_s, start_s + tactic.natural_s(size)))
 
     def _open(self, tactic: Tactic) -> bool:
@@ -210,14 +215,21 @@ class Planner:
         if window is None:
             window = AttackWindow("run", 0.0, run_end_s)
         opens_s = window.start_s if tactic.count is not None else max(from_s, window.start_s)
-        before_followers_s = run_end_s - self._tail_s(tactic)
-        closes_s = min(window.end_s, before_followers_s)
+        closes_s = min(window.end_s, run_end_s - self._tail_s(tactic))
+        if tactic.count is None:
+            closes_s = min(closes_s, window.end_s - self._tail_s(tactic, within_share=True))
         return opens_s, closes_s if closes_s > opens_s else window.end_s
 
-    def _tail_s(self, tactic: Tactic) -> float:
-        """Simulated seconds that the tactic's followers want after it."""
-        children = (child for child in self._tactics.values() if child.parent == tactic.key)
-        tails = (c.delay_s + c.natural_s(round(c.mean_size)) + self._tail_s(c) for c in children)
+    def _tail_s(self, tactic: Tactic, within_share: bool = False) -> float:
+        """Simulated seconds that the tactic's followers (those without a count only) want after it."""
+        children = (
+            child
+            for child in self._tactics.values()
+            if child.parent == tactic.key and not (within_share and (child.count or child.phase))
+        )
+        tails = (
+            c.delay_s + c.natural_s(round(c.mean_size)) + self._tail_s(c, within_share) for c in children
+        )
         return max(tails, default=0.0)
 
     # -- campaigns that start when another has ended --------------------------------------

@@ -5,6 +5,10 @@ import pytest
 from banksim.engine.agenda import Agenda, FirstDeposit
 
 
+def mark(planned: object = None) -> FirstDeposit:
+    return FirstDeposit(planned=planned, begin=lambda: None)  # type: ignore[arg-type]
+
+
 def entries(agenda: Agenda) -> list[tuple[float, object]]:
     out = []
     while len(agenda):
@@ -14,9 +18,9 @@ def entries(agenda: Agenda) -> list[tuple[float, object]]:
 
 def test_in_order_of_moment_then_of_entry() -> None:
     agenda = Agenda()
-    marks = [FirstDeposit(planned=None) for _ in range(4)]  # type: ignore[arg-type]
-    for moment_s, mark in zip((5.0, 1.0, 5.0, 3.0), marks, strict=True):
-        agenda.add(moment_s, mark)
+    marks = [mark() for _ in range(4)]
+    for moment_s, entry in zip((5.0, 1.0, 5.0, 3.0), marks, strict=True):
+        agenda.add(moment_s, entry)
     assert agenda.peek() == 1.0
     popped = entries(agenda)
     assert [moment_s for moment_s, _ in popped] == [1.0, 3.0, 5.0, 5.0]
@@ -26,9 +30,9 @@ def test_in_order_of_moment_then_of_entry() -> None:
 
 def test_dropping_keeps_the_order_of_the_rest() -> None:
     agenda = Agenda()
-    marks = {moment_s: FirstDeposit(planned=moment_s) for moment_s in (4.0, 2.0, 9.0, 7.0)}  # type: ignore[arg-type]
-    for moment_s, mark in marks.items():
-        agenda.add(moment_s, mark)
+    marks = {moment_s: mark(moment_s) for moment_s in (4.0, 2.0, 9.0, 7.0)}
+    for moment_s, entry in marks.items():
+        agenda.add(moment_s, entry)
     assert agenda.drop(lambda entry: entry is marks[2.0] or entry is marks[9.0]) == 2
     assert [moment_s for moment_s, _ in entries(agenda)] == [4.0, 7.0]
 

@@ -17,6 +17,7 @@ NAMES = [
     "onboarding",
     "peak_load",
     "stress_1000",
+    "multi_day_attack",
     "capacity",
 ]
 
