@@ -70,7 +70,8 @@ class Cockpit(Protocol):
 
     def windows(self) -> dict[str, Any]:
         """What the scenario plans, in simulated seconds since the start: {"predicted": [{start_s, end_s,
-        tps}], "attacks": [{label, start_s, end_s}], "business_hours": [{start_s, end_s}]}.
+        tps}], "attacks": [{label, start_s, end_s}], "faults": [{label, start_s, end_s}],
+        "business_hours": [{start_s, end_s}]}.
         """
         ...
 

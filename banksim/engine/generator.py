@@ -24,6 +24,7 @@ from banksim.engine.brokers import Brokers
 from banksim.engine.dispatcher import Dispatcher
 from banksim.engine.events import Events
 from banksim.engine.executor import Executor
+from banksim.engine.faults import FaultConductor, made
 from banksim.engine.feed import ITEMS_PER_SECOND, Feed
 from banksim.engine.garbage import rare_collections
 from banksim.engine.joining import Joiners
@@ -71,6 +72,7 @@ class Generator:
         self.connected: Connected | None = None
         self.events: Events | None = None
         self.feed: Feed | None = None
+        self.faults: FaultConductor | None = None
         self.opening: Opening | None = None
         self.joiners: Joiners | None = None
         self.transaction_log: TransactionLog | None = None
@@ -100,6 +102,8 @@ class Generator:
         self.feed = Feed(parts.world, settings.scenario.dashboard.max_feed_items, feed_per_second)
         self.brokers = brokers
         self.connected = connect(settings, self.measures.books, self._observe, brokers.servers)
+        if self.connected.stand_ins is not None:
+            self.faults = FaultConductor(settings.scenario.faults, parts.clock, self.connected.stand_ins)
         self._start_events(self.connected)
         if log_name:
             self.transaction_log = open_transaction_log(settings.folder, log_name)
@@ -178,7 +182,7 @@ class Generator:
     def generate(self) -> None:
         """Hand out arrivals until simulated time is over and the last campaign has ended, or `stop`."""
         assert self.dispatcher is not None
-        with rare_collections():
+        with rare_collections(), made(self.faults):
             self.dispatcher.run()
 
     def stop(self) -> None:

@@ -184,6 +184,8 @@ class Run(Life):
             self.settings, generator.built, self.addresses, self.moment(), started_at, str(self.end)
         )
         info["circuits"] = [circuit.as_dict() for circuit in self.circuits()]
+        if generator.faults is not None:
+            info["faults"] = generator.faults.rows()
         if generator.joiners is not None:
             info["onboarding"] = generator.joiners.counts()
         if self.capacity is not None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from banksim.domain import BanksimError, TargetUnreachable, UsageError
 from banksim.engine.settings import Mode, RunSettings
+from banksim.engine.stand_ins import StandInProcesses, StandInsInProcess, check_faults
 from banksim.measure.reconciliation import Books
 from banksim.sandbox import BankApi, DetectorApi
 from banksim.sandbox.kafka_bridge import DetectorBridge
@@ -66,6 +67,7 @@ class Connected:
     ledger: Transport | None = None  # a way to the stand-in bank's books; None for a real bank
     sandbox: SandboxProcess | None = None
     bridge: DetectorBridge | None = None  # the stand-in detector on Kafka, where it is in this process
+    stand_ins: StandInsInProcess | StandInProcesses | None = None  # those that the scenario breaks
 
     def close(self) -> None:
         """Let go of connections and stop what was started for the run."""
@@ -76,10 +78,13 @@ class Connected:
             self.ledger.close()
         if self.sandbox is not None:
             self.sandbox.stop()
+        if self.stand_ins is not None:
+            self.stand_ins.close()
 
 
 def check_targets(settings: RunSettings) -> None:
     """Raise a BanksimError for people when live targets do not answer; other modes bring their own."""
+    check_faults(settings)
     if settings.mode is not Mode.LIVE:
         return
     connections = settings.scenario.connections
@@ -104,20 +109,33 @@ def connect(settings: RunSettings, books: Books, observer: Observer, kafka_serve
     client = _client_settings(settings)
     if settings.mode is Mode.DRY_RUN:
         bank = BankApi()
-        targets = in_process_targets(bank, DetectorApi(), client, observer, entered)
+        in_process = StandInsInProcess(settings) if settings.scenario.faults else None
+        wrap = in_process.wrap if in_process is not None else None
+        targets = in_process_targets(bank, DetectorApi(), client, observer, entered, wrap)
         connected = Connected(
-            targets, {"nexum": "in process", "bastion": "in process"}, InProcessTransport(bank)
+            targets,
+            {"nexum": "in process", "bastion": "in process"},
+            InProcessTransport(bank),
+            stand_ins=in_process,
         )
         if kafka_servers:
             connected.bridge = DetectorBridge(kafka_servers)
             connected.bridge.start()
         return connected
     if settings.mode is Mode.SANDBOX:
-        sandbox = SandboxProcess(["--kafka-servers", kafka_servers] if kafka_servers else [])
+        processes = StandInProcesses(settings) if settings.scenario.faults else None
+        arguments = ["--kafka-servers", kafka_servers] if kafka_servers else []
+        sandbox = SandboxProcess(
+            [*arguments, *(processes.arguments if processes is not None else ())],
+            environment=processes.environment if processes is not None else None,
+        )
         sandbox.start()
+        if processes is not None:
+            processes.attach(sandbox)
         targets = http_targets(sandbox.nexum_url, sandbox.bastion_url, client, observer, entered)
         ledger = HttpTransport(sandbox.nexum_url, rng=random.Random(0), max_retries=0)  # retries draw nothing
-        return Connected(targets, _addresses(sandbox.nexum_url, sandbox.bastion_url), ledger, sandbox)
+        addresses = _addresses(sandbox.nexum_url, sandbox.bastion_url)
+        return Connected(targets, addresses, ledger, sandbox, stand_ins=processes)
     connections = settings.scenario.connections
     targets = http_targets(connections.nexum_url, connections.bastion_url, client, observer, entered)
     return Connected(targets, _addresses(connections.nexum_url, connections.bastion_url))

@@ -21,17 +21,21 @@ DAY_S = 86_400.0
 #: With this many patterns' campaigns or fewer, each start is an event of its own.
 MAX_ANNOUNCED = 40
 
-NOTHING: dict[str, Any] = {"predicted": [], "attacks": [], "business_hours": []}
+NOTHING: dict[str, Any] = {"predicted": [], "attacks": [], "faults": [], "business_hours": []}
 
 
 def windows(run: Life | None) -> dict[str, Any]:
-    """What the scenario plans: {"predicted", "attacks", "business_hours"}."""
+    """What the scenario plans: {"predicted", "attacks", "faults", "business_hours"}."""
     parts = run.parts if run is not None else None
     if run is None or parts is None:
         return dict(NOTHING)
     return {
         "predicted": [{"start_s": p.start_s, "end_s": p.end_s, "tps": p.value} for p in parts.offered],
         "attacks": [{"label": w.label, "start_s": w.start_s, "end_s": w.end_s} for w in parts.desk.windows],
+        "faults": [
+            {"label": fault.label, "start_s": fault.start_s, "end_s": fault.end_s}
+            for fault in run.settings.scenario.faults
+        ],
         "business_hours": [
             {"start_s": start_s, "end_s": end_s} for start_s, end_s in business_hours(run.settings.scenario)
         ],
@@ -118,6 +122,10 @@ def _events(scenario: Scenario, parts: Parts) -> list[dict[str, Any]]:
         found.append(_event(window.start_s, "attack", f"{window.label} begins"))
         if window.end_s < duration_s:
             found.append(_event(window.end_s, "attack", f"{window.label} ends"))
+    for fault in scenario.faults:
+        found.append(_event(fault.start_s, "fault", f"Fault begins: {fault.label}"))
+        if fault.end_s < duration_s:
+            found.append(_event(fault.end_s, "fault", f"Fault ends: {fault.label}"))
     found += [
         _event(piece_s, "peak", f"Peak of the day, {_rate(parts, piece_s)}") for piece_s in _peaks(parts)
     ]

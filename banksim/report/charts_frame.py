@@ -19,6 +19,8 @@ from banksim.report.formats import figure, words
 from banksim.report.theme import colours
 
 Row = TypeVar("Row")
+#: Name, start and end in simulated seconds.
+Band = tuple[str, float, float]
 
 MAX_TABLE_ROWS = 100
 MAX_LABELLED_BANDS = 8
@@ -45,8 +47,15 @@ def time_axes(chart: go.Figure, results: Mapping[str, Any], y_title: str) -> Non
     frame(chart)
     chart.update_xaxes(title_text="simulated time" if start_of(results) else "simulated hours")
     chart.update_yaxes(title_text=y_title, rangemode="tozero")
+    _add_bands(chart, results, bands(results), "data-attack-band", "top")
+    _add_bands(chart, results, fault_bands(results), "data-fault-band", "bottom")
+
+
+def _add_bands(
+    chart: go.Figure, results: Mapping[str, Any], found: Sequence[Band], role: str, name_at: str
+) -> None:
+    """Shaded stretches of time; names of one kind at the top and of the other at the bottom."""
     colour = colours("light")
-    found = bands(results)
     for name, start_s, end_s in found:
         chart.add_shape(
             type="rect",
@@ -58,15 +67,15 @@ def time_axes(chart: go.Figure, results: Mapping[str, Any], y_title: str) -> Non
             y1=1,
             layer="below",
             line={"width": 0},
-            fillcolor=colour["data-attack-band"],
+            fillcolor=colour[role],
         )
         if name and len(found) <= MAX_LABELLED_BANDS:
             chart.add_annotation(
                 x=moment(results, start_s),
-                y=1,
+                y=1 if name_at == "top" else 0,
                 yref="paper",
                 xanchor="left",
-                yanchor="top",
+                yanchor=name_at,
                 text=words(name),
                 showarrow=False,
                 font={"size": 11, "color": colour["text-muted"]},
@@ -81,7 +90,13 @@ def frame(chart: go.Figure) -> None:
     )
 
 
-def bands(results: Mapping[str, Any]) -> list[tuple[str, float, float]]:
+def fault_bands(results: Mapping[str, Any]) -> list[Band]:
+    """(name, start, end) of the faults that were made in the stand-ins, in simulated seconds."""
+    faults = results["run"].get("faults") or []
+    return [(str(fault["name"]), fault["start_s"], fault["end_s"]) for fault in faults if fault["begun"]]
+
+
+def bands(results: Mapping[str, Any]) -> list[Band]:
     """(name, start, end) of attacks in simulated seconds: as planned, else where campaigns were seen."""
     planned = (results.get("planned") or {}).get("attacks") or []
     if planned:

@@ -54,7 +54,7 @@ def rate_chart(results: Mapping[str, Any]) -> Chart:
     return Chart(
         "rate",
         title,
-        sampled("Wall-clock rate over simulated time; shaded: attacks.", points),
+        sampled("Wall-clock rate over simulated time; shaded: attacks, and in grey faults.", points),
         spec_of(chart),
         ("simulated time", "offered", "sent", "completed", "failed", "unanswered", "dropped"),
         [
@@ -95,7 +95,10 @@ def latency_chart(results: Mapping[str, Any]) -> Chart:
     return Chart(
         "latency",
         title,
-        sampled("From the intended start, so that a late generator shows; shaded: attacks.", points),
+        sampled(
+            "From the intended start, so a late generator shows; shaded: attacks, and in grey faults.",
+            points,
+        ),
         spec_of(chart),
         ("simulated time", "p50", "p95", "p99", "lag p99"),
         [

@@ -50,6 +50,8 @@ def _of_the_run(results: Mapping[str, Any]) -> list[str]:
         found.append(
             "Bank and detector were the built-in stand-ins: the figures describe them, no other system."
         )
+    if made := [fault["name"] for fault in run.get("faults") or () if fault["begun"]]:
+        found.append(f"The stand-ins had faults on purpose, and all figures contain them: {', '.join(made)}.")
     if results.get("warm_up"):
         found.append("Detection and latency leave out the warm-up; its own figures stand beside them.")
     if lost := (run.get("transaction_log") or {}).get("lost"):

@@ -18,7 +18,7 @@ Theme = Literal["light", "dark"]
 ROLES = (
     *("page", "surface", "surface-sunken", "line", "line-strong", "text", "text-muted", "accent"),
     *("data-fraud", "data-genuine", "data-suspicious", "data-caught", "data-sky", "data-purple"),
-    *("data-neutral", "data-attack-band"),
+    *("data-neutral", "data-attack-band", "data-fault-band"),
 )
 
 _DECLARATION = re.compile(r"--([a-z0-9-]+):\s*([^;]+);")

@@ -21,22 +21,24 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gevent
 from gevent.event import Event
 from gevent.pool import Pool
-from gevent.pywsgi import WSGIServer
+from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from banksim.domain import BanksimError, ExitCode
 from banksim.sandbox.bank import BankApi
 from banksim.sandbox.database import IN_MEMORY
 from banksim.sandbox.detector import DetectorApi
+from banksim.sandbox.faults import CONTROL_TOKEN, SOCKET_KEY, FaultBoard, FaultyFace
 from banksim.sandbox.fields import Reply
 from banksim.sandbox.kafka_bridge import KafkaSide, open_kafka_side
-from banksim.sandbox.wsgi import Api, WsgiFace
+from banksim.sandbox.wsgi import Api, Environ, StartResponse, WsgiFace
+from banksim.world.streams import stream
 
 BANK_PORT = 8090
 DETECTOR_PORT = 8080
@@ -76,6 +78,15 @@ class PromptServer(WSGIServer):  # type: ignore[misc]
     def handle(self, sock: socket.socket, address: object) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().handle(sock, address)
+
+
+class OpenHandler(WSGIHandler):  # type: ignore[misc]
+    """Shows the application its connection, so that a fault can reset it."""
+
+    def get_environ(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environ()
+        environ[SOCKET_KEY] = self.socket
+        return environ
 
 
 class Delayed:
@@ -134,8 +145,10 @@ def serve(settings: Settings, stop: Event | None = None, announce: Callable[[str
 def _start(
     name: str, api: Api, delay_ms: float, host: str, port: int, announce: Callable[[str], None]
 ) -> WSGIServer:
-    face = WsgiFace(Delayed(api, delay_ms) if delay_ms > 0 else api)
-    server = PromptServer((host, port), face, log=None, spawn=Pool(MAX_CONNECTIONS), backlog=1024)
+    face = _face(name, WsgiFace(Delayed(api, delay_ms) if delay_ms > 0 else api))
+    server = PromptServer(
+        (host, port), face, log=None, spawn=Pool(MAX_CONNECTIONS), backlog=1024, handler_class=OpenHandler
+    )
     try:
         server.start()
     except (OSError, OverflowError) as error:
@@ -144,6 +157,14 @@ def _start(
     shown_host = f"[{host}]" if ":" in host else host
     announce(f"{name} listening on http://{shown_host}:{server.server_port}")
     return server
+
+
+def _face(name: str, face: WsgiFace) -> Callable[[Environ, StartResponse], Iterable[bytes]]:
+    """``face``, behind one that can be told to fail where whoever started this gave a secret for it."""
+    token, _, seed = os.environ.get(CONTROL_TOKEN, "").partition(":")
+    if not token:
+        return face
+    return FaultyFace(face, FaultBoard(stream(int(seed or 0), "faults", name)), token)
 
 
 def _port(text: str) -> int:

@@ -29,6 +29,11 @@ Environ = dict[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
 
+def status_line(status: int) -> str:
+    """ "404 Not Found"; a number that nobody named stands alone with a word."""
+    return _STATUS_LINES.get(status) or f"{status} Status"
+
+
 class Api(Protocol):
     def handle(self, method: str, path: str, query: Mapping[str, str], body: Any = None) -> Reply: ...
 
@@ -52,7 +57,7 @@ class WsgiFace:
             headers.append(("Connection", "close"))  # the rest of the body is not read
         payload = b"" if answer is None else orjson.dumps(answer)
         headers.append(("Content-Length", str(len(payload))))
-        start_response(_STATUS_LINES[status], headers)
+        start_response(status_line(status), headers)
         return [b""] if method == "HEAD" else [payload]
 
     def _answer(self, environ: Environ, method: str, path: str) -> Reply:

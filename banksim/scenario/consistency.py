@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from banksim.scenario.faults import KEYS_OF_KINDS
 from banksim.scenario.pattern_types import PATTERN_ALIASES, canonical_type
 from banksim.scenario.problems import Path, Problem, path_text, shown
 
@@ -45,6 +46,7 @@ def inconsistencies(data: Mapping[str, Any], pattern_types: Sequence[str]) -> li
     problems = list(_warm_up(data))
     problems += _rates(fraud)
     problems += _phases(fraud, data.get("duration_hours"))
+    problems += _faults(_list(data.get("faults")), _number(data.get("duration_hours")))
     if not data.get("plugins"):
         problems += _types(entries, pattern_types)
     problems += _weights(entries, fraud)
@@ -86,6 +88,31 @@ def _phases(fraud: Mapping[str, Any], duration: Any) -> Iterator[Problem]:
                 path,
                 f"ends at hour {start + length:g}, after the end of the run (duration_hours {run_hours:g})",
             )
+
+
+def _faults(faults: Sequence[Any], run_hours: float | None) -> Iterator[Problem]:
+    """Every fault lies within the run, has the keys its kind reads, and no restart begins inside another."""
+    restarts: list[tuple[str, float, float, Path]] = []
+    for index, fault in enumerate(faults):
+        path, body = ("faults", index), _mapping(fault)
+        kind, target = _text(body.get("kind")), _text(body.get("target"))
+        for key, kinds in KEYS_OF_KINDS.items():
+            if kind and key in body and body[key] is not None and kind not in kinds:
+                yield Problem((*path, key), f"has no effect with kind {kind}; it is for {', '.join(kinds)}")
+        if kind == "latency" and body.get("latency_ms") is None:
+            yield Problem((*path, "latency_ms"), "missing; kind latency needs it")
+        start, minutes = _number(body.get("start_hour")), _number(body.get("duration_minutes"))
+        if start is None or minutes is None:
+            continue
+        end = start + minutes / 60
+        if run_hours is not None and end > run_hours + 1e-6:
+            text = f"ends at hour {end:g}, after the end of the run (duration_hours {run_hours:g})"
+            yield Problem(path, text)
+        if kind == "restart":
+            for other, other_start, other_end, first in restarts:
+                if other == target and start < other_end and other_start < end:
+                    yield Problem(path, f"overlaps {path_text(first)}, a restart of the same target")
+            restarts.append((target, start, end, path))
 
 
 def _types(entries: Sequence[_Entry], pattern_types: Sequence[str]) -> Iterator[Problem]:

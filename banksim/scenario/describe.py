@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from banksim.rate import PiecewiseRate
+from banksim.scenario.faults import Fault
 from banksim.scenario.fraud import FraudSettings, Pattern, Phase
 from banksim.scenario.models import SECONDS_PER_HOUR, Scenario
 
@@ -53,6 +54,7 @@ class Summary:
     expected_fraud: float
     patterns: tuple[PatternSummary, ...]
     notes: tuple[str, ...]
+    faults: tuple[str, ...] = ()
 
     @property
     def fraud_share(self) -> float:
@@ -82,6 +84,9 @@ class Summary:
             f"  fraud         about {round(self.expected_fraud):,} transactions, {self.fraud_share:.2%}",
         ]
         lines += [f"    {_pattern_text(pattern)}" for pattern in self.patterns]
+        if self.faults:
+            lines.append("  faults        made in the stand-ins: --sandbox or --dry-run only")
+            lines += [f"    {fault}" for fault in self.faults]
         lines += [f"  note: {note}" for note in self.notes]
         return lines
 
@@ -113,6 +118,7 @@ def describe(scenario: Scenario, offered: PiecewiseRate, speed: float | None = N
         expected_fraud=fraud,
         patterns=tuple(_pattern_summaries(scenario.fraud)),
         notes=tuple(_notes(scenario, transactions)),
+        faults=tuple(_fault_text(scenario, fault) for fault in scenario.faults),
     )
 
 
@@ -200,6 +206,13 @@ def _pattern_text(pattern: PatternSummary) -> str:
         f"{pattern.count:,} transactions on top" if pattern.count else f"{pattern.share or 0:.0%} of the rate"
     )
     return f"{name}: {size}" + (f", phase {pattern.phase}" if pattern.phase else "")
+
+
+def _fault_text(scenario: Scenario, fault: Fault) -> str:
+    start, end = (scenario.start_at + timedelta(seconds=s) for s in (fault.start_s, fault.end_s))
+    share = f", {fault.share:.0%} of the calls" if fault.share is not None else ""
+    name = f"{fault.name}: " if fault.name else ""
+    return f"{name}{fault.target} {fault.kind} from {start:%a %H:%M} to {end:%a %H:%M}{share}"
 
 
 def _rate_text(tps: float) -> str:

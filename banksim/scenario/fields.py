@@ -192,6 +192,12 @@ HopRange = Annotated[
     AfterValidator(_check_ascending),
     Expected("a whole number from 1 to 100, or two with the smaller first"),
 ]
+LatencyRange = Annotated[
+    tuple[Annotated[float, Number(0, 600_000)], Annotated[float, Number(0, 600_000)]],
+    BeforeValidator(_one_or_two, json_schema_input_type=float | tuple[float, float]),
+    AfterValidator(_check_ascending),
+    Expected("milliseconds from 0 to 600000, one number or two with the smaller first"),
+]
 AmountList = Annotated[tuple[Amount, ...], Expected("a list of amounts above 0")]
 Url = Annotated[
     str,

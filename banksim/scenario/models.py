@@ -19,6 +19,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, WithJso
 from banksim.scenario.connections import Connections
 from banksim.scenario.consistency import inconsistencies
 from banksim.scenario.dashboard import Dashboard, Metrics
+from banksim.scenario.faults import Fault
 from banksim.scenario.fields import Balance, Block, Expected, Label, Number
 from banksim.scenario.fraud import FraudSettings
 from banksim.scenario.load import Load
@@ -115,6 +116,10 @@ class Scenario(Block):
     )
     onboarding: Onboarding | None = Field(
         default=None, description="How customers join during the run; none: all were there before it."
+    )
+    faults: tuple[Fault, ...] = Field(
+        default=(),
+        description="Outages to rehearse, made in the stand-ins; with --sandbox or --dry-run only.",
     )
     thresholds: tuple[str, ...] = Field(
         default=(),

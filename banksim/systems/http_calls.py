@@ -175,7 +175,7 @@ class HttpCalls(ABC):
         finally:
             self._deadlines.finish()
         latency_ms = (time.perf_counter() - started_s) * 1000.0
-        data, error = _decoded(answer)
+        data, error = decoded(answer)
         return Reply(
             status=answer.status,
             data=data,
@@ -249,7 +249,7 @@ class HttpCalls(ABC):
         return repeatable and failures <= self._max_retries and self._budget.allows_retry
 
 
-def _decoded(answer: Answer) -> tuple[Any, str]:
+def decoded(answer: Answer) -> tuple[Any, str]:
     """Data and error of an answer; text that is not JSON is an error only where success is claimed."""
     if answer.error or not answer.body:
         return None, answer.error

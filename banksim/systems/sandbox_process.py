@@ -12,7 +12,7 @@ import os
 import re
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,9 @@ class SandboxFailed(BanksimError):
 class _Child:
     """One stand-in: a process, the greenlet that follows its output, and what is known of it."""
 
-    def __init__(self, name: str, module: str, arguments: Sequence[str]) -> None:
+    def __init__(
+        self, name: str, module: str, arguments: Sequence[str], environment: Mapping[str, str]
+    ) -> None:
         self.name = name
         self.address = ""
         self.last_lines: deque[str] = deque(maxlen=KEPT_LINES)
@@ -49,7 +51,7 @@ class _Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": _search_path()},
+            env={**os.environ, "PYTHONPATH": _search_path(), **environment},
         )
         self._reader = gevent.spawn(self._read)
 
@@ -105,22 +107,24 @@ class SandboxProcess:
         *,
         module: str = SERVER_MODULE,
         ready_timeout_s: float = READY_TIMEOUT_S,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
-        """``arguments`` go to both servers, after those that ask for free ports."""
+        """``arguments`` go to both servers, after those that ask for free ports; so does ``environment``."""
         self._module = module
         self._arguments = arguments
+        self._environment = environment or {}
         self._ready_timeout_s = ready_timeout_s
         self.children: tuple[_Child, ...] = ()
 
     @property
     def nexum_url(self) -> str:
         """Address of the stand-in bank, empty until it is ready."""
-        return self._address_of("bank")
+        return self.address_of("bank")
 
     @property
     def bastion_url(self) -> str:
         """Address of the stand-in detector, empty until it is ready."""
-        return self._address_of("detector")
+        return self.address_of("detector")
 
     @property
     def alive(self) -> bool:
@@ -131,9 +135,7 @@ class SandboxProcess:
         """Start, and wait (only this greenlet does) until both listen.  Raises SandboxFailed."""
         if self.children:
             raise RuntimeError("the sandbox was started before")
-        self.children = tuple(
-            _Child(name, self._module, (*ANY_FREE_PORTS, "--only", name, *self._arguments)) for name in NAMES
-        )
+        self.children = tuple(self._child(name) for name in NAMES)
         try:
             with gevent.Timeout(self._ready_timeout_s, False):
                 for child in self.children:
@@ -146,6 +148,28 @@ class SandboxProcess:
         except BaseException:
             self.stop()
             raise
+
+    def kill(self, name: str) -> None:
+        """End one without warning, as kill -9 does.  Its port stays its own for `restart`."""
+        child = self._child_of(name)
+        child.process.kill()
+        child.process.wait()
+
+    def restart(self, name: str) -> None:
+        """Start the one that was killed, at the same address, and wait until it listens.
+
+        Raises SandboxFailed.
+        """
+        old = self._child_of(name)
+        port = old.address.rpartition(":")[2]
+        old.stop()
+        child = self._child(name, f"--{name}-port", port)
+        self.children = tuple(child if other is old else other for other in self.children)
+        child.changed.wait(self._ready_timeout_s)
+        if not child.address:
+            reason = child.why(self._ready_timeout_s)
+            child.address = old.address  # where it was is still where clients look for it
+            raise SandboxFailed(reason)
 
     def stop(self) -> None:
         """End both: SIGTERM, and SIGKILL where it is not heard.  Harmless when they already ended."""
@@ -161,7 +185,15 @@ class SandboxProcess:
     def __exit__(self, *error: object) -> None:
         self.stop()
 
-    def _address_of(self, name: str) -> str:
+    def _child(self, name: str, *more: str) -> _Child:
+        arguments = (*ANY_FREE_PORTS, "--only", name, *self._arguments, *more)
+        return _Child(name, self._module, arguments, self._environment)
+
+    def _child_of(self, name: str) -> _Child:
+        return next(child for child in self.children if child.name == name)
+
+    def address_of(self, name: str) -> str:
+        """Address of "bank" or "detector", empty until it is ready."""
         return next((child.address for child in self.children if child.name == name), "")
 
 

@@ -8,6 +8,7 @@ Make them after a process has forked: connections cannot be shared with a child.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from banksim.domain import UsageError
@@ -127,15 +128,30 @@ def in_process_targets(
     settings: ClientSettings,
     observer: Observer = ignore_call,
     books: Books | None = None,
+    wrap: Callable[[str, InProcessTransport], Transport] | None = None,
 ) -> Targets:
-    """Clients of stand-ins that live in this process."""
-    return _targets(
-        InProcessTransport(bank) if bank is not None else None,
-        InProcessTransport(detector) if detector is not None else None,
+    """Clients of stand-ins that live in this process.
+
+    ``wrap`` puts something between them and "bank" or "detector" that may lose calls; a circuit breaker
+    then stands in front of it, as over HTTP.
+    """
+    breakers: list[CircuitBreaker] = []
+
+    def transport(handler: Handler, name: str, target: str) -> Transport:
+        direct = InProcessTransport(handler)
+        if wrap is None:
+            return direct
+        breakers.append(CircuitBreaker(name))
+        return GuardedTransport(wrap(target, direct), breakers[-1])
+
+    targets = _targets(
+        transport(bank, NEXUM, "bank") if bank is not None else None,
+        transport(detector, BASTION, "detector") if detector is not None else None,
         settings,
         observer,
         books,
     )
+    return replace(targets, breakers=tuple(breakers))
 
 
 def _targets(

@@ -51,6 +51,7 @@ KEPT = {
         "banksim.activity",
         "banksim.fraud",
         "banksim.dataset",
+        "banksim.sandbox",
         "banksim.systems",
         "banksim.engine",
     ),

@@ -77,10 +77,11 @@ export class Charts {
 
   shapes() {
     const { windows, simS, durationS } = this.data;
-    const bands = (windows.attacks ?? []).map(({ start_s: x0, end_s: x1 }) => ({
+    const band = (role) => ({ start_s: x0, end_s: x1 }) => ({
       type: "rect", xref: "x", yref: "paper", x0: this.date(x0), x1: this.date(Math.min(x1, durationS)), y0: 0, y1: 1,
-      fillcolor: colour("data-attack-band"), line: { width: 0 }, layer: "below",
-    }));
+      fillcolor: colour(role), line: { width: 0 }, layer: "below",
+    });
+    const bands = [...(windows.attacks ?? []).map(band("data-attack-band")), ...(windows.faults ?? []).map(band("data-fault-band"))];
     const now = { type: "line", xref: "x", yref: "paper", x0: this.date(simS), x1: this.date(simS), y0: 0, y1: 1, line: { color: colour("line-strong"), width: 1 } };
     return [...bands, now];
   }

@@ -11,7 +11,7 @@ import { Shell, settings } from "./shell.js";
 const ASK_EVERY_MS = 2_500;
 const NEXT_SHOWN = 10;
 const PAST_SHOWN = 8;
-const ICONS = { business: "wall", attack: "triangle", campaign: "triangle", peak: "speed", end: "stop" };
+const ICONS = { business: "wall", attack: "triangle", campaign: "triangle", fault: "warn", peak: "speed", end: "stop" };
 
 let plan = null;
 let askedAt = 0;
@@ -71,7 +71,8 @@ function phaseOf(windows, now) {
   const inside = ({ start_s: from, end_s: to }) => from <= now && now < to;
   const attacks = (windows.attacks ?? []).filter(inside).map(({ label }) => words(label));
   const hours = (windows.business_hours ?? []).some(inside) ? "business hours" : "outside business hours";
-  return attacks.length ? `${attacks.join(", ")}; ${hours}` : hours;
+  const faults = (windows.faults ?? []).filter(inside).map(({ label }) => `fault: ${words(label)}`);
+  return [...attacks, ...faults, hours].join("; ");
 }
 
 function showEvents(events, { speed, state }, start, now) {

@@ -47,7 +47,7 @@ export function drawPlan(data, layouts) {
       categoryarray: lanes.map(name).reverse(), range: [-0.6, lanes.length - 0.4], showticklabels: !narrow, ticklabelstandoff: 6,
     },
     shapes: shapes(data, date),
-    annotations: [...attackLabels(plan.attacks, date, durationS, width), nowLabel(data, date), ...(narrow ? laneLabels(lanes, date, name) : [])],
+    annotations: [...attackLabels(plan.attacks, date, durationS, width), ...faultLabels(plan.faults ?? [], date), nowLabel(data, date), ...(narrow ? laneLabels(lanes, date, name) : [])],
   };
   Plotly.react("plan-chart", traces, layout, CONFIG);
 }
@@ -88,7 +88,7 @@ function shapes({ plan, now, durationS }, date) {
     type: "rect", xref: "x", yref: "paper", x0: date(from), x1: date(Math.min(to, durationS)), y0: 0, y1: 1, fillcolor, line: { width: 0 }, layer: "below",
   });
   const marker = { type: "line", xref: "x", yref: "paper", x0: date(now), x1: date(now), y0: 0, y1: 1, line: { color: colour("text"), width: 1.5 } };
-  return [...joined(plan.business_hours).map(band(faded(colour("data-sky"), 0.1))), ...plan.attacks.map(band(colour("data-attack-band"))), marker];
+  return [...joined(plan.business_hours).map(band(faded(colour("data-sky"), 0.1))), ...plan.attacks.map(band(colour("data-attack-band"))), ...(plan.faults ?? []).map(band(colour("data-fault-band"))), marker];
 }
 
 /** Hours that touch are one stretch, or their borders would show. */
@@ -112,6 +112,9 @@ function attackLabels(attacks, date, durationS, width) {
     return { ...above, x: date(startS), y: 1, xref: "x", xanchor: "left", yanchor: "top", text: room > text.length * 6.6 ? text : "▲", hovertext: text, font: { size: 11, color: colour("data-fraud") } };
   });
 }
+
+const faultLabels = (faults, date) =>
+  faults.map(({ label, start_s: startS }) => ({ ...above, x: date(startS), y: 0, xref: "x", yref: "y domain", xanchor: "left", yanchor: "bottom", text: `× ${plain(words(label))}`, textangle: -90, font: { size: 10, color: colour("text-muted") } }));
 
 const nowLabel = ({ now, durationS }, date) => ({
   ...above, x: date(now), y: 1, xref: "x", xanchor: now > durationS * 0.9 ? "right" : "left", yanchor: "bottom", text: "<b>now</b>", font: { size: 11, color: colour("text") },

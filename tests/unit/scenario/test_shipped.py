@@ -19,6 +19,7 @@ NAMES = [
     "stress_1000",
     "multi_day_attack",
     "capacity",
+    "outage",
 ]
 
 

@@ -171,6 +171,7 @@ class DemoCockpit(DemoLists):
         return {
             "predicted": [{"start_s": s, "end_s": s + 3600, "tps": planned_tps(s + 1800)} for s in hours],
             "attacks": [dict(attack) for attack in ATTACKS if attack["start_s"] < self._duration_s],
+            "faults": [{"label": "bank hangs", "start_s": 30_000, "end_s": 33_000}],
             "business_hours": [{"start_s": 28_800, "end_s": 64_800}],
         }
 
