@@ -135,8 +135,7 @@ def test_one_is_killed_and_comes_back(tmp_path: Path, mode: Mode, target: str) -
     # What was on the way when it was killed was reset; whoever came later was refused.
     assert "connection refused" in errors(results, system)
     assert fault(results)["affected"] is None
-    points = [point for point in results["timeline"] if point["sim_s"] >= 2.1 * 3600]
-    assert points, "the run went on after it"
+    assert results["timeline"][-1]["completed"] > 10, "the run went on after it"
     if target == "bank":
         assert results["transactions"]["failed"] > 5
     else:
