@@ -27,7 +27,7 @@ from gevent import monkey
 from gevent.lock import BoundedSemaphore
 
 from banksim.systems.base_url import BaseUrl
-from banksim.systems.lean_answer import AnswerReader
+from banksim.systems.lean_answer import AnswerReader, Heads
 
 #: Shorter than uvicorn's default keep-alive of 5 s: a request must not race the server's close.
 MAX_IDLE_S = 4.0
@@ -43,12 +43,12 @@ _socket: Any = monkey.get_original("socket", "socket")
 class Connection(ABC):
     """One connection.  ``nothing_left`` is True while surely no byte of the request left this machine."""
 
-    def __init__(self, sock: Any, limit_bytes: int) -> None:
+    def __init__(self, sock: Any, reader: AnswerReader) -> None:
         self._sock = sock
         self._poller = _poll()
         self._poller.register(sock.fileno(), _READ)  # a close is always among the answers
         self._resting_since_s = 0.0
-        self.reader = AnswerReader(limit_bytes)
+        self.reader = reader
         self.served = False
         self.nothing_left = True
 
@@ -75,8 +75,8 @@ class Connection(ABC):
 class PlainConnection(Connection):
     """Over TCP.  ``sock`` is a native socket, not blocking."""
 
-    def __init__(self, sock: Any, limit_bytes: int) -> None:
-        super().__init__(sock, limit_bytes)
+    def __init__(self, sock: Any, reader: AnswerReader) -> None:
+        super().__init__(sock, reader)
         self._hub = gevent.get_hub()
         self._readable = self._hub.loop.io(sock.fileno(), _READ)
 
@@ -135,6 +135,7 @@ class Connector:
         self._url = url
         self._timeout_s = timeout_s
         self._limit_bytes = limit_bytes
+        self._heads: Heads = {}  # all connections lead to one server, whose heads are alike
         self._tls = _tls_context(ca_file) if url.tls else None
 
     def connect(self) -> Connection:
@@ -146,13 +147,16 @@ class Connector:
             if self._tls is not None:
                 sock = self._tls.wrap_socket(sock, server_hostname=self._url.host)
                 sock.settimeout(None)  # from here on the call's deadline rules
-                return TlsConnection(sock, self._limit_bytes)
+                return TlsConnection(sock, self._reader())
             native = _socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
             native.setblocking(False)
-            return PlainConnection(native, self._limit_bytes)
+            return PlainConnection(native, self._reader())
         except BaseException:
             sock.close()
             raise
+
+    def _reader(self) -> AnswerReader:
+        return AnswerReader(self._limit_bytes, self._heads)
 
 
 def _tls_context(ca_file: str) -> Any:

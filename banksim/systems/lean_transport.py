@@ -43,23 +43,19 @@ class LeanTransport(HttpCalls):
         except (OSError, RuntimeError) as error:
             raise NoAnswer(describe(error)) from error
         reader = connection.reader
-        reader.expect(headers_only=method == "HEAD")
+        reader.expect(method == "HEAD")
         try:
-            self._write(connection, request, progress)
+            sent_before, progress.sent = progress.sent, True
+            try:
+                connection.send(request)
+            except OSError as error:
+                if connection.nothing_left:
+                    progress.sent = sent_before
+                raise NoAnswer(describe(error), stale=connection.served) from error
             return self._read(connection, progress)
         finally:
             # Also when the caller is killed or out of time: an answer half read is never reusable.
             self._pool.give_back(connection, reader.reusable)
-
-    def _write(self, connection: Connection, request: bytes, progress: Progress) -> None:
-        sent_before = progress.sent
-        progress.sent = True
-        try:
-            connection.send(request)
-        except OSError as error:
-            if connection.nothing_left:
-                progress.sent = sent_before
-            raise NoAnswer(describe(error), stale=connection.served) from error
 
     def _read(self, connection: Connection, progress: Progress) -> Answer:
         reader = connection.reader

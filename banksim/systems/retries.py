@@ -30,7 +30,8 @@ class RetryBudget:
         self._tokens = tokens
 
     def succeeded(self) -> None:
-        self._tokens = min(self._most, self._tokens + TOKENS_PER_SUCCESS)
+        if self._tokens < self._most:
+            self._tokens = min(self._most, self._tokens + TOKENS_PER_SUCCESS)
 
     def failed(self) -> None:
         self._tokens = max(0.0, self._tokens - 1.0)
