@@ -29,7 +29,7 @@ from banksim.engine.executor import Executor
 from banksim.engine.feed import Feed
 from banksim.engine.seats import ANY_PERSONA, Seats
 from banksim.engine.targets import MovementBooks
-from banksim.load.session import Session
+from banksim.load.locust_statistics import LocustStatistics
 from banksim.measure import Measures
 from banksim.plan import Parts, build_parts
 from banksim.scenario import parse_scenario
@@ -91,7 +91,9 @@ class Stages:
         self.feed = Feed(self.parts.world)
         self.bank = NexumClient(Constant(BANK_ANSWER), directory, books=MovementBooks(self.measures.books))
         self.detector = BastionClient(Constant(SCORE_ANSWER), directory)
-        self.session = Session(Environment(events=locust.events))
+        environment = Environment(events=locust.events)
+        environment.create_local_runner()
+        self.statistics = LocustStatistics(environment)
         self.seats = Seats([ANY_PERSONA])
         self.executor = Executor(
             Targets(self.bank, self.detector, directory),
@@ -141,7 +143,7 @@ class Stages:
         self.measures.call(
             call.system, f"{call.method} {call.name}", call.latency_ms, None, sim_s=sim_s, wall_s=wall_s
         )
-        self.session._on_call(call)
+        self.statistics.add(call)
 
     def count(self, planned: Planned) -> None:
         wall_s, sim_s = self.moment()

@@ -11,6 +11,8 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 #: Digits after the decimal point, per currency the core bank accepts.
 MINOR_DIGITS: dict[str, int] = {"USD": 2, "EUR": 2, "GBP": 2, "JPY": 0, "CAD": 2, "CHF": 2}
 
+_CENTS_PER_UNIT = {currency: int(10**digits) for currency, digits in MINOR_DIGITS.items()}
+
 
 def minor_digits(currency: str) -> int:
     """Digits after the decimal point in ``currency``; 2 where it is not known."""
@@ -19,7 +21,9 @@ def minor_digits(currency: str) -> int:
 
 def to_wire(amount_cents: int, currency: str) -> str:
     """Decimal text for the wire: ``to_wire(1250, "USD") == "12.50"``."""
-    digits = minor_digits(currency)
+    digits = MINOR_DIGITS.get(currency, 2)
+    if digits == 2 and amount_cents >= 0:  # almost always, and asked for with every transaction
+        return f"{amount_cents // 100}.{amount_cents % 100:02d}"
     if digits == 0:
         return str(amount_cents)
     sign = "-" if amount_cents < 0 else ""
@@ -53,4 +57,4 @@ def to_cents(units: float, currency: str) -> int:
 
 
 def _cents_per_unit(currency: str) -> int:
-    return int(10 ** minor_digits(currency))
+    return _CENTS_PER_UNIT.get(currency, 100)

@@ -122,13 +122,12 @@ class Executor:
         self._feed.offer(planned, outcome, wall_s)
         if self._log_file is not None:
             self._log_file.add(planned, outcome, wall_s)
-        self._log(planned, outcome)
+        if logger.isEnabledFor(logging.DEBUG):
+            self._log(planned, outcome)
         if arrival.campaign is not None:
             self._advance(arrival.campaign, outcome)
 
     def _log(self, planned: Planned, outcome: Outcome) -> None:
-        if not logger.isEnabledFor(logging.DEBUG):
-            return
         tx, score = planned.transaction, outcome.detector
         logger.debug(
             "Transaction processed: %s %s %d cents, bank %s %s, score %s %s",

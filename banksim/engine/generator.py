@@ -278,10 +278,10 @@ class Generator:
     def _observe(self, call: Call) -> None:
         self.last_calls[call.system] = call
         if self._begun:  # opening customers is not what is measured
-            wall_s, sim_s = self.moment()
-            name = f"{call.method} {call.name}"
+            calls, name = self.measures.calls, f"{call.method} {call.name}"
             if call.sent:
-                self.measures.call(call.system, name, call.latency_ms, call.error, sim_s=sim_s, wall_s=wall_s)
+                wall_s, sim_s = self.moment()
+                calls.add(call.system, name, call.latency_ms, call.error, wall_s, sim_s)
             else:
-                self.measures.calls.add_unsent(call.system, name, call.error or "")
+                calls.add_unsent(call.system, name, call.error or "")
         self._on_call(call)

@@ -28,9 +28,9 @@ from banksim.domain import BanksimError, ExitCode, UsageError
 from banksim.engine.life import End
 from banksim.engine.run import Run, check_run
 from banksim.engine.settings import RunSettings
+from banksim.load.locust_statistics import LocustStatistics
 from banksim.load.options import from_form, run_settings
 from banksim.scenario import load_scenario
-from banksim.systems import Call
 
 logger = logging.getLogger(__name__)
 
@@ -38,15 +38,12 @@ logger = logging.getLogger(__name__)
 STOP_TIMEOUT_S = 15.0
 
 
-class CallFailed(Exception):
-    """What Locust's failure table shows for a call that went wrong."""
-
-
 class Session:
     """Runs of one Locust process, one at a time."""
 
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
+        self._statistics = LocustStatistics(environment)
         self._run: Run | None = None
         self._prepared: RunSettings | None = None
         self._refused: BanksimError | None = None
@@ -159,7 +156,7 @@ class Session:
             self._refused = error
             return False
         self._refused = None
-        self._run = Run(settings, self._seat_names(), on_call=self._on_call)
+        self._run = Run(settings, self._seat_names(), on_call=self._statistics.add)
         gevent.spawn(self._run.conduct)
         return True
 
@@ -178,17 +175,7 @@ class Session:
 
     def _on_test_stopping(self, **_: object) -> None:
         self.end(End.STOPPED)
+        self._statistics.enter()
 
     def _seat_names(self) -> set[str]:
         return {cls.seat for cls in self.environment.user_classes if getattr(cls, "seat", None)}
-
-    def _on_call(self, call: Call) -> None:
-        """Put a target's call into Locust's own statistics, under a name that never varies."""
-        self.environment.events.request.fire(
-            request_type=call.method,
-            name=call.name,
-            response_time=call.latency_ms if call.sent else None,  # Locust counts it without a time
-            response_length=call.response_bytes,
-            exception=CallFailed(call.error) if call.error else None,
-            context={"system": call.system},
-        )

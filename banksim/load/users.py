@@ -9,7 +9,7 @@ arrivals from the run's seats.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from locust import User
 from locust.exception import StopUser
@@ -32,6 +32,22 @@ class ArrivalTaskSet(DefaultTaskSet):
     """Runs one task per arrival, without any waiting in between."""
 
     user: SeatUser
+
+    def execute_next_task(self) -> None:
+        """Carry out arrivals until this user is stopped or a task raises; Locust looks after both.
+
+        One arrival after the other here, since Locust's own loop costs as much as a score.
+        """
+        task = self._task_queue.popleft()
+        while True:
+            self.execute_task(task)
+            task = self.get_next_task()
+
+    def execute_task(self, task: Task) -> None:
+        if isinstance(task, type):  # a nested task set
+            super().execute_task(task)
+        else:
+            task(self.user)
 
     def get_next_task(self) -> Task:
         user = self.user
@@ -56,7 +72,11 @@ class SeatUser(User):
     seat: str
     session: Session
     arrival: Arrival
-    _tasks_by_name: dict[str, Task]
+    _tasks_by_name: ClassVar[dict[str, Task]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._tasks_by_name = {}
 
     def on_start(self) -> None:
         self.session = self.environment.banksim
@@ -68,14 +88,12 @@ class SeatUser(User):
 
     def _task_named(self, wanted: str) -> Task:
         """Looked for once per class and name: there are as many names as kinds and typologies."""
-        known: dict[str, Task] | None = self.__class__.__dict__.get("_tasks_by_name")
-        if known is None:
-            known = self.__class__._tasks_by_name = {}
-        task = known.get(wanted)
+        task = self._tasks_by_name.get(wanted)
         if task is None:
             tasks: list[Task] = self.tasks
             name = str(wanted)
-            task = known[wanted] = next((task for task in tasks if task.__name__ == name), tasks[0])
+            task = next((task for task in tasks if task.__name__ == name), tasks[0])
+            self._tasks_by_name[wanted] = task
         return task
 
     def carry_out(self) -> None:

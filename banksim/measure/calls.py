@@ -38,8 +38,9 @@ class Calls:
         sim_s: float = 0.0,
     ) -> None:
         """Count one call that ended at this moment."""
-        text = (error or "")[:MAX_ERROR_CHARACTERS]
-        self.extremes.add(system, name, latency_ms, text, wall_s, sim_s)
+        text = error[:MAX_ERROR_CHARACTERS] if error else ""
+        if text or latency_ms >= self.extremes.from_ms:
+            self.extremes.add(system, name, latency_ms, text, wall_s, sim_s)
         key = (system, name)
         histogram = self.by_call.get(key)
         if histogram is None:

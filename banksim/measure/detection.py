@@ -24,12 +24,16 @@ from banksim.domain import BankStatus, Decision, Label, Outcome, Planned
 from banksim.measure.campaigns import Campaigns
 from banksim.measure.drift import ScoreDrift
 from banksim.measure.intervals import share, wilson
-from banksim.measure.scores import ScoreBins, average_precision, histogram, roc_auc, sweep
+from banksim.measure.scores import ScoreBins, average_precision, bin_of, histogram, roc_auc, sweep
 from banksim.measure.slices import Slices
 
 #: Share of fraud to restate precision at: EEA card payments by count, first half of 2023
 #: (EBA/ECB report on payment fraud; indicative).
 DEFAULT_PREVALENCE = 0.00015
+
+# Looking a member up in its class takes longer than counting.
+_FRAUD, _GENUINE = Label.FRAUD, Label.GENUINE
+_APPROVE, _REVIEW, _BLOCK, _NONE = Decision.APPROVE, Decision.REVIEW, Decision.BLOCK, Decision.NONE
 
 _COUNTS = (
     "transactions",
@@ -111,14 +115,16 @@ class Detection:
         """Count one finished transaction."""
         truth = planned.truth
         amount_cents = planned.transaction.amount_cents
-        if truth.label is Label.GENUINE:
+        label = truth.label
+        is_fraud = label is _FRAUD
+        if label is _GENUINE:
             group = self.genuine
         else:
-            groups = self.fraud if truth.label is Label.FRAUD else self.decoys
+            groups = self.fraud if is_fraud else self.decoys
             group = groups.get(truth.typology) or groups.setdefault(truth.typology, GroupCounts())
         reply = outcome.detector
         decision = reply.decision
-        alert = decision is Decision.BLOCK or decision is Decision.REVIEW
+        alert = decision is _BLOCK or decision is _REVIEW
         group.transactions += 1
         group.amount_cents += amount_cents
         if alert:
@@ -126,21 +132,21 @@ class Detection:
             group.alerted_cents += amount_cents
             if outcome.lag_ms + outcome.service_ms > self._deadline_ms:
                 group.late += 1
-        elif decision is Decision.APPROVE:
+        elif decision is _APPROVE:
             group.passed += 1
         elif reply.error:
             group.missing += 1
         else:
             group.unasked += 1
             group.unasked_cents += amount_cents
-        is_fraud = truth.label is Label.FRAUD
-        asked = decision is not Decision.NONE or bool(reply.error)
+        asked = decision is not _NONE or bool(reply.error)
         self.personas.add(truth.persona, is_fraud, asked, alert)
-        self.channels.add(planned.transaction.channel.value, is_fraud, asked, alert)
+        self.channels.add(planned.transaction.channel._value_, is_fraud, asked, alert)
         if reply.score is not None:
-            group.bins.add(reply.score, amount_cents)
+            position = bin_of(reply.score)
+            group.bins.add_to(position, amount_cents)
             if not is_fraud:
-                self.drift.add(planned.sim_s, reply.score)
+                self.drift.add_to(position, planned.sim_s)
         if is_fraud and truth.campaign_id:
             status = outcome.bank.status
             booked = status is BankStatus.POSTED or (status is BankStatus.SKIPPED and not alert)

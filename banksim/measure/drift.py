@@ -42,6 +42,10 @@ class ScoreDrift:
 
     def add(self, sim_s: float, score: float) -> None:
         """Count the score of one honest transaction."""
+        self.add_to(bin_of(score), sim_s)
+
+    def add_to(self, position: int, sim_s: float) -> None:
+        """The same for a score whose bin is known (see scores.py)."""
         index = int(sim_s / self.length_s)
         window = self.windows.get(index)
         if window is None:
@@ -49,7 +53,7 @@ class ScoreDrift:
             while len(self.windows) > MAX_WINDOWS:
                 self._coarsen()
                 window = self.windows[int(sim_s / self.length_s)]
-        group = _group_of(bin_of(score))
+        group = _group_of(position)
         window[group] = window.get(group, 0) + 1
 
     def figures(self) -> dict[str, Any]:

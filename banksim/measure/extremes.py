@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Any
 
 #: latency in whole µs, wall second, simulated second, system, name, error (empty when it went well)
@@ -17,14 +18,18 @@ LIMIT = 20
 
 
 class Extremes:
-    """``slowest``: longest first.  ``failed``: earliest first.  Both sorted, ties by the rest."""
+    """``slowest``: longest first.  ``failed``: earliest first.  Both sorted, ties by the rest.
 
-    __slots__ = ("_limit", "_slowest", "failed")
+    A call that went well in less than ``from_ms`` is none of them, so nobody need tell of it.
+    """
+
+    __slots__ = ("_limit", "_slowest", "failed", "from_ms")
 
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
         self._slowest: list[Entry] = []  # shortest first, so that the one to go is in front
         self.failed: list[tuple[float, Entry]] = []
+        self.from_ms = -inf
 
     def add(self, system: str, name: str, latency_ms: float, error: str, wall_s: float, sim_s: float) -> None:
         slowest = self._slowest
@@ -33,6 +38,7 @@ class Extremes:
             entry = (latency_us, wall_s, sim_s, system, name, error)
             insort(slowest, entry)
             del slowest[: -self._limit]
+            self._note_bound()
             if error:
                 insort(self.failed, (wall_s, entry))
                 del self.failed[self._limit :]
@@ -47,8 +53,13 @@ class Extremes:
 
     def merge_state(self, state: Mapping[str, Sequence[Sequence[Any]]]) -> None:
         self._slowest = sorted([*self._slowest, *map(_entry, state["slowest"])])[-self._limit :]
+        self._note_bound()
         failed = [(entry[1], entry) for entry in map(_entry, state["failed"])]
         self.failed = sorted([*self.failed, *failed])[: self._limit]
+
+    def _note_bound(self) -> None:
+        if len(self._slowest) >= self._limit:
+            self.from_ms = (self._slowest[0][0] - 1) / 1000.0  # whole µs, rounded: one less to be sure
 
     def to_state(self) -> dict[str, list[list[Any]]]:
         return {

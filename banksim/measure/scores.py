@@ -67,7 +67,10 @@ class ScoreBins:
         self.cents: dict[int, int] = {}
 
     def add(self, score: float, amount_cents: int) -> None:
-        position = bin_of(score)
+        self.add_to(bin_of(score), amount_cents)
+
+    def add_to(self, position: int, amount_cents: int) -> None:
+        """Count a score whose bin is known."""
         self.counts[position] = self.counts.get(position, 0) + 1
         self.cents[position] = self.cents.get(position, 0) + amount_cents
 

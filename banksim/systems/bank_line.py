@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from banksim.domain import BankReply, BankStatus
-from banksim.systems.calls import Call, Observer
+from banksim.systems.calls import Observer, call_of
 from banksim.systems.login import LOGIN_PATH, Login
 from banksim.systems.nexum_wire import Verdict
 from banksim.systems.transport import Reply, Transport
@@ -92,19 +92,7 @@ class BankLine:
 
     def tell(self, method: str, name: str, reply: Reply, error: str | None) -> None:
         """Tell the observer of a call that ended."""
-        self._observer(
-            Call(
-                system="nexum",
-                method=method,
-                name=name,
-                latency_ms=reply.latency_ms,
-                status=reply.status or None,
-                request_bytes=reply.request_bytes,
-                response_bytes=reply.response_bytes,
-                error=error,
-                sent=reply.attempts > 0,
-            )
-        )
+        self._observer(call_of("nexum", method, name, reply, error))
 
     def _book(self, legs: Legs, certain: bool) -> None:
         if self._books is not None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from banksim.domain import Decision, ScoreReply, Transaction
 from banksim.systems.bastion_wire import read_alerts, read_batch, read_score, score_body
-from banksim.systems.calls import Call, Observer, ignore_call
+from banksim.systems.calls import Observer, call_of, ignore_call
 from banksim.systems.directory import AccountDirectory
 from banksim.systems.health import Health, as_health, check_health
 from banksim.systems.transport import Reply, Transport
@@ -112,19 +112,7 @@ class BastionClient:
         self._transport.close()
 
     def _tell(self, method: str, name: str, reply: Reply, error: str | None) -> None:
-        self._observer(
-            Call(
-                system="bastion",
-                method=method,
-                name=name,
-                latency_ms=reply.latency_ms,
-                status=reply.status or None,
-                request_bytes=reply.request_bytes,
-                response_bytes=reply.response_bytes,
-                error=error,
-                sent=reply.attempts > 0,
-            )
-        )
+        self._observer(call_of("bastion", method, name, reply, error))
 
 
 def _usable(score: ScoreReply) -> bool:

@@ -42,6 +42,7 @@ def score_body(tx: Transaction, directory: AccountDirectory) -> dict[str, Any]:
     """Body of ``POST /score``: amount in whole units, timestamp in unix seconds of simulated time."""
     merchant = tx.merchant
     counterparty = tx.counterparty
+    place = tx.place
     return {
         "transaction_id": tx.transaction_id,
         "cif_id": directory.wire_customer_id(tx.account.customer_index),
@@ -49,18 +50,18 @@ def score_body(tx: Transaction, directory: AccountDirectory) -> dict[str, Any]:
         "currency": tx.currency,
         "merchant_id": merchant.merchant_id if merchant else "",
         "merchant_category": merchant.category if merchant else "",
-        "channel": tx.channel.value,
-        "country": tx.place.country,
+        "channel": tx.channel._value_,  # what `value` gives, without its two calls
+        "country": place.country,
         "timestamp": float(tx.timestamp_s),
         "metadata": {
-            "transaction_type": tx.kind.value,
+            "transaction_type": tx.kind._value_,
             "description": tx.description,
             "account_id": directory.wire_account_id(tx.account),
             "counterparty_account_id": directory.wire_account_id(counterparty) if counterparty else "",
             "device_id": tx.device_id,
-            "latitude": tx.place.latitude,
-            "longitude": tx.place.longitude,
-            "city": tx.place.city,
+            "latitude": place.latitude,
+            "longitude": place.longitude,
+            "city": place.city,
             "merchant": merchant.name if merchant else "",
             "merchant_category_code": merchant.category_code if merchant else "",
         },
@@ -115,20 +116,30 @@ def read_alerts(data: Any) -> list[Mapping[str, Any]]:
 
 
 def _read_one(data: Any, latency_ms: float) -> ScoreReply:
-    if not isinstance(data, Mapping):
+    if not isinstance(data, dict):
         return ScoreReply(None, Decision.NONE, (), latency_ms, "the answer is not a JSON object")
     score, score_error = _score(_first(data, SCORE_FIELDS))
-    decision, decision_error = _decision(_first(data, DECISION_FIELDS), scored=score is not None)
-    error = "; ".join(text for text in (score_error, decision_error) if text)
+    decision, decision_error = _decision(_first(data, DECISION_FIELDS), score is not None)
+    error = (
+        f"{score_error}; {decision_error}"
+        if score_error and decision_error
+        else score_error or decision_error
+    )
     return ScoreReply(score, decision, _reasons(data), latency_ms, error)
 
 
 def _first(data: Mapping[str, Any], names: tuple[str, ...]) -> Any:
     """Value of the first of ``names`` that is there and not null."""
-    return next((data[name] for name in names if data.get(name) is not None), None)
+    for name in names:
+        value = data.get(name)
+        if value is not None:
+            return value
+    return None
 
 
 def _score(value: Any) -> tuple[float | None, str]:
+    if type(value) is float and 0.0 <= value <= 1.0:  # almost always
+        return value, ""
     if value is None:
         return None, "the answer has no score"
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -142,7 +153,9 @@ def _decision(value: Any, scored: bool) -> tuple[Decision, str]:
     """The contract's word for a missing action is approve; without a score either, nobody decided."""
     if value is None:
         return (Decision.APPROVE, "") if scored else (Decision.NONE, "the answer has no decision")
-    decision = DECISION_WORDS.get(value.strip().upper()) if isinstance(value, str) else None
+    decision = DECISION_WORDS.get(value) if isinstance(value, str) else None
+    if decision is None and isinstance(value, str):
+        decision = DECISION_WORDS.get(value.strip().upper())
     if decision is None:
         return Decision.NONE, f"decision {str(value)[:40]!r} is not known"
     return decision, ""
@@ -150,15 +163,20 @@ def _decision(value: Any, scored: bool) -> tuple[Decision, str]:
 
 def _reasons(data: Mapping[str, Any]) -> tuple[str, ...]:
     """The first list of reasons that is not empty; a lone sentence only where there is no list at all."""
-    lists = [data[name] for name in REASON_LISTS if isinstance(data.get(name), list)]
-    if lists:
-        entries: list[Any] = next((entries for entries in lists if entries), [])
-        return tuple(_reason(entry) for entry in entries[:MAX_REASONS])
+    listed = False
+    for name in REASON_LISTS:
+        entries = data.get(name)
+        if isinstance(entries, list):
+            listed = True
+            if entries:
+                return tuple(map(_reason, entries[:MAX_REASONS]))
+    if listed:
+        return ()
     sentence = _first(data, (*REASON_LISTS, "reason"))
     return (sentence[:MAX_REASON_CHARS],) if isinstance(sentence, str) and sentence else ()
 
 
 def _reason(entry: Any) -> str:
-    if isinstance(entry, Mapping):
+    if isinstance(entry, dict):
         entry = next((entry[key] for key in ("name", "rule", "reason", "code") if key in entry), entry)
     return str(entry)[:MAX_REASON_CHARS]

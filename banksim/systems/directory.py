@@ -48,7 +48,8 @@ class AccountDirectory:
 
     def wire_customer_id(self, index: int) -> str:
         """The bank's id, or an opaque one that never changes."""
-        return self.customer_id(index) or self._opaque("customer", index)
+        entry = self._opened.get(index)
+        return entry[0] if entry else self._opaque("customer", index)
 
     def wire_account_id(self, ref: AccountRef) -> str:
         """The bank's id, or an opaque one that never changes."""

@@ -53,6 +53,9 @@ class Verdict(NamedTuple):
     detail: str = ""
 
 
+_POSTED = Verdict(BankStatus.POSTED)
+
+
 @dataclass(frozen=True, slots=True)
 class BalanceReply:
     """A book balance in cents, None when it could not be read; ``gone``: there is no such account."""
@@ -94,7 +97,7 @@ def movement_body(tx: Transaction, account_id: str, counterparty_id: str | None)
     """Body of a posting.  ``counterparty_id`` is the receiving account of a transfer, else None."""
     body: dict[str, Any] = {
         "amount": money(tx.amount_cents, tx.currency),
-        "description": tx.description or tx.kind.value,
+        "description": tx.description or tx.kind._value_,
         "channel": CHANNEL_WORDS[tx.channel],
         "reference": tx.transaction_id,
     }
@@ -188,9 +191,9 @@ def usable_id(data: Any, key: str) -> str | None:
 
 
 def _judge_success(reply: Reply) -> Verdict:
-    state = reply.data.get("state") if isinstance(reply.data, Mapping) else None
+    state = reply.data.get("state") if isinstance(reply.data, dict) else None
     if reply.status == 200 and state == "completed":
-        return Verdict(BankStatus.POSTED)
+        return _POSTED
     if isinstance(state, str):
         status = BankStatus.FAILED if state in _NOT_BOOKED_STATES else BankStatus.UNKNOWN
         return Verdict(status, f"HTTP {reply.status} with the state {state[:40]!r}, expected 200 'completed'")
