@@ -217,18 +217,18 @@ class Activity:
     def _finish(self, draft: Draft, at: Situation) -> Planned:
         actor, customer, world = at.actor, at.actor.customer, self._world
         transaction = Transaction(
-            transaction_id=opaque_id(self._rng),
-            kind=draft.kind,
-            account=AccountRef(customer.index, draft.slot) if draft.slot else actor.account,
-            amount_cents=draft.amount_cents,
-            currency=world.currency,
-            channel=draft.channel,
-            timestamp_s=world.timestamp_s(at.sim_s),
-            place=draft.place,
-            device_id=_device(customer, self._rng),
-            description=draft.description,
-            counterparty=draft.counterparty,
-            merchant=draft.merchant,
+            opaque_id(self._rng),
+            draft.kind,
+            AccountRef(customer.index, draft.slot) if draft.slot else actor.account,
+            draft.amount_cents,
+            world.currency,
+            draft.channel,
+            world.start_epoch_s + at.sim_s,
+            draft.place,
+            _device(customer, self._rng),
+            draft.description,
+            draft.counterparty,
+            draft.merchant,
         )
         self.balances.book(transaction)
         in_shop = draft.merchant if draft.channel is _POS else None

@@ -41,7 +41,7 @@ class Sightings:
     def note(self, index: int, sim_s: float, place: Place, merchant: Merchant | None) -> None:
         """The customer was at ``place``, in the shop ``merchant`` when it was in one."""
         last = self._last.pop(index, None)
-        if merchant is None and last is not None and last.place == place:
+        if merchant is None and last is not None and (last.place is place or last.place == place):
             merchant = last.merchant
         elif last is None and len(self._last) >= MAX_REMEMBERED:
             del self._last[next(iter(self._last))]  # the longest unseen: popped entries go to the end
@@ -53,6 +53,6 @@ class Sightings:
 
 def reachable(last: Sighting | None, sim_s: float, place: Place) -> bool:
     """Whether the customer can have come from ``last`` to ``place`` by then."""
-    if last is None or last.place == place:
+    if last is None or last.place is place or last.place == place:  # comparing fields takes a while
         return True
     return distance_km(last.place, place) <= abs(sim_s - last.sim_s) / 3600 * CITY_SPEED_KMH

@@ -23,11 +23,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 import gevent
-from gevent.event import Event
 
 from banksim.activity.onboarding import Joining
 from banksim.domain import Outcome
 from banksim.engine.agenda import Agenda, CampaignStart, CampaignStep, CustomerJoins, FirstDeposit
+from banksim.engine.alarm import Alarm
 from banksim.engine.arrival import FRAUD_SEAT, Arrival
 from banksim.engine.seats import Seats
 from banksim.engine.share import WHOLE, Share
@@ -77,7 +77,7 @@ class Dispatcher:
         self._is_open = is_open
         self._share = share
         self._is_mine = None if share.is_whole else share.has_customer
-        self._changed = Event()
+        self._alarm = Alarm()
         self._stopped = False
         self.active_campaigns = 0
 
@@ -96,8 +96,7 @@ class Dispatcher:
                 return
             wait_s = self._wait_s(moment_s)
             if wait_s > 0:
-                self._changed.clear()
-                self._changed.wait(None if math.isinf(wait_s) else wait_s)
+                self._alarm.sleep(None if math.isinf(wait_s) else wait_s)
                 continue
             assert moment_s is not None  # only a known moment can be due
             self._hand_out_next(moment_s)
@@ -116,11 +115,11 @@ class Dispatcher:
     def stop(self) -> None:
         """Hand out nothing more."""
         self._stopped = True
-        self._changed.set()
+        self._alarm.ring()
 
     def wake(self) -> None:
         """Something changed: look again at what is due when."""
-        self._changed.set()
+        self._alarm.ring()
 
     def change_speed(self, now_s: float, speed: float) -> None:
         """Arrivals and campaigns that have not started follow a new speed from ``now_s`` (simulated) on."""

@@ -149,7 +149,10 @@ class Generator:
             executor.drop,
             self._join,
             self.moment,
-            self.is_open,
+            # Asked several times for each transaction, so without detours where there are none.
+            self.is_open
+            if self.joiners or not connected.targets.bank
+            else connected.targets.directory.is_open,
             self.share,
         )
         self.dispatcher.plan_campaigns()
