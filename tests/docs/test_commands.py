@@ -10,23 +10,10 @@ from tests.docs.pages import PAGES, blocks
 from tests.docs.rehearsal import rehearse, workspace
 
 
-@pytest.fixture(scope="session")
-def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run, for the commands that read one."""
-    folder = tmp_path_factory.mktemp("rehearsed")
-    (folder / "empty").mkdir()
-    place = workspace(folder, folder / "empty")
-    done = rehearse(
-        place, "locust -f locustfiles/banking.py --scenario fraud_attack --seed 7 --report-dir out"
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return next((place / "out").iterdir())
-
-
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if "```bash" in page.read_text("utf-8")], ids=lambda p: p.name
 )
-def test_the_commands_of_a_page_run(page: Path, tmp_path: Path, finished_run: Path) -> None:
+def test_the_commands_of_a_page_run(page: Path, tmp_path: Path, finished_run: Path, memory: Path) -> None:
     place = workspace(tmp_path, finished_run)
     for block in blocks(page):
         if block.example:
@@ -34,7 +21,7 @@ def test_the_commands_of_a_page_run(page: Path, tmp_path: Path, finished_run: Pa
             (place / block.example).write_text(block.text, "utf-8")
         if block.language != "bash":
             continue
-        done = rehearse(place, block.text)
+        done = rehearse(place, memory, block.text)
         said = f"{page.name}, line {block.line}:\n{block.text}\n{done.stdout[-1500:]}\n{done.stderr[-3000:]}"
         # A threshold that fails at rehearsal speed is no fault of the command.
         judged = "--threshold" in block.text or "--fail-on-regression" in block.text

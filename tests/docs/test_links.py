@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCS, PAGES, ROOT, anchors, blocks, links
+from tests.docs.pages import DOCS, PAGES, ROOT, anchors, blocks, links, prose
 
 OUTSIDE = ("http://", "https://", "mailto:")
 
@@ -49,8 +49,8 @@ def test_blocks_say_what_they_are(page: Path) -> None:
         or (not block.language and block.text.startswith(started))
     ]
     indented = [
-        number
-        for number, line in enumerate(page.read_text("utf-8").splitlines(), 1)
+        line.strip()
+        for line in prose(page).splitlines()
         if line.startswith("    ") and line.strip().startswith(started)
     ]
     assert (wrong, indented) == ([], [])
