@@ -19,10 +19,10 @@ from banksim.engine.run import End, Run, State, check_run
 from banksim.engine.settings import Mode
 from tests.integration.driver import Driver, settings_for
 
-#: Three wall seconds at 60 transactions a second; the fault takes the second one.
+#: A simulated hour is a wall second with 60 transactions; the fault takes the second hour.
 SCENARIO = """\
 name: A short day with a fault in it
-duration_hours: 3
+duration_hours: {hours}
 speed_multiplier: 3600
 start_at: 2026-01-05 09:00:00
 customers: 40
@@ -46,9 +46,10 @@ def conduct(
     kind: str,
     more: str = "",
     meanwhile: Callable[[Run], None] | None = None,
+    hours: int = 3,
 ) -> dict[str, Any]:
     """A run with one fault; checks what must hold in every case, and returns its results."""
-    settings = settings_for(folder, SCENARIO.format(target=target, kind=kind, more=more), mode)
+    settings = settings_for(folder, SCENARIO.format(target=target, kind=kind, more=more, hours=hours), mode)
     started_s = time.monotonic()
     run = Driver(settings, users=30).conduct(meanwhile)
     assert time.monotonic() - started_s < LONGEST_S
@@ -130,7 +131,7 @@ def test_a_detector_that_talks_nonsense(tmp_path: Path, mode: Mode) -> None:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("target", ["bank", "detector"])
 def test_one_is_killed_and_comes_back(tmp_path: Path, mode: Mode, target: str) -> None:
-    results = conduct(tmp_path, mode, target, "restart")
+    results = conduct(tmp_path, mode, target, "restart", hours=7)  # starting takes a second or two
     system = {"bank": "nexum", "detector": "bastion"}[target]
     # What was on the way when it was killed was reset; whoever came later was refused.
     assert "connection refused" in errors(results, system)
@@ -174,6 +175,6 @@ def test_a_fault_follows_the_simulated_clock(tmp_path: Path) -> None:
 
 
 def test_faults_are_refused_against_live_addresses(tmp_path: Path) -> None:
-    text = SCENARIO.format(target="bank", kind="hangs", more="")
+    text = SCENARIO.format(target="bank", kind="hangs", more="", hours=3)
     with pytest.raises(UsageError, match=r"^faults: .*--sandbox or --dry-run"):
         check_run(settings_for(tmp_path, text, Mode.LIVE))
