@@ -20,6 +20,7 @@ from banksim.activity.onboarding import Joining
 from banksim.domain import Outcome
 from banksim.engine.agenda import Agenda
 from banksim.engine.arrival import Arrival
+from banksim.engine.balance_watch import BalanceWatch, watched
 from banksim.engine.brokers import Brokers
 from banksim.engine.dispatcher import Dispatcher
 from banksim.engine.events import Events
@@ -28,6 +29,7 @@ from banksim.engine.faults import FaultConductor, made
 from banksim.engine.feed import ITEMS_PER_SECOND, Feed
 from banksim.engine.garbage import rare_collections
 from banksim.engine.joining import Joiners
+from banksim.engine.movement_books import MovementBooks
 from banksim.engine.opening import Opening
 from banksim.engine.seats import Seats
 from banksim.engine.settings import RunSettings
@@ -73,6 +75,7 @@ class Generator:
         self.events: Events | None = None
         self.feed: Feed | None = None
         self.faults: FaultConductor | None = None
+        self.balance_watch: BalanceWatch | None = None
         self.opening: Opening | None = None
         self.joiners: Joiners | None = None
         self.transaction_log: TransactionLog | None = None
@@ -101,13 +104,29 @@ class Generator:
         logger.info("Generated %s customer profiles", f"{parts.world.population.size:,}")
         self.feed = Feed(parts.world, settings.scenario.dashboard.max_feed_items, feed_per_second)
         self.brokers = brokers
-        self.connected = connect(settings, self.measures.books, self._observe, brokers.servers)
+        entered = MovementBooks(self.measures.books)
+        self.connected = connect(settings, entered, self._observe, brokers.servers)
+        self._watch_balances(self.connected, entered)
         if self.connected.stand_ins is not None:
             self.faults = FaultConductor(settings.scenario.faults, parts.clock, self.connected.stand_ins)
         self._start_events(self.connected)
         if log_name:
             self.transaction_log = open_transaction_log(settings.folder, log_name)
         self._wire(parts, self.connected)
+
+    def _watch_balances(self, connected: Connected, entered: MovementBooks) -> None:
+        """Only where this process makes the whole load: others' movements are not known here."""
+        scenario, bank = self.settings.scenario, connected.targets.bank
+        if bank is not None and scenario.invariant.enabled and self.share is WHOLE:
+            self.balance_watch = BalanceWatch(
+                scenario.invariant,
+                entered,
+                bank,
+                connected.ledger,
+                self.measures.balance_checks,
+                self.moment,
+                scenario.currency,
+            )
 
     def _start_events(self, connected: Connected) -> None:
         targets = connected.targets
@@ -185,7 +204,7 @@ class Generator:
     def generate(self) -> None:
         """Hand out arrivals until simulated time is over and the last campaign has ended, or `stop`."""
         assert self.dispatcher is not None
-        with rare_collections(), made(self.faults):
+        with rare_collections(), made(self.faults), watched(self.balance_watch):
             self.dispatcher.run()
 
     def stop(self) -> None:

@@ -12,9 +12,9 @@ import random
 from dataclasses import dataclass, replace
 
 from banksim.domain import BanksimError, TargetUnreachable, UsageError
+from banksim.engine.movement_books import MovementBooks
 from banksim.engine.settings import Mode, RunSettings
 from banksim.engine.stand_ins import StandInProcesses, StandInsInProcess, check_faults
-from banksim.measure.reconciliation import Books
 from banksim.sandbox import BankApi, DetectorApi
 from banksim.sandbox.kafka_bridge import DetectorBridge
 from banksim.systems import (
@@ -40,22 +40,6 @@ from banksim.systems import (
 MAX_CONNECTIONS = 256
 #: Accounts asked for in one page of the stand-in's balances.
 PAGE = 1000
-
-
-class MovementBooks:
-    """Enters what the clients were told into the books that the bank is compared with at the end."""
-
-    def __init__(self, books: Books) -> None:
-        self._books = books
-
-    def on_movement(self, account_id: str, amount_cents: int, certain: bool) -> None:
-        """Signed cents, positive into the account; not certain when the answer never came."""
-        if account_id not in self._books.opening:
-            self._books.open(account_id, 0)  # every account starts empty; its opening deposit is a movement
-        if amount_cents >= 0:
-            self._books.credited(account_id, amount_cents, certain)
-        else:
-            self._books.debited(account_id, -amount_cents, certain)
 
 
 @dataclass(slots=True)
@@ -100,12 +84,13 @@ def check_targets(settings: RunSettings) -> None:
         raise TargetUnreachable("\n".join(problem for problem in problems if problem))
 
 
-def connect(settings: RunSettings, books: Books, observer: Observer, kafka_servers: str = "") -> Connected:
+def connect(
+    settings: RunSettings, entered: MovementBooks, observer: Observer, kafka_servers: str = ""
+) -> Connected:
     """Connect to (and in sandbox mode start) the targets.  Raises BanksimError when that fails.
 
     With ``kafka_servers`` the stand-in detector also decides on Kafka.
     """
-    entered = MovementBooks(books)
     client = _client_settings(settings)
     if settings.mode is Mode.DRY_RUN:
         bank = BankApi()

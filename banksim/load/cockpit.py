@@ -202,18 +202,26 @@ def _results_so_far(run: Life, started_at: datetime) -> dict[str, Any]:
     return results | {"partial": True, "made_at": datetime.now(UTC).isoformat(timespec="seconds")}
 
 
+def _money(run: Life) -> str:
+    """What the running check of balances found; empty when every account agrees."""
+    count = run.measures.balance_checks.violations
+    what = "account does" if count == 1 else "accounts do"
+    return f"{count:,} {what} not hold what was acknowledged" if count else ""
+
+
 def _targets(run: Life) -> list[dict[str, Any]]:
     """Each target with how its last call went; ``ok`` is None before the first."""
     rows = []
     circuits = {c.system.lower(): c.text for c in run.circuits()}
     for name, address in run.addresses.items():
         last, circuit = run.last_calls.get(name), circuits.get(name, "")
+        wrong = _money(run) if name == "nexum" else ""
         rows.append(
             {
                 "name": name.capitalize(),
                 "url": address,
-                "ok": None if last is None else last.error is None and not circuit,
-                "detail": circuit or ("" if last is None else last.error or ""),
+                "ok": None if last is None else last.error is None and not circuit and not wrong,
+                "detail": circuit or wrong or ("" if last is None else last.error or ""),
                 "latency_ms": None if last is None else round(last.latency_ms, 2),
             }
         )

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from banksim.domain import Decision, Label, Outcome, Planned
+from banksim.measure.balance_checks import BalanceChecks
 from banksim.measure.bounded import BoundedCounts
 from banksim.measure.calls import Calls
 from banksim.measure.detection import DEFAULT_PREVALENCE, Detection
@@ -89,6 +90,7 @@ class Measures:
         self.calls = Calls(self.settings.max_calls, self.settings.max_errors)
         self.timeline = Timeline(self.settings.interval_s, self.settings.max_points)
         self.books = Books()
+        self.balance_checks = BalanceChecks()
         self.generator = GeneratorUse()
         self.drop_reasons: BoundedCounts[str] = BoundedCounts(self.settings.max_errors)
         self.planned_fraud: BoundedCounts[str] = BoundedCounts(self.settings.max_campaigns)

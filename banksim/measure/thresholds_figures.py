@@ -154,6 +154,11 @@ def per_second(name: str) -> Read:
     return read
 
 
+def balance_violations(figures: Figures, _: str, __: str) -> Reading:
+    checks = figures.measures.balance_checks
+    return Reading(checks.violations if checks.readings else None)
+
+
 def peak_tps(figures: Figures, _: str, __: str) -> Reading:
     return Reading(figures.measures.timeline.peak_tps())
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from banksim.measure.thresholds_figures import (
     Read,
+    balance_violations,
     campaign_recall,
     errors,
     fp_per_10000,
@@ -231,6 +232,14 @@ CATALOGUE: tuple[Metric, ...] = (
         "transactions without an answer: booked or not, nobody knows",
         tally_count("unknown", "started"),
         NOTHING_SENT,
+        grows=True,
+    ),
+    Metric(
+        "balance_violations",
+        COUNT,
+        "accounts found, while the run went on, not to hold what the bank acknowledged",
+        balance_violations,
+        "no balance was read while the run went on",
         grows=True,
     ),
     Metric(

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 from banksim.report.formats import THIN, count, duration, interval, milliseconds, percent, rate
 from banksim.report.limits import FEW_POSITIVES
-from banksim.report.reconciled import headline
+from banksim.report.reconciled import headline, violated
 
 _GREEN, _RED, _DIM, _RESET = "\x1b[32m", "\x1b[31m", "\x1b[2m", "\x1b[0m"
 
@@ -66,6 +66,7 @@ def _figures(results: Mapping[str, Any]) -> list[str]:
         ("response", f"p50 {milliseconds(response['p50'])}, p99 {milliseconds(response['p99'])}"),
         ("recall", _recall(found)),
         ("false alerts", f"{percent(found['false_positive_rate'])} of honest transactions"),
+        *((("invariant", violated(results["invariant"])),) if results.get("invariant") else ()),
         ("balances", headline(results["reconciliation"], results["run"].get("currency", "USD"))),
     ]
     return [f"  {name:<13} {text}" for name, text in pairs]

@@ -18,7 +18,7 @@ from plotly.offline import get_plotlyjs
 from banksim.report import formats, story
 from banksim.report.charts import charts
 from banksim.report.charts_frame import moment_text
-from banksim.report.reconciled import exact
+from banksim.report.reconciled import exact, violated
 from banksim.report.theme import chart_layout, colours, tokens_css
 from banksim.report.what_if import range_parts, what_if
 
@@ -44,6 +44,7 @@ def render_html(results: Mapping[str, Any], feed: Sequence[Mapping[str, Any]] = 
             tiles=story.tiles(results),
             funnel=story.funnel(results),
             exact=exact,
+            violated=violated,
             at=lambda sim_s: moment_text(results, sim_s),
             enough=lambda text: story.with_enough(results, text),
             charts=made,

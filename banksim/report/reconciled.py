@@ -37,6 +37,13 @@ def headline(found: Mapping[str, Any] | None, currency: str) -> str:
     return text
 
 
+def violated(found: Mapping[str, Any]) -> str:
+    """One line about the balances that were read while the run went on."""
+    text = f"{found['readings']:,} balances read in {found['rounds']:,} rounds while the run went on, "
+    text += f"{found['violations']:,} violations" if found["violations"] else "all agreed"
+    return text + (f", {found['late']:,} only at a second look" if found["late"] else "")
+
+
 def account_lines(found: Mapping[str, Any], currency: str, most: int = LISTED) -> list[str]:
     """A line for each account that differs, the largest first."""
     rows = found["differences"]

@@ -64,6 +64,7 @@ def build_results(
         "quality_against_load": quality_against_load(measures.timeline),
         "generator": measures.generator.figures(),
         "reconciliation": dict(reconciliation) if reconciliation else None,
+        "invariant": measures.balance_checks.figures(),
         "kafka": dict(kafka) if kafka else None,
     }
     results["limits"] = limits(results, measures)

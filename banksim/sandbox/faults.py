@@ -150,7 +150,9 @@ class FaultyFace:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if environ.get("PATH_INFO") == CONTROL_PATH and self._may_control(environ):
             return self._control(environ, start_response)
-        effect = self._board.draw()
+        # The books are for whoever checks the stand-in; no customer's call goes there.
+        own = environ.get("PATH_INFO", "").startswith("/ledger/")
+        effect = None if own else self._board.draw()
         if effect is None:
             return self._face(environ, start_response)
         gevent.sleep(effect.delay_s)

@@ -22,6 +22,7 @@ from banksim.scenario.dashboard import Dashboard, Metrics
 from banksim.scenario.faults import Fault
 from banksim.scenario.fields import Balance, Block, Expected, Label, Number
 from banksim.scenario.fraud import FraudSettings
+from banksim.scenario.invariant import Invariant
 from banksim.scenario.load import Load
 from banksim.scenario.onboarding import Onboarding
 from banksim.scenario.pattern_types import KNOWN_PATTERN_TYPES
@@ -116,6 +117,9 @@ class Scenario(Block):
     )
     onboarding: Onboarding | None = Field(
         default=None, description="How customers join during the run; none: all were there before it."
+    )
+    invariant: Invariant = Field(
+        default_factory=Invariant, description="Balances read back while the run goes on."
     )
     faults: tuple[Fault, ...] = Field(
         default=(),

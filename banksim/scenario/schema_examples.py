@@ -69,6 +69,7 @@ EXAMPLES: dict[str, list[Any]] = {
     "Connections.nexum_url": ["http://localhost:8090", ""],
     "Connections.bastion_url": ["http://localhost:8080", ""],
     "Connections.kafka_bootstrap_servers": ["localhost:9092,broker2:9092", "embedded"],
+    "Scenario.invariant": [{"every_seconds": 2}, {"enabled": False}],
     "Fault.target": ["detector"],
     "Fault.kind": ["hangs"],
     "Fault.start_hour": [2.5],

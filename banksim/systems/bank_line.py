@@ -27,6 +27,12 @@ Legs = Sequence[tuple[str, int]]
 class Books(Protocol):
     """Hears of every movement on an account, for reconciliation at the end."""
 
+    def begins(self, legs: Legs) -> None:
+        """A movement is about to be sent."""
+
+    def ends(self, legs: Legs) -> None:
+        """It ended, after `on_movement` where something was or may have been booked."""
+
     def on_movement(self, account_id: str, amount_cents: int, certain: bool) -> None:
         """Signed cents, positive into the account; not certain when the answer never came."""
 
@@ -77,6 +83,26 @@ class BankLine:
         query: Mapping[str, str] | None = None,
     ) -> BankReply:
         """Post one movement, once.  Never raises for what the bank does."""
+        if self._books is not None:
+            self._books.begins(legs)
+        try:
+            verdict, reply = self._sent(path, name, body, legs, judge, query)
+        finally:
+            if self._books is not None:
+                self._books.ends(legs)
+        answered = verdict.status in (BankStatus.POSTED, BankStatus.REFUSED)
+        self.tell("POST", name, reply, None if answered else verdict.detail)
+        return BankReply(verdict.status, verdict.detail, reply.latency_ms)
+
+    def _sent(
+        self,
+        path: str,
+        name: str,
+        body: Mapping[str, Any] | None,
+        legs: Legs,
+        judge: Callable[[Reply], Verdict],
+        query: Mapping[str, str] | None,
+    ) -> tuple[Verdict, Reply]:
         try:
             reply = self.call("POST", path, name, body, query=query)
         except BaseException:
@@ -86,9 +112,7 @@ class BankLine:
         verdict = judge(reply)
         if verdict.status in (BankStatus.POSTED, BankStatus.UNKNOWN):
             self._book(legs, certain=verdict.status is BankStatus.POSTED)
-        answered = verdict.status in (BankStatus.POSTED, BankStatus.REFUSED)
-        self.tell("POST", name, reply, None if answered else verdict.detail)
-        return BankReply(verdict.status, verdict.detail, reply.latency_ms)
+        return verdict, reply
 
     def tell(self, method: str, name: str, reply: Reply, error: str | None) -> None:
         """Tell the observer of a call that ended."""

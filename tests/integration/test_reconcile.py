@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from banksim.cli import main
+from banksim.domain import ExitCode
 from banksim.domain.money import from_wire
 from banksim.engine import targets
 from banksim.engine.run import End
@@ -26,6 +27,16 @@ start_at: 2026-01-05 09:00:00
 customers: 20
 transaction_rate: {peak_tps: 60, off_peak_tps: 60}
 """
+
+
+#: As long as it takes to be found out while it goes on, and no longer.
+WATCHED = (
+    SCENARIO.replace("duration_hours: 2", "duration_hours: 6")
+    + """\
+invariant: {every_seconds: 0.3}
+thresholds: ["balance_violations == 0 abort"]
+"""
+)
 
 
 class FaultyBank(BankApi):
@@ -102,6 +113,60 @@ def test_a_transfer_booked_twice_shows_on_both_sides(tmp_path: Path, monkeypatch
         bank.wrong["to_account_id"]: (cents, "doubled"),
     }
     assert found["difference_cents"] == 0, "no money appeared or vanished, it is only in the wrong place"
+
+
+@pytest.mark.parametrize(
+    ("movement", "times", "fault"),
+    [("withdraw", 0, "lost"), ("deposit", 0, "lost"), ("transfer", 2, "doubled")],
+)
+def test_a_loss_is_found_while_the_run_goes_on_and_can_end_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, movement: str, times: int, fault: str
+) -> None:
+    bank = FaultyBank(movement, times)
+    monkeypatch.setattr(targets, "BankApi", lambda: bank)
+    run = Driver(settings_for(tmp_path, WATCHED)).conduct()
+    assert (run.end, run.exit_code) == (End.ABORTED, ExitCode.THRESHOLD_FAILED), run.message
+    assert run.results is not None
+    assert run.results["run"]["simulated_s"] < 6 * 3600, "it did not wait for the end"
+    found = run.results["invariant"]
+    accounts = {bank.wrong[key] for key in bank.wrong if key.endswith("account_id")}
+    assert {row["account"] for row in found["rows"]} <= accounts
+    row = found["rows"][0]
+    assert row["fault"] == fault
+    assert abs(row["difference_cents"]) == from_wire(bank.wrong["amount"]["amount"], "USD")
+    assert row["sim_s"] < run.results["run"]["simulated_s"]
+    # The comparison at the end says the same.
+    assert {row["account"] for row in run.results["reconciliation"]["differences"]} == accounts
+    assert "violations" in summary(run.results)
+
+
+@pytest.mark.parametrize("over_http", [False, True])
+def test_an_honest_bank_violates_nothing(tmp_path: Path, over_http: bool) -> None:
+    text = WATCHED.replace("duration_hours: 6", "duration_hours: 3")
+    if over_http:
+        with Server("bank") as bank:  # a live bank: a few accounts a round, one by one
+            run = Driver(
+                settings_for(tmp_path, text, Mode.LIVE, nexum_url=bank.url, bastion_url="")
+            ).conduct()
+    else:
+        run = Driver(settings_for(tmp_path, text)).conduct()
+    assert (run.end, run.exit_code) == (End.COMPLETED, ExitCode.COMPLETED), run.message
+    assert run.results is not None
+    found = run.results["invariant"]
+    assert (found["violations"], found["unread"]) == (0, 0)
+    assert found["rounds"] >= 3
+    assert found["readings"] >= found["rounds"] * 5
+    total = found["total"]
+    assert total["expected_low_cents"] <= total["actual_cents"] <= total["expected_high_cents"]
+    # Readings are no load.
+    assert not any("GET" in str(row) for row in run.results["calls"])
+
+
+def test_the_running_check_can_be_switched_off(tmp_path: Path) -> None:
+    run = Driver(settings_for(tmp_path, SCENARIO + "invariant: {enabled: false}\n")).conduct()
+    assert run.end is End.COMPLETED
+    assert run.results is not None
+    assert run.results["invariant"] is None
 
 
 def test_the_verdict_can_be_read_and_checked_again_later(

@@ -58,6 +58,9 @@ def test_the_bound_itself(text: str, passed: bool) -> None:
 
 def test_figures_are_those_of_the_results() -> None:
     measures = busy_run()
+    measures.balance_checks.readings = 10
+    for _ in range(2):
+        measures.balance_checks.violation({})
     found, latency = of.detection(measures, measures.warm), of.latency_ms(measures, measures.warm)
     rate = of.overall_rate(measures, WALL_S)
     typologies = of.fraud(measures)["by_typology"]
@@ -85,6 +88,7 @@ def test_figures_are_those_of_the_results() -> None:
         "refusals >= 0": tally.refused / tally.started,
         "failed >= 0": tally.failed,
         "unknown >= 0": tally.unknown,
+        "balance_violations >= 0": 2,
         "drops >= 0": tally.dropped,
         "achieved_rate >= 0": rate["achieved_share"],
         "transactions >= 0": tally.started,

@@ -14,6 +14,7 @@ def test_results_are_json_with_the_promised_keys() -> None:
         "warm_up", "calls", "errors", "scores", "timeline", "reconciliation", "limits",
         "latency_intervals_ms", "detection_by", "response_ranges", "quality_against_load", "generator",
         "slowest_calls", "failed_calls", "kafka",
+        "invariant",
     } == set(results) - {"schema"}  # fmt: skip
     assert {"response", "service", "lag", "nexum", "bastion"} == set(results["latency_ms"])
     assert {"count", "mean", "p50", "p95", "p99", "p999", "max"} == set(results["latency_ms"]["lag"])

@@ -93,9 +93,16 @@ class Notebook:
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.movements: list[tuple[str, int, bool]] = []
+        self.under_way = 0
 
     def __call__(self, call: Call) -> None:
         self.calls.append(call)
+
+    def begins(self, legs: Any) -> None:
+        self.under_way += 1
+
+    def ends(self, legs: Any) -> None:
+        self.under_way -= 1
 
     def on_movement(self, account_id: str, amount_cents: int, certain: bool) -> None:
         self.movements.append((account_id, amount_cents, certain))

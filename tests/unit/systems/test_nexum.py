@@ -156,6 +156,7 @@ def test_a_killed_post_is_an_uncertain_movement() -> None:
     with pytest.raises(GreenletExit):
         bank.post(transaction(Kind.DEPOSIT))
     assert notebook.movements == [("a0", 1250, False)]
+    assert notebook.under_way == 0
 
 
 def test_request_limit_is_told_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,184 @@
+"""The running invariant: while money moves, every account holds what its movements allow.
+
+As in Jepsen's bank test money only moves between known hands, so at any moment a balance,
+and the sum over any set of accounts, must be what was acknowledged, give or take what is
+under way or was never answered (movement_books.py).  A bank that loses, doubles or invents
+money is thereby found while the run goes on, minutes or hours before the last comparison.
+
+A stand-in tells a page of balances in one answer; a live bank is asked for a few accounts a
+round, those that moved last first.  An account outside of its range is read again before it
+counts, since a bank may answer readings from a copy that lags behind.
+
+Readings are kept out of the load's figures.  Not handled: several processes, none of which
+knows what the others have under way.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+import gevent
+
+from banksim.engine.movement_books import MovementBooks
+from banksim.measure.balance_checks import BalanceChecks
+from banksim.measure.reconciliation import Fault
+from banksim.report.reconciled import exact
+from banksim.scenario.invariant import Invariant
+from banksim.systems import NexumClient, Transport
+
+logger = logging.getLogger(__name__)
+
+BALANCES = "/ledger/balances"
+PAGE = 1_000
+#: Pages read from a stand-in in one round; the next round goes on where this one ended.
+PAGES_PER_ROUND = 5
+#: Wall seconds until an account that did not agree is read again.
+SECOND_LOOK_S = 0.5
+#: Second looks in one round; a bank that is wrong everywhere is known after these.
+MAX_SECOND_LOOKS = 20
+
+
+class BalanceWatch:
+    """Reads balances every now and then, until it is killed."""
+
+    def __init__(
+        self,
+        settings: Invariant,
+        books: MovementBooks,
+        bank: NexumClient,
+        ledger: Transport | None,
+        checks: BalanceChecks,
+        moment: Callable[[], tuple[float, float]],
+        currency: str,
+    ) -> None:
+        """``ledger``: a way to a stand-in's books; ``moment`` tells (wall, simulated) seconds."""
+        self._settings = settings
+        self._books = books
+        self._bank = bank
+        self._ledger = ledger
+        self._checks = checks
+        self._moment = moment
+        self._currency = currency
+        if ledger is None:
+            books.moved = {}
+        self._after = ""
+        self._found: set[str] = set()
+
+    def run(self) -> None:
+        while True:
+            gevent.sleep(self._settings.every_seconds)
+            self.check()
+
+    def check(self) -> None:
+        """One round."""
+        suspects = self._read_pages(self._ledger) if self._ledger is not None else self._read_moved()
+        self._checks.rounds += 1
+        if suspects:
+            gevent.sleep(SECOND_LOOK_S)
+            for account_id in suspects[:MAX_SECOND_LOOKS]:
+                self._look_again(account_id)
+
+    # -- reading ----------------------------------------------------------------------------
+
+    def _read_pages(self, ledger: Transport) -> list[str]:
+        """Accounts that do not agree at first sight."""
+        suspects: list[str] = []
+        total = {"accounts": 0, "expected_low_cents": 0, "expected_high_cents": 0, "actual_cents": 0}
+        for _ in range(PAGES_PER_ROUND):
+            with self._books.reading() as window:
+                query = {"after": self._after, "limit": str(PAGE)}
+                reply = ledger.call("GET", BALANCES, BALANCES, query=query)
+                if reply.status != 200 or reply.error:
+                    self._checks.unread += 1
+                    return suspects
+                for account_id, cents in reply.data["balances"].items():
+                    if account_id in self._books.books.opening:
+                        suspects += self._judge(account_id, cents, window.range_of(account_id), total)
+            self._after = reply.data["next"] or ""
+            if not self._after:
+                break
+        self._checks.total = total
+        return suspects
+
+    def _read_moved(self) -> list[str]:
+        moved = self._books.moved or {}
+        wanted = list(islice(reversed(moved), self._settings.accounts))
+        moved.clear()
+        suspects: list[str] = []
+        total = {"accounts": 0, "expected_low_cents": 0, "expected_high_cents": 0, "actual_cents": 0}
+        for account_id in wanted:
+            cents, allowed, _ = self._read(account_id)
+            if cents is not None:
+                suspects += self._judge(account_id, cents, allowed, total)
+        self._checks.total = total
+        return suspects
+
+    def _read(self, account_id: str) -> tuple[int | None, tuple[int, int], bool]:
+        """(cents or None, what is allowed, whether the bank says that there is no such account)."""
+        with self._books.reading() as window:
+            reply = self._bank.read_balance(account_id, told=False)
+            allowed = window.range_of(account_id)
+        if reply.gone:
+            return 0, allowed, True
+        if reply.cents is None:
+            self._checks.unread += 1
+        return reply.cents, allowed, False
+
+    # -- judging ----------------------------------------------------------------------------
+
+    def _judge(
+        self, account_id: str, cents: int, allowed: tuple[int, int], total: dict[str, int]
+    ) -> list[str]:
+        low, high = allowed
+        self._checks.readings += 1
+        total["accounts"] += 1
+        total["expected_low_cents"] += low
+        total["expected_high_cents"] += high
+        total["actual_cents"] += cents
+        return [] if low <= cents <= high or account_id in self._found else [account_id]
+
+    def _look_again(self, account_id: str) -> None:
+        cents, (low, high), gone = self._read(account_id)
+        if cents is None:
+            return
+        if low <= cents <= high:
+            self._checks.late += 1
+            return
+        self._found.add(account_id)
+        wall_s, sim_s = self._moment()
+        difference = cents - (high if cents > high else low)
+        fault = Fault.GONE if gone else self._books.books.fault_of(account_id, difference)
+        row: Mapping[str, Any] = {
+            "account": account_id,
+            "expected_low_cents": low,
+            "expected_high_cents": high,
+            "actual_cents": cents,
+            "difference_cents": difference,
+            "fault": str(fault),
+            "sim_s": sim_s,
+            "wall_s": wall_s,
+        }
+        self._checks.violation(dict(row))
+        if self._checks.violations <= MAX_SECOND_LOOKS:
+            logger.error(
+                "Balances: account %s holds %s, %s off what the bank acknowledged (%s)",
+                account_id,
+                exact(cents, self._currency),
+                exact(difference, self._currency),
+                fault,
+            )
+
+
+@contextmanager
+def watched(watch: BalanceWatch | None) -> Iterator[None]:
+    """Balances are read while this lasts, if they are to be."""
+    beside = gevent.spawn(watch.run) if watch is not None else None
+    try:
+        yield
+    finally:
+        if beside is not None:
+            beside.kill()
