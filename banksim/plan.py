@@ -12,11 +12,13 @@ from dataclasses import dataclass
 
 from banksim.activity import Activity
 from banksim.activity.onboarding import OnboardingPlan
+from banksim.activity.payments import check_payments, payments_in
 from banksim.arrivals import Arrivals, make_arrivals
 from banksim.clock import Clock
 from banksim.demand import offered_rate
 from banksim.fraud import FraudDesk
-from banksim.fraud.desk import check_fraud
+from banksim.fraud.desk import check_fraud, plugin_paths
+from banksim.fraud.registry import load_plugin, registry_of
 from banksim.rate import PiecewiseRate
 from banksim.scenario import Scenario
 from banksim.world import World, load_personas
@@ -42,8 +44,10 @@ class Parts:
 
 def check_plan(scenario: Scenario) -> None:
     """Raise ScenarioError for what a scenario's own check cannot see: personas, plugins, kinds of fraud."""
-    load_personas(scenario.personas)
+    personas = load_personas(scenario.personas)
     check_fraud(scenario)
+    own = [kind for path in plugin_paths(scenario) for kind in payments_in(load_plugin(path))]
+    check_payments(own, personas)
 
 
 def build_parts(scenario: Scenario, seed: int, speed: float, shard: int = 0) -> Parts:
@@ -56,7 +60,9 @@ def build_parts(scenario: Scenario, seed: int, speed: float, shard: int = 0) -> 
     offered = offered_rate(scenario)
     if scenario.load is not None:  # the rate is then what a search says; this is where it starts
         offered = PiecewiseRate.constant(scenario.load.start_tps, scenario.duration_s)
-    desk = FraudDesk(world, scenario, seed, offered, speed)
+    plugins = [load_plugin(path) for path in plugin_paths(scenario)]
+    payments = [kind for module in plugins for kind in payments_in(module)]
+    desk = FraudDesk(world, scenario, seed, offered, speed, registry_of(plugins))
     genuine = offered.times(desk.genuine_share)
     onboarding = None
     if scenario.onboarding is not None:
@@ -67,7 +73,7 @@ def build_parts(scenario: Scenario, seed: int, speed: float, shard: int = 0) -> 
         genuine=genuine,
         clock=Clock(scenario.duration_s, speed),
         arrivals=make_arrivals(scenario.arrivals, genuine, speed, stream(seed, *_arrival_names(shard))),
-        activity=Activity(world, scenario, shard),
+        activity=Activity(world, scenario, shard, payments),
         desk=desk,
         onboarding=onboarding,
     )

@@ -17,7 +17,7 @@ holidays, customers in other time zones than the bank.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,6 +26,7 @@ from banksim.activity.balances import PlannedBalances
 from banksim.activity.drafts import Draft, Drafts, Situation
 from banksim.activity.habits import HabitBook
 from banksim.activity.pay_days import SPENDING, PayDays
+from banksim.activity.payments import Payment, Payments
 from banksim.activity.rhythm import Act, Rhythm
 from banksim.activity.sightings import Sightings
 from banksim.domain import CREDIT_KINDS, AccountRef, Channel, Kind, Planned, Transaction
@@ -65,11 +66,18 @@ class _Hour:
 class Activity:
     """Plans genuine transactions for one process."""
 
-    def __init__(self, world: World, scenario: ActivityScenario | None = None, shard: int = 0) -> None:
+    def __init__(
+        self,
+        world: World,
+        scenario: ActivityScenario | None = None,
+        shard: int = 0,
+        payments: Sequence[Payment] = (),
+    ) -> None:
         """``shard`` tells processes that share a run apart: each draws from a stream of its own.
 
         With an onboarding block the customers who join during the run start with a
-        planned balance of zero; tell their first deposits with `note`.
+        planned balance of zero; tell their first deposits with `note`.  ``payments`` are
+        kinds of a user's own.
         """
         self._world = world
         self._population = world.population
@@ -77,6 +85,7 @@ class Activity:
         self._rhythm = Rhythm(world)
         habits = HabitBook(world)
         self._drafts = Drafts(world, self._rhythm, habits, self._rng)
+        self._payments = Payments(payments, world, self._rng) if payments else None
         self._pay_days = PayDays(world.population)
         self._actors = ActorBook(world, habits, self._pay_days, self._drafts.pricing)
         self._hour = self._hour_at(world.start_epoch_s)
@@ -101,8 +110,8 @@ class Activity:
         if at is None:
             self.unplanned += 1
             return None
-        draft = self._affordable(self._drafts.make(at), at)
-        return self._finish(draft, at)
+        draft = self._own_kind(at) if self._payments is not None else None
+        return self._finish(draft or self._affordable(self._drafts.make(at), at), at)
 
     def note(self, transaction: Transaction) -> None:
         """Book a transaction planned elsewhere, such as a first deposit."""
@@ -111,6 +120,16 @@ class Activity:
     def planned_balance_cents(self, account: AccountRef) -> int:
         """What the account should hold by the plans so far, in cents."""
         return self.balances.available(account)
+
+    def _own_kind(self, at: Situation) -> Draft | None:
+        """A payment of a user's own kind, if it is one's turn and there is the money for it."""
+        assert self._payments is not None
+        draft = self._payments.draft(at)
+        if draft is None or draft.amount_cents >= at.actor.limit_cents:
+            return None
+        if draft.kind in CREDIT_KINDS or draft.amount_cents <= self.balances.available(at.actor.account):
+            return draft
+        return None
 
     def _find(self, sim_s: float, is_open: OpenCheck | None, is_mine: OpenCheck | None) -> Situation | None:
         """Rejection sampling: who is left are the customers that can act, in their own proportions."""

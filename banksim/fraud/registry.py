@@ -25,6 +25,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
 
+from banksim.activity.payments import payments_in
 from banksim.domain import Label, Outcome, Planned, ScenarioError
 
 if TYPE_CHECKING:
@@ -160,12 +161,17 @@ def _where(error: BaseException, path: Path) -> str:
 def build_registry(plugin_paths: Iterable[Path] = ()) -> Registry:
     """The built-in typologies and those of the given files.
 
-    Raises ScenarioError when a file cannot be loaded or marks no typology.
+    Raises ScenarioError when a file cannot be loaded or marks nothing.
     """
+    return registry_of([load_plugin(path) for path in plugin_paths])
+
+
+def registry_of(plugins: Iterable[ModuleType]) -> Registry:
+    """The built-in typologies and those of loaded files.  Raises ScenarioError for one that adds nothing."""
     from banksim.fraud import typologies
 
     registry = Registry(typologies.MODULES)
-    for path in plugin_paths:
-        if not registry.add_module(load_plugin(path)):
-            raise ScenarioError([f"plugins: {path} marks no function with @typology"])
+    for module in plugins:
+        if not registry.add_module(module) and not payments_in(module):
+            raise ScenarioError([f"plugins: {module.__file__} marks no function with @typology or @payment"])
     return registry

@@ -101,7 +101,8 @@ class Scenario(Block):
         default=0.0, description="Simulated hours at the start that count in no result."
     )
     plugins: tuple[str, ...] = Field(
-        default=(), description="Python files that add kinds of fraud; paths relative to the scenario file."
+        default=(),
+        description="Python files that add kinds of fraud and payments; paths relative to the scenario file.",
     )
     transaction_rate: TransactionRate = Field(description="Transactions per second over day, week and year.")
     fraud: FraudSettings = Field(

@@ -22,7 +22,7 @@ EXAMPLE = re.compile(r"<!-- example: (\S+) -->\n```\w+\n(.*?)```", re.DOTALL)
 def scenario_file(tmp_path: Path) -> Path:
     """The files of the page, as its reader would have them."""
     files = dict(EXAMPLE.findall((ROOT / "docs" / "extending.md").read_text("utf-8")))
-    assert set(files) == {"refund_abuse.py", "refunds.yaml"}
+    assert {"refund_abuse.py", "refunds.yaml"} <= set(files)
     for name, text in files.items():
         (tmp_path / name).write_text(text, "utf-8")
     return tmp_path / "refunds.yaml"
