@@ -22,14 +22,9 @@ import sys
 from collections.abc import Sequence
 
 import banksim
-from banksim import cli_reconcile, cli_reports
+from banksim import cli_reconcile, cli_reports, cli_scenarios
 from banksim.dataset import command as generate
-from banksim.demand import offered_rate
-from banksim.domain import BanksimError, ExitCode, ScenarioError
-from banksim.measure.thresholds import thresholds_of
-from banksim.plan import check_plan
-from banksim.scenario import load_scenario, survey_scenarios
-from banksim.scenario.describe import describe
+from banksim.domain import BanksimError, ExitCode
 from banksim.scenario.reference import reference
 from banksim.scenario.schema import schema_text
 from banksim.shipped import LOCUSTFILE
@@ -51,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         if options.command == "validate":
-            return _validate(options.files)
+            return cli_scenarios.run_validate(options.files)
         if options.command == "locustfile":
             print(LOCUSTFILE)
             return int(ExitCode.COMPLETED)
@@ -65,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return cli_reports.run_compare(options)
         if options.command == "reconcile":
             return cli_reconcile.run(options)
-        return _list()
+        return cli_scenarios.run_list()
     except BanksimError as error:
         print(error, file=sys.stderr)
         return int(error.exit_code)
@@ -82,8 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("run", help="run a scenario (options: run --help)", add_help=False)
     commands.add_parser("locustfile", help="print where the locustfile is, for locust -f")
     commands.add_parser("scenarios", help="list the scenarios and what each would do")
-    validate = commands.add_parser("validate", help="check scenario files and tell what they would do")
-    validate.add_argument("files", nargs="+", metavar="FILE", help="a scenario's name or YAML file")
+    cli_scenarios.add_validate_options(
+        commands.add_parser("validate", help="check scenario files and tell what they would do")
+    )
     schema = commands.add_parser("schema", help="print the scenario format as JSON Schema")
     schema.add_argument("--markdown", action="store_true", help="print it as Markdown tables instead")
     generate.add_options(
@@ -102,32 +98,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _list() -> int:
-    good, broken = survey_scenarios()
-    width = max((len(name) for name, _ in good), default=0)
-    for name, scenario in good:
-        print(f"{name:<{width}}  {describe(scenario, offered_rate(scenario)).one_line()}")
-        print(f"{'':<{width}}  {scenario.description}")
-    for entry in broken:
-        print(f"{entry.name}: {entry.error}", file=sys.stderr)
-    return int(ExitCode.USAGE if broken else ExitCode.COMPLETED)
-
-
 def _schema(markdown: bool) -> int:
     print(reference() if markdown else schema_text(), end="")
     return int(ExitCode.COMPLETED)
-
-
-def _validate(files: Sequence[str]) -> int:
-    code = ExitCode.COMPLETED
-    for name in files:
-        try:
-            scenario = load_scenario(name)
-            check_plan(scenario)
-            thresholds_of(scenario, source=name)
-        except ScenarioError as error:
-            print(error, file=sys.stderr)
-            code = ExitCode.USAGE
-            continue
-        print("\n".join(describe(scenario, offered_rate(scenario)).lines()))
-    return int(code)

@@ -128,18 +128,19 @@ class Executor:
             self._advance(arrival.campaign, outcome)
 
     def _log(self, planned: Planned, outcome: Outcome) -> None:
-        tx, score = planned.transaction, outcome.detector
+        tx, truth, score = planned.transaction, planned.truth, outcome.detector
         logger.debug(
-            "Transaction processed: %s %s %d cents, bank %s %s, score %s %s",
+            "Transaction processed: %s %s %.2f %s of customer %d (%s), bank %s, score %s %s, %.1f ms",
             tx.transaction_id,
             tx.kind,
-            tx.amount_cents,
-            outcome.bank.status,
-            outcome.bank.detail,
+            tx.amount_cents / 100,
+            tx.currency,
+            tx.account.customer_index,
+            f"{truth.label}: {truth.campaign_id}" if truth.campaign_id else truth.label,
+            f"{outcome.bank.status} {outcome.bank.detail}".rstrip(),
             score.score,
             score.decision,
+            outcome.service_ms,
         )
-        if planned.truth.is_fraud and score.decision.is_alert:
-            logger.debug(
-                "Fraud detected: %s %s score %s", tx.transaction_id, planned.truth.typology, score.score
-            )
+        if truth.is_fraud and score.decision.is_alert:
+            logger.debug("Fraud detected: %s %s score %s", tx.transaction_id, truth.typology, score.score)

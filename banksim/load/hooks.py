@@ -7,9 +7,11 @@ anything, as one message on stderr and the documented exit code.
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from locust import events
@@ -17,9 +19,12 @@ from locust.env import Environment
 
 from banksim.domain import BanksimError, UsageError
 from banksim.engine.settings import RunSettings
+from banksim.load.defaults import dashboard_address, pages_wanted, set_defaults
 from banksim.load.endings import Endings
 from banksim.load.html_link import link_reports
+from banksim.load.log_setup import copy_log, log_calls
 from banksim.load.options import add_options
+from banksim.load.progress_line import show_progress
 from banksim.load.session import Session
 from banksim.measure.thresholds_grammar import parse_thresholds
 
@@ -32,12 +37,16 @@ def install(on_ready: Callable[[Session], None] | None = None) -> None:
     @events.init_command_line_parser.add_listener
     def _(parser: Any) -> None:
         add_options(parser)
+        try:
+            set_defaults(parser, os.environ)
+        except UsageError as error:
+            _exit_with(error)
 
     @events.init.add_listener
     def _(environment: Environment, **_: Any) -> None:
         try:
             session = start_session(environment)
-            if on_ready is not None:
+            if on_ready is not None and pages_wanted(vars(environment.parsed_options), os.environ):
                 on_ready(session)
         except BanksimError as error:
             _exit_with(error)
@@ -54,12 +63,17 @@ def start_session(environment: Environment) -> Session:
             "--master, --worker, --processes: a banksim run lives in one process for now; "
             "leave these options out"
         )
+    log_calls(environment.events)
+    if options.log_file:
+        copy_log(Path(options.log_file))
     session = Session(environment)
+    show_progress(session, options, sys.stderr, os.environ)
     link_reports()
     starts_now = options.headless or options.autostart
     parse_thresholds(options.threshold or ())
     if not options.headless:
         _check_port(options.web_host, options.web_port)
+        logger.info("Dashboard: %s", dashboard_address(options))
     if starts_now:
         settings = session.prepare(vars(options))
         _announce(settings)

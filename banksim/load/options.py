@@ -33,6 +33,7 @@ SCENARIO_OPTIONS = (
     "no_kafka",
     "flow",
     "threshold",
+    "dashboard",
 )
 
 #: All of ours, as they are read from the command line or the form.
@@ -126,6 +127,18 @@ def add_options(parser: Any) -> None:
         metavar="DIR",
         include_in_web_ui=False,
         help=f"Folder for results; each run makes its own folder in it. Default: {DEFAULT_REPORT_DIR}",
+    )
+    add(
+        "--dashboard",
+        action="store_true",
+        include_in_web_ui=False,
+        help="Serve banksim's pages even where the scenario says dashboard.enabled: false",
+    )
+    add(
+        "--log-file",
+        metavar="FILE",
+        include_in_web_ui=False,
+        help="Write the log to FILE too; Locust's own --logfile takes it away from the console",
     )
     # The control API has no password by default, so it listens to this machine only unless told otherwise.
     parser.set_defaults(web_host="127.0.0.1")

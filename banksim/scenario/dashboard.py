@@ -16,7 +16,10 @@ MIN_POINTS = 60
 class Dashboard(Block):
     """The web pages."""
 
-    enabled: bool = Field(default=True, description="Whether the dashboard is served.")
+    enabled: bool = Field(
+        default=True,
+        description="Whether banksim's pages are served; `--dashboard` wins over `false`.",
+    )
     port: Port = Field(default=8095, description="TCP port of the dashboard.")
     host: Label = Field(
         default="127.0.0.1", description="Address to bind to; 0.0.0.0 serves every network interface."

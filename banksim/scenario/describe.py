@@ -61,35 +61,6 @@ class Summary:
         """Expected share of fraud in all transactions of the run, 0..1."""
         return self.expected_fraud / self.expected_transactions if self.expected_transactions else 0.0
 
-    def one_line(self) -> str:
-        """For a list of scenarios: length, load and fraud."""
-        return (
-            f"{hours_text(self.sim_length_s)} at {self.speed:g}x = {length_text(self.wall_length_s)}, "
-            f"{self.customers:,} customers, about {round(self.expected_transactions):,} transactions, "
-            f"at most {_rate_text(self.peak_tps)} TPS, {self.fraud_share:.2%} fraud"
-        )
-
-    def lines(self) -> list[str]:
-        """For one scenario: everything, a line each."""
-        lines = [
-            self.name,
-            f"  {self.description}",
-            f"  file          {self.source} ({self.short_hash})",
-            f"  length        {hours_text(self.sim_length_s)} at {self.speed:g}x = "
-            f"{length_text(self.wall_length_s)}",
-            f"  customers     {self.customers:,}",
-            f"  transactions  about {round(self.expected_transactions):,}",
-            f"  rate          {_rate_text(self.mean_tps)} TPS on average, "
-            f"most {_rate_text(self.peak_tps)} TPS from {self.peak_at:%a %H:%M}",
-            f"  fraud         about {round(self.expected_fraud):,} transactions, {self.fraud_share:.2%}",
-        ]
-        lines += [f"    {_pattern_text(pattern)}" for pattern in self.patterns]
-        if self.faults:
-            lines.append("  faults        made in the stand-ins: --sandbox or --dry-run only")
-            lines += [f"    {fault}" for fault in self.faults]
-        lines += [f"  note: {note}" for note in self.notes]
-        return lines
-
 
 def describe(scenario: Scenario, offered: PiecewiseRate, speed: float | None = None) -> Summary:
     """Sum up ``scenario`` at ``speed`` (default: its own).
@@ -200,14 +171,6 @@ def _notes(scenario: Scenario, transactions: float) -> Iterator[str]:
         )
 
 
-def _pattern_text(pattern: PatternSummary) -> str:
-    name = pattern.label if pattern.label == pattern.type else f"{pattern.label} ({pattern.type})"
-    size = (
-        f"{pattern.count:,} transactions on top" if pattern.count else f"{pattern.share or 0:.0%} of the rate"
-    )
-    return f"{name}: {size}" + (f", phase {pattern.phase}" if pattern.phase else "")
-
-
 def _fault_text(scenario: Scenario, fault: Fault) -> str:
     start, end = (scenario.start_at + timedelta(seconds=s) for s in (fault.start_s, fault.end_s))
     share = f", {fault.share:.0%} of the calls" if fault.share is not None else ""
@@ -215,7 +178,8 @@ def _fault_text(scenario: Scenario, fault: Fault) -> str:
     return f"{name}{fault.target} {fault.kind} from {start:%a %H:%M} to {end:%a %H:%M}{share}"
 
 
-def _rate_text(tps: float) -> str:
+def rate_text(tps: float) -> str:
+    """A rate for people: "169", "12.4"."""
     return f"{tps:,.0f}" if tps >= 100 else f"{tps:.3g}"
 
 

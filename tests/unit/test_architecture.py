@@ -26,7 +26,14 @@ RANKS = (
     ("banksim.measure",),
     ("banksim.report",),
     ("banksim.engine",),
-    ("banksim.load", "banksim.cli", "banksim.cli_reconcile", "banksim.cli_reports", "banksim.launch"),
+    (
+        "banksim.load",
+        "banksim.cli",
+        "banksim.cli_reconcile",
+        "banksim.cli_reports",
+        "banksim.cli_scenarios",
+        "banksim.launch",
+    ),
     ("web_ext",),
 )
 

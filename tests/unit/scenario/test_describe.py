@@ -64,12 +64,3 @@ def test_a_window_that_never_comes_is_noted() -> None:
     described = describe(scenario, PiecewiseRate.constant(1.0, 3600.0))
     assert any("attack_window never comes" in note for note in described.notes)
     assert described.expected_fraud == pytest.approx(0.036)
-
-
-def test_text_names_what_a_user_asks_for() -> None:
-    described = summary("fraud: {rate: 0.1, patterns: [{type: card_testing, name: probe, count: 70}]}\n")
-    text = "\n".join(described.lines())
-    for part in ("Fragment", "24 h at 100x = 14 min 24 s", "about 8,710", "10 TPS", "Mon 00:00", "0.80%"):
-        assert part in text
-    assert "probe (card_testing): 70 transactions on top" in text
-    assert "24 h at 100x = 14 min 24 s, 500 customers, about 8,710" in described.one_line()

@@ -1,0 +1,145 @@
+"""How a headless run is going: one line that rewrites itself, on a terminal only.
+
+    ██████████░░░░░░░░░░  43%  day 1, 14:23  12.4 TPS  lag 3.1 ms  recall 81 % of 57  2 min 5 s left
+
+It shares the terminal with the log: whatever is logged first takes the line away, and the
+next moment draws it again below.  Locust's own tables, which it prints every two seconds,
+would scroll the log away; with the line they come once, at the end, unless asked for
+(--print-stats).
+
+A greenlet draws it, from counts that are there anyway: nothing waits, no thread is needed.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+import gevent
+
+from banksim.engine.life import Life, State
+from banksim.engine.narrator import simulated_time
+from banksim.load.session import Session
+from banksim.report.console import wants_colour
+from banksim.report.formats import milliseconds, percent
+from banksim.scenario.describe import length_text
+
+BAR_WIDTH = 20
+EVERY_S = 0.5
+#: Lag is that of the last moments: what counts is how the run is going now.
+WINDOW_S = 5.0
+
+_CYAN, _RESET, _CLEAR = "\x1b[36m", "\x1b[0m", "\r\x1b[K"
+
+
+def show_progress(session: Session, options: Any, stream: TextIO, environ: Mapping[str, str]) -> None:
+    """Draw the line on ``stream`` while runs go on; does nothing unless that is a terminal."""
+    if not options.headless or options.worker or not stream.isatty() or environ.get("TERM") == "dumb":
+        return
+    options.only_summary = options.only_summary or not options.print_stats
+    line = ProgressLine(stream, wants_colour(stream, environ))
+    session.environment.events.quitting.add_listener(lambda **_: line.end())
+    gevent.spawn(line.follow, session)
+
+
+class ProgressLine:
+    """The line on one terminal."""
+
+    def __init__(self, stream: TextIO, colour: bool) -> None:
+        self._stream = stream
+        self._colour = colour
+        self._drawn = False
+        self._ended = False
+        for name in (None, "locust"):
+            for handler in logging.getLogger(name).handlers:
+                handler.addFilter(self._make_room)
+
+    def follow(self, session: Session) -> None:
+        """Draw what is going on, until `end`."""
+        while not self._ended:
+            run = session.last_run
+            if run is None or run.finished.is_set():
+                self.clear()
+            else:
+                self.draw(progress_of(run), text_of(run))
+            gevent.sleep(EVERY_S)
+
+    def draw(self, share: float, text: str) -> None:
+        width = shutil.get_terminal_size().columns
+        full = round(BAR_WIDTH * min(1.0, max(0.0, share)))
+        bar = "█" * full + "░" * (BAR_WIDTH - full)
+        line = f" {share:4.0%}  {text}"[: max(0, width - BAR_WIDTH - 1)]
+        self._write(f"{_CLEAR}{f'{_CYAN}{bar}{_RESET}' if self._colour else bar}{line}")
+        self._drawn = True
+
+    def clear(self) -> None:
+        """Take the line away, if it is there."""
+        if self._drawn:
+            self._write(_CLEAR)
+            self._drawn = False
+
+    def end(self) -> None:
+        self._ended = True
+        self.clear()
+
+    def _make_room(self, _: logging.LogRecord) -> bool:
+        self.clear()
+        return True
+
+    def _write(self, text: str) -> None:
+        encoding = getattr(self._stream, "encoding", None) or "ascii"
+        try:
+            text.encode(encoding)
+        except UnicodeEncodeError:
+            text = text.replace("█", "#").replace("░", ".").encode(encoding, "replace").decode(encoding)
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except OSError:  # the terminal has gone away; the run goes on
+            self._ended = True
+
+
+def progress_of(run: Life) -> float:
+    """How much of simulated time has passed, 0..1; while customers are opened, how many of them are."""
+    if run.state is State.OPENING and run.opening is not None:
+        return run.opening.done / max(1, run.opening.total)
+    return run.moment()[1] / run.settings.scenario.duration_s
+
+
+def text_of(run: Life) -> str:
+    """What stands beside the bar."""
+    if run.state is State.OPENING and run.opening is not None:
+        return f"opening customers: {run.opening.done:,} of {run.opening.total:,}"
+    if run.state not in (State.RUNNING, State.PAUSED):
+        return run.message
+    wall_s, sim_s = run.moment()
+    scenario = run.settings.scenario
+    parts = [simulated_time(scenario.start_at, sim_s), *_pace(run, wall_s), *_recall(run)]
+    if run.state is State.PAUSED:
+        parts.append("paused")
+    elif scenario.load is None:  # a search ends when it knows the limit, nobody knows when
+        parts.append(f"{length_text(round(max(0.0, scenario.duration_s - sim_s) / run.speed))} left")
+    return "  ".join(parts)
+
+
+def _pace(run: Life, wall_s: float) -> list[str]:
+    window = run.measures.timeline.window(wall_s, WINDOW_S)
+    if window is None:
+        return []
+    bucket, covered_s = window
+    lag_ms = bucket.lag.percentile(99)
+    parts = [f"{bucket.sent / covered_s:.1f} TPS"]
+    if lag_ms is not None:
+        parts.append(f"lag {milliseconds(lag_ms)}")
+    if run.measures.tally.dropped:
+        parts.append(f"{run.measures.tally.dropped:,} dropped")
+    return parts
+
+
+def _recall(run: Life) -> list[str]:
+    """So far, of the frauds that were judged."""
+    fraud = run.measures.detection.fraudulent()
+    judged = fraud.alerted + fraud.not_alerted
+    return [f"recall {percent(fraud.alerted / judged)} of {judged:,}"] if judged else []

@@ -1,0 +1,98 @@
+"""A headless run on a terminal, looked at through a pseudo-terminal, and the same run in a pipe."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.integration.commands import ROOT, environment, locust, locust_command, results_in
+
+RUN = ("--headless", "--scenario", "fraud_attack", "--seed", "7", "--dry-run")
+COLOUR = re.compile(r"\x1b\[\d+m")
+
+
+class TerminalRun:
+    """A run whose output is a terminal of 120 columns."""
+
+    def __init__(self, *arguments: str, **env: str) -> None:
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+        variables = {**environment(), "TERM": "xterm", **env}
+        for name in {"NO_COLOR", "COLUMNS", "FORCE_COLOR"} - set(env):
+            variables.pop(name, None)
+        self.process = subprocess.Popen(
+            locust_command(*arguments), cwd=ROOT, env=variables, stdin=slave, stdout=slave, stderr=slave
+        )
+        os.close(slave)
+        self.text = ""
+
+    def read_until(self, sign: str | None, within_s: float = 60.0) -> str:
+        """What has been shown up to ``sign``, or to the end."""
+        ends_s = time.monotonic() + within_s
+        while time.monotonic() < ends_s:
+            readable, _, _ = select.select([self._master], [], [], 0.2)
+            if not readable:
+                if self.process.poll() is not None:
+                    return self.text
+                continue
+            try:
+                self.text += os.read(self._master, 65_536).decode(errors="replace")
+            except OSError:  # the other side is closed
+                return self.text
+            if sign is not None and sign in self.text:
+                return self.text
+        raise AssertionError(f"{sign!r} was not shown: {self.text[-2000:]}")
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        os.close(self._master)
+
+
+@pytest.mark.parametrize("env", [{}, {"NO_COLOR": "1"}], ids=["colours", "NO_COLOR"])
+def test_a_terminal_shows_how_far_it_is(env: dict[str, str], tmp_path: Path) -> None:
+    run = TerminalRun(*RUN, "--speed", "4000", "--report-dir", str(tmp_path), **env)
+    try:
+        text = run.read_until(None)
+        assert run.process.wait(timeout=30) == 0
+    finally:
+        run.close()
+    lines = [line for line in text.split("\r") if "%  day 1, " in line]
+    assert len(lines) > 3
+    assert any("TPS" in line and "lag" in line and "recall" in line and "left" in line for line in lines)
+    assert bool(COLOUR.search("".join(lines))) is not bool(env)
+    assert text.count("Aggregated") <= 2  # Locust's tables once, at the end
+    assert "Fraud Attack: completed" in text
+
+
+def test_a_pipe_gets_neither_line_nor_colour(tmp_path: Path) -> None:
+    done = locust(*RUN, "--speed", "8000", "--report-dir", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert not COLOUR.search(done.stdout + done.stderr)
+    assert "\r" not in done.stdout + done.stderr and "█" not in done.stdout
+
+
+def test_ctrl_c_on_a_terminal_ends_with_the_report_and_130(tmp_path: Path) -> None:
+    run = TerminalRun(*RUN, "--speed", "100", "--report-dir", str(tmp_path))
+    try:
+        run.read_until("%  day 1, ")
+        time.sleep(2)
+        run.process.send_signal(signal.SIGINT)
+        text = run.read_until(None)
+        assert run.process.wait(timeout=30) == 130
+    finally:
+        run.close()
+    assert "Fraud Attack: interrupted" in text
+    assert results_in(tmp_path)["run"]["end"] == "interrupted"

@@ -1,0 +1,133 @@
+"""The line of a headless run: what it says, how it shares the terminal, when it stays away."""
+
+from __future__ import annotations
+
+import io
+import logging
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from banksim.engine.life import State
+from banksim.load.progress_line import ProgressLine, progress_of, show_progress, text_of
+from banksim.measure import Measures, MeasureSettings
+from tests.unit.measure.make import ALERT, PASSED, fraud, planned
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+class AsciiTerminal(Terminal):
+    encoding = "ascii"
+
+
+def life(state: State = State.RUNNING, measures: Measures | None = None, **changes: Any) -> Any:
+    scenario = SimpleNamespace(start_at=datetime(2026, 1, 5, 8), duration_s=7200.0, load=None)
+    return SimpleNamespace(
+        state=state,
+        message="Writing the report",
+        moment=lambda: (10.0, 3600.0),
+        settings=SimpleNamespace(scenario=scenario),
+        speed=60.0,
+        measures=measures or Measures(MeasureSettings()),
+        opening=None,
+        **changes,
+    )
+
+
+def measured() -> Measures:
+    measures = Measures(MeasureSettings())
+    measures.tick(3600.0, 9.0)
+    for planned_one, outcome in [(fraud(), ALERT), (fraud(), PASSED), (planned(), PASSED)] * 10:
+        measures.offered()
+        measures.started()
+        measures.record(planned_one, outcome, 3600.0, 9.0)
+    return measures
+
+
+def test_it_tells_time_rate_lag_recall_and_what_is_left() -> None:
+    text = text_of(life(measures=measured()))
+    assert text.startswith("day 1, 09:00  ")
+    assert "recall 50.0\u202f% of 20" in text and "lag 1" in text and " TPS" in text
+    assert text.endswith("1 min left")  # half of two hours at 60x
+    assert progress_of(life()) == 0.5
+
+
+def test_before_the_first_transaction_it_invents_nothing() -> None:
+    assert text_of(life()) == "day 1, 09:00  1 min left"
+
+
+def test_other_moments_of_a_run() -> None:
+    opening = life(State.OPENING)
+    opening.opening = SimpleNamespace(done=120, total=480)
+    assert text_of(opening) == "opening customers: 120 of 480" and progress_of(opening) == 0.25
+    assert text_of(life(State.DRAINING)) == "Writing the report"
+    assert text_of(life(State.PAUSED)).endswith("paused")
+
+
+def test_drops_are_said() -> None:
+    measures = measured()
+    measures.offered()
+    measures.dropped(planned(), "no seat")
+    assert "1 dropped" in text_of(life(measures=measures))
+
+
+def test_colour_is_for_those_who_want_it() -> None:
+    plain, coloured = Terminal(), Terminal()
+    ProgressLine(plain, colour=False).draw(0.5, "half")
+    ProgressLine(coloured, colour=True).draw(0.5, "half")
+    assert plain.getvalue() == f"\r\x1b[K{'█' * 10}{'░' * 10}  50%  half"
+    assert "\x1b[36m" in coloured.getvalue() and coloured.getvalue().endswith("half")
+
+
+def test_a_terminal_without_blocks_gets_plain_signs() -> None:
+    terminal = AsciiTerminal()
+    ProgressLine(terminal, colour=False).draw(0.5, "50.0\u202f%")
+    assert "##########.........." in terminal.getvalue()
+
+
+def test_it_never_wraps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    terminal = Terminal()
+    ProgressLine(terminal, colour=False).draw(0.5, "long " * 40)
+    assert len(terminal.getvalue().removeprefix("\r\x1b[K")) < 40
+
+
+def test_the_log_takes_it_away_first() -> None:
+    terminal = Terminal()
+    handler = logging.StreamHandler(terminal)
+    logging.getLogger().addHandler(handler)
+    try:
+        line = ProgressLine(terminal, colour=False)
+        line.draw(0.5, "half")
+        logging.getLogger("banksim").warning("something happened")
+        logging.getLogger("banksim").warning("and something else")
+        line.draw(0.6, "more")
+        line.end()
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert "half\r\x1b[Ksomething happened\nand something else\n\r\x1b[K" in terminal.getvalue()
+    assert terminal.getvalue().endswith("\r\x1b[K")
+
+
+@pytest.mark.parametrize(
+    ("stream", "environ", "changes"),
+    [
+        (io.StringIO(), {}, {}),  # a file or a pipe
+        (Terminal(), {"TERM": "dumb"}, {}),
+        (Terminal(), {}, {"headless": False}),
+        (Terminal(), {}, {"worker": True}),
+    ],
+)
+def test_where_it_stays_away(stream: io.StringIO, environ: dict[str, str], changes: dict[str, bool]) -> None:
+    options = SimpleNamespace(headless=True, worker=False, only_summary=False, print_stats=False)
+    vars(options).update(changes)
+    session: Any = None  # not even looked at
+    show_progress(session, options, stream, environ)
+    assert stream.getvalue() == "" and not options.only_summary
