@@ -56,9 +56,14 @@ class Clock:
     ) -> Clock:
         """The same clock somewhere else."""
         clock = cls(duration_s, speed)
-        clock._paused = paused
-        clock.segments = list(segments)
+        clock.follow(speed, paused, segments)
         return clock
+
+    def follow(self, speed: float, paused: bool, segments: Iterable[Segment]) -> None:
+        """Be what the clock somewhere else is now.  Raises ValueError on a speed out of range."""
+        self._speed = checked_speed(speed)
+        self._paused = paused
+        self.segments = list(segments)
 
     @property
     def started(self) -> bool:

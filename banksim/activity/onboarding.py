@@ -14,6 +14,7 @@ by itself and needs no list: each joining is computed when it is asked for.
 from __future__ import annotations
 
 import dataclasses
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -91,6 +92,13 @@ class OnboardingPlan(Iterator[Joining]):
             raise StopIteration
         self._next += 1
         return self.joining(self._next - 1)
+
+    def move_to(self, sim_s: float) -> None:
+        """The next joining is the first at or after this simulated second."""
+        size = self._world.population.size
+        self._next = bisect_left(
+            range(size), sim_s, lo=self.existing, hi=size, key=lambda index: self.joining(index).sim_s
+        )
 
     def joining(self, index: int) -> Joining:
         """The joining of the customer at ``index``: a pure function.

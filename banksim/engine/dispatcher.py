@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 BURST = 50
 #: How often the end of the last campaigns is looked for once simulated time is over.
 END_POLL_S = 0.05
+#: How often a process that may not offer asks again.
+HELD_POLL_S = 0.02
 
 
 class Dispatcher:
@@ -57,8 +59,12 @@ class Dispatcher:
         moment: Callable[[], tuple[float, float]],
         is_open: Callable[[int], bool],
         share: Share = WHOLE,
+        may_offer: Callable[[], bool] | None = None,
     ) -> None:
-        """``moment``: (wall, simulated) seconds since the start; ``is_open``: whether a customer can act."""
+        """``moment``: (wall, simulated) seconds since the start; ``is_open``: whether a customer can act.
+
+        ``share`` is this process's part of the load.  While ``may_offer`` says no, what is due waits.
+        """
         self._clock = parts.clock
         self._arrivals = parts.arrivals
         self._activity = parts.activity
@@ -77,9 +83,12 @@ class Dispatcher:
         self._is_open = is_open
         self._share = share
         self._is_mine = None if share.is_whole else share.has_customer
+        self._may_offer = may_offer
         self._alarm = Alarm()
         self._stopped = False
         self.active_campaigns = 0
+        if not share.is_whole:
+            self._change_arrivals(0.0)
 
     def run(self) -> None:
         """Hand out everything until simulated time is over and the last campaign has ended."""
@@ -97,6 +106,9 @@ class Dispatcher:
             wait_s = self._wait_s(moment_s)
             if wait_s > 0:
                 self._alarm.sleep(None if math.isinf(wait_s) else wait_s)
+                continue
+            if self._may_offer is not None and not self._may_offer():
+                gevent.sleep(HELD_POLL_S)
                 continue
             assert moment_s is not None  # only a known moment can be due
             self._hand_out_next(moment_s)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import gevent
 
@@ -63,8 +63,14 @@ class Generator:
         measures: Measures,
         on_call: Callable[[Call], None],
         share: Share = WHOLE,
+        on_opened: Callable[[int], None] | None = None,
+        may_offer: Callable[[], bool] | None = None,
     ) -> None:
-        """``on_call`` hears of every call to a target.  ``share`` says who and what is this process's."""
+        """``on_call`` hears of every call to a target.  ``share`` says who and what is this process's.
+
+        ``on_opened`` hears of every customer that the bank has opened, by index; ``may_offer`` is asked
+        before anything is handed out, and what is due waits while it says no.
+        """
         self.settings = settings
         self.seats = seats
         self.measures = measures
@@ -82,6 +88,8 @@ class Generator:
         self.dispatcher: Dispatcher | None = None
         self.last_calls: dict[str, Call] = {}
         self._on_call = on_call
+        self._on_opened = on_opened
+        self._may_offer = may_offer
         self._executor: Executor | None = None
         self._agenda = Agenda()
         self._origin_s = time.monotonic()
@@ -91,10 +99,16 @@ class Generator:
 
     # -- before ---------------------------------------------------------------------------
 
-    def prepare(self, brokers: Brokers, log_name: str = "", feed_per_second: int = ITEMS_PER_SECOND) -> None:
+    def prepare(
+        self,
+        brokers: Brokers,
+        log_name: str = "",
+        feed_per_second: int = ITEMS_PER_SECOND,
+        standing_at: Mapping[str, str] | None = None,
+    ) -> None:
         """Plan the run and connect to its targets.  Raises BanksimError when that fails.
 
-        ``log_name`` is the transaction log's file, empty for none.
+        ``log_name`` is the transaction log's file, empty for none; ``standing_at`` as in `connect`.
         """
         settings = self.settings
         # Word lists and plans are CPU work; in a thread the web page stays responsive.
@@ -104,8 +118,10 @@ class Generator:
         logger.info("Generated %s customer profiles", f"{parts.world.population.size:,}")
         self.feed = Feed(parts.world, settings.scenario.dashboard.max_feed_items, feed_per_second)
         self.brokers = brokers
+        # Whoever started the stand-ins also lets their detector decide on Kafka, once for all.
+        decides_on = brokers.servers if standing_at is None else ""
         entered = MovementBooks(self.measures.books)
-        self.connected = connect(settings, entered, self._observe, brokers.servers)
+        self.connected = connect(settings, entered, self._observe, decides_on, standing_at)
         self._watch_balances(self.connected, entered)
         if self.connected.stand_ins is not None:
             self.faults = FaultConductor(settings.scenario.faults, parts.clock, self.connected.stand_ins)
@@ -158,7 +174,7 @@ class Generator:
                 self._agenda,
                 self.wake,
                 self._customer_opened,
-                self.share,
+                self.share.has_customer,
             )
         self.dispatcher = Dispatcher(
             parts,
@@ -173,6 +189,7 @@ class Generator:
             if self.joiners or not connected.targets.bank
             else connected.targets.directory.is_open,
             self.share,
+            self._may_offer,
         )
         self.dispatcher.plan_campaigns()
 
@@ -199,7 +216,7 @@ class Generator:
         if not self.built.clock.started:
             self.built.clock.start(origin_s)
         if self.joiners is not None:
-            self.joiners.schedule_next()
+            self.joiners.walk_from(self.moment()[1])
 
     def generate(self) -> None:
         """Hand out arrivals until simulated time is over and the last campaign has ended, or `stop`."""
@@ -287,6 +304,8 @@ class Generator:
     def _customer_opened(self, customer: Customer, sim_s: float = 0.0) -> None:
         assert self.events is not None
         self.events.customer(customer, self.built.world.timestamp_s(sim_s))
+        if self._on_opened is not None:
+            self._on_opened(customer.index)
 
     def _advance(self, run: CampaignRun, outcome: Outcome) -> None:
         assert self.dispatcher is not None

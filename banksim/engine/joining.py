@@ -18,7 +18,7 @@ from gevent.lock import BoundedSemaphore
 from banksim.activity import Joining, OnboardingPlan
 from banksim.domain import BanksimError
 from banksim.engine.agenda import Agenda, CustomerJoins, FirstDeposit
-from banksim.engine.share import WHOLE, Share
+from banksim.engine.share import WHOLE
 from banksim.systems import NexumClient
 from banksim.world import Customer
 
@@ -38,19 +38,23 @@ class Joiners:
         agenda: Agenda,
         wake: Callable[[], None],
         on_open: Callable[[Customer, float], None] | None = None,
-        share: Share = WHOLE,
+        is_mine: Callable[[int], bool] = WHOLE.has_customer,
     ) -> None:
-        """``on_open`` hears of every customer who got accounts, and when (simulated); it must not wait."""
+        """``on_open`` hears of every customer who got accounts, and when (simulated); it must not wait.
+
+        ``is_mine`` says whether a customer is this process's to open, once it is due.
+        """
         self._plan = plan
         self._bank = bank
         self._agenda = agenda
         self._wake = wake
         self._on_open = on_open
-        self._share = share
+        self._is_mine = is_mine
         self._places = BoundedSemaphore(CONCURRENCY)
         self._in: set[int] = set()
         #: Those of them who have not begun to use their account.
         self._waiting: set[int] = set()
+        self._asked: set[int] = set()
         self.rejected = 0
         self.failed = 0
 
@@ -66,9 +70,15 @@ class Joiners:
 
     def schedule_next(self) -> None:
         """Enter the next joining into the agenda, if there is one."""
-        joining = next((one for one in self._plan if self._share.has_customer(one.customer_index)), None)
+        joining = next(self._plan, None)
         if joining is not None:
             self._agenda.add(joining.sim_s, CustomerJoins(joining))
+
+    def walk_from(self, sim_s: float) -> None:
+        """Go through the joinings from a simulated second on; nobody joins twice."""
+        self._agenda.drop(lambda entry: isinstance(entry, CustomerJoins))
+        self._plan.move_to(sim_s)
+        self.schedule_next()
 
     def joined_elsewhere(self, customer_indices: Iterable[int]) -> None:
         """Other processes of the run have opened these."""
@@ -77,7 +87,10 @@ class Joiners:
     def join(self, joining: Joining) -> None:
         """A joining is due.  Returns at once; the bank is asked beside the caller."""
         self.schedule_next()
-        gevent.spawn(self._open, joining)
+        index = joining.customer_index
+        if self._is_mine(index) and index not in self._asked and index not in self._in:
+            self._asked.add(index)
+            gevent.spawn(self._open, joining)
 
     def counts(self) -> dict[str, int]:
         return {"joined": self.joined, "rejected": self.rejected, "failed": self.failed}

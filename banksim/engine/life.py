@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
@@ -27,7 +27,6 @@ from banksim.engine.settings import RunSettings
 from banksim.measure import Measures, MeasureSettings
 from banksim.plan import Parts
 from banksim.scenario import Scenario
-from banksim.systems import Call, CircuitStatus
 
 logger = logging.getLogger(__name__)
 
@@ -119,18 +118,9 @@ class Life(ABC):
     def addresses(self) -> Mapping[str, str]:
         """Where each target is, by name; empty before they are known."""
 
-    @property
     @abstractmethod
-    def last_calls(self) -> Mapping[str, Call]:
-        """The last call to each target."""
-
-    @abstractmethod
-    def circuits(self) -> Sequence[CircuitStatus]:
-        """The circuit breaker of each target that is reached over a network."""
-
-    @abstractmethod
-    def kafka_status(self) -> dict[str, Any] | None:
-        """The row of Kafka for the status page."""
+    def target_rows(self) -> list[dict[str, Any]]:
+        """How each target does, for the status page: see `engine.target_rows`."""
 
     @abstractmethod
     def moment(self) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,6 +27,7 @@ from banksim.engine.reconciling import keep_books, reconcile
 from banksim.engine.seats import Seats
 from banksim.engine.settings import RunSettings
 from banksim.engine.steering import Steering
+from banksim.engine.target_rows import target_rows
 from banksim.engine.targets import check_targets
 from banksim.measure import Measures
 from banksim.measure.thresholds import thresholds_of
@@ -34,7 +35,7 @@ from banksim.measure.thresholds_grammar import parse_thresholds
 from banksim.plan import Parts, check_plan
 from banksim.report import check_folder
 from banksim.report.transaction_log import FILE_NAME
-from banksim.systems import Call, CircuitStatus
+from banksim.systems import Call
 
 logger = logging.getLogger(__name__)
 
@@ -88,15 +89,8 @@ class Run(Life):
     def addresses(self) -> Mapping[str, str]:
         return self.generator.connected.addresses if self.generator.connected is not None else {}
 
-    @property
-    def last_calls(self) -> Mapping[str, Call]:
-        return self.generator.last_calls
-
-    def circuits(self) -> Sequence[CircuitStatus]:
-        return self.generator.connected.targets.circuits() if self.generator.connected is not None else ()
-
-    def kafka_status(self) -> dict[str, Any] | None:
-        return self.generator.events.status() if self.generator.events is not None else None
+    def target_rows(self) -> list[dict[str, Any]]:
+        return target_rows(self.generator)
 
     def moment(self) -> tuple[float, float]:
         return self.generator.moment()
@@ -183,7 +177,8 @@ class Run(Life):
         info = run_info(
             self.settings, generator.built, self.addresses, self.moment(), started_at, str(self.end)
         )
-        info["circuits"] = [circuit.as_dict() for circuit in self.circuits()]
+        assert generator.connected is not None
+        info["circuits"] = generator.connected.circuits()
         if generator.faults is not None:
             info["faults"] = generator.faults.rows()
         if generator.joiners is not None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from banksim.domain import BanksimError, TargetUnreachable, UsageError
 from banksim.engine.movement_books import MovementBooks
@@ -53,6 +55,10 @@ class Connected:
     bridge: DetectorBridge | None = None  # the stand-in detector on Kafka, where it is in this process
     stand_ins: StandInsInProcess | StandInProcesses | None = None  # those that the scenario breaks
 
+    def circuits(self) -> list[dict[str, Any]]:
+        """The circuit breaker of each target that is reached over a network, for results.json."""
+        return [circuit.as_dict() for circuit in self.targets.circuits()]
+
     def close(self) -> None:
         """Let go of connections and stop what was started for the run."""
         self.targets.close()
@@ -85,11 +91,16 @@ def check_targets(settings: RunSettings) -> None:
 
 
 def connect(
-    settings: RunSettings, entered: MovementBooks, observer: Observer, kafka_servers: str = ""
+    settings: RunSettings,
+    entered: MovementBooks,
+    observer: Observer,
+    kafka_servers: str = "",
+    standing_at: Mapping[str, str] | None = None,
 ) -> Connected:
     """Connect to (and in sandbox mode start) the targets.  Raises BanksimError when that fails.
 
-    With ``kafka_servers`` the stand-in detector also decides on Kafka.
+    With ``kafka_servers`` the stand-in detector also decides on Kafka.  ``standing_at`` tells where
+    stand-ins are that another process of the run has started.
     """
     client = _client_settings(settings)
     if settings.mode is Mode.DRY_RUN:
@@ -107,6 +118,10 @@ def connect(
             connected.bridge = DetectorBridge(kafka_servers)
             connected.bridge.start()
         return connected
+    if standing_at is not None:
+        nexum_url, bastion_url = standing_at.get("nexum", ""), standing_at.get("bastion", "")
+        targets = http_targets(nexum_url, bastion_url, client, observer, entered)
+        return Connected(targets, dict(standing_at))
     if settings.mode is Mode.SANDBOX:
         processes = StandInProcesses(settings) if settings.scenario.faults else None
         arguments = ["--kafka-servers", kafka_servers] if kafka_servers else []

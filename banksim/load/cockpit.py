@@ -41,7 +41,11 @@ class SessionCockpit:
 
     def status(self) -> dict[str, Any]:
         run = self._session.last_run
-        common = {"selected": self._session.selected, "dashboard": self._dashboard(run)}
+        common = {
+            "workers": self._session.worker_rows(),
+            "selected": self._session.selected,
+            "dashboard": self._dashboard(run),
+        }
         if run is None:
             return IDLE | common
         scenario, settings = run.settings.scenario, run.settings
@@ -65,7 +69,7 @@ class SessionCockpit:
             "wall_s": wall_s,
             "progress": sim_s / scenario.duration_s,
             "opening": {"done": opening.done, "total": opening.total} if opening else None,
-            "targets": _targets(run),
+            "targets": run.target_rows(),
             "report": self._report_address(run),
             "users": self._session.environment.runner.user_count,
         }
@@ -200,30 +204,3 @@ def _results_so_far(run: Life, started_at: datetime) -> dict[str, Any]:
     info = run_info(run.settings, run.parts, run.addresses, run.moment(), started_at, "under way")
     results = build_results(info, run.measures, planned(run.settings, run.parts))
     return results | {"partial": True, "made_at": datetime.now(UTC).isoformat(timespec="seconds")}
-
-
-def _money(run: Life) -> str:
-    """What the running check of balances found; empty when every account agrees."""
-    count = run.measures.balance_checks.violations
-    what = "account does" if count == 1 else "accounts do"
-    return f"{count:,} {what} not hold what was acknowledged" if count else ""
-
-
-def _targets(run: Life) -> list[dict[str, Any]]:
-    """Each target with how its last call went; ``ok`` is None before the first."""
-    rows = []
-    circuits = {c.system.lower(): c.text for c in run.circuits()}
-    for name, address in run.addresses.items():
-        last, circuit = run.last_calls.get(name), circuits.get(name, "")
-        wrong = _money(run) if name == "nexum" else ""
-        rows.append(
-            {
-                "name": name.capitalize(),
-                "url": address,
-                "ok": None if last is None else last.error is None and not circuit and not wrong,
-                "detail": circuit or wrong or ("" if last is None else last.error or ""),
-                "latency_ms": None if last is None else round(last.latency_ms, 2),
-            }
-        )
-    kafka = run.kafka_status()
-    return [*rows, kafka] if kafka is not None else rows

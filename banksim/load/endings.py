@@ -14,7 +14,7 @@ import logging
 import os
 import signal
 import sys
-from typing import Any
+from typing import Any, Protocol
 
 import gevent
 from locust.env import Environment
@@ -27,10 +27,24 @@ from banksim.report.console import print_summary
 logger = logging.getLogger(__name__)
 
 
+class Ending(Protocol):
+    """What can be ended: a session of this process."""
+
+    @property
+    def started(self) -> bool: ...
+    @property
+    def exit_code(self) -> ExitCode: ...
+    def end(self, end: End) -> None:
+        """End the run under way, if any, and wait until all of it is told."""
+
+    def quit(self) -> None:
+        """Tell whoever works with this process that it goes."""
+
+
 class Endings:
     """Listens to signals and to Locust's quitting, and decides the exit code."""
 
-    def __init__(self, environment: Environment, session: Session) -> None:
+    def __init__(self, environment: Environment, session: Ending) -> None:
         self._environment = environment
         self._session = session
         self._interrupted = False
@@ -47,7 +61,10 @@ class Endings:
         self._session.end(End.INTERRUPTED)
         if self._environment.web_ui is not None:
             self._environment.web_ui.stop()  # the main greenlet waits for it, then exits in good order
+        elif self._environment.parsed_options.worker:
+            self._session.quit()  # and the main greenlet, which waits for that, exits in good order
         elif not self._session.started:
+            self._session.quit()
             os._exit(ExitCode.INTERRUPTED)
 
     def _on_quitting(self, **_: Any) -> None:
@@ -57,12 +74,17 @@ class Endings:
             # Hold it here; the main greenlet ends the process as soon as the web server is down.
             gevent.sleep(60.0)
         self._print_summary()
-        code = ExitCode.INTERRUPTED if self._interrupted else self._session.exit_code
         if self._environment.process_exit_code is None:
-            self._environment.process_exit_code = int(code)
+            self._environment.process_exit_code = int(self._exit_code())
+
+    def _exit_code(self) -> ExitCode:
+        options = self._environment.parsed_options
+        if self._interrupted and options.worker and options.processes:
+            return ExitCode.COMPLETED  # the signal was for all processes; the parent tells of it
+        return ExitCode.INTERRUPTED if self._interrupted else self._session.exit_code
 
     def _print_summary(self) -> None:
         """How the run went, before Locust's own tables; with the web UI the page has said it."""
-        run = self._session.last_run
+        run = self._session.last_run if isinstance(self._session, Session) else None
         if run is not None and run.results is not None and self._environment.web_ui is None:
             print_summary(run.results, sys.stdout, os.environ)

@@ -17,15 +17,17 @@ from typing import Any, NoReturn
 from locust import events
 from locust.env import Environment
 
-from banksim.domain import BanksimError, UsageError
+from banksim.domain import BanksimError
 from banksim.engine.settings import RunSettings
 from banksim.load.defaults import dashboard_address, pages_wanted, set_defaults
 from banksim.load.endings import Endings
 from banksim.load.html_link import link_reports
 from banksim.load.log_setup import copy_log, log_calls
+from banksim.load.master_session import MasterSession
 from banksim.load.options import add_options
 from banksim.load.progress_line import show_progress
 from banksim.load.session import Session
+from banksim.load.worker_session import WorkerSession
 from banksim.measure.thresholds_grammar import parse_thresholds
 
 logger = logging.getLogger(__name__)
@@ -46,27 +48,27 @@ def install(on_ready: Callable[[Session], None] | None = None) -> None:
     def _(environment: Environment, **_: Any) -> None:
         try:
             session = start_session(environment)
+            if session is None:
+                return
             if on_ready is not None and pages_wanted(vars(environment.parsed_options), os.environ):
                 on_ready(session)
         except BanksimError as error:
             _exit_with(error)
 
 
-def start_session(environment: Environment) -> Session:
-    """Check the command line and join banksim to this Locust process.
+def start_session(environment: Environment) -> Session | None:
+    """Check the command line and join banksim to this Locust process; None for a worker.
 
     Raises BanksimError with a message for people.
     """
     options = environment.parsed_options
-    if options.master or options.worker or options.processes:
-        raise UsageError(
-            "--master, --worker, --processes: a banksim run lives in one process for now; "
-            "leave these options out"
-        )
     log_calls(environment.events)
     if options.log_file:
         copy_log(Path(options.log_file))
-    session = Session(environment)
+    if options.worker:  # the master has the say, the pages and the report
+        Endings(environment, WorkerSession(environment))
+        return None
+    session = MasterSession(environment) if options.master else Session(environment)
     show_progress(session, options, sys.stderr, os.environ)
     link_reports()
     starts_now = options.headless or options.autostart

@@ -9,7 +9,9 @@ time, drain, report).  The session joins the two:
                      while the users are still alive to finish what is under way
     quitting       → the same, and the exit code
 
-It is kept as ``environment.banksim``, where users and shape find it.
+It is kept as ``environment.banksim``, where users and shape find it.  Here the run's load is
+made by this process; `master_session` and `worker_session` are the two halves of a run whose
+load is not.
 """
 
 from __future__ import annotations
@@ -18,15 +20,17 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import gevent
 from locust.env import Environment
 from locust.runners import STATE_INIT, STATE_STOPPED
 
 from banksim.domain import BanksimError, ExitCode, UsageError
-from banksim.engine.life import End
+from banksim.engine.arrival import Arrival
+from banksim.engine.life import End, Life
 from banksim.engine.run import Run, check_run
+from banksim.engine.seats import Seats
 from banksim.engine.settings import RunSettings
 from banksim.load.locust_statistics import LocustStatistics
 from banksim.load.options import from_form, run_settings
@@ -38,13 +42,27 @@ logger = logging.getLogger(__name__)
 STOP_TIMEOUT_S = 15.0
 
 
+class Stage(Protocol):
+    """Where users of this process play: arrivals wait at seats, and are carried out."""
+
+    @property
+    def seats(self) -> Seats: ...
+
+    def perform(self, arrival: Arrival) -> None:
+        """Carry out an arrival that a user took from its seat."""
+
+
 class Session:
     """Runs of one Locust process, one at a time."""
+
+    #: Processes that make load.
+    makers = 1
 
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
         self._statistics = LocustStatistics(environment)
-        self._run: Run | None = None
+        self._run: Life | None = None
+        self._stage: Stage | None = None
         self._prepared: RunSettings | None = None
         self._refused: BanksimError | None = None
         if not environment.stop_timeout:
@@ -54,18 +72,25 @@ class Session:
         events.test_stopping.add_listener(self._on_test_stopping)
 
     @property
-    def run(self) -> Run:
+    def run(self) -> Life:
         """The run under way, or the last one.  Raises RuntimeError when there was none yet."""
         if self._run is None:
             raise RuntimeError("no run has been started")
         return self._run
 
     @property
+    def stage(self) -> Stage:
+        """Where the users of the run under way play.  Raises RuntimeError when there was no run yet."""
+        if self._stage is None:
+            raise RuntimeError("no run has been started")
+        return self._stage
+
+    @property
     def started(self) -> bool:
         return self._run is not None
 
     @property
-    def last_run(self) -> Run | None:
+    def last_run(self) -> Life | None:
         return self._run
 
     @property
@@ -75,6 +100,11 @@ class Session:
     @property
     def active(self) -> bool:
         return self._run is not None and not self._run.finished.is_set()
+
+    @property
+    def maker_ids(self) -> frozenset[str]:
+        """Which processes make load, where it is not this one."""
+        return frozenset()
 
     @property
     def max_users(self) -> int:
@@ -156,9 +186,21 @@ class Session:
             self._refused = error
             return False
         self._refused = None
-        self._run = Run(settings, self._seat_names(), on_call=self._statistics.add)
+        self._run = self._new_run(settings)
         gevent.spawn(self._run.conduct)
         return True
+
+    def _new_run(self, settings: RunSettings) -> Life:
+        run = Run(settings, self._seat_names(), on_call=self._statistics.add)
+        self._stage = run
+        return run
+
+    def worker_rows(self) -> list[dict[str, Any]] | None:
+        """Each worker for the status page; None where there are none to be had."""
+        return None
+
+    def quit(self) -> None:
+        """Nothing has begun yet, and nothing will."""
 
     def end(self, end: End) -> None:
         """End the run under way, if any, and wait until its report is written."""

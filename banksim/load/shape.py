@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+import gevent
 from locust import LoadTestShape
 
 #: An answer time that the first users are enough for, in seconds (Little's law).
@@ -35,24 +36,32 @@ class AcceleratedClockShape(LoadTestShape):
 
     def __init__(self) -> None:
         super().__init__()
-        self._users = 0
-
-    def reset_time(self) -> None:
-        """Locust is about to start a test: the next tick is its first."""
-        super().reset_time()
+        self._life: object = None
+        self._makers: object = None
         self._users = 0
 
     def tick(self) -> tuple[int, float] | None:
         """(users, users spawned per second), or None when the run is over."""
         session = self.runner.environment.banksim
-        if self._users == 0 and not session.begin():
-            return None
+        if self._life is not gevent.getcurrent():
+            # Locust gives every test a greenlet of its own: this is the first tick of a new one.
+            self._life, self._users = gevent.getcurrent(), 0
+            if not session.begin():
+                return None
         if session.over:
             return None
         classes = len(self.runner.environment.user_classes)
         max_users = max(classes, session.max_users)
         if self._users == 0:
-            self._users = first_users(session.peak_tps, classes, max_users)
+            self._users = first_users(session.peak_tps / max(1, session.makers), classes, max_users)
         elif session.shortage_ms() > SHORT_AFTER_MS:
             self._users = min(max_users, math.ceil(self._users * GROWTH))
-        return self._users, SPAWN_RATE
+        self._seat_newcomers(session.maker_ids)
+        makers = max(1, session.makers)
+        return self._users * makers, SPAWN_RATE * makers
+
+    def _seat_newcomers(self, maker_ids: object) -> None:
+        """A worker that takes another's place needs users too, although their number stays the same."""
+        if maker_ids != self._makers:
+            self._makers = maker_ids
+            self.runner.shape_last_tick = None

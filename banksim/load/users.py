@@ -55,7 +55,7 @@ class ArrivalTaskSet(DefaultTaskSet):
             raise StopUser
         # While it waits Locust may stop this user at once; nothing is lost, nothing was taken.
         user._state = LOCUST_STATE_WAITING
-        user.arrival = user.session.run.seats.take(user.seat)
+        user.arrival = user.session.stage.seats.take(user.seat)
         user._state = LOCUST_STATE_RUNNING
         return user.task_for(user.arrival)
 
@@ -98,7 +98,7 @@ class SeatUser(User):
 
     def carry_out(self) -> None:
         """Send the transaction this user was woken for: post it, score it, count it."""
-        self.session.run.perform(self.arrival)
+        self.session.stage.perform(self.arrival)
 
 
 class PersonaUser(SeatUser):

@@ -22,7 +22,7 @@ Bounds: ``max_accounts``; movements on further accounts are counted, and those a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -188,6 +188,31 @@ def compare(
 def not_checked(books: Books, reason: str) -> dict[str, Any]:
     """The same keys for balances that nobody compared, and why."""
     return compare(books, {}) | {"reason": reason}
+
+
+def combined(verdicts: Iterable[Mapping[str, Any]], max_differences: int = 100) -> dict[str, Any]:
+    """Several banks' comparisons as one: every worker of a dry run has a bank of its own."""
+    parts = list(verdicts)
+    names = ("accounts", "unread", "tolerated", "differing", "difference_cents", "overflow")
+    sums = {name: sum(part[name] for part in parts) for name in names}
+    differences = [row for part in parts for row in part["differences"]]
+    differences.sort(key=lambda row: (-abs(row["difference_cents"]), row["account"]))
+    faults: dict[str, dict[str, int]] = {}
+    for part in parts:
+        for fault, entry in part["by_fault"].items():
+            known = faults.setdefault(fault, {"accounts": 0, "cents": 0})
+            known["accounts"] += entry["accounts"]
+            known["cents"] += entry["cents"]
+    ranges = ("expected_low_cents", "expected_high_cents", "actual_cents")
+    return {
+        **sums,
+        "verdict": str(_verdict(sums["accounts"], differences)),
+        "reason": next((part["reason"] for part in parts if part["reason"]), ""),
+        "balanced": not differences if sums["accounts"] else None,
+        "by_fault": faults,
+        "total": {name: sum(part["total"][name] for part in parts) for name in ranges},
+        "differences": differences[:max_differences],
+    }
 
 
 def _verdict(judged: int, differences: list[dict[str, Any]]) -> Agreement:

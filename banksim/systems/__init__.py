@@ -5,7 +5,6 @@ Over HTTP or inside this process, with the same replies either way.
 
 from banksim.systems.bank_line import Books
 from banksim.systems.bastion import BastionClient
-from banksim.systems.breaker import CircuitStatus
 from banksim.systems.calls import Call, Observer, ignore_call
 from banksim.systems.directory import AccountDirectory
 from banksim.systems.health import Health
@@ -42,7 +41,6 @@ __all__ = [
     "BastionClient",
     "Books",
     "Call",
-    "CircuitStatus",
     "ClientSettings",
     "Health",
     "HttpTransport",

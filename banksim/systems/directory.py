@@ -31,6 +31,11 @@ class AccountDirectory:
         self._opened[index] = (customer_id, *account_ids)
         self._account_count += len(account_ids)
 
+    def row(self, index: int) -> tuple[str, list[str]] | None:
+        """(customer id, account ids by slot) of an open customer: what `add` takes elsewhere."""
+        entry = self._opened.get(index)
+        return (entry[0], list(entry[1:])) if entry else None
+
     def is_open(self, index: int) -> bool:
         return index in self._opened
 

@@ -26,6 +26,7 @@ RANKS = (
     ("banksim.measure",),
     ("banksim.report",),
     ("banksim.engine",),
+    ("banksim.cluster",),
     (
         "banksim.load",
         "banksim.cli",
