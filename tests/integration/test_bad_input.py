@@ -65,7 +65,6 @@ def test_six_mistakes_are_six_lines_and_exit_code_2(tmp_path: Path) -> None:
         (("--seed", "x"), ("--seed", "x")),
         (("--target-mode", "wet-run"), ("--target-mode", "wet-run", "dry-run")),
         (("--nexum-url", "", "--bastion-url", ""), ("nothing to send to",)),
-        (("--processes", "2"), ("one process",)),
     ],
 )
 def test_a_wrong_option_is_named(arguments: tuple[str, ...], words: tuple[str, ...], tmp_path: Path) -> None:
