@@ -45,7 +45,9 @@ class Premises:
         """Raises BanksimError when something does not start."""
         self.brokers = find_brokers(self._settings)
         if self._settings.mode is not Mode.DRY_RUN:
-            self.connected = connect(self._settings, MovementBooks(Books()), ignore_call, self.brokers.servers)
+            self.connected = connect(
+                self._settings, MovementBooks(Books()), ignore_call, self.brokers.servers
+            )
         elif self.brokers.servers:
             self._bridge = DetectorBridge(self.brokers.servers)
             self._bridge.start()

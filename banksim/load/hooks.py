@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from locust import events
 from locust.env import Environment
 
-from banksim.domain import BanksimError
+from banksim.domain import BanksimError, UsageError
 from banksim.engine.settings import RunSettings
 from banksim.load.defaults import dashboard_address, pages_wanted, set_defaults
 from banksim.load.endings import Endings
