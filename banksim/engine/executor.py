@@ -51,11 +51,13 @@ class Executor:
         moment: Callable[[], tuple[float, float]],
         log: TransactionLog | None = None,
         publish: Callable[[Planned, BankReply], None] | None = None,
+        heard: Callable[[Planned, Outcome], None] | None = None,
     ) -> None:
         """``flow`` is the scenario's: "post_then_score" or "score_then_post".
 
         ``moment`` tells (wall, simulated) seconds since the start of the run.  ``publish`` hears what
-        the bank answered before anything else is done about it; it must not wait.
+        the bank answered before anything else is done about it, ``heard`` what came of it all; neither
+        may wait.
         """
         self._bank = targets.bank
         self._detector = targets.detector
@@ -66,6 +68,7 @@ class Executor:
         self._moment = moment
         self._log_file = log
         self._publish = publish
+        self._heard = heard
         self.in_flight = 0
 
     def perform(self, arrival: Arrival) -> None:
@@ -124,6 +127,8 @@ class Executor:
             self._log_file.add(planned, outcome, wall_s)
         if logger.isEnabledFor(logging.DEBUG):
             self._log(planned, outcome)
+        if self._heard is not None:
+            self._heard(planned, outcome)
         if arrival.campaign is not None:
             self._advance(arrival.campaign, outcome)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import gevent
 
@@ -22,11 +23,13 @@ from banksim.engine.agenda import Agenda
 from banksim.engine.arrival import Arrival
 from banksim.engine.balance_watch import BalanceWatch, watched
 from banksim.engine.brokers import Brokers
+from banksim.engine.detector_says import read_stats, says
 from banksim.engine.dispatcher import Dispatcher
 from banksim.engine.events import Events
 from banksim.engine.executor import Executor
 from banksim.engine.faults import FaultConductor, made
 from banksim.engine.feed import ITEMS_PER_SECOND, Feed
+from banksim.engine.feedback import Feedback, given, hearing
 from banksim.engine.garbage import rare_collections
 from banksim.engine.joining import Joiners
 from banksim.engine.movement_books import MovementBooks
@@ -82,6 +85,8 @@ class Generator:
         self.feed: Feed | None = None
         self.faults: FaultConductor | None = None
         self.balance_watch: BalanceWatch | None = None
+        self.feedback: Feedback | None = None
+        self._detector_before: dict[str, Any] | None = None
         self.opening: Opening | None = None
         self.joiners: Joiners | None = None
         self.transaction_log: TransactionLog | None = None
@@ -157,6 +162,10 @@ class Generator:
 
     def _wire(self, parts: Parts, connected: Connected) -> None:
         assert self.feed is not None and self.events is not None
+        settings, detector = self.settings, connected.targets.detector
+        self._detector_before = read_stats(detector)
+        if detector is not None and settings.scenario.detector.feedback:
+            self.feedback = Feedback(settings.scenario.detector, detector, parts.clock, settings.seed)
         executor = self._executor = Executor(
             connected.targets,
             self.measures,
@@ -166,6 +175,7 @@ class Generator:
             self.moment,
             self.transaction_log,
             self.events.transaction,
+            hearing(self.feedback),
         )
         if parts.onboarding is not None:
             self.joiners = Joiners(
@@ -221,7 +231,7 @@ class Generator:
     def generate(self) -> None:
         """Hand out arrivals until simulated time is over and the last campaign has ended, or `stop`."""
         assert self.dispatcher is not None
-        with rare_collections(), made(self.faults), watched(self.balance_watch):
+        with rare_collections(), made(self.faults), watched(self.balance_watch), given(self.feedback):
             self.dispatcher.run()
 
     def stop(self) -> None:
@@ -245,6 +255,10 @@ class Generator:
         while self.under_way() and time.monotonic() < until_s:
             gevent.sleep(0.01)
         self._drop_waiting()
+
+    def detector_says(self) -> dict[str, Any] | None:
+        """What the detector says of its own work in this run; None when it is silent, or not there."""
+        return says(self.connected.targets.detector if self.connected else None, self._detector_before)
 
     def end(self) -> None:
         """The run's last moment is now."""

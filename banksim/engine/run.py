@@ -181,6 +181,9 @@ class Run(Life):
         info["circuits"] = generator.connected.circuits()
         if generator.faults is not None:
             info["faults"] = generator.faults.rows()
+        info["detector"] = generator.detector_says()
+        if generator.feedback is not None:
+            info["feedback"] = generator.feedback.figures()
         if generator.joiners is not None:
             info["onboarding"] = generator.joiners.counts()
         if self.capacity is not None:

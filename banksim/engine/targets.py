@@ -171,6 +171,9 @@ def _client_settings(settings: RunSettings) -> ClientSettings:
             timeout_s=scenario.connections.timeout_seconds,
             max_retries=scenario.connections.max_retries,
             concurrency=MAX_CONNECTIONS,
+            feedback=scenario.detector.feedback,
+            batch_size=scenario.detector.batch_size,
+            batch_wait_s=scenario.detector.batch_wait_ms / 1000.0,
             # Account numbers stay unique when several runs share one bank.
             account_prefix=f"BS{settings.run_id}",
         )

@@ -52,6 +52,8 @@ def _of_the_run(results: Mapping[str, Any]) -> list[str]:
         )
     if made := [fault["name"] for fault in run.get("faults") or () if fault["begun"]]:
         found.append(f"The stand-ins had faults on purpose, and all figures contain them: {', '.join(made)}.")
+    if (run.get("feedback") or {}).get("accepted"):
+        found.append("The detector was told labels while the run went on: later scores may rest on them.")
     if results.get("warm_up"):
         found.append("Detection and latency leave out the warm-up; its own figures stand beside them.")
     if lost := (run.get("transaction_log") or {}).get("lost"):

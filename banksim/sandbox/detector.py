@@ -1,12 +1,15 @@
 """The stand-in fraud detector: `FraudModel` scores, `DetectorApi` answers requests.
 
 What: a score of 0..1 with named reasons from streaming features and weighted rules, in the union of
-the reply fields that clients of such detectors read.  It knows no labels and learns from none.
+the reply fields that clients of such detectors read.  It scores without labels and learns from none.
 
 Sending the same request again answers with the first score and counts nothing twice, so a client may
 retry after a timeout.  Kept bounded: scored ids, alerts, and all memory of the features.
 
-Not handled: cases, feedback, explanations, changing rules over HTTP (404); sign-in.
+Feedback is counted, so that `/stats` can say how much of the fraud it was told about it had flagged;
+its rules stay as they are.
+
+Not handled: cases, explanations, changing rules over HTTP (404); sign-in.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from threading import Lock
 from typing import Any
 
 from banksim.sandbox.features import FeatureReader, Features
-from banksim.sandbox.fields import Refusal, Reply, query_integer
+from banksim.sandbox.fields import Fields, Refusal, Reply, query_integer
 from banksim.sandbox.learning import learn
 from banksim.sandbox.memory import Memory
 from banksim.sandbox.rules import BLOCK_FROM, REVIEW_FROM, RULES, judge
@@ -91,6 +94,11 @@ class FraudModel:
         self._remember(request, score)
         return score
 
+    def remembered(self, transaction_id: str) -> Score | None:
+        """The score it gave, as long as it remembers it."""
+        found = self._remembered.get(transaction_id)
+        return found[1] if found is not None else None
+
     def _moment(self, request: ScoreRequest) -> float:
         """Event time of ``request``; without one, the latest seen.  Starts over when a new run began."""
         now_s = self.memory.pace.now_s
@@ -121,6 +129,8 @@ class DetectorApi:
         self._started_s = time.monotonic()
         self._decisions = {"APPROVE": 0, "REVIEW": 0, "BLOCK": 0}
         self._spent_ms = 0.0
+        #: labels heard of: fraud it had flagged, fraud it had passed, false alerts, what it forgot
+        self._feedback = dict.fromkeys(("caught", "missed", "false_alerts", "forgotten"), 0)
         self._alerts: deque[dict[str, Any]] = deque(maxlen=MAX_ALERTS)
         self._routes: dict[str, dict[str, Callable[[Mapping[str, str], Any], Reply]]] = {
             "/health": {"GET": self._health},
@@ -129,6 +139,7 @@ class DetectorApi:
             "/stats": {"GET": self._stats},
             "/alerts": {"GET": self._list_alerts},
             "/rules": {"GET": self._rules},
+            "/feedback": {"POST": self._take_feedback},
         }
 
     def handle(self, method: str, path: str, query: Mapping[str, str], body: Any = None) -> Reply:
@@ -192,6 +203,7 @@ class DetectorApi:
     def _stats(self, _query: Mapping[str, str], _body: Any) -> Reply:
         processed = sum(self._decisions.values())
         flagged = processed - self._decisions["APPROVE"]
+        told = self._feedback["caught"] + self._feedback["missed"]
         return 200, {
             "transactions_processed": processed,
             "repeated_requests": self.model.repeated,
@@ -202,11 +214,26 @@ class DetectorApi:
             "uptime_seconds": round(time.monotonic() - self._started_s, 3),
             "decisions": dict(self._decisions),
             "alert_rate": flagged / processed if processed else None,
-            # A detector without labels cannot know how often it is right.
-            "fraud_detection_rate": None,
+            "feedback": dict(self._feedback),
+            # Known only by what it was told afterwards; of honest transactions it hears the alerts alone.
+            "fraud_detection_rate": self._feedback["caught"] / told if told else None,
             "false_positive_rate": None,
             "memory": self.model.memory.sizes(),
         }
+
+    def _take_feedback(self, _query: Mapping[str, str], body: Any) -> Reply:
+        fields = Fields(body)
+        transaction_id = fields.text("transaction_id")
+        is_fraud = fields.boolean("actual_fraud")
+        fields.check()
+        score = self.model.remembered(transaction_id)
+        if score is None:
+            self._feedback["forgotten"] += 1
+        elif not is_fraud:
+            self._feedback["false_alerts"] += score.action != "APPROVE"
+        else:
+            self._feedback["missed" if score.action == "APPROVE" else "caught"] += 1
+        return 200, {"status": "ok", "transaction_id": transaction_id}
 
     def _list_alerts(self, query: Mapping[str, str], _body: Any) -> Reply:
         limit = query_integer(query, "limit", ALERTS_PAGE, 1, MAX_ALERTS)

@@ -89,6 +89,17 @@ class Fields:
         """A string, null or nothing."""
         return self.text(name) if self._body.get(name) is not None else None
 
+    def boolean(self, name: str) -> bool:
+        """A required truth value."""
+        value = self._body.get(name)
+        if isinstance(value, bool):
+            return value
+        if name not in self._body:
+            self._wrong("missing", name, "Field required", self._body)
+        else:
+            self._wrong("bool_type", name, "Input should be a valid boolean", value)
+        return False
+
     def object(self, name: str, *, required: bool = True) -> Fields | None:
         """A nested object; None when it is absent, null where allowed, or wrong."""
         value = self._body.get(name)

@@ -19,6 +19,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, WithJso
 from banksim.scenario.connections import Connections
 from banksim.scenario.consistency import inconsistencies
 from banksim.scenario.dashboard import Dashboard, Metrics
+from banksim.scenario.detector import DetectorUse
 from banksim.scenario.faults import Fault
 from banksim.scenario.fields import Balance, Block, Expected, Label, Number
 from banksim.scenario.fraud import FraudSettings
@@ -119,6 +120,7 @@ class Scenario(Block):
     onboarding: Onboarding | None = Field(
         default=None, description="How customers join during the run; none: all were there before it."
     )
+    detector: DetectorUse = Field(default_factory=DetectorUse, description="How the fraud detector is used.")
     invariant: Invariant = Field(
         default_factory=Invariant, description="Balances read back while the run goes on."
     )

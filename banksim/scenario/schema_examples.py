@@ -69,6 +69,7 @@ EXAMPLES: dict[str, list[Any]] = {
     "Connections.nexum_url": ["http://localhost:8090", ""],
     "Connections.bastion_url": ["http://localhost:8080", ""],
     "Connections.kafka_bootstrap_servers": ["localhost:9092,broker2:9092", "embedded"],
+    "Scenario.detector": [{"batch_size": 50}, {"feedback": True, "feedback_delay_hours": 2}],
     "Scenario.invariant": [{"every_seconds": 2}, {"enabled": False}],
     "Fault.target": ["detector"],
     "Fault.kind": ["hangs"],

@@ -10,17 +10,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gevent.pool import Pool
+
 from banksim.domain import Decision, ScoreReply, Transaction
 from banksim.systems.bastion_wire import read_alerts, read_batch, read_score, score_body
 from banksim.systems.calls import Observer, call_of, ignore_call
 from banksim.systems.directory import AccountDirectory
 from banksim.systems.health import Health, as_health, check_health
+from banksim.systems.score_batches import ScoreBatches
 from banksim.systems.transport import Reply, Transport
 
 NAME = "Bastion"
 SCORE_PATH = "/score"
 #: Tried in this order, once: the first that is there is used from then on.
 BATCH_PATHS = ("/score/batch", "/bulk_score")
+#: Calls at once for a batch that the detector has no route for.
+ALONE_AT_ONCE = 32
 FEEDBACK_PATH = "/feedback"
 
 
@@ -34,13 +39,19 @@ class BastionClient:
         *,
         observer: Observer = ignore_call,
         feedback: bool = False,
+        batch_size: int = 1,
+        batch_wait_s: float = 0.0,
     ) -> None:
-        """``feedback`` allows telling the detector what was fraud; see `feedback`."""
+        """``feedback`` allows telling the detector what was fraud; see `feedback`.
+
+        With a ``batch_size`` above 1 `score` waits up to ``batch_wait_s`` for others to be asked along.
+        """
         self._transport = transport
         self._directory = directory
         self._observer = observer
         self._feedback = feedback
         self._batch_paths: tuple[str, ...] = BATCH_PATHS
+        self._batches = ScoreBatches(self.score_batch, batch_size, batch_wait_s) if batch_size > 1 else None
 
     @property
     def address(self) -> str:
@@ -48,6 +59,11 @@ class BastionClient:
 
     def score(self, tx: Transaction) -> ScoreReply:
         """Ask for one score.  Never raises for what the detector does: ``error`` says it."""
+        if self._batches is not None and self._batch_paths:
+            return self._batches.score(tx)
+        return self._score_alone(tx)
+
+    def _score_alone(self, tx: Transaction) -> ScoreReply:
         body = score_body(tx, self._directory)
         reply = self._transport.call("POST", SCORE_PATH, SCORE_PATH, body, repeatable=True)
         score = read_score(reply)
@@ -71,7 +87,7 @@ class BastionClient:
             scores = read_batch(reply, ids)
             self._tell("POST", path, reply, next((s.error for s in scores if not _usable(s)), None))
             return scores
-        return [self.score(tx) for tx in transactions]
+        return Pool(ALONE_AT_ONCE).map(self._score_alone, transactions)  # type: ignore[no-any-return]
 
     # What else a detector tells.  None of it is load, so the observer does not hear of it.
 

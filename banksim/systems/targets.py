@@ -60,6 +60,9 @@ class ClientSettings:
     bastion_token: str = ""
     ca_file: str = ""
     http_client: str = "lean"
+    feedback: bool = False
+    batch_size: int = 1
+    batch_wait_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +177,14 @@ def _targets(
             account_prefix=settings.account_prefix,
         )
     if to_detector is not None:
-        detector = BastionClient(to_detector, directory, observer=observer)
+        detector = BastionClient(
+            to_detector,
+            directory,
+            observer=observer,
+            feedback=settings.feedback,
+            batch_size=settings.batch_size,
+            batch_wait_s=settings.batch_wait_s,
+        )
     return Targets(bank, detector, directory)
 
 

@@ -393,7 +393,17 @@ def test_other_routes():
     assert api.handle("GET", "/health", {}, None)[1]["status"] == "healthy"
     assert len(api.handle("GET", "/rules", {}, None)[1]["rules"]) == len(RULES)
     assert api.handle("GET", "/score", {}, None) == (405, {"detail": "Method Not Allowed"})
-    assert api.handle("POST", "/feedback", {}, {}) == (404, {"detail": "Not Found"})
+    assert api.handle("POST", "/cases", {}, {}) == (404, {"detail": "Not Found"})
+
+
+def test_feedback_is_counted_and_changes_no_score():
+    api = DetectorApi()
+    label = {"transaction_id": "never seen", "actual_fraud": True}
+    assert api.handle("POST", "/feedback", {}, label)[0] == 200
+    assert api.handle("POST", "/feedback", {}, {"transaction_id": 5})[0] == 422
+    stats = api.handle("GET", "/stats", {}, None)[1]
+    assert stats["feedback"] == {"caught": 0, "missed": 0, "false_alerts": 0, "forgotten": 1}
+    assert stats["fraud_detection_rate"] is None
 
 
 def test_rule_names_and_weights_are_sound():
