@@ -1,7 +1,7 @@
 """One live stream for every open page.
 
     cockpit ──tick each refresh──▶ ring of the last frames ──▶ every client at its own pace
-            ──pulse each 50 ms───▶
+            ──pulse each 30 ms───▶
 
 A frame is encoded once and shared.  A client is a cursor into the ring, not a queue: one
 that reads slowly holds nobody up and costs no memory.  When it has fallen off the ring it
@@ -35,7 +35,7 @@ from web_ext.wire import to_json
 logger = logging.getLogger(__name__)
 
 #: New transactions go out this often; everything else as often as the scenario's dashboard says.
-PULSE_S = 0.05
+PULSE_S = 0.03
 HEARTBEAT_S = 10.0
 MAX_SEND_S = 30.0
 MAX_STREAM_S = 3600.0

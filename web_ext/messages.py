@@ -78,6 +78,7 @@ def transaction_feed(item: Mapping[str, Any]) -> dict[str, Any]:
             "truth": item.get("truth"),
             "typology": item.get("typology") or None,
             "sequence": item.get("seq"),
+            "ended_at_ms": item.get("ended_at_ms"),
         },
     }
 

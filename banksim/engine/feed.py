@@ -1,8 +1,9 @@
 """The feed: a bounded sample of what just happened, for people to watch.
 
-Every alert and every fraud is kept as long as the second's budget lasts; genuine
-transactions fill what is left.  The counts say how many were seen and how many of them
-are shown, so a sample never looks like the whole.
+Every alert and every fraud is kept as long as there is room; genuine transactions fill what is
+left.  Room comes evenly over each second, so that the sample of a busy bank flows and does not
+come in gusts.  The counts say how many were seen and how many of them are shown, so a sample never
+looks like the whole.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Protocol
 
 from banksim.domain import Label, Outcome, Planned, money
@@ -19,6 +21,23 @@ from banksim.world import World
 ITEMS_PER_SECOND = 40
 #: Of those, kept free for alerts and fraud.
 RESERVED_PER_SECOND = 15
+#: Room that was not used is kept for so long: a burst after a quiet moment is shown whole.
+SAVED_S = 1.0
+
+
+class Room:
+    """Places that come free ``per_second``, one after the other."""
+
+    def __init__(self, per_second: float) -> None:
+        self._every_s = 1.0 / per_second if per_second > 0 else float("inf")
+        self._used_until_s = 0.0
+
+    def take(self, now_s: float) -> bool:
+        """Take a place if there is one."""
+        if self._used_until_s > now_s + SAVED_S - self._every_s:
+            return False
+        self._used_until_s = max(self._used_until_s, now_s) + self._every_s
+        return True
 
 
 class FeedView(Protocol):
@@ -39,32 +58,28 @@ class Feed:
     def __init__(self, world: World, max_items: int = 500, per_second: int = ITEMS_PER_SECOND) -> None:
         """``per_second``: items taken per wall second; processes that share a run share these too."""
         self._world = world
-        self._most = per_second
-        self._most_genuine = per_second - per_second * RESERVED_PER_SECOND // ITEMS_PER_SECOND
+        reserved = per_second * RESERVED_PER_SECOND // ITEMS_PER_SECOND
+        self._room, self._reserved = Room(per_second - reserved), Room(reserved)
         self._items: deque[dict[str, Any]] = deque(maxlen=max_items)
         self._sequence = 0
-        self._second = -1
-        self._used = 0
         self.seen = 0
 
     def offer(self, planned: Planned, outcome: Outcome, wall_s: float) -> None:
         """Consider one finished transaction for the feed; cheap when it is not taken."""
         self.seen += 1
-        second = int(wall_s)
-        if second != self._second:
-            self._second, self._used = second, 0
-        notable = planned.truth.is_fraud or outcome.detector.decision.is_alert
-        if self._used >= (self._most if notable else self._most_genuine):
-            return
-        self._used += 1
+        if not self._room.take(wall_s):
+            notable = planned.truth.is_fraud or outcome.detector.decision.is_alert
+            if not (notable and self._reserved.take(wall_s)):
+                return
         self._items.append(self._item(planned, outcome))
         self._sequence += 1
 
     def since(self, sequence: int) -> dict[str, Any]:
+        new = max(0, self._sequence - sequence)
         return {
             "next": self._sequence,
             "shown_of": {"sampled": self._sequence, "seen": self.seen},
-            "items": [item for item in self._items if item["seq"] >= sequence],
+            "items": list(islice(self._items, max(0, len(self._items) - new), None)),
         }
 
     def items(self) -> list[dict[str, Any]]:

@@ -1,11 +1,14 @@
 // The last transactions, newest first.  Holds still while somebody looks or points at it.
-// Keeps more than it shows, so that another filter finds what has passed already.
+// Keeps more than it shows, so that another filter finds what has passed already; and shows more
+// than it draws while rows keep coming, since each new one moves all those below it.
 
 import { byId, setHidden, setText } from "./dom.js";
 import { row } from "./feed_row.js";
 import { count } from "./format.js";
 
 const everything = () => true;
+/** Rows drawn while it moves: what one sees, and some to scroll to.  All are there when it is held. */
+const MOVING_ROWS = 30;
 
 export class Feed {
   /** rows: shown at most; keep: remembered at most; onShown(feed): after each change of what is shown */
@@ -25,6 +28,8 @@ export class Feed {
     const scroll = byId("feed-scroll");
     this.holdWhile(scroll, "pointerenter", "pointerleave", "hover");
     this.holdWhile(scroll, "focusin", "focusout", "focus");
+    // Whoever has scrolled down reads; the rows must not move away from under the eyes.
+    scroll.addEventListener("scroll", () => this.hold("scroll", scroll.scrollTop > 0), { passive: true });
     byId("feed-hold").addEventListener("click", (event) => {
       const held = event.currentTarget.getAttribute("aria-pressed") !== "true";
       event.currentTarget.setAttribute("aria-pressed", String(held));
@@ -39,6 +44,7 @@ export class Feed {
   }
 
   hold(reason, held) {
+    if (held === this.reasons.has(reason)) return;
     if (held) this.reasons.add(reason);
     else this.reasons.delete(reason);
     this.fresh = true;
@@ -56,6 +62,7 @@ export class Feed {
 
   clear() {
     this.shown = [];
+    this.reasons.delete("scroll"); // it is at its top again, without an event that says so
     this.body.replaceChildren();
   }
 
@@ -89,6 +96,7 @@ export class Feed {
     this.fresh = false;
     const held = this.reasons.size > 0;
     if ((!held || evenHeld) && this.waiting) this.prepend();
+    this.drawRows(held ? this.rows : MOVING_ROWS);
     setHidden(byId("feed-held"), !held);
     if (held) setText(byId("feed-held"), `Held while you look · ${count(this.waiting + this.passedBy)} new since`);
     const empty = this.shown.length === 0;
@@ -100,12 +108,20 @@ export class Feed {
 
   prepend() {
     const news = this.items.slice(this.items.length - this.waiting).filter(this.accepts).slice(-this.rows).reverse();
-    this.body.prepend(...news.map(row));
+    this.body.prepend(...news.slice(0, MOVING_ROWS).map(row));
+    if (news.length > MOVING_ROWS) while (this.body.children.length > MOVING_ROWS) this.body.lastElementChild.remove();
     this.shown.unshift(...news);
     this.shown.length = Math.min(this.shown.length, this.rows);
-    while (this.body.children.length > this.rows) this.body.lastElementChild.remove();
     this.waiting = 0;
     this.passedBy = 0;
+  }
+
+  /** Exactly the first `wanted` of what is shown, as rows. */
+  drawRows(wanted) {
+    const drawn = this.body.children.length;
+    const target = Math.min(wanted, this.shown.length);
+    for (let extra = drawn; extra > target; extra -= 1) this.body.lastElementChild.remove();
+    if (drawn < target) this.body.append(...this.shown.slice(drawn, target).map(row));
   }
 }
 
