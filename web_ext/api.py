@@ -21,6 +21,8 @@ from web_ext.site import Site
 from web_ext.wire import json_response, problem, to_json
 
 MAX_BODY_BYTES = 4096
+#: Points of the curve, one a second, that the metrics bring along.
+TAIL = 300
 
 #: What a start may say, beside "switch"; each means what the option of the same name means.
 START_OPTIONS = ("scenario", "speed", "seed", "customers", "target_mode", "nexum_url", "bastion_url")
@@ -41,7 +43,8 @@ def _add_reading(blueprint: Blueprint, site: Site) -> None:
 
     @blueprint.get("/api/metrics")
     def metrics() -> Response:
-        return json_response(cockpit.snapshot())
+        found = cockpit.snapshot()
+        return json_response(found | {"timeline_tail": cockpit.timeline()["points"][-TAIL:]} if found else {})
 
     @blueprint.get("/api/timeline")
     def timeline() -> Response:

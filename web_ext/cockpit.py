@@ -42,10 +42,11 @@ class Cockpit(Protocol):
     def status(self) -> dict[str, Any]:
         """Where the run is.
 
-        Keys: state (one of `STATES`), message, run_id, scenario {name, title, description}, mode, seed,
-        speed, sim_s, duration_s, sim_time (ISO 8601), wall_s, progress (0..1), opening {done, total} or
-        None, targets [{name, url, ok, detail, latency_ms}], report (address or None), users, selected (the
-        scenario of the next start), dashboard (the scenario's block: theme, refresh_rate_ms, …).
+        Keys: state (one of `STATES`), message, run_id, scenario {name, title, description, currency, goals
+        [{metric, statistic, comparison, bound, bound_text}]}, mode, seed, speed, sim_s, duration_s, sim_time
+        (ISO 8601), wall_s, progress (0..1), opening {done, total} or None, targets [{name, url, ok, detail,
+        latency_ms}], report (address or None), users, selected (the scenario of the next start), dashboard
+        (the scenario's block: theme, refresh_rate_ms, …).
         """
         ...
 
@@ -57,8 +58,9 @@ class Cockpit(Protocol):
         rate {offered_tps, achieved_tps, peak_tps, achieved_share}; fraud {transactions, by_typology
         {name: {transactions, alerted, recall, recall_low, recall_high}}}; detection {recall, recall_low,
         recall_high, false_positive_rate, false_positives_per_10000, precision, alert_rate, coverage,
-        confusion {tp, fp, tn, fn}}; latency_ms {response, nexum, bastion, lag: {p50, p95, p99, count}};
-        errors [{target, call, error, count}].
+        confusion {tp, fp, tn, fn}, net_savings_cents}; latency_ms {response, nexum, bastion, lag: {p50, p95,
+        p99, count}}; response_ranges {fast_ms, slow_ms, fast, middle, slow, failed}; errors [{target, call,
+        error, count}].
         """
         ...
 

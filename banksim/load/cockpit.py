@@ -15,6 +15,7 @@ from typing import Any
 from banksim.domain import UsageError
 from banksim.engine.closing import planned, run_info
 from banksim.engine.life import End, Life, State
+from banksim.load.goals import goals
 from banksim.load.past_runs import PastRuns
 from banksim.load.scenario_list import ScenarioList
 from banksim.load.schedule import schedule, windows
@@ -23,7 +24,7 @@ from banksim.report import build_results
 from banksim.scenario import Dashboard
 
 #: Several readers ask for the same figures within a moment; they are made once.
-FRESH_S = 0.2
+FRESH_S = 0.4
 #: Results of a run under way are more work, and made less often.
 RESULTS_FRESH_S = 3.0
 
@@ -38,6 +39,7 @@ class SessionCockpit:
         self._past = PastRuns(session.report_dir)
         self._snapshot: tuple[float, Life, dict[str, Any]] | None = None
         self._results: tuple[float, Life, dict[str, Any]] | None = None
+        self._goals: tuple[Life, list[dict[str, Any]]] | None = None
 
     def status(self) -> dict[str, Any]:
         run = self._session.last_run
@@ -59,6 +61,8 @@ class SessionCockpit:
                 "name": scenario.source_path.stem if scenario.source_path else scenario.name,
                 "title": scenario.name,
                 "description": scenario.description,
+                "currency": scenario.currency,
+                "goals": self._goals_of(run),
             },
             "mode": str(settings.mode),
             "seed": settings.seed,
@@ -166,6 +170,11 @@ class SessionCockpit:
         block = scenario.dashboard if scenario is not None else Dashboard()
         return block.model_dump(exclude={"enabled", "host", "port"})
 
+    def _goals_of(self, run: Life) -> list[dict[str, Any]]:
+        if self._goals is None or self._goals[0] is not run:
+            self._goals = (run, goals(run.settings.scenario))
+        return self._goals[1]
+
     def _report_address(self, run: Life) -> str | None:
         if run.results is None:
             return None
@@ -202,5 +211,5 @@ def _set_speed(run: Life, value: Any) -> None:
 def _results_so_far(run: Life, started_at: datetime) -> dict[str, Any]:
     assert run.parts is not None
     info = run_info(run.settings, run.parts, run.addresses, run.moment(), started_at, "under way")
-    results = build_results(info, run.measures, planned(run.settings, run.parts))
+    results = build_results(info, run.measures, planned(run.settings, run.parts), with_timeline=False)
     return results | {"partial": True, "made_at": datetime.now(UTC).isoformat(timespec="seconds")}

@@ -1,4 +1,4 @@
-"""Figures that are read once, at the end: too much work for a page that asks every second.
+"""Figures beyond counting.
 
 Response-time ranges, quality against load, percentiles with their intervals.
 """

@@ -196,9 +196,9 @@ class Measures:
         self.generator.add(cpu_percent, rss_bytes, network_bytes_s)
         self.timeline.at(wall_s, sim_s).use((cpu_percent, rss_bytes, network_bytes_s))
 
-    def snapshot(self, now_s: float, tail_s: float = 300.0) -> dict[str, Any]:
+    def snapshot(self, now_s: float) -> dict[str, Any]:
         """The live picture at wall second ``now_s``; see summary.py for its keys."""
-        return live_summary(self, now_s, tail_s)
+        return live_summary(self, now_s)
 
     def merge(self, state: Mapping[str, Any]) -> None:
         """Add a state from `to_state` of a process with the same settings."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from banksim.measure.insight import response_ranges
 from banksim.measure.intervals import share
 
 if TYPE_CHECKING:
@@ -18,11 +19,11 @@ RATE_WINDOW_S = 5.0
 MAX_CAMPAIGN_ROWS = 100
 
 
-def live_summary(measures: Measures, now_s: float, tail_s: float) -> dict[str, Any]:
+def live_summary(measures: Measures, now_s: float) -> dict[str, Any]:
     """The live picture at wall second ``now_s``.
 
     Keys: transactions, rate (means over the last seconds), fraud, detection, latency_ms,
-    calls, errors, scores, timeline_tail (the last ``tail_s`` wall seconds).
+    response_ranges, calls, errors, scores.
     """
     return {
         "transactions": transactions(measures),
@@ -30,10 +31,10 @@ def live_summary(measures: Measures, now_s: float, tail_s: float) -> dict[str, A
         "fraud": fraud(measures, max_campaigns=20),
         "detection": detection(measures, measures.warm),
         "latency_ms": latency_ms(measures, measures.warm),
+        "response_ranges": response_ranges(measures.warm),
         "calls": measures.calls.rows(),
         "errors": measures.calls.error_rows(),
         "scores": {"histogram": measures.detection.score_histogram()},
-        "timeline_tail": measures.timeline.points(now_s - tail_s),
     }
 
 

@@ -28,8 +28,9 @@ def build_results(
     reconciliation: Mapping[str, Any] | None = None,
     thresholds: Sequence[Mapping[str, Any]] = (),
     kafka: Mapping[str, Any] | None = None,
+    with_timeline: bool = True,
 ) -> dict[str, Any]:
-    """Everything known about a run.
+    """Everything known about a run; without the timeline, which is most of the work, for a live page.
 
     ``run_info`` becomes "run" (run_id, scenario {name, title, hash, file, start_at}, seed, mode, flow,
     currency, started_at, ended_at, wall_s, simulated_s, speed, customers, targets, versions, machine,
@@ -60,7 +61,7 @@ def build_results(
         "slowest_calls": measures.calls.extremes.rows(),
         "failed_calls": measures.calls.extremes.failed_rows(),
         "scores": _scores(measures),
-        "timeline": measures.timeline.points(),
+        "timeline": measures.timeline.points() if with_timeline else [],
         "quality_against_load": quality_against_load(measures.timeline),
         "generator": measures.generator.figures(),
         "reconciliation": dict(reconciliation) if reconciliation else None,

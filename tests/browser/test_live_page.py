@@ -41,7 +41,7 @@ def test_the_page_comes_alive(page, server):
     assert page.inner_text("#scenario") == "A day with two attacks"
     assert page.inner_text("#sim-clock").startswith("Day 1, ")
     page.wait_for_selector("#rate-chart .scatterlayer path.js-line")
-    assert page.locator(".tile").count() == 7
+    assert page.locator(".tile").count() == 8
     assert "tx/s" in page.inner_text("#tile-rate")
     before = page.inner_text("#sim-clock")
     page.wait_for_function("before => document.getElementById('sim-clock').innerText !== before", arg=before)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 
 SCRIPT = "<script>alert(1)</script>"
 FORMULA = "=cmd()"
-PAGES = ("", "feed", "metrics", "timeline", "results")
+PAGES = ("", "feed", "metrics", "detection", "timeline", "results")
 
 
 @pytest.fixture(scope="module")

@@ -109,7 +109,7 @@ export class Charts {
   tables() {
     if (!this.data) return;
     if (byId("rate-table").closest("details").open) this.rateTable();
-    if (byId("recall-table").closest("details").open) this.recallTable();
+    if (byId("recall-table").closest("details").open) recallTable(this.data.byTypology);
   }
 
   rateTable() {
@@ -125,16 +125,17 @@ export class Charts {
       ]),
     );
   }
+}
 
-  recallTable() {
-    fillTable(
-      byId("recall-table"),
-      ["Kind of fraud", "Tried", "Caught", "Recall", "95 % interval"],
-      typologyRows(this.data.byTypology).map((row) => [
-        words(row.name), count(row.transactions), count(row.alerted), percent(row.recall), interval(row.recall_low, row.recall_high),
-      ]),
-    );
-  }
+/** The table behind it. */
+export function recallTable(byTypology) {
+  fillTable(
+    byId("recall-table"),
+    ["Kind of fraud", "Tried", "Caught", "Recall", "95 % interval"],
+    typologyRows(byTypology).map((row) => [
+      words(row.name), count(row.transactions), count(row.alerted), percent(row.recall), interval(row.recall_low, row.recall_high),
+    ]),
+  );
 }
 
 /** Recall per kind of fraud with its interval, into the elements "recall-…". */

@@ -58,6 +58,20 @@ export function money(text, currency) {
   return currency ? `${amount}${NARROW}${currency}` : amount;
 }
 
+/** Integer cents as a rounded amount for reading; exact amounts come as text, see `money`. */
+export function cents(value, currency) {
+  if (!known(value)) return MISSING;
+  const units = Math.abs(value) / 10 ** minorDigits(currency);
+  const text = units >= 1_000_000 ? `${figure(units / 1_000_000)}${NARROW}million` : units >= 100 ? count(units) : figure(units);
+  return `${value < 0 ? "−" : ""}${text}${currency ? NARROW + currency : ""}`;
+}
+
+/** Digits of a currency after the point: 2 for most, 0 for yen. */
+export function minorDigits(currency) {
+  if (!currency) return 2;
+  return new Intl.NumberFormat("en", { style: "currency", currency }).resolvedOptions().maximumFractionDigits;
+}
+
 /** A length of time in words: "2 min 05 s", "6 h 10 min". */
 export function span(seconds) {
   if (!known(seconds)) return MISSING;

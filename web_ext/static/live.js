@@ -5,7 +5,7 @@ import { Controls } from "./controls.js";
 import { byId, setHidden } from "./dom.js";
 import { Feed } from "./feed.js";
 import { showBands, showRun, startOf } from "./header.js";
-import { showErrors, showLatency, showVerdicts } from "./panels.js";
+import { showErrors, showLatency, showRanges, showVerdicts } from "./panels.js";
 import { Picker } from "./picker.js";
 import { Shell, settings } from "./shell.js";
 import { Tiles, showFunnel } from "./tiles.js";
@@ -24,10 +24,11 @@ function render({ status, snapshot, windows, timeline }) {
   if (idle) return;
   showRun(status, snapshot);
   showBands(windows, status.duration_s);
-  showVerdicts(snapshot);
-  tiles.show(snapshot, timeline.points);
+  showVerdicts(snapshot, status.scenario?.goals);
+  tiles.show(snapshot, timeline.points, status.scenario ?? {});
   showFunnel(byId("funnel"), snapshot);
   showLatency(snapshot);
+  showRanges(snapshot);
   showErrors(snapshot);
   charts.show({
     points: timeline.points,

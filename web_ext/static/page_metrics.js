@@ -1,9 +1,9 @@
 // The metrics page: figures and charts over a range of wall time.
 
 import { themed } from "./axis.js";
-import { drawRecall, typologyRows } from "./charts.js";
-import { byId, element, fillTable, setHidden, setText } from "./dom.js";
-import { count, dayAndClock, interval, percent, span, stopwatch, words } from "./format.js";
+import { drawRecall, recallTable } from "./charts.js";
+import { byId, element, setHidden, setText } from "./dom.js";
+import { dayAndClock, span, stopwatch } from "./format.js";
 import { startOf } from "./header.js";
 import { drawCharts, kpis } from "./metric_charts.js";
 import { listenForPng } from "./png.js";
@@ -47,16 +47,6 @@ function showKpis(rows) {
     );
   }
   rows.forEach((texts, index) => texts.forEach((text, at) => setText(root.children[index].children[at], text)));
-}
-
-function recallTable(byTypology) {
-  fillTable(
-    byId("recall-table"),
-    ["Kind of fraud", "Tried", "Caught", "Recall", "95 % interval"],
-    typologyRows(byTypology).map((row) => [
-      words(row.name), count(row.transactions), count(row.alerted), percent(row.recall), interval(row.recall_low, row.recall_high),
-    ]),
-  );
 }
 
 function rememberedRange() {

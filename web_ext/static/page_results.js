@@ -7,10 +7,10 @@ import { startOf } from "./header.js";
 import { showVerdicts } from "./panels.js";
 import { PastRuns } from "./past_runs.js";
 import { listenForPng } from "./png.js";
+import { ResultsSource } from "./results_source.js";
 import { Shell, settings } from "./shell.js";
 import { errorShare } from "./verdicts.js";
 
-const ASK_EVERY_MS = 4_000;
 const FILES = [
   ["report.html", "Report, HTML", false],
   ["results.json", "Results, JSON", true],
@@ -25,33 +25,17 @@ const FILES = [
 const charts = new Charts(settings.chartLayout);
 const past = new PastRuns(settings.base);
 
-let results = null;
-let askedAt = 0;
-let askedFor = "";
+const source = new ResultsSource(settings, { onNews: () => shell.draw(), onRun: () => past.load() });
 
-async function ask(status) {
-  const key = `${status.run_id} ${status.state}`;
-  const again = key !== askedFor || (status.state !== "finished" && status.state !== "failed" && Date.now() - askedAt > ASK_EVERY_MS);
-  if (!again) return;
-  const changed = key !== askedFor;
-  [askedAt, askedFor] = [Date.now(), key];
-  if (changed) past.load();
-  try {
-    const query = settings.replay ? `?run=${encodeURIComponent(status.run_id)}` : "";
-    const answer = await fetch(`${settings.base}/api/results.json${query}`);
-    results = answer.ok ? await answer.json() : null;
-    shell.draw();
-  } catch {
-    askedFor = ""; // the stream tells that the connection is lost; ask again when it is back
-  }
-}
+let results = null;
 
 function render({ status, windows, timeline }) {
+  results = source.results;
   setHidden(byId("results"), !results || status.state === "idle");
-  if (status.state !== "idle") ask(status);
+  if (status.state !== "idle") source.ask(status);
   if (!results) return;
   showSummary(status);
-  showVerdicts(results);
+  showVerdicts(results, status.scenario?.goals);
   showThresholds(results.thresholds ?? []);
   showTypologies(results.fraud.by_typology ?? {});
   showDetails();

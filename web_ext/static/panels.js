@@ -1,7 +1,7 @@
 // The smaller panels: verdict in one line, latencies, errors.
 
 import { byId, element, fillTable, icon, setHidden, setText } from "./dom.js";
-import { count, milliseconds } from "./format.js";
+import { count, milliseconds, percent } from "./format.js";
 import { story } from "./verdicts.js";
 
 const ALOUD_EVERY_MS = 10_000;
@@ -17,8 +17,8 @@ const LATENCIES = [
 let saidAt = 0;
 
 /** Three words on the page; read aloud only when one of them changes, and not too often. */
-export function showVerdicts(snapshot) {
-  const parts = story(snapshot);
+export function showVerdicts(snapshot, goals) {
+  const parts = story(snapshot, goals);
   const list = byId("verdicts");
   if (list.children.length !== parts.length) {
     list.replaceChildren(...parts.map(() => element("li", "", icon("wait"), element("b"), element("span"))));
@@ -43,6 +43,32 @@ export function showLatency({ latency_ms: latency = {} }) {
     ["", "p50", "p95", "p99"],
     LATENCIES.map(([key, name]) => [name, ...["p50", "p95", "p99"].map((p) => milliseconds(latency[key]?.[p]))]),
   );
+}
+
+const RANGES = [
+  ["fast", ({ fast_ms: fast }) => `up to ${milliseconds(fast)}`],
+  ["middle", ({ fast_ms: fast, slow_ms: slow }) => `${milliseconds(fast)} to ${milliseconds(slow)}`],
+  ["slow", ({ slow_ms: slow }) => `over ${milliseconds(slow)}`],
+  ["failed", () => "failed"],
+];
+
+/** Response times as one bar, failed ones apart; the words beneath say the same. */
+export function showRanges({ response_ranges: found }) {
+  const total = found ? RANGES.reduce((sum, [name]) => sum + found[name], 0) : 0;
+  setHidden(byId("ranges-part"), !total);
+  if (!total) return;
+  const bar = byId("ranges");
+  const keys = byId("ranges-keys");
+  if (!bar.children.length) {
+    bar.append(...RANGES.map(([name]) => element("span", name)));
+    keys.append(...RANGES.map(([name]) => element("li", "", element("i", name), element("span"), " ", element("b"))));
+  }
+  RANGES.forEach(([name, label], index) => {
+    bar.children[index].style.width = `${(100 * found[name]) / total}%`;
+    setHidden(bar.children[index], !found[name]);
+    setText(keys.children[index].children[1], label(found));
+    setText(keys.children[index].children[2], percent(found[name] / total));
+  });
 }
 
 export function showErrors({ errors = [] }) {

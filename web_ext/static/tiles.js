@@ -1,8 +1,8 @@
 // The key figures.  Each has a label, a value with its unit, a word for it, and the small print.
 
 import { drawSparkline, element, icon, setIcon, setText, sparkline } from "./dom.js";
-import { MISSING, count, figure, interval, known, milliseconds, percent, withUnit } from "./format.js";
-import * as verdicts from "./verdicts.js";
+import { MISSING, cents, count, figure, interval, known, milliseconds, percent, withUnit } from "./format.js";
+import { errorShare, judge } from "./verdicts.js";
 
 const SPARK_POINTS = 90;
 
@@ -16,22 +16,22 @@ const TILES = [
       known(rate.achieved_tps) ? `${figure(rate.achieved_tps)} of ${withUnit(rate.offered_tps, "tx/s")}` : MISSING,
     note: ({ rate = {} }) =>
       known(rate.achieved_share) ? `${percent(rate.achieved_share)} over the run · peak ${withUnit(rate.peak_tps, "tx/s")}` : "",
-    verdict: verdicts.ofRate,
+    rule: "rate",
   },
   {
     id: "dropped",
     label: "Dropped",
     value: ({ transactions: t = {} }) => (t.offered ? count(t.dropped) : MISSING),
     note: ({ transactions: t = {} }) => (t.offered ? `of ${count(t.offered)} offered` : ""),
-    verdict: verdicts.ofDropped,
+    rule: "dropped",
   },
   {
     id: "errors",
     label: "Errors",
-    value: (snapshot) => percent(verdicts.errorShare(snapshot)),
+    value: (snapshot) => percent(errorShare(snapshot)),
     note: ({ transactions: t = {} }) =>
       t.sent ? `${count(t.failed)} failed, ${count(t.unknown)} unknown` : "",
-    verdict: verdicts.ofErrors,
+    rule: "errors",
   },
   {
     id: "p99",
@@ -39,14 +39,14 @@ const TILES = [
     spark: "p99_ms",
     value: ({ latency_ms: l = {} }) => milliseconds(l.response?.p99),
     note: ({ latency_ms: l = {} }) => (known(l.response?.p50) ? `half within ${milliseconds(l.response.p50)}` : ""),
-    verdict: verdicts.ofResponse,
+    rule: "response",
   },
   {
     id: "coverage",
     label: "Coverage",
     value: ({ detection = {} }) => percent(detection.coverage),
     note: () => "scored of sent",
-    verdict: verdicts.ofCoverage,
+    rule: "coverage",
   },
   {
     id: "recall",
@@ -56,14 +56,25 @@ const TILES = [
       const range = interval(detection.recall_low, detection.recall_high);
       return range ? `interval ${range}` : "caught of tried";
     },
-    verdict: verdicts.ofRecall,
+    rule: "recall",
   },
   {
     id: "false-alarms",
     label: "False positives",
     value: ({ detection = {} }) => figure(detection.false_positives_per_10000),
     note: () => "per 10\u2009000 genuine",
-    verdict: verdicts.ofFalseAlarms,
+    rule: "falseAlarms",
+  },
+  {
+    id: "savings",
+    label: "Net savings",
+    wide: true,
+    value: ({ detection = {} }, currency) => cents(detection.net_savings_cents, currency),
+    note: ({ detection = {} }, currency) =>
+      known(detection.caught_cents)
+        ? `${cents(detection.caught_cents, currency)} of ${cents(detection.value_cents, currency)} fraud stopped, less ${cents(detection.false_alert_cost_cents, currency)} for each false alert`
+        : "",
+    rule: "savings",
   },
 ];
 
@@ -73,13 +84,15 @@ export class Tiles {
     root.replaceChildren(...this.tiles.map(({ node }) => node));
   }
 
-  show(snapshot, points) {
+  /** `scenario` brings its currency and its goals. */
+  show(snapshot, points, { currency, goals } = {}) {
     const recent = points.slice(-SPARK_POINTS);
-    for (const { spec, node, value, note, word, mark, spark } of this.tiles) {
-      const { kind, word: said } = spec.verdict(snapshot);
+    for (const { spec, node, value, note, word, mark, spark, goal } of this.tiles) {
+      const { kind, word: said, goal: expected } = judge(spec.rule, snapshot, goals);
       if (node.dataset.kind !== kind) node.dataset.kind = kind;
-      setText(value, spec.value(snapshot));
-      setText(note, spec.note(snapshot));
+      setText(value, spec.value(snapshot, currency));
+      setText(note, spec.note(snapshot, currency));
+      setText(goal, expected);
       setText(word, said);
       setIcon(mark, kind);
       if (spark) drawSparkline(spark, recent.map((point) => point[spec.spark] ?? null));
@@ -90,6 +103,7 @@ export class Tiles {
 function build(spec) {
   const value = element("div", "tile-value", MISSING);
   const note = element("div", "tile-note");
+  const goal = element("div", "tile-note tile-goal");
   const word = element("span");
   const mark = icon("wait");
   const spark = spec.spark ? sparkline([]) : null;
@@ -100,10 +114,11 @@ function build(spec) {
     value,
     element("div", "tile-word", mark, word, spark),
     note,
+    goal,
   );
   node.id = `tile-${spec.id}`;
   node.dataset.kind = "wait";
-  return { node, value, note, word, mark, spark };
+  return { node, value, note, word, mark, spark, goal };
 }
 
 /** The life of a transaction, left to right, with what fell by the way. */

@@ -12,7 +12,8 @@ from banksim.domain import BankReply, BankStatus, Decision, Outcome, ScoreReply
 from banksim.engine.feed import ITEMS_PER_SECOND, RESERVED_PER_SECOND, Feed
 from tests.unit.engine.makers import planned
 
-WORLD = SimpleNamespace(population=SimpleNamespace(customer=lambda index: SimpleNamespace(display_name="Ana")))
+ANA = SimpleNamespace(display_name="Ana")
+WORLD = SimpleNamespace(population=SimpleNamespace(customer=lambda index: ANA))
 QUIET = Outcome(BankReply(BankStatus.POSTED), ScoreReply(0.1, Decision.APPROVE), 0.0, 1.0)
 ALERT = Outcome(BankReply(BankStatus.POSTED), ScoreReply(0.9, Decision.BLOCK), 0.0, 1.0)
 

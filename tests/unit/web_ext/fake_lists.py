@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from banksim.domain import BanksimError, UsageError
+from banksim.measure.scores import ScoreBins, sweep, used_bins
 
 TARGETS = (
     {"name": "Nexum", "url": "http://localhost:8090", "ok": True, "detail": "", "latency_ms": 12.4},
@@ -107,6 +108,7 @@ class DemoLists:
 
     selected = "demo"
     dashboard = DASHBOARD
+    bins: dict[str, ScoreBins]
 
     def __init__(self) -> None:
         self.starts: list[tuple[dict[str, str], bool]] = []
@@ -163,7 +165,23 @@ class DemoLists:
                 }
             ],
             "timeline": [],
-            "scores": {"histogram": []},
+            "scores": snapshot["scores"] | {"sweep": sweep(**self.bins), "bins": used_bins(**self.bins)},
+            "quality_against_load": [
+                {
+                    "offered_tps": tps,
+                    "seconds": 60,
+                    "ended": 900,
+                    "fraud": fraud,
+                    "caught": fraud // 2,
+                    "recall": 0.5,
+                    "recall_low": 0.4,
+                    "recall_high": 0.6,
+                    "coverage": 0.99,
+                    "p50_ms": 20.0,
+                    "p99_ms": 90.0,
+                }
+                for tps, fraud in ((10.0, 20), (60.0, 200))
+            ],
             "partial": self._state != "finished",
             **{
                 key: snapshot[key]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from banksim.domain import BanksimError
+from banksim.measure.scores import ScoreBins, histogram
 from tests.unit.web_ext.fake_lists import DASHBOARD, TARGETS, DemoLists, errors, wilson
 
 START_AT = datetime(2026, 1, 5)
@@ -26,6 +27,17 @@ ATTACKS = (
     {"label": "card_testing", "start_s": 7200.0, "end_s": 10_800.0},
     {"label": "account_takeover", "start_s": 52_000.0, "end_s": 58_000.0},
 )
+
+SCENARIO = {
+    "name": "demo",
+    "title": "A day with two attacks",
+    "description": "Made up.",
+    "currency": "USD",
+    "goals": [
+        {"metric": "drops", "statistic": "", "comparison": "==", "bound": 0, "bound_text": "0"},
+        {"metric": "response_time", "statistic": "p99", "comparison": "<", "bound": 5000, "bound_text": "5s"},
+    ],
+}
 
 HOSTILE = '<img src=x onerror="document.title=\'owned\'"></script>&"'
 
@@ -80,6 +92,7 @@ class DemoCockpit(DemoLists):
         self._items: list[dict[str, Any]] = []
         self._counts = dict.fromkeys(("tp", "fp", "tn", "fn"), 0)
         self._by_typology = {name: [0, 0] for name in TYPOLOGIES}
+        self.bins = {"fraud": ScoreBins(), "genuine": ScoreBins()}
         self._offered = self._achieved = 0.0
         self.controls: list[tuple[str, Any]] = []
         self.failing: Exception | None = None
@@ -96,7 +109,7 @@ class DemoCockpit(DemoLists):
             "state": "opening" if opening else self._state,
             "message": "",
             "run_id": None if idle else "20260105-000000-demo",
-            "scenario": {"name": "demo", "title": "A day with two attacks", "description": "Made up."},
+            "scenario": SCENARIO,
             "mode": "dry run",
             "seed": 7,
             "speed": self._speed,
@@ -150,6 +163,10 @@ class DemoCockpit(DemoLists):
                 "alert_rate": None,
                 "coverage": 0.994 if sent else None,
                 "confusion": dict(counts),
+                "value_cents": 40_000 * frauds,
+                "caught_cents": 40_000 * counts["tp"],
+                "false_alert_cost_cents": 500,
+                "net_savings_cents": 40_000 * counts["tp"] - 500 * counts["fp"] if frauds else None,
             },
             "latency_ms": {
                 "response": {"p50": 41.2, "p95": 120.5, "p99": self._p99(), "count": sent},
@@ -157,9 +174,17 @@ class DemoCockpit(DemoLists):
                 "bastion": {"p50": 28.4, "p95": 81.0, "p99": float("nan"), "count": sent},
                 "lag": {"p50": 0.4, "p95": 3.2, "p99": 11.8, "count": sent},
             },
+            "response_ranges": {
+                "fast_ms": 80.0,
+                "slow_ms": 120.0,
+                "fast": sent - 2 * failed,
+                "middle": failed,
+                "slow": 0,
+                "failed": failed,
+            },
             "errors": errors(failed),
             "calls": [],
-            "scores": {"histogram": [{"low": 0.0, "high": 0.05, "fraud": 1, "genuine": sent}]},
+            "scores": {"histogram": histogram(self.bins)},
         }
 
     def timeline(self, since: int = 0) -> dict[str, Any]:
@@ -256,6 +281,7 @@ class DemoCockpit(DemoLists):
             self._by_typology[typology][0] += 1
             self._by_typology[typology][1] += caught
         score = rng.uniform(0.7, 1.0) if caught else rng.uniform(0.0, 0.5) ** 1.5
+        self.bins["fraud" if fraud else "genuine"].add(score, 40_000)
         self._items.append(
             {
                 "seq": len(self._items),

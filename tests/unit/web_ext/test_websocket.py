@@ -168,7 +168,7 @@ def test_a_place_comes_free_when_a_client_leaves(serve):
 
 
 def test_a_slow_client_gets_whole_messages_and_the_newest_metrics(serve):
-    served = serve(merchant="M" * 4000)
+    served = serve(merchant="M" * 4000, duration_s=1e7)  # a day of these would be over in three seconds
     client = websocket.create_connection(
         f"ws://{served.address}/ws",
         timeout=PATIENCE_S,
