@@ -6,8 +6,9 @@ have been booked, and nobody here pretends to know.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from banksim.domain.record import record
 
 
 class BankStatus(StrEnum):
@@ -33,7 +34,7 @@ class Decision(StrEnum):
         return self in (Decision.REVIEW, Decision.BLOCK)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BankReply:
     """One posting's answer.  ``detail`` is the refusal or error text, empty when posted."""
 
@@ -42,7 +43,7 @@ class BankReply:
     latency_ms: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ScoreReply:
     """One score.  ``score`` is 0..1, None when there was no usable answer (then ``error`` says why)."""
 
@@ -57,7 +58,7 @@ NOT_SENT = BankReply(BankStatus.SKIPPED)
 NOT_SCORED = ScoreReply(None, Decision.NONE)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Outcome:
     """Both answers and the three times, in milliseconds of wall time.
 

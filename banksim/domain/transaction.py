@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from banksim.domain.record import record
 from banksim.domain.truth import Truth
 
 
@@ -63,7 +64,7 @@ class Merchant:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AccountRef:
     """One account of one customer: population index and account slot (0 is the main one)."""
 
@@ -71,7 +72,7 @@ class AccountRef:
     slot: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Transaction:
     """One business event, before it is sent.
 
@@ -94,7 +95,7 @@ class Transaction:
     merchant: Merchant | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Planned:
     """A transaction with its ground truth, and its moment in seconds since the run's start."""
 

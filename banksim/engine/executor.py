@@ -69,6 +69,7 @@ class Executor:
         self._log_file = log
         self._publish = publish
         self._heard = heard
+        self._tells = logger.isEnabledFor(logging.DEBUG)
         self.in_flight = 0
 
     def perform(self, arrival: Arrival) -> None:
@@ -125,7 +126,7 @@ class Executor:
         self._feed.offer(planned, outcome, wall_s)
         if self._log_file is not None:
             self._log_file.add(planned, outcome, wall_s)
-        if logger.isEnabledFor(logging.DEBUG):
+        if self._tells:
             self._log(planned, outcome)
         if self._heard is not None:
             self._heard(planned, outcome)

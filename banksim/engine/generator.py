@@ -174,7 +174,7 @@ class Generator:
             self._advance,
             self.moment,
             self.transaction_log,
-            self.events.transaction,
+            self.events.transaction if self.brokers.wanted else None,
             hearing(self.feedback),
         )
         if parts.onboarding is not None:
