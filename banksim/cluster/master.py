@@ -42,6 +42,7 @@ logger = logging.getLogger(__name__)
 START_AHEAD_S = 0.3
 ACK_EVERY_S = 0.4
 WATCH_EVERY_S = 0.25
+MERGE_EVERY_S = 1.0
 POLL_S = 0.1
 #: Without any worker for so long, a run is over.
 ALONE_FOR_S = 15.0
@@ -418,7 +419,7 @@ class MasterRun(Life):
 
     def _keep_merging(self) -> None:
         while True:
-            gevent.sleep(state_every_s(len(self.roll.live)))
+            gevent.sleep(max(MERGE_EVERY_S, state_every_s(len(self.roll.live))))
             self._merging.refresh()
 
     def _counted_until(self) -> tuple[float, float]:

@@ -1,6 +1,6 @@
 """Everybody's counts, added up: what the master shows and judges.
 
-States arrive as bytes about once a second from each worker.  Reading and adding them is CPU
+States arrive as bytes several times a second from each worker.  Reading and adding them is CPU
 work (some ms per worker), so it is done in a thread, at most once a second and only when
 something new has come; in between, the last sum stands.
 
@@ -41,7 +41,10 @@ class Merging:
         if message["seq"] <= self._newest.get(number, 0):
             return
         self._newest[number] = message["seq"]
-        self._waiting.setdefault(number, deque(maxlen=MAX_WAITING)).append(message)
+        waiting = self._waiting.setdefault(number, deque(maxlen=MAX_WAITING))
+        if message["from_s"] <= self.counted_until_s.get(number, 0.0):
+            waiting.clear()  # the stretches of the others are in this one too
+        waiting.append(message)
 
     def refresh(self) -> bool:
         """Add up what has come; False when nothing has.  Other greenlets run meanwhile."""

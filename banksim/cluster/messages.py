@@ -12,7 +12,7 @@ worker to master
     ready       prepared for the run: give me a share                        {run, warnings}
     refused     cannot take part in the run                                  {run, reason}
     pulse       several times a second                                       `worker.py`
-    state       about once a second: all counts so far, as JSON bytes        {run, seq, wall_s, state}
+    state       about as often: all counts so far, as JSON bytes             {run, seq, wall_s, from_s, state}
     opened      customers that the bank has opened                           {run, rows, joined}
     final       the last counts, books and balances; nothing follows         {run, state, extras}
 
@@ -37,11 +37,11 @@ Message = dict[str, Any]
 
 #: Wall seconds between two pulses of a worker, with few workers; with many they share a budget.
 PULSE_S = 0.1
-#: Wall seconds between two states of a worker, with few workers.
-STATE_S = 1.0
+#: Wall seconds between two states of a worker, with few workers: what a worker that dies takes with it.
+STATE_S = 0.25
 #: Pulses and states a second that a master is asked to read from all workers together.
 PULSES_A_SECOND = 200.0
-STATES_A_SECOND = 20.0
+STATES_A_SECOND = 80.0
 #: A worker offers nothing once its last answered pulse is this old …
 LEASE_S = 2.0
 #: … and only later the master gives its share to others: never two for one customer.

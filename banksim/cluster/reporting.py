@@ -112,5 +112,6 @@ class Reporter:
         return {
             "seq": self._sequence,
             "wall_s": generator.moment()[0],
+            "from_s": timeline_from_s,
             "state": orjson.dumps({"measures": measures, "kafka": kafka}, option=orjson.OPT_NON_STR_KEYS),
         }

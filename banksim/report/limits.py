@@ -33,6 +33,7 @@ def limits(results: Mapping[str, Any], measures: Measures) -> list[str]:
     """Sentences for the end of the report; ``results`` without its "limits" is enough."""
     return [
         *_of_the_run(results),
+        *_of_the_workers(results),
         *_of_the_load(results),
         *_of_the_detection(results),
         *_of_the_bounds(results, measures),
@@ -58,6 +59,27 @@ def _of_the_run(results: Mapping[str, Any]) -> list[str]:
         found.append("Detection and latency leave out the warm-up; its own figures stand beside them.")
     if lost := (run.get("transaction_log") or {}).get("lost"):
         found.append(f"The transaction log lacks {count(lost)} transactions: the disk could not keep up.")
+    return found
+
+
+def _of_the_workers(results: Mapping[str, Any]) -> list[str]:
+    workers = results["run"].get("workers") or ()
+    offered = results["transactions"]["offered"]
+    found = [
+        f"Worker {row['number']} was lost, with {count(row['in_flight'])} transactions under way when it was "
+        "last heard of. What it did after that is in no figure."
+        for row in workers
+        if row["ended"] == "lost"
+    ]
+    gaps = [row for row in workers if row["losses"]]
+    if gaps:
+        missing = sum(row["not_offered"] for row in gaps)
+        named = ", ".join(f"{row['number']} ({duration(row['gap_s'])})" for row in gaps)
+        share = percent(missing / (offered + missing)) if offered + missing else "none"
+        found.append(
+            f"Silent workers: {named}. Until others took over their customers, about {count(round(missing))} "
+            f"transactions ({share} of all) were not offered."
+        )
     return found
 
 
