@@ -8,7 +8,7 @@ SCENARIO ?= demo
 PORT ?= 8089
 
 .DEFAULT_GOAL := help
-.PHONY: help run test pythons lint format audit bench clean
+.PHONY: help run test pythons lint format audit picture bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ format: $(VENV)/.dev ## Format the code
 audit: $(VENV)/.dev ## Look the pinned packages up in the list of known vulnerabilities (needs a network)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
 	$(BIN)/pip-audit --requirement requirements.txt
+
+picture: $(VENV)/.run ## Draw the picture of the architecture anew, from the imports
+	$(BIN)/python docs/draw_architecture.py
 
 bench: $(VENV)/.dev ## Benchmarks: ratios measured side by side
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
