@@ -143,7 +143,8 @@ def draw() -> str:
     wide = max(x for x, _ in at.values()) + BOX_WIDTH + GAP
     high = max(y for _, y in at.values()) + BOX_HEIGHT + GAP
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide:g} {high:g}" width="{wide:g}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide:g} {high:g}" '
+        f'width="{wide:g}" role="img">',
         "<title>The rooms of banksim; each line leads to a room that is imported</title>",
         f"<style>{STYLE}</style>",
     ]
