@@ -34,9 +34,19 @@ METADATA_TIMEOUT_S = 3.0
 
 
 class TopicReader:
-    """Calls ``on_message(topic, value)`` for each message, in a greenlet of its own."""
+    """Calls ``on_message(topic, value)`` for each message, in a greenlet of its own.
 
-    def __init__(self, servers: str, topics: Iterable[str], on_message: Callable[[str, bytes], None]) -> None:
+    With ``group`` its progress is noted at the broker under that name, for whoever looks with Kafka's own
+    tools.  The group is never joined: this reader reads every partition, from where it ended at the start.
+    """
+
+    def __init__(
+        self,
+        servers: str,
+        topics: Iterable[str],
+        on_message: Callable[[str, bytes], None],
+        group: str = "",
+    ) -> None:
         self._on_message = on_message
         self._unplaced = list(topics)
         self._absent: set[str] = set()  # known not to have existed at some moment after the start
@@ -46,8 +56,9 @@ class TopicReader:
             {
                 "bootstrap.servers": servers,
                 "client.id": "banksim",
-                "group.id": "banksim",  # the client demands one; it is never joined
-                "enable.auto.commit": False,
+                "group.id": group or "banksim",  # the client demands one
+                "enable.auto.commit": bool(group),
+                "auto.commit.interval.ms": 1000,
                 "auto.offset.reset": "latest",
                 "fetch.wait.max.ms": FETCH_WAIT_MS,
                 "allow.auto.create.topics": False,

@@ -40,6 +40,8 @@ from banksim.sandbox.rules import BLOCK_FROM, REASON_FROM, REVIEW_FROM, RULES
 logger = logging.getLogger(__name__)
 
 DRAIN_S = 2.0
+#: Under this name Kafka's own tools show how far the stand-in has read.
+GROUP = "bastion-fraud-detection"
 Event = dict[str, Any]
 
 
@@ -60,7 +62,9 @@ class DetectorBridge:
         self._model = FraudModel() if model is None else model
         self.counts = BridgeCounts()
         self._publisher = Publisher(servers, self._delivered)
-        self._reader = TopicReader(servers, (TRANSACTIONS,), lambda _topic, value: self._transaction(value))
+        self._reader = TopicReader(
+            servers, (TRANSACTIONS,), lambda _topic, value: self._transaction(value), group=GROUP
+        )
 
     def start(self) -> None:
         """Connect; returns when every transaction published from now on will be read."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import gevent
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 from gevent.pywsgi import WSGIServer
 
 from banksim.broker import Delivery, EmbeddedBroker, Publisher, TopicReader, broker_problem, probe, publisher
@@ -57,6 +58,24 @@ def test_every_event_gets_one_report(sender: Publisher, reports: list[Delivery],
     assert {(r.topic, r.error) for r in reports} == {(topic, "")}
     assert all(0.0 < r.latency_ms < WAIT_S * 1000 for r in reports)
     assert sender.waiting == 0
+
+
+def test_how_far_a_reader_got_is_noted_under_its_group(
+    broker: EmbeddedBroker, sender: Publisher, topic: str
+) -> None:
+    sender.publish(topic, "old", b"old")
+    sender.drain(WAIT_S)
+    seen: list[bytes] = []
+    reader = TopicReader(broker.servers, (topic,), lambda _, value: seen.append(value), group="watchers")
+    reader.start()
+    for number in range(30):
+        sender.publish(topic, f"{number}", b"new")
+    until(lambda: len(seen) == 30)
+    reader.close()
+    onlooker = Consumer({"bootstrap.servers": broker.servers, "group.id": "watchers"})
+    partitions = [TopicPartition(topic, n) for n in onlooker.list_topics(topic).topics[topic].partitions]
+    assert sum(max(place.offset, 0) for place in onlooker.committed(partitions)) in (30, 31)
+    onlooker.close()
 
 
 def test_a_reader_sees_only_what_comes_after_its_start(
