@@ -17,7 +17,7 @@ PICTURE = ROOT / "docs" / "images" / "architecture.svg"
 #: Files that are one room together; any other file beside the folders is a room of its own.
 TOGETHER = {
     "time": ("clock", "demand", "arrivals"),
-    "commands": ("cli", "cli_reconcile", "cli_reports", "launch", "__main__"),
+    "commands": ("cli", "cli_reconcile", "cli_reports", "cli_scenarios", "launch", "__main__"),
 }
 #: Files that say nothing of the structure: the version, and where the shipped files are.
 LEFT_OUT = ("banksim", "banksim.shipped")

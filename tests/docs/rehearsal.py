@@ -5,7 +5,8 @@ stand-ins named `locust`, `python`, `docker` and so on come first.  Each applies
 the real thing:
 
 locust, run.py      run for real, headless, at full speed, against the in-process stand-ins, without a broker;
-                    shipped scenarios last eight simulated hours, and the same command runs once for all pages
+                    shipped scenarios last eight simulated hours; the same command runs once for all pages;
+                    a master runs alone, a worker's options are read
 banksim             run for real (`run` as run.py); data sets of 300 rows; `sandbox` until it listens
 make                `make -n`: the target exists
 docker compose      the services named exist in docker-compose.yml
@@ -45,6 +46,10 @@ RUN_NAMES = ("RUN", "RUN-A", "RUN-B", "BEFORE", "AFTER")
 #: Options that a rehearsal leaves out: whether they take a value.
 NOT_REHEARSED = {
     "--autostart": False,
+    "--master": False,
+    "--expect-workers": True,
+    "--master-bind-host": True,
+    "--master-bind-port": True,
     "--headless": False,
     "--sandbox": False,
     "--dry-run": False,
@@ -119,6 +124,8 @@ def rehearse(
 def _locust(arguments: Sequence[str]) -> int:
     if "--help" in arguments or "--version" in arguments:
         return _run(sys.executable, "-m", "locust", *arguments)
+    if "--worker" in arguments:
+        return _known("worker", _read_by_locust(arguments))
     kept, skip = [], False
     for argument in arguments:
         name, _, value = argument.partition("=")
@@ -129,6 +136,14 @@ def _locust(arguments: Sequence[str]) -> int:
         else:
             kept.append(argument)
     return _once(kept)
+
+
+def _read_by_locust(arguments: Sequence[str]) -> bool:
+    """Whether Locust's own parser understands all of them."""
+    from locust.argument_parser import get_parser
+
+    _, unknown = get_parser().parse_known_args(list(arguments))
+    return unknown == []
 
 
 def _once(arguments: Sequence[str]) -> int:
