@@ -118,10 +118,10 @@ class Cluster:
 
 @contextmanager
 def cluster(
-    folder: Path, scenario: str, *options: str, web: bool = False, workers: int = 2
+    folder: Path, scenario: str, *options: str, web: bool = False, workers: int = 2, expect: int = 0
 ) -> Iterator[Cluster]:
-    """A master that waits for so many workers, and the workers."""
-    made = Cluster(folder, scenario, *options, web=web, expect=workers)
+    """A master that waits for ``expect`` workers (0: all of them), and ``workers`` workers."""
+    made = Cluster(folder, scenario, *options, web=web, expect=expect or workers)
     try:
         for _ in range(workers):
             made.add_worker()

@@ -51,10 +51,16 @@ fraud:
 
 
 def settings_for(
-    folder: Path, text: str = SMALL_ATTACK, mode: Mode = Mode.DRY_RUN, seed: int = 11, **overrides: Any
+    folder: Path,
+    text: str = SMALL_ATTACK,
+    mode: Mode = Mode.DRY_RUN,
+    seed: int = 11,
+    transaction_log: bool = False,
+    **overrides: Any,
 ) -> RunSettings:
     scenario = parse_scenario(text, "test.yaml", overrides)
-    return RunSettings(scenario, seed, scenario.speed_multiplier, mode, folder)
+    speed = scenario.speed_multiplier
+    return RunSettings(scenario, seed, speed, mode, folder, transaction_log=transaction_log)
 
 
 class Driver:

@@ -1,0 +1,124 @@
+"""A master and workers in one process, with messages handed over as they would be on the wire.
+
+No Locust and no sockets: users are greenlets, and whatever a test wants to look at is at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+import msgpack
+from gevent.queue import SimpleQueue
+
+from banksim.cluster import MasterRun, Members, WorkerRun
+from banksim.domain import Planned
+from banksim.engine.arrival import FRAUD_SEAT
+from banksim.engine.seats import ANY_PERSONA
+from banksim.engine.settings import RunSettings
+
+Message = dict[str, Any]
+
+
+class Post:
+    """Messages to one receiver, in order, each packed and unpacked."""
+
+    def __init__(self, receive: Callable[[Message], None]) -> None:
+        self._queue: SimpleQueue = SimpleQueue()
+        self._receive = receive
+        self.greenlet = gevent.spawn(self._deliver)
+
+    def put(self, message: Message) -> None:
+        self._queue.put(msgpack.dumps(message))
+
+    def _deliver(self) -> None:
+        while True:
+            self._receive(msgpack.loads(self._queue.get(), strict_map_key=False))
+
+
+class LoopbackWorker:
+    """One worker with users of its own."""
+
+    def __init__(self, cluster: LoopbackCluster, name: str, users: int) -> None:
+        self.name = name
+        self.run: WorkerRun | None = None
+        self.planned: list[Planned] = []
+        self._cluster = cluster
+        self._users = users
+        self._greenlets: list[Any] = []
+        self.to_me = Post(self._hear)
+
+    def _hear(self, message: Message) -> None:
+        if message["kind"] != "run":
+            if self.run is not None:
+                self.run.hear(message)
+            return
+        self.run = WorkerRun(
+            message, message["number"], {ANY_PERSONA, FRAUD_SEAT}, lambda call: None, self._say
+        )
+        self._greenlets = [gevent.spawn(self.run.conduct)]
+        for seat in (ANY_PERSONA, FRAUD_SEAT):
+            self._greenlets += [gevent.spawn(self._work, self.run, seat) for _ in range(self._users)]
+
+    def _work(self, run: WorkerRun, seat: str) -> None:
+        while True:
+            arrival = run.seats.take(seat)
+            self.planned.append(arrival.planned)
+            run.perform(arrival)
+
+    def _say(self, message: Message) -> None:
+        self._cluster.to_master.put({"from": self.name, "what": message})
+
+    def kill(self) -> None:
+        """Gone, without a word."""
+        gevent.killall([*self._greenlets, self.to_me.greenlet])
+        if self.run is not None:
+            self.run.generator.close()
+
+
+class LoopbackCluster:
+    """One run on some workers."""
+
+    def __init__(self, settings: RunSettings, workers: int, users: int = 8) -> None:
+        self.members = Members()
+        self.workers: dict[str, LoopbackWorker] = {}
+        self.run = MasterRun(settings, self.members, self._send)
+        self.to_master = Post(self._hear)
+        self._users = users
+        for _ in range(workers):
+            self.add_worker()
+
+    def add_worker(self) -> LoopbackWorker:
+        """One more worker; a run that goes on gives it orders."""
+        name = f"worker-{len(self.workers)}"
+        worker = self.workers[name] = LoopbackWorker(self, name, self._users)
+        member = self.members.hear(name, "here", len(self.workers))
+        self.run.greet(member, "")
+        return worker
+
+    def conduct(self, meanwhile: Callable[[LoopbackCluster], None] | None = None) -> MasterRun:
+        """Live the whole run; ``meanwhile`` is called beside it."""
+        beside = gevent.spawn(meanwhile, self) if meanwhile is not None else None
+        try:
+            self.run.conduct()
+        finally:
+            for worker in self.workers.values():
+                worker.kill()
+            self.to_master.greenlet.kill()
+        if beside is not None:
+            beside.get()
+        return self.run
+
+    @property
+    def planned(self) -> list[Planned]:
+        """Everything that all workers did."""
+        return [planned for worker in self.workers.values() for planned in worker.planned]
+
+    def _hear(self, letter: Message) -> None:
+        member = self.members.hear(letter["from"], "here", 0)
+        if not self.run.finished.is_set():
+            self.run.hear(member, letter["what"])
+
+    def _send(self, client_id: str, message: Message) -> None:
+        self.workers[client_id].to_me.put(message)
