@@ -12,9 +12,6 @@ from tests.services import postgres as pg
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[pg.PostgresServer]:
     """A running PostgreSQL; a test that stops it starts it again."""
-    reason = pg.missing()
-    if reason:
-        pytest.skip(reason)
     server = pg.PostgresServer()
     try:
         server.start()

