@@ -39,6 +39,7 @@ from banksim.sandbox.database import (
 )
 from banksim.sandbox.failed_attempts import FailedAttempts
 from banksim.sandbox.fields import Fields, Refusal, Reply, query_integer
+from banksim.sandbox.group_commit import GroupCommit
 from banksim.sandbox.ledger import Ledger
 from banksim.sandbox.lending import Lending
 from banksim.sandbox.movements import Movements
@@ -75,6 +76,7 @@ class BankApi:
         self._movements = Movements(self.ledger, self.registry, FailedAttempts(), self._alerts, new_id, now_s)
         accounts = Accounts(self._db, self.ledger, self.registry, new_id, now_s)
         lending = Lending(self._db, self.ledger, self.registry, new_id, now_s)
+        self._group = GroupCommit(self._db, self._movements.forget_cash) if self._db.flushes else None
         self._routes: dict[str, dict[str, Handler]] = {
             "/": {"GET": self._root},
             "/health": {"GET": self._health},
@@ -106,24 +108,23 @@ class BankApi:
 
     def handle(self, method: str, path: str, query: Query, body: Any = None) -> Reply:
         """Answer one request; ``body`` is the parsed JSON, None when there was none.  Never raises."""
-        with self._db.lock:
-            try:
+        try:
+            if self._group is not None:
+                return self._group.perform(lambda: self._answer(method, path, query, body))
+            with self._db.lock:
                 return self._answer(method, path, query, body)
-            except Refusal as refusal:
-                return refusal.reply
-            except CommitUnknown as error:
-                return 504, {"detail": f"It is not known whether this was done: {error}"}
-            except (ConnectionLost, Unavailable) as error:
-                return 503, {"detail": f"Banking system not available: {error}"}
-            except StorageError as error:
-                return 400, {"detail": str(error)}
+        except CommitUnknown as error:
+            return 504, {"detail": f"It is not known whether this was done: {error}"}
+        except (ConnectionLost, Unavailable) as error:
+            return 503, {"detail": f"Banking system not available: {error}"}
+        except StorageError as error:
+            return 400, {"detail": str(error)}
 
     def _answer(self, method: str, path: str, query: Query, body: Any) -> Reply:
-        """Once more from the start when the database restarted before anything was committed."""
         try:
             return self._dispatch(method, path, query, body)
-        except ConnectionLost:
-            return self._dispatch(method, path, query, body)
+        except Refusal as refusal:
+            return refusal.reply
 
     def _dispatch(self, method: str, path: str, query: Query, body: Any) -> Reply:
         route = self._routes.get(path)

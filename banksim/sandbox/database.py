@@ -67,11 +67,22 @@ class Database(Protocol):
     def transaction(self) -> AbstractContextManager[None]:
         """All statements inside, or none of them."""
 
+    @property
+    def flushes(self) -> bool:
+        """Whether a commit waits for a disk, so that several requests should share one."""
+
+    @property
+    def posts_at_once(self) -> bool:
+        """Whether it has the function of posting_function.py."""
+
     def close(self) -> None: ...
 
 
 class SqliteDatabase:
     """SQLite in memory or in a file.  Raises DatabaseError when it cannot be opened."""
+
+    flushes = False
+    posts_at_once = False
 
     def __init__(self, path: str | Path = IN_MEMORY) -> None:
         self.lock = threading.Lock()

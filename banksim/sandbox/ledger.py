@@ -37,6 +37,7 @@ from banksim.sandbox.ledger_types import (
     UnbalancedPosting,
     UnknownAccount,
 )
+from banksim.sandbox.posting_function import CALL
 
 __all__ = [
     "CASH_PREFIX",
@@ -128,6 +129,8 @@ class Ledger:
         Raises a LedgerError, having written nothing.
         """
         _check_legs(legs)
+        if self._db.posts_at_once and len(legs) == 2 and idempotency_key is None and also is None:
+            return self._post_at_once(posting, legs)
         with self._db.transaction():
             if idempotency_key is not None:
                 first = self._replay(posting, legs, idempotency_key)
@@ -162,6 +165,26 @@ class Ledger:
                 )
             if also is not None:
                 also()
+        return posting
+
+    def _post_at_once(self, posting: Posting, legs: Sequence[Leg]) -> Posting:
+        sides = [value for leg in legs for value in (leg.account_id, leg.amount_cents)]
+        refused = self._count(
+            CALL,
+            (
+                posting.transaction_id,
+                posting.kind,
+                posting.amount_cents,
+                posting.currency,
+                posting.description,
+                posting.channel,
+                posting.reference,
+                posting.created_at_s,
+                *sides,
+            ),
+        )
+        if refused:
+            raise self._why_not(posting.currency, legs[refused - 1])
         return posting
 
     def _apply(self, currency: str, legs: Sequence[Leg]) -> list[int]:

@@ -108,6 +108,10 @@ class Movements:
             "limit": limit,
         }
 
+    def forget_cash(self) -> None:
+        """A transaction was rolled back, perhaps the one that opened a cash account."""
+        self._cash.clear()
+
     def _cash_of(self, currency: str) -> str:
         if currency not in self._cash:
             self._cash[currency] = self._ledger.cash_account(currency)

@@ -4,7 +4,8 @@ Why pg8000: it is Python all the way down and takes a socket that is handed to i
 socket of gevent's every wait for the database hands the processor to other requests, without
 patching the standard library; a driver in C would stop the whole server for each commit.
 
-Each statement is prepared once per connection, so that it costs one round trip.
+Each statement is prepared once per connection, so that it costs one round trip; a posting is one
+function call; requests that wait for each other share one commit (group_commit.py).
 
 When PostgreSQL goes away:
 
@@ -37,6 +38,7 @@ from banksim.sandbox.database import (
     Unavailable,
 )
 from banksim.sandbox.migrations import POSTGRES, migrate
+from banksim.sandbox.posting_function import CREATE
 
 CONNECT_TIMEOUT_S = 5.0
 STATEMENT_TIMEOUT_S = 30.0
@@ -55,6 +57,10 @@ def open_postgres(url: str) -> PostgresDatabase:
     database = PostgresDatabase(url)
     try:
         migrate(database, POSTGRES, lock=_MIGRATION_LOCK)
+        with database.transaction():
+            database.rows(_MIGRATION_LOCK)
+            database.rows(CREATE)
+        database.posts_at_once = True
     except (StorageError, ValueError) as error:
         database.close()
         raise DatabaseError(f"cannot use the database {database.address}: {error}") from error
@@ -64,7 +70,10 @@ def open_postgres(url: str) -> PostgresDatabase:
 class PostgresDatabase:
     """One connection that comes back by itself.  Raises DatabaseError when it cannot be opened."""
 
+    flushes = True
+
     def __init__(self, url: str) -> None:
+        self.posts_at_once = False
         try:
             import pg8000.exceptions
             import pg8000.native
@@ -115,6 +124,11 @@ class PostgresDatabase:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
+        """Inside another one it is a part that may fail by itself."""
+        if self._in_transaction:
+            with self._part():
+                yield
+            return
         self.rows("BEGIN")
         self._in_transaction = True
         try:
@@ -127,6 +141,17 @@ class PostgresDatabase:
             self.rows("COMMIT")
         finally:
             self._in_transaction = False
+
+    @contextmanager
+    def _part(self) -> Iterator[None]:
+        self.rows("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            if self._connection is not None:
+                self.rows("ROLLBACK TO SAVEPOINT part")
+            raise
+        self.rows("RELEASE SAVEPOINT part")
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
