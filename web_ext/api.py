@@ -17,6 +17,7 @@ from banksim.domain import BanksimError, UsageError
 from banksim.report.tables import feed_csv
 from web_ext.cockpit import ACTIONS, MAX_SPEED, MIN_SPEED
 from web_ext.files import report_path
+from web_ext.render import rendered
 from web_ext.site import Site
 from web_ext.wire import json_response, problem, to_json
 
@@ -99,6 +100,17 @@ def _add_results(blueprint: Blueprint, site: Site) -> None:
         if found is None:
             return problem("No run has begun yet, so there are no results. Start one first.", 404)
         return json_response(found)
+
+    @blueprint.post("/api/render")
+    def render() -> Response:
+        body = _body("render")
+        run_id, kind = body.get("run"), body.get("kind")
+        if not isinstance(run_id, str) or kind not in ("pdf", "png"):
+            raise UsageError('render: expected {"run": "its name", "kind": "pdf" or "png"}')
+        report = report_path(cockpit, run_id, "report.html")
+        if report is None:
+            return problem("No finished run of this name left its report.", 404)
+        return json_response({"run": run_id, "file": rendered(report, kind).name})
 
     @blueprint.get("/api/runs")
     def runs() -> Response:

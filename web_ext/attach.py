@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 from banksim.load import Session
 from banksim.load.cockpit import SessionCockpit
-from web_ext.blueprint import register
+from banksim.load.defaults import pages_wanted
+from web_ext.blueprint import protect_locust, register
 from web_ext.cockpit import Cockpit
 from web_ext.guard import Guard, is_loopback, trusted_hosts
 from web_ext.login import set_up_login
 from web_ext.recorder import Recorder
 from web_ext.start_form import check_starts
+
+logger = logging.getLogger(__name__)
 
 
 def attach(session: Session) -> None:
@@ -33,14 +37,16 @@ def attach(session: Session) -> None:
     )
     if web_ui.web_login:
         set_up_login(web_ui, os.environ, base_path, guard)
-    register(environment, cockpit)
+    if pages_wanted(vars(environment.parsed_options), os.environ):
+        register(environment, cockpit)
+    else:
+        logger.info("The scenario says dashboard.enabled: false, so only Locust's own pages are served")
+        protect_locust(web_ui.app, guard)
     check_starts(web_ui.app, guard, session.prepare_form)
 
 
 def record_runs(session: Session, cockpit: Cockpit) -> None:
-    """Let every run leave its record, also without a web UI.  A worker's runs are its master's."""
-    if session.environment.parsed_options.worker:
-        return
+    """Let every run leave its record, also without a web UI."""
     recorder = Recorder(cockpit, session.report_dir)
     events = session.environment.events
     events.test_stop.add_listener(lambda **_: recorder.look())

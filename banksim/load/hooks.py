@@ -19,7 +19,7 @@ from locust.env import Environment
 
 from banksim.domain import BanksimError, UsageError
 from banksim.engine.settings import RunSettings
-from banksim.load.defaults import dashboard_address, pages_wanted, set_defaults
+from banksim.load.defaults import dashboard_address, set_defaults
 from banksim.load.endings import Endings
 from banksim.load.html_link import link_reports
 from banksim.load.log_setup import copy_log, log_calls
@@ -50,7 +50,7 @@ def install(on_ready: Callable[[Session], None] | None = None) -> None:
             session = start_session(environment)
             if session is None:
                 return
-            if on_ready is not None and pages_wanted(vars(environment.parsed_options), os.environ):
+            if on_ready is not None:
                 on_ready(session)
         except BanksimError as error:
             _exit_with(error)

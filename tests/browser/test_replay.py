@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import time
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,6 +126,19 @@ def test_past_runs_lead_to_the_replay_and_back(page, recorded):
     page.get_by_role("link", name="Leave").click()
     page.wait_for_url(f"{recorded.address}/banksim/results")
     assert page.locator(".replay-badge").count() == 0
+
+
+def test_the_report_is_taken_away_as_pdf_and_the_charts_as_png(page, recorded, tmp_path):
+    open_replay(page, recorded, "results")
+    for name, file, magic in (("Report, PDF", "report.pdf", b"%PDF"), ("Charts, PNG", "charts.zip", b"PK")):
+        with page.expect_download(timeout=120_000) as download:
+            page.get_by_role("button", name=name).click()
+        assert download.value.suggested_filename == f"{recorded.run_id}-{file}"
+        download.value.save_as(tmp_path / file)
+        assert (tmp_path / file).read_bytes().startswith(magic)
+    with zipfile.ZipFile(tmp_path / "charts.zip") as archive:
+        assert len(archive.namelist()) > 3
+        assert all(archive.read(name).startswith(b"\x89PNG") for name in archive.namelist())
 
 
 def test_a_record_that_breaks_off_is_played_as_far_as_it_goes(page, recorded):

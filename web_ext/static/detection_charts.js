@@ -137,7 +137,7 @@ export function drawLoad({ quality_against_load: all = [] }, theme) {
       ...legible(theme), margin: { l: 58, r: 58, t: 26, b: 44 }, hovermode: "x unified",
       xaxis: { ...theme.xaxis, rangemode: "tozero", fixedrange: true, title: axisTitle(theme, "offered, tx/s"), unifiedhovertitle: { text: "%{x:.3~g} tx/s offered" } },
       yaxis: { ...theme.yaxis, range: [0, 104], ticksuffix: " %", nticks: 5, fixedrange: true },
-      yaxis2: { ...theme.yaxis, overlaying: "y", side: "right", rangemode: "tozero", showgrid: false, nticks: 4, fixedrange: true, title: axisTitle(theme, "ms") },
+      yaxis2: { ...theme.yaxis, overlaying: "y", side: "right", rangemode: "tozero", showgrid: false, tickmode: "auto", nticks: 4, fixedrange: true, title: axisTitle(theme, "ms") },
     };
     Plotly.react("load-chart", [recall, p99], layout, CONFIG);
   }, () => fillTable(

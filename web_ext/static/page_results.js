@@ -81,7 +81,38 @@ function showDownloads(status) {
     : FILES.filter(([name]) => files.includes(name)).map(([name, label, download]) =>
         link(`${settings.base}/banksim/report/${encodeURIComponent(status.run_id)}/${name}${download ? "?download=1" : ""}`, label),
       );
+  if (!results.partial && files.includes("report.html")) {
+    links.splice(1, 0, renderButton("pdf", "Report, PDF", status.run_id), renderButton("png", "Charts, PNG", status.run_id));
+  }
   byId("downloads").replaceChildren(...links);
+}
+
+/** Drawn on demand: a browser without a window takes some seconds for it. */
+function renderButton(kind, text, run) {
+  const button = element("button", "button small", text);
+  button.type = "button";
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    setText(button, "Drawing …");
+    sayProblem("");
+    try {
+      const answer = await fetch(`${settings.base}/api/render`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ run, kind }) });
+      const found = await answer.json();
+      if (answer.ok) location.assign(`${settings.base}/banksim/report/${encodeURIComponent(run)}/${found.file}?download=1`);
+      else sayProblem(found.error);
+    } catch {
+      sayProblem("Locust did not answer. Try again.");
+    } finally {
+      button.disabled = false;
+      setText(button, text);
+    }
+  });
+  return button;
+}
+
+function sayProblem(text) {
+  setText(byId("download-problem"), text);
+  setHidden(byId("download-problem"), !text);
 }
 
 function link(href, text) {
