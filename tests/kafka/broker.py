@@ -46,10 +46,13 @@ def fetch() -> None:
         done.touch()
 
 
-def start(folder: Path, port: int) -> subprocess.Popen[bytes]:
-    """A broker on ``port``, that accepts connections when this returns.  Raises RuntimeError otherwise."""
+def start(folder: Path, port: int, properties: str = "") -> subprocess.Popen[bytes]:
+    """A broker on ``port``, that accepts connections when this returns.  Raises RuntimeError otherwise.
+
+    ``properties`` replaces our own settings.
+    """
     settings = folder / "server.properties"
-    settings.write_text(PROPERTIES.format(port=port, controller=free_port(), folder=folder))
+    settings.write_text(properties or PROPERTIES.format(port=port, controller=free_port(), folder=folder))
     java = ["java", "-Xmx512m", "-cp", f"{JARS}/*"]
     storage = ["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(settings)]
     subprocess.run([*java, *storage], check=True, stdout=subprocess.DEVNULL)
