@@ -34,6 +34,12 @@ def test_the_block_reaches_feed_charts_and_sound(page: Any, tmp_path: Path, soun
         page.wait_for_selector(".toast")
         page.wait_for_function("() => document.getElementById('feed-count').innerText.includes('last 20')")
         assert (page.evaluate("window.tones") > 0) is sound
+        assert page.is_checked("#sound") is sound
+        # The viewer's own choice counts more, and is heard at once.
+        page.evaluate("window.tones = 0")
+        page.set_checked("#sound", not sound)
+        assert (page.evaluate("window.tones") > 0) is not sound
+        page.evaluate("localStorage.removeItem('banksim.sound')")
         page.goto(f"{server.address}/banksim/metrics", wait_until="domcontentloaded")
         page.wait_for_selector("#tps-chart .scatterlayer path.js-line", state="attached")
         assert "a point each 2" in page.inner_text("#range-means")

@@ -64,6 +64,17 @@ def test_the_feed_filters_and_counts_what_it_hides(page, server):
     page.wait_for_selector("#feed tr")
 
 
+def test_what_was_kept_before_the_page_was_opened_is_there_and_outlives_a_pause(page, server):
+    page.request.get(f"{server.address}/api/status")
+    open_page(page, server, "feed", "#feed tr")
+    more = "() => Number(/last (\\d+)/.exec(document.getElementById('feed-count').innerText)[1]) > 60"
+    page.wait_for_function(more)  # the stream begins with sixty
+    for action, state in (("pause", "paused"), ("resume", "running")):
+        page.request.post(f"{server.address}/api/control/{action}")
+        page.wait_for_selector(f"#state[data-state={state}]")
+        assert page.evaluate(f"({more})()")
+
+
 def test_what_is_shown_is_downloaded_without_formulas(page, server, tmp_path):
     open_page(page, server, "feed", "#feed tr")
     page.click("#feed-hold")

@@ -8,12 +8,14 @@ const MAX_TOASTS = 3;
 const TOAST_MS = 7_000;
 const SOUND_EVERY_MS = 1_500;
 const MUTE_KEY = "banksim.alerts";
+const SOUND_KEY = "banksim.sound";
 
 export class Alerts {
   constructor() {
     this.root = byId("toasts");
     this.threshold = 0.8;
-    this.sound = false;
+    this.scenarioSound = false;
+    this.silent = false;
     this.next = 0;
     this.more = 0;
     this.soundedAt = 0;
@@ -23,7 +25,19 @@ export class Alerts {
 
   configure({ fraud_alert_threshold: threshold, sound_alerts: sound }) {
     this.threshold = threshold ?? 0.8;
-    this.sound = Boolean(sound);
+    this.scenarioSound = Boolean(sound);
+  }
+
+  /** What the viewer chose, else what the scenario says. */
+  get sound() {
+    const chosen = stored(SOUND_KEY);
+    return chosen === null ? this.scenarioSound : chosen === "on";
+  }
+
+  chooseSound(on) {
+    store(SOUND_KEY, on ? "on" : "off");
+    this.soundedAt = 0;
+    if (on) this.beep(); // a browser lets a page sound only from a click, and this is one
   }
 
   /** What was there before this page was opened is no news. */
@@ -39,7 +53,7 @@ export class Alerts {
 
   pop(item) {
     if (muted()) return;
-    if (this.sound) this.beep();
+    if (this.sound && !this.silent) this.beep();
     if (this.root.querySelectorAll(".toast").length >= MAX_TOASTS) {
       this.more += 1;
     } else {
@@ -106,25 +120,29 @@ export class Alerts {
         tone.stop(this.audio.currentTime + start + 0.12);
       }
     } catch {
-      this.sound = false; // no audio on this machine
+      this.silent = true; // no audio on this machine
     }
   }
 }
 
 export const isAlert = ({ score }, threshold) => typeof score === "number" && score > threshold;
 
-export function muted() {
+export const muted = () => stored(MUTE_KEY) === "off";
+
+export const setMuted = (off) => store(MUTE_KEY, off ? "off" : "on");
+
+function stored(key) {
   try {
-    return localStorage.getItem(MUTE_KEY) === "off";
+    return localStorage.getItem(key);
   } catch {
-    return false;
+    return null; // storage may be forbidden; pop-ups then stay on
   }
 }
 
-export function setMuted(off) {
+function store(key, value) {
   try {
-    localStorage.setItem(MUTE_KEY, off ? "off" : "on");
+    localStorage.setItem(key, value);
   } catch {
-    // storage may be forbidden; pop-ups then stay on
+    // as above: the choice is forgotten with the page
   }
 }

@@ -81,6 +81,16 @@ export class Feed {
     this.fresh = true;
   }
 
+  /** Add what was there before the oldest one that is known. */
+  remember(older) {
+    const first = this.items[0]?.seq ?? Infinity;
+    const room = this.keep - this.items.length;
+    const news = room > 0 ? older.filter((item) => item.seq < first).slice(-room) : [];
+    if (!news.length) return;
+    this.items.unshift(...news);
+    this.filter(this.accepts);
+  }
+
   /** Show only what `accepts` says yes to, from all that is remembered. */
   filter(accepts) {
     this.accepts = accepts;

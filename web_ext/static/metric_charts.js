@@ -169,7 +169,7 @@ function timeLayout(chart, data, theme, traces) {
   };
   for (const trace of traces) trace.customdata = data.moments;
   if (!chart.second) return layout;
-  const axis = { ...theme.yaxis, overlaying: "y", side: "right", rangemode: "tozero", showgrid: false, fixedrange: true, nticks: 5 };
+  const axis = { ...theme.yaxis, overlaying: "y", side: "right", rangemode: "tozero", showgrid: false, fixedrange: true, tickmode: "auto", nticks: 5 };
   return { ...layout, margin: { ...theme.margin, r: 54 }, yaxis2: { ...axis, title: axisTitle(theme, chart.second) } };
 }
 

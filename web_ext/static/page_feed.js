@@ -5,7 +5,7 @@ import { byId, element, setHidden, setText } from "./dom.js";
 import { Feed } from "./feed.js";
 import { toCsv } from "./feed_row.js";
 import { count, words } from "./format.js";
-import { Shell } from "./shell.js";
+import { Shell, settings } from "./shell.js";
 import { SCORE_HIGH, SCORE_MEDIUM, resultOf } from "./verdicts.js";
 
 const MAX_ROWS = 250; // more than anyone reads; all that is kept can be filtered
@@ -79,9 +79,25 @@ function download() {
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
+let askedFor = null;
+
+/** The stream begins with the newest few; what was kept before them is asked for once a run. */
+async function askForOlder(runId) {
+  if (runId === askedFor || settings.replay) return;
+  askedFor = runId;
+  try {
+    const answer = await fetch(`${settings.base}/api/feed`);
+    if (answer.ok && runId === shell.status.run_id) feed.remember((await answer.json()).items);
+  } catch {
+    // the stream tells that the connection is lost, and brings what is new when it is back
+  }
+}
+
 function render({ status, dashboard }) {
   setHidden(byId("feed-card"), status.state === "idle");
+  byId("sound").checked = shell.alerts.sound;
   feed.keep = dashboard.max_feed_items ?? 500;
+  if (status.state !== "idle") askForOlder(status.run_id);
 }
 
 const shell = new Shell({ render, feed });
@@ -92,5 +108,6 @@ byId("filters").addEventListener("input", () => feed.filter(chosen()));
 byId("filters").addEventListener("reset", () => setTimeout(() => feed.filter(chosen())));
 byId("filters").addEventListener("submit", (event) => event.preventDefault());
 byId("feed-csv").addEventListener("click", download);
+byId("sound").addEventListener("change", (event) => shell.alerts.chooseSound(event.target.checked));
 byId("pop-ups").checked = !muted();
 byId("pop-ups").addEventListener("change", (event) => setMuted(!event.target.checked));

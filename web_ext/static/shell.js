@@ -45,7 +45,10 @@ export class Shell {
   takeState(message) {
     this.windows = message.windows ?? {};
     this.timeline.replace(message.timeline);
-    this.page.feed?.replace(message.feed);
+    // Another state of the same run brings no reason to forget; a jump within a record does.
+    const sameRun = this.status?.run_id === message.status.run_id && !settings.replay;
+    if (sameRun) this.page.feed?.extend(message.feed);
+    else this.page.feed?.replace(message.feed);
     this.alerts.seen(message.feed);
     this.shownOf = message.feed.shown_of;
     this.take(message);
