@@ -9,6 +9,7 @@ from banksim.broker.embedded import EMBEDDED, EmbeddedBroker
 from banksim.broker.probe import broker_problem
 from banksim.broker.publisher import Delivery, Publisher
 from banksim.broker.reader import TopicReader
+from banksim.broker.security import client_security
 from banksim.broker.topics import ALERTS, CUSTOMERS, DECISIONS, TRANSACTIONS
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "Publisher",
     "TopicReader",
     "broker_problem",
+    "client_security",
 ]

@@ -13,6 +13,8 @@ from typing import Any
 from confluent_kafka import Producer
 
 from banksim.broker.native import CLIENT_LOG, in_thread
+from banksim.broker.security import PROTOCOL, client_security
+from banksim.domain import UsageError
 
 #: Said instead of host:port to ask for one.
 EMBEDDED = "embedded"
@@ -27,7 +29,11 @@ class EmbeddedBroker:
         self._host: Any = None
 
     def start(self) -> str:
-        """Start, and return its host:port."""
+        """Start, and return its host:port.  Raises UsageError where clients are to use TLS or a login."""
+        if client_security():
+            raise UsageError(
+                f"{PROTOCOL}: the embedded broker speaks PLAINTEXT alone; unset this, or name other brokers"
+            )
         self._host = Producer(
             {"bootstrap.servers": EMBEDDED, "test.mock.num.brokers": 1, "log_level": 3}, logger=CLIENT_LOG
         )

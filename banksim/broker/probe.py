@@ -1,11 +1,9 @@
 """The question asked before events are published: is there a broker, and is it one we can use?
 
 What goes wrong in practice is told apart, since each has its own remedy: nobody listens;
-somebody listens who is no Kafka broker (or wants TLS or a login); the broker sends its
-clients on to an address that cannot be reached from here; the addresses belong to
-different clusters.
-
-Not handled: TLS and logins (SASL).
+somebody listens who is no Kafka broker, or wants TLS or another login (security.py); the
+broker sends its clients on to an address that cannot be reached from here; the addresses
+belong to different clusters.
 """
 
 from __future__ import annotations
@@ -18,6 +16,7 @@ from gevent import socket
 from gevent.pool import Pool
 
 from banksim.broker.native import CLIENT_LOG, in_thread
+from banksim.broker.security import client_security, remedy
 
 CONNECT_TIMEOUT_S = 2.0
 METADATA_TIMEOUT_S = 3.0
@@ -28,7 +27,8 @@ MAX_ASKED = 8
 def broker_problem(servers: str) -> str | None:
     """None when ``servers`` (host:port, with commas) can be used, else what is wrong and what to do.
 
-    Takes at most about eight seconds; only the calling greenlet waits.
+    Takes at most about eight seconds; only the calling greenlet waits.  Raises UsageError for security
+    settings that cannot be.
     """
     addresses = [address.strip() for address in servers.split(",")][:MAX_ASKED]
     listening = _that_listen(addresses)
@@ -72,11 +72,13 @@ def _listens(address: str) -> bool:
 def _ask(address: str) -> Any:
     """The cluster's metadata as one address tells it, or a text that says what is wrong."""
     heard: list[str] = []
+    security = client_security()
 
     def ask() -> Any:
         client = Producer(
             {
                 "bootstrap.servers": address,
+                **security,
                 "log_level": 3,
                 "error_cb": lambda error: heard.append(str(error.str())),
             },
@@ -95,4 +97,4 @@ def _ask(address: str) -> Any:
         return answer
     details = [text for text in heard if "brokers are down" not in text] or [answer]
     reason = re.sub(r"^\S+/bootstrap: ", "", details[0])
-    return f"what listens at {address} does not answer as a Kafka broker ({reason})"
+    return f"what listens at {address} does not answer as a Kafka broker ({reason}); {remedy(reason)}"

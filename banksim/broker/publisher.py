@@ -27,6 +27,7 @@ import gevent
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from banksim.broker.native import CLIENT_LOG, in_thread
+from banksim.broker.security import client_security
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +78,7 @@ class Publisher:
                 "message.timeout.ms": int(DELIVERY_TIMEOUT_S * 1000),
                 "queue.buffering.max.messages": MAX_WAITING,
                 "reconnect.backoff.max.ms": 1000,
+                **client_security(),
                 "log_level": 3,
                 "error_cb": self._on_error,
             },

@@ -21,6 +21,7 @@ import gevent
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
 from banksim.broker.native import CLIENT_LOG, in_thread
+from banksim.broker.security import client_security
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ class TopicReader:
                 "fetch.wait.max.ms": FETCH_WAIT_MS,
                 "allow.auto.create.topics": False,
                 "reconnect.backoff.max.ms": 1000,
+                **client_security(),
                 "log_level": 3,
             },
             logger=CLIENT_LOG,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from banksim.broker import EMBEDDED, EmbeddedBroker, broker_problem
+from banksim.broker import EMBEDDED, EmbeddedBroker, broker_problem, client_security
 from banksim.engine.settings import KafkaUse, Mode, RunSettings
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,14 @@ class Brokers:
             self.embedded.close()
 
 
+def check_brokers(settings: RunSettings) -> None:
+    """Raise UsageError when what the environment says about TLS and logins cannot be."""
+    if settings.kafka is not KafkaUse.OFF and (
+        settings.kafka is KafkaUse.ASKED or settings.mode is Mode.LIVE
+    ):
+        client_security()
+
+
 def find_brokers(settings: RunSettings) -> Brokers:
     """Decide, look whether they answer, and say so in one line.  Never raises for a broker."""
     servers = settings.scenario.connections.kafka_bootstrap_servers
@@ -57,5 +65,8 @@ def find_brokers(settings: RunSettings) -> Brokers:
         reason = f"{problem}, events are counted as not published"
         logger.warning("Kafka: %s (--kafka-servers names others, --no-kafka switches this off)", reason)
         return Brokers(wanted=True, asked_for=servers, reason=reason)
-    logger.info("Kafka: publishing to %s", servers)
+    protocol = client_security().get("security.protocol", "PLAINTEXT")
+    logger.info("Kafka: publishing to %s (%s)", servers, protocol)
+    if protocol == "SASL_PLAINTEXT":
+        logger.warning("Kafka: the login crosses the network unencrypted; SASL_SSL would hide it")
     return Brokers(servers, True, servers)

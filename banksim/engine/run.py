@@ -16,7 +16,7 @@ from typing import Any
 import gevent
 
 from banksim.engine.arrival import Arrival
-from banksim.engine.brokers import find_brokers
+from banksim.engine.brokers import check_brokers, find_brokers
 from banksim.engine.capacity import Capacity, SteppedMeasures
 from banksim.engine.closing import run_info, write_results
 from banksim.engine.feed import FeedView
@@ -50,6 +50,7 @@ def check_run(settings: RunSettings) -> None:
         parse_thresholds(settings.scenario.load.until)
     check_folder(settings.report_dir)
     check_targets(settings)
+    check_brokers(settings)
 
 
 class Run(Life):
