@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 
-def write_combined(run: MasterRun, premises: Premises, merging: Merging) -> None:
+def write_combined(run: MasterRun, premises: Premises) -> None:
     """Compare balances, judge thresholds, write the report; leaves the results in ``run.results``."""
     assert run.parts is not None and run.started_at is not None
-    settings, measures = run.settings, merging.measures
-    extras = run.extras
+    settings, merging = run.settings, run.intake.merging
+    measures = merging.measures
+    extras = run.intake.extras
     run.message = run.message if run.end == "failed" else "Comparing balances"
     reconciliation = _reconciled(run, premises, measures.books, extras)
     info = run_info(settings, run.parts, run.addresses, run.moment(), run.started_at, str(run.end))

@@ -16,15 +16,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import gevent
-import orjson
-from gevent.event import Event
 
 from banksim.cluster.closing import combined_targets, write_combined
+from banksim.cluster.intake import Intake
 from banksim.cluster.members import Member, Members, Standing
 from banksim.cluster.merged_feed import MergedFeed
-from banksim.cluster.merging import Merging
-from banksim.cluster.messages import Message, pulse_every_s, state_every_s
-from banksim.cluster.openings import Openings
+from banksim.cluster.messages import Message, state_every_s
 from banksim.cluster.premises import Premises
 from banksim.cluster.roll import Roll
 from banksim.cluster.wire import segments_to_wire, settings_to_wire
@@ -40,7 +37,6 @@ logger = logging.getLogger(__name__)
 
 #: Simulated time begins so long after it is announced, so that no worker starts late.
 START_AHEAD_S = 0.3
-ACK_EVERY_S = 0.4
 WATCH_EVERY_S = 0.25
 MERGE_EVERY_S = 1.0
 POLL_S = 0.1
@@ -66,26 +62,28 @@ class MasterRun(Life):
         self._members = members
         self._send_to = send
         self._parts: Parts | None = None
-        self._merging = Merging(counting(scenario))
-        self._feed = MergedFeed(scenario.dashboard.max_feed_items)
         self._opened = Opened()
-        self._openings = Openings(self._tell)
         self._premises = Premises(settings)
         self._changes: list[list[float]] = []
         self._origin_s = 0.0
         self._ended_s: float | None = None
-        self._changed = Event()
         self._gathering = False
-        self._shortage_ms = 0.0
-        self._rows: dict[int, list[dict[str, Any]]] = {}
-        self.extras: dict[int, dict[str, Any]] = {}
         self.roll = Roll(members, self._tell, self._sim_at, self._offered_between)
+        self.intake = Intake(
+            scenario,
+            counting(scenario),
+            members,
+            self.roll,
+            self._tell,
+            joins_now=lambda: self.roll.epoch > 0 and self.end is None,
+            leaves_early=lambda: self.end is None and not self._over(),
+        )
 
     # -- what is known of it ----------------------------------------------------------------
 
     @property
     def measures(self) -> Measures:
-        return self._merging.measures
+        return self.intake.merging.measures
 
     @property
     def parts(self) -> Parts | None:
@@ -93,7 +91,7 @@ class MasterRun(Life):
 
     @property
     def feed(self) -> MergedFeed:
-        return self._feed
+        return self.intake.feed
 
     @property
     def opening(self) -> Progress | None:
@@ -104,7 +102,7 @@ class MasterRun(Life):
         return self._premises.addresses
 
     def target_rows(self) -> list[dict[str, Any]]:
-        return combined_targets(self.addresses, self._rows)
+        return combined_targets(self.addresses, self.intake.target_rows)
 
     def moment(self) -> tuple[float, float]:
         if self._parts is None or not self._parts.clock.started:
@@ -113,8 +111,7 @@ class MasterRun(Life):
         return max(0.0, now_s - self._origin_s), self._parts.clock.sim_at(now_s)
 
     def shortage_ms(self) -> float:
-        worst_ms, self._shortage_ms = self._shortage_ms, 0.0
-        return worst_ms
+        return self.intake.shortage_ms()
 
     def worker_rows(self) -> list[dict[str, Any]]:
         """Each worker of this run, for the status page."""
@@ -158,57 +155,7 @@ class MasterRun(Life):
 
     def hear(self, member: Member, message: Message) -> None:
         """A message about this run.  Returns at once."""
-        if member.standing is Standing.LOST:
-            self.roll.return_of(member)
-        match message["kind"]:
-            case "pulse":
-                self._take_pulse(member, message)
-            case "state":
-                self._merging.take(member.number, message)
-                self._rows[member.number] = message["targets"]
-            case "opened":
-                others = [m for m in self._members if m is not member and m.standing is not Standing.IDLE]
-                self._openings.take(message["rows"], message["joined"], others)
-            case "ready":
-                self._take_ready(member)
-            case "refused":
-                logger.error("%s cannot take part: %s", member.name, message["reason"])
-                self.roll.leave(member, Standing.REFUSED, message["reason"])
-            case "final":
-                self._take_final(member, message)
-        self._changed.set()
-
-    def _take_pulse(self, member: Member, message: Message) -> None:
-        member.pulse = message
-        now_s = time.monotonic()
-        self._shortage_ms = max(self._shortage_ms, message["shortage_ms"])
-        self._feed.take(member.number, message["seen"], message["items"])
-        if now_s - member.acked_s >= ACK_EVERY_S:
-            member.acked_s = now_s
-            count = len(self.roll.live)
-            pulse_s, state_s = pulse_every_s(count), state_every_s(count)
-            answer = {"at_s": message["at_s"], "master_s": now_s, "pulse_s": pulse_s, "state_s": state_s}
-            self._tell(member, {"kind": "ack", **answer})
-
-    def _take_ready(self, member: Member) -> None:
-        if member.standing is Standing.PREPARING and self.roll.epoch and self.end is None:
-            self.roll.join(member)
-        else:
-            member.pulse = {**member.pulse, "phase": "ready"}
-
-    def _take_final(self, member: Member, message: Message) -> None:
-        self._merging.take(member.number, message)
-        self.extras[member.number] = orjson.loads(message["extras"])
-        self._tell(member, {"kind": "bye"})
-        if member.standing is Standing.FINAL:
-            return
-        finished = self._parts is not None and self._parts.clock.finished(time.monotonic())
-        if self.end is None and not finished:
-            logger.warning("%s leaves the run", member.name)
-            member.leaving = True
-            self.roll.leave(member, Standing.FINAL)
-        else:
-            member.standing = Standing.FINAL
+        self.intake.hear(member, message)
 
     # -- the line of life -----------------------------------------------------------------
 
@@ -264,7 +211,7 @@ class MasterRun(Life):
         dry = self.settings.mode is Mode.DRY_RUN
         return bool(everybody) and all(
             member.pulse.get("opened_epoch") == self.roll.epoch
-            and (dry or member.pulse.get("known", 0) >= len(self._openings))
+            and (dry or member.pulse.get("known", 0) >= len(self.intake.openings))
             for member in everybody
         )
 
@@ -295,9 +242,8 @@ class MasterRun(Life):
 
     def _wait_for_the_end(self) -> None:
         """Until simulated time is over or somebody ends the run; also when nobody makes load any more."""
-        assert self._parts is not None
         alone_since_s: float | None = None
-        while self.end is None and not self._parts.clock.finished(time.monotonic()):
+        while self.end is None and not self._over():
             self._wait()
             if self.roll.live or self.roll.preparing:
                 alone_since_s = None
@@ -323,12 +269,12 @@ class MasterRun(Life):
 
     def _close(self) -> None:
         self._ended_s = time.monotonic()
-        self._merging.refresh()
+        self.intake.merging.refresh()
         if self.started_at is None:
             self.message = "Ended before simulated time began"
             self.state = State.FINISHED
             return
-        write_combined(self, self._premises, self._merging)
+        write_combined(self, self._premises)
         where = f"Report: {self.settings.folder / 'report.html'}"
         failed = self.end is End.FAILED
         self.state = State.FAILED if failed else State.FINISHED
@@ -339,7 +285,7 @@ class MasterRun(Life):
         for member in self._members:
             if member.standing in (Standing.LIVE, Standing.PREPARING, Standing.LOST):
                 self._tell(member, {"kind": "end", "end": str(self.end)})
-        self._changed.set()
+        self.intake.changed.set()
 
     def _let_go(self) -> None:
         self._premises.close()
@@ -384,10 +330,10 @@ class MasterRun(Life):
                 "standing_at": dict(self.addresses),
                 "brokers": self._premises.brokers_to_wire(),
                 "workers": present,
-                "directory": len(self._openings),
+                "directory": len(self.intake.openings),
             },
         )
-        self._openings.tell_all(member)
+        self.intake.openings.tell_all(member)
         if self._parts is not None and self._parts.clock.started:
             self._tell(member, self._clock())
 
@@ -415,19 +361,19 @@ class MasterRun(Life):
         while True:
             gevent.sleep(WATCH_EVERY_S)
             if self.roll.watch():
-                self._changed.set()
+                self.intake.changed.set()
 
     def _keep_merging(self) -> None:
         while True:
             gevent.sleep(max(MERGE_EVERY_S, state_every_s(len(self.roll.live))))
-            self._merging.refresh()
+            self.intake.merging.refresh()
 
     def _counted_until(self) -> tuple[float, float]:
         """The moment up to which every live worker has been counted: what curves can be drawn of."""
         until = [
-            self._merging.counted_until_s[member.number]
+            self.intake.merging.counted_until_s[member.number]
             for member in self.roll.live
-            if member.number in self._merging.counted_until_s
+            if member.number in self.intake.merging.counted_until_s
         ]
         if not until or self._parts is None:
             return self.moment()
@@ -465,5 +411,8 @@ class MasterRun(Life):
         return "No worker is there. Start one with: locust -f locustfiles/banking.py --worker"
 
     def _wait(self) -> None:
-        self._changed.wait(POLL_S)
-        self._changed.clear()
+        self.intake.wait(POLL_S)
+
+    def _over(self) -> bool:
+        """Whether simulated time has come to its end."""
+        return self._parts is not None and self._parts.clock.finished(time.monotonic())
