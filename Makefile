@@ -8,7 +8,7 @@ SCENARIO ?= demo
 PORT ?= 8089
 
 .DEFAULT_GOAL := help
-.PHONY: help run test pythons lint format audit picture bench clean
+.PHONY: help run setup test pythons lint format audit picture bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,8 @@ help: ## List the targets
 run: $(VENV)/.run ## Set up, then run the demo day with the live page (SCENARIO=, PORT=)
 	@echo "Open http://127.0.0.1:$(PORT)/banksim/ for the live page (Locust's own is at http://127.0.0.1:$(PORT)/)."
 	$(BIN)/locust -f locustfiles/banking.py --scenario $(SCENARIO) --dry-run --autostart --web-port $(PORT)
+
+setup: $(VENV)/.run ## Only set up what a run needs
 
 test: $(VENV)/.dev ## Set up, then run all tests
 	$(BIN)/python -m pytest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ def failure_text(reply: Reply) -> str:
 def detail_of(data: Any) -> str:
     """The ``detail`` of an error body: text as it is, a schema failure's list joined, else the text sent."""
     if isinstance(data, str):
-        return data[:MAX_CHARS]
+        return _plain(data)[:MAX_CHARS]
     if not isinstance(data, Mapping):
         return ""
     for key in ("detail", "message", "error"):
@@ -31,6 +32,13 @@ def detail_of(data: Any) -> str:
             case [_, *_] as problems:
                 return "; ".join(_problem(problem) for problem in problems[:5])[:MAX_CHARS]
     return ""
+
+
+def _plain(text: str) -> str:
+    """A page's words without its tags, in one line: what is no JSON is often some server's error page."""
+    if text.lstrip()[:1] == "<":
+        text = re.sub(r"<(style|script)\b.*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE)
+    return " ".join(text.split())
 
 
 def _problem(problem: Any) -> str:

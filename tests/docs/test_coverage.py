@@ -13,6 +13,7 @@ import pytest
 
 from banksim import cli, launch
 from banksim.domain import ExitCode
+from banksim.world import load_personas
 from tests.docs.pages import DOCS, PAGES, ROOT, blocks
 
 COMMAND_LINE = (DOCS / "command-line.md").read_text("utf-8")
@@ -98,6 +99,14 @@ def _unexplained(schema: dict[str, Any]) -> Iterator[str]:
         if "oneOf" not in schema and "const" not in field and not field.get("description"):
             yield name
         yield from (f"{name}.{below}" for below in _unexplained(field))
+
+
+def test_the_personas_are_as_the_table_says() -> None:
+    said = (DOCS / "realism.md").read_text("utf-8")
+    for who in load_personas({}).values():
+        busiest = max(range(24), key=lambda hour: who.hourly[hour])
+        figures = f"{who.share:.0%} | {who.tempo:g} | {who.ages[0]}–{who.ages[1]} | {who.income_units:,.0f}"
+        assert f"| `{who.name}` | {figures} | {who.kyc_tier} | {busiest}:00 |" in said
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -90,6 +90,13 @@ def test_probe_of_something_else() -> None:
     assert "HTTP 404" in text
 
 
+def test_a_servers_error_page_is_told_in_one_plain_line() -> None:
+    page = b"<!DOCTYPE html>\n<style>p {color: red}</style>\n<h1>Not\nhere</h1>\n<p>Look  elsewhere</p>"
+    with odd_server(lambda c: c.serve(page, "404 Not Found")) as seen:
+        text = probe(seen.url, "Bastion") or ""
+    assert "HTTP 404: Not here Look elsewhere. Start" in text
+
+
 def test_probe_of_an_address_that_is_none() -> None:
     assert (probe("localhost:8090") or "").startswith("Nexum: 'localhost:8090' is not a usable address")
 
