@@ -180,6 +180,22 @@ export function predicted(windows, date) {
   };
 }
 
+/** Fraud and genuine per score; hatching tells them apart without colour. */
+export function scoreBars(histogram) {
+  return [["genuine", ""], ["fraud", "/"]].map(([name, shape]) => ({
+    type: "bar", name, x: histogram.map((bar) => (bar.low + bar.high) / 2), y: histogram.map((bar) => bar[name] || null),
+    marker: { color: faded(colour(`data-${name}`), 0.85), pattern: { shape, fillmode: "overlay", fgcolor: colour("surface"), size: 6, solidity: 0.2 } },
+    customdata: histogram.map((bar) => `${bar.low.toFixed(2)} to ${bar.high.toFixed(2)}`),
+    hovertemplate: `%{y} ${name}, score %{customdata}<extra></extra>`,
+  }));
+}
+
+/** The table behind them: [heads, rows]. */
+export function scoreTable(histogram) {
+  const rows = histogram.map((bar) => [`${bar.low.toFixed(2)} to ${bar.high.toFixed(2)}`, count(bar.genuine), count(bar.fraud)]);
+  return [["Score", "Genuine", "Fraud"], rows];
+}
+
 export function typologyRows(byTypology) {
   return Object.entries(byTypology ?? {})
     .map(([name, row]) => ({ name, ...row }))

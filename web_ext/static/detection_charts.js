@@ -1,7 +1,8 @@
 // The charts of the detection page, drawn from the results: scores with the movable line, precision
 // over recall, cost of a threshold, quality against load.
 
-import { CONFIG, axisTitle, colour, faded } from "./axis.js";
+import { CONFIG, axisTitle, colour } from "./axis.js";
+import { scoreBars, scoreTable } from "./charts.js";
 import { byId, fillTable, setHidden } from "./dom.js";
 import { cents, count, figure, interval, known, milliseconds, minorDigits, percent, withUnit } from "./format.js";
 import { countsAt } from "./threshold.js";
@@ -27,12 +28,6 @@ const digits = (threshold) => String(Number(threshold.toPrecision(4)));
 
 /** Fraud and genuine per score; the line stands at `threshold`, and is dragged by whoever calls this. */
 export function drawScores(histogram, threshold, moved, theme) {
-  const bars = [["genuine", ""], ["fraud", "/"]].map(([name, shape]) => ({
-    type: "bar", name, x: histogram.map((bar) => (bar.low + bar.high) / 2), y: histogram.map((bar) => bar[name] || null),
-    marker: { color: faded(colour(`data-${name}`), 0.85), pattern: { shape, fillmode: "overlay", fgcolor: colour("surface"), size: 6, solidity: 0.2 } },
-    customdata: histogram.map((bar) => `${bar.low.toFixed(2)} to ${bar.high.toFixed(2)}`),
-    hovertemplate: `%{y} ${name}, score %{customdata}<extra></extra>`,
-  }));
   const left = threshold > 0.6;
   const layout = {
     ...legible(theme), barmode: "group", bargap: 0.15,
@@ -44,9 +39,9 @@ export function drawScores(histogram, threshold, moved, theme) {
       text: moved ? `threshold ${threshold.toFixed(3)}` : "drag to move", font: { size: 12, color: colour("text") },
     }],
   };
-  Plotly.react("scores-chart", bars, layout, CONFIG);
+  Plotly.react("scores-chart", scoreBars(histogram), layout, CONFIG);
   if (byId("scores-table").closest("details").open) {
-    fillTable(byId("scores-table"), ["Score", "Genuine", "Fraud"], histogram.map((bar) => [`${bar.low.toFixed(2)} to ${bar.high.toFixed(2)}`, count(bar.genuine), count(bar.fraud)]));
+    fillTable(byId("scores-table"), ...scoreTable(histogram));
   }
 }
 

@@ -2,6 +2,7 @@
 // axis is running wall time, and pointing at a moment also tells the simulated one.
 
 import { CONFIG, axisTitle, colour, faded, stopwatchTicks, themed } from "./axis.js";
+import { scoreBars, scoreTable } from "./charts.js";
 import { byId, fillTable, setHidden } from "./dom.js";
 import { count, dayAndClock, figure, known, milliseconds, percent, stopwatch } from "./format.js";
 
@@ -92,20 +93,14 @@ const CHARTS = [
   {
     id: "scores",
     has: (data) => data.histogram.some((bar) => bar.fraud + bar.genuine > 0),
-    traces: (data) =>
-      [["genuine", "genuine", "data-genuine", ""], ["fraud", "fraud", "data-fraud", "/"]].map(([key, name, role, shape]) => ({
-        type: "bar", name, x: data.histogram.map((bar) => (bar.low + bar.high) / 2), y: data.histogram.map((bar) => bar[key] || null),
-        marker: { color: faded(colour(role), 0.85), pattern: { shape, fillmode: "overlay", fgcolor: colour("surface"), size: 6, solidity: 0.2 } },
-        customdata: data.histogram.map((bar) => `${bar.low.toFixed(2)} to ${bar.high.toFixed(2)}`),
-        hovertemplate: `%{y} ${name}, score %{customdata}<extra></extra>`,
-      })),
+    traces: (data) => scoreBars(data.histogram),
     layout: (theme) => ({
       barmode: "group", bargap: 0.15,
       xaxis: { ...theme.xaxis, range: [0, 1], fixedrange: true, tickvals: [0, 0.3, 0.5, 0.7, 1], title: axisTitle(theme, "score") },
       yaxis: { ...theme.yaxis, type: "log", dtick: 1, fixedrange: true, title: axisTitle(theme, "transactions") },
       shapes: [0.3, 0.7].map((at) => ({ type: "line", x0: at, x1: at, y0: 0, y1: 1, yref: "paper", line: { color: colour("line-strong"), width: 1, dash: "3px,3px" } })),
     }),
-    table: (data) => ["Score", ["Genuine", "Fraud"], data.histogram.map((bar) => [`${bar.low.toFixed(2)} to ${bar.high.toFixed(2)}`, count(bar.genuine), count(bar.fraud)])],
+    table: (data) => scoreTable(data.histogram),
   },
   {
     ...timed,
@@ -175,8 +170,7 @@ function timeLayout(chart, data, theme, traces) {
 
 function table(chart, data) {
   if (chart.table) {
-    const [first, heads, rows] = chart.table(data);
-    fillTable(byId(`${chart.id}-table`), [first, ...heads], rows);
+    fillTable(byId(`${chart.id}-table`), ...chart.table(data));
     return;
   }
   const every = Math.max(1, Math.ceil(data.points.length / TABLE_ROWS));

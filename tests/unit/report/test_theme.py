@@ -38,6 +38,7 @@ def test_contrast_meets_wcag_aa(theme: Theme) -> None:
     for word in ("pass", "warn", "fail"):
         assert contrast(every[word], every[f"{word}-soft"]) >= 4.5, word
     assert contrast(every["on-bar"], every["bar"]) >= 4.5
+    assert contrast(every["on-replay"], every["replay"]) >= 4.5
     for mark in (role for role in ROLES if role.startswith("data-") and not role.endswith("-band")):
         assert contrast(every[mark], every["surface"]) >= 3, mark
 
