@@ -75,6 +75,12 @@ def _load(results: Mapping[str, Any]) -> Sentence:
     )
     if achieved < KEPT_UP_SHARE:
         return Sentence("Load", "fell behind", "fail", text)
+    workers = results["run"].get("workers") or ()
+    silent = sum(1 for row in workers if row["losses"])
+    if silent:
+        missing = sum(row["not_offered"] for row in workers)
+        why = f" {silent} of {len(workers)} workers fell silent: about {count(missing)} more were to be offered."
+        return Sentence("Load", "workers lost", "warn", text + why)
     return Sentence("Load", "kept up", "pass", text)
 
 

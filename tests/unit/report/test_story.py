@@ -1,5 +1,7 @@
 from banksim.measure import Measures
 from banksim.report import build_results, story
+from banksim.report.html import render_html
+from banksim.report.limits import limits
 from tests.unit.measure.make import ALERT, PASSED, UNASKED, fraud, planned
 from tests.unit.report.make import RUN_INFO, busy_results, empty_results
 
@@ -65,3 +67,35 @@ def test_the_funnel_ends_in_caught_missed_and_false() -> None:
     assert steps["Caught"] == str(confusion["tp"])
     assert steps["Missed"] == str(confusion["fn"])
     assert steps["False alerts"] == str(confusion["fp"])
+
+
+WORKER = {"number": 0, "host": "here", "pid": 7, "ended": "final", "left": False, "joined_wall_s": 0.0}
+WHOLE = WORKER | {"losses": 0, "gap_s": 0.0, "not_offered": 0.0, "in_flight": 0}
+LOST = WHOLE | {"number": 1, "ended": "lost", "losses": 1, "gap_s": 3.1, "not_offered": 58.3, "in_flight": 4}
+
+
+def test_lost_workers_are_no_kept_up_load() -> None:
+    results = busy_results()
+    results["run"] = results["run"] | {"workers": [WHOLE, LOST]}
+    results["rate"] = results["rate"] | {"achieved_share": 1.0}
+    load = story.verdict(results)[0]
+    assert load.word == "workers lost"
+    assert "1 of 2 workers fell silent: about 58 more" in load.text
+
+
+def test_what_a_lost_worker_means_is_a_limit() -> None:
+    results = busy_results()
+    results["run"] = results["run"] | {"workers": [WHOLE, LOST]}
+    found = [text for text in limits(results, Measures()) if "orker" in text]
+    assert found[0].startswith("Worker 1 was lost, with 4 transactions under way")
+    assert "Silent workers: 1 (3.1" in found[1]
+    assert "about 58 transactions" in found[1]
+
+
+def test_workers_have_a_table_of_their_own() -> None:
+    results = busy_results()
+    assert "Times silent" not in render_html(results)
+    results["run"] = results["run"] | {"workers": [WHOLE, LOST]}
+    page = render_html(results)
+    assert "Times silent" in page
+    assert "<strong>lost</strong>" in page
