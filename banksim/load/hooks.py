@@ -25,7 +25,7 @@ from banksim.load.html_link import link_reports
 from banksim.load.log_setup import copy_log, log_calls
 from banksim.load.master_session import MasterSession
 from banksim.load.options import add_options
-from banksim.load.progress_line import show_progress
+from banksim.load.progress_line import share_terminal, show_progress
 from banksim.load.session import Session
 from banksim.load.worker_session import WorkerSession
 from banksim.measure.thresholds_grammar import parse_thresholds
@@ -66,6 +66,7 @@ def start_session(environment: Environment) -> Session | None:
     if options.log_file:
         copy_log(Path(options.log_file))
     if options.worker:  # the master has the say, the pages and the report
+        share_terminal(options, sys.stderr, os.environ)
         Endings(environment, WorkerSession(environment))
         return None
     session = MasterSession(environment) if options.master else Session(environment)

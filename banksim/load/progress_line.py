@@ -3,9 +3,9 @@
     ██████████░░░░░░░░░░  43%  day 1, 14:23  12.4 TPS  lag 3.1 ms  recall 81 % of 57  2 min 5 s left
 
 It shares the terminal with the log: whatever is logged first takes the line away, and the
-next moment draws it again below.  Locust's own tables, which it prints every two seconds,
-would scroll the log away; with the line they come once, at the end, unless asked for
-(--print-stats).
+next moment draws it again below; workers that share it (--processes) do so too.  Locust's
+own tables, which it prints every two seconds, would scroll the log away; with the line they
+come once, at the end, unless asked for (--print-stats).
 
 A greenlet draws it, from counts that are there anyway: nothing waits, no thread is needed.
 """
@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, TextIO
 
 import gevent
@@ -36,12 +37,40 @@ _CYAN, _RESET, _CLEAR = "\x1b[36m", "\x1b[0m", "\r\x1b[K"
 
 def show_progress(session: Session, options: Any, stream: TextIO, environ: Mapping[str, str]) -> None:
     """Draw the line on ``stream`` while runs go on; does nothing unless that is a terminal."""
-    if not options.headless or options.worker or not stream.isatty() or environ.get("TERM") == "dumb":
+    if not options.headless or not _can_rewrite(stream, environ):
         return
     options.only_summary = options.only_summary or not options.print_stats
     line = ProgressLine(stream, wants_colour(stream, environ))
     session.environment.events.quitting.add_listener(lambda **_: line.end())
     gevent.spawn(line.follow, session)
+
+
+def share_terminal(options: Any, stream: TextIO, environ: Mapping[str, str]) -> None:
+    """In a worker whose terminal is the master's: clear the master's line before each line of log."""
+    if options.headless and options.processes and _can_rewrite(stream, environ):
+        before_each_record(lambda: _clear(stream))
+
+
+def before_each_record(action: Callable[[], None]) -> None:
+    """Do ``action`` whenever the console is about to get a line of log."""
+
+    def filtered(_: logging.LogRecord) -> bool:
+        action()
+        return True
+
+    for name in (None, "locust"):
+        for handler in logging.getLogger(name).handlers:
+            handler.addFilter(filtered)
+
+
+def _can_rewrite(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    return stream.isatty() and environ.get("TERM") != "dumb"
+
+
+def _clear(stream: TextIO) -> None:
+    with suppress(OSError):
+        stream.write(_CLEAR)
+        stream.flush()
 
 
 class ProgressLine:
@@ -52,9 +81,7 @@ class ProgressLine:
         self._colour = colour
         self._drawn = False
         self._ended = False
-        for name in (None, "locust"):
-            for handler in logging.getLogger(name).handlers:
-                handler.addFilter(self._make_room)
+        before_each_record(self.clear)
 
     def follow(self, session: Session) -> None:
         """Draw what is going on, until `end`."""
@@ -84,10 +111,6 @@ class ProgressLine:
         self._ended = True
         self.clear()
 
-    def _make_room(self, _: logging.LogRecord) -> bool:
-        self.clear()
-        return True
-
     def _write(self, text: str) -> None:
         encoding = getattr(self._stream, "encoding", None) or "ascii"
         try:
@@ -110,7 +133,7 @@ def progress_of(run: Life) -> float:
 
 def text_of(run: Life) -> str:
     """What stands beside the bar."""
-    if run.state is State.OPENING and run.opening is not None:
+    if run.state is State.OPENING and run.opening is not None and run.opening.total:
         return f"opening customers: {run.opening.done:,} of {run.opening.total:,}"
     if run.state not in (State.RUNNING, State.PAUSED):
         return run.message

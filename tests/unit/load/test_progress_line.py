@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from banksim.engine.life import State
-from banksim.load.progress_line import ProgressLine, progress_of, show_progress, text_of
+from banksim.load.progress_line import ProgressLine, progress_of, share_terminal, show_progress, text_of
 from banksim.measure import Measures, MeasureSettings
 from tests.unit.measure.make import ALERT, PASSED, fraud, planned
 
@@ -122,7 +122,6 @@ def test_the_log_takes_it_away_first() -> None:
         (io.StringIO(), {}, {}),  # a file or a pipe
         (Terminal(), {"TERM": "dumb"}, {}),
         (Terminal(), {}, {"headless": False}),
-        (Terminal(), {}, {"worker": True}),
     ],
 )
 def test_where_it_stays_away(stream: io.StringIO, environ: dict[str, str], changes: dict[str, bool]) -> None:
@@ -131,3 +130,23 @@ def test_where_it_stays_away(stream: io.StringIO, environ: dict[str, str], chang
     session: Any = None  # not even looked at
     show_progress(session, options, stream, environ)
     assert stream.getvalue() == "" and not options.only_summary
+
+
+@pytest.mark.parametrize(("processes", "cleared"), [(2, True), (None, False)])
+def test_a_worker_on_the_masters_terminal_makes_room(processes: int | None, cleared: bool) -> None:
+    terminal = Terminal()
+    handler = logging.StreamHandler(terminal)
+    logging.getLogger().addHandler(handler)
+    try:
+        share_terminal(SimpleNamespace(headless=True, processes=processes), terminal, {})
+        logging.getLogger("banksim").warning("from a worker")
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert terminal.getvalue().startswith("\r\x1b[K" if cleared else "from a worker")
+    assert terminal.getvalue().endswith("from a worker\n")
+
+
+def test_customers_that_nobody_has_counted_yet_are_not_called_none() -> None:
+    opening = life(State.OPENING)
+    opening.opening = SimpleNamespace(done=0, total=0)
+    assert text_of(opening) == "Writing the report"  # what the run says of itself
