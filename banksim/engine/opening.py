@@ -57,7 +57,10 @@ class Opening:
                 tell(self._progress(told_s - started_s))
         pool.join()
         if self.total and self.failed == self.total:
-            raise BanksimError(f"The bank opened none of {self.total:,} customers: {self.first_error}")
+            raise BanksimError(
+                f"The bank opened none of {self.total:,} customers: {self.first_error}. "
+                "If this is not the bank that was meant, check --nexum-url."
+            )
         if self.failed:
             tell(f"{self.failed:,} of {self.total:,} customers could not be opened: {self.first_error}")
 

@@ -7,6 +7,7 @@ detector's velocity features count that transaction twice.  What the client is h
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ from banksim.systems.directory import AccountDirectory
 from banksim.systems.health import Health, as_health, check_health
 from banksim.systems.score_batches import ScoreBatches
 from banksim.systems.transport import Reply, Transport
+
+_log = logging.getLogger(__name__)
 
 NAME = "Bastion"
 SCORE_PATH = "/score"
@@ -51,6 +54,7 @@ class BastionClient:
         self._observer = observer
         self._feedback = feedback
         self._batch_paths: tuple[str, ...] = BATCH_PATHS
+        self._told_of_refusal = False
         self._batches = ScoreBatches(self.score_batch, batch_size, batch_wait_s) if batch_size > 1 else None
 
     @property
@@ -128,6 +132,14 @@ class BastionClient:
         self._transport.close()
 
     def _tell(self, method: str, name: str, reply: Reply, error: str | None) -> None:
+        if reply.status in (401, 403) and not self._told_of_refusal:
+            self._told_of_refusal = True
+            _log.error(
+                "The detector at %s does not take our credentials (HTTP %d): nothing is scored. Give a token "
+                "that it takes in the environment (BASTION_TOKEN), or start it without authentication.",
+                self.address,
+                reply.status,
+            )
         self._observer(call_of("bastion", method, name, reply, error))
 
 

@@ -44,7 +44,7 @@ class Login:
         if not self._username:
             self._tell(
                 "The bank asks for a login (HTTP 401). Give one in the environment (NEXUM_USERNAME and "
-                "NEXUM_PASSWORD, or NEXUM_TOKEN), or start the bank without authentication."
+                "NEXUM_PASSWORD, or a NEXUM_TOKEN that it takes), or start the bank without authentication."
             )
             return False
         with self._lock:
@@ -62,7 +62,10 @@ class Login:
         report(reply)
         token = reply.data.get("access_token") if isinstance(reply.data, Mapping) else None
         if reply.status != 200 or not isinstance(token, str) or not token:
-            self._tell(f"The login to the bank as {self._username!r} failed: {failure_text(reply)}")
+            self._tell(
+                f"The login to the bank as {self._username!r} failed: {failure_text(reply)}. "
+                "Check NEXUM_USERNAME and NEXUM_PASSWORD."
+            )
             return False
         transport.authorize(token)
         self.generation += 1

@@ -113,6 +113,8 @@ class NexumClient:
             self._line.tell(method, name, reply, None)
             return reply.data
         reason = failure_text(reply)
+        if 200 <= reply.status < 300 and not reply.error:
+            reason = f"HTTP {reply.status} where Nexum answers {wanted} ({str(reply.data)[:80]!r})"
         self._line.tell(method, name, reply, reason)
         raise OpeningFailed(f"{method} {name} at {self.address} failed: {reason}")
 

@@ -8,7 +8,8 @@ Make them after a process has forked: connections cannot be shared with a child.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+import ssl
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from banksim.domain import UsageError
@@ -26,7 +27,7 @@ from banksim.systems.lean_transport import LeanTransport
 from banksim.systems.login import Login
 from banksim.systems.nexum import NAME as NEXUM
 from banksim.systems.nexum import NexumClient
-from banksim.systems.transport import Transport
+from banksim.systems.transport import Reply, Transport
 from banksim.systems.wording import failure_text
 from banksim.world.streams import stream
 
@@ -41,7 +42,7 @@ HTTP_CLIENT = "BANKSIM_HTTP_CLIENT"
 HTTP_CLIENTS: dict[str, type[HttpCalls]] = {"lean": LeanTransport, "reference": HttpTransport}
 
 PROBE_TIMEOUT_S = 5.0
-WAYS_OUT = "Start the stand-ins with `banksim sandbox`, or run with --sandbox or --dry-run."
+WAYS_OUT = "Or start the stand-ins with `banksim sandbox`, or run with --sandbox or --dry-run."
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ def http_targets(
     if make is None:
         known = " or ".join(HTTP_CLIENTS)
         raise UsageError(f"{HTTP_CLIENT}: expected {known}, got {settings.http_client!r}")
+    check_ca_file(settings.ca_file)
     breakers: list[CircuitBreaker] = []
 
     def transport(url: str, name: str, token: str) -> Transport:
@@ -188,8 +190,24 @@ def _targets(
     return Targets(bank, detector, directory)
 
 
+def check_ca_file(path: str) -> None:
+    """Raise UsageError when the file of `CA_FILE` cannot vouch for anything; an empty path is none."""
+    if not path:
+        return
+    try:
+        ssl.create_default_context(cafile=path)
+    except ssl.SSLError:
+        raise UsageError(f"{CA_FILE}: {path} holds no certificate in PEM form") from None
+    except OSError as error:
+        raise UsageError(f"{CA_FILE}: {path} cannot be read: {error.strerror}") from None
+
+
 def probe(url: str, name: str = NEXUM, ca_file: str = "") -> str | None:
-    """None when the system answers its health check at ``url``, else what is wrong and what to do."""
+    """None when the system answers its health check at ``url``, else what is wrong and what to do.
+
+    Raises UsageError for a ``ca_file`` that is none.
+    """
+    check_ca_file(ca_file)
     try:
         transport = LeanTransport(
             url,
@@ -200,16 +218,27 @@ def probe(url: str, name: str = NEXUM, ca_file: str = "") -> str | None:
             ca_file=ca_file,
         )
     except UsageError as error:
-        return f"{name}: {error}"
+        return f"--{name.lower()}-url: {error}"
     reply = check_health(transport)
     transport.close()
+    check = f"Check --{name.lower()}-url ({name.upper()}_URL). {WAYS_OUT}"
     if reply.status == 0 and "certificate" in reply.error:
         return f"{name} at {url}: {reply.error}. Name the authority that signed it in {CA_FILE} (a PEM file)."
     if reply.status == 0:
-        return f"{name} does not answer at {url}: {reply.error}. {WAYS_OUT}"
+        return f"{name} does not answer at {url}: {reply.error}. {check}"
     if reply.status != 200:
         return (
             f"{name} at {url} is not ready, or it is something else that listens there: "
-            f"its /health answers {failure_text(reply)}. {WAYS_OUT}"
+            f"its /health answers {failure_text(reply)}. {check}"
         )
-    return None
+    strange = _strange(reply, name)
+    return f"What listens at {url} is not {name}: its /health answers {strange}. {check}" if strange else None
+
+
+def _strange(reply: Reply, name: str) -> str:
+    """What is strange about a health check that answered 200; a detector may say it in any words."""
+    if isinstance(reply.data, str) and reply.data.lstrip().startswith("<"):
+        return "with a web page"
+    if name == NEXUM and not isinstance(reply.data, Mapping):
+        return f"{reply.error or 'JSON that is no object'} ({str(reply.data)[:60]!r})"
+    return ""

@@ -78,7 +78,8 @@ def test_probe_of_a_system_that_is_not() -> None:
         url = f"http://127.0.0.1:{sock.getsockname()[1]}"
         assert probe(url) == (
             f"Nexum does not answer at {url}: connection refused. "
-            "Start the stand-ins with `banksim sandbox`, or run with --sandbox or --dry-run."
+            "Check --nexum-url (NEXUM_URL). "
+            "Or start the stand-ins with `banksim sandbox`, or run with --sandbox or --dry-run."
         )
 
 
@@ -98,7 +99,7 @@ def test_a_servers_error_page_is_told_in_one_plain_line() -> None:
 
 
 def test_probe_of_an_address_that_is_none() -> None:
-    assert (probe("localhost:8090") or "").startswith("Nexum: 'localhost:8090' is not a usable address")
+    assert (probe("localhost:8090") or "").startswith("--nexum-url: 'localhost:8090' is not a usable address")
 
 
 def test_the_http_client_can_be_chosen() -> None:
