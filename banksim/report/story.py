@@ -79,8 +79,8 @@ def _load(results: Mapping[str, Any]) -> Sentence:
     silent = sum(1 for row in workers if row["losses"])
     if silent:
         missing = sum(row["not_offered"] for row in workers)
-        why = f" {silent} of {len(workers)} workers fell silent: about {count(missing)} more were to be offered."
-        return Sentence("Load", "workers lost", "warn", text + why)
+        text += f" {silent} of {len(workers)} workers fell silent; {count(missing)} more were asked for."
+        return Sentence("Load", "workers lost", "warn", text)
     return Sentence("Load", "kept up", "pass", text)
 
 
