@@ -39,6 +39,9 @@ def write_combined(run: MasterRun, premises: Premises) -> None:
     faults = premises.faults_of(extras.values())
     if faults:
         info["faults"] = faults
+    info["detector"] = premises.detector_says()
+    if settings.scenario.detector.feedback:
+        info["feedback"] = _sums(extra.get("feedback", {}) for extra in extras.values())
     if settings.transaction_log:
         info["transaction_log"] = _logs(extras)
     info["workers"] = workers(run)

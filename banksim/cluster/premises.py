@@ -13,6 +13,7 @@ from typing import Any
 
 from banksim.clock import Clock
 from banksim.engine.brokers import Brokers, find_brokers
+from banksim.engine.detector_says import read_stats, says
 from banksim.engine.faults import FaultConductor, made
 from banksim.engine.movement_books import MovementBooks
 from banksim.engine.settings import Mode, RunSettings
@@ -33,6 +34,7 @@ class Premises:
         self.connected: Connected | None = None
         self._bridge: DetectorBridge | None = None
         self._faults: FaultConductor | None = None
+        self._detector_before: dict[str, Any] | None = None
 
     @property
     def addresses(self) -> Mapping[str, str]:
@@ -48,9 +50,14 @@ class Premises:
             self.connected = connect(
                 self._settings, MovementBooks(Books()), ignore_call, self.brokers.servers
             )
+            self._detector_before = read_stats(self.connected.targets.detector)
         elif self.brokers.servers:
             self._bridge = DetectorBridge(self.brokers.servers)
             self._bridge.start()
+
+    def detector_says(self) -> dict[str, Any] | None:
+        """What the one detector says of itself; None in a dry run, where every worker has its own."""
+        return says(self.connected.targets.detector, self._detector_before) if self.connected else None
 
     def conducting(self, clock: Clock) -> AbstractContextManager[None]:
         """While this lasts the scenario's faults are made in the stand-ins that were started here."""

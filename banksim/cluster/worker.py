@@ -225,6 +225,8 @@ class WorkerRun:
                 extras["reconciliation"] = reconcile(generator.measures.books, generator.connected, currency)
         if generator.faults is not None:
             extras["faults"] = generator.faults.rows()
+        if generator.feedback is not None:
+            extras["feedback"] = generator.feedback.figures()
         if generator.joiners is not None:
             extras["onboarding"] = generator.joiners.counts()
         if generator.transaction_log is not None:
