@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,14 @@ def settings_for(
     scenario = parse_scenario(text, "test.yaml", overrides)
     speed = scenario.speed_multiplier
     return RunSettings(scenario, seed, speed, mode, folder, transaction_log=transaction_log)
+
+
+def assert_adds_up(results: Mapping[str, Any]) -> None:
+    """What must hold whatever failed: every arrival ended in exactly one count."""
+    sent = results["transactions"]
+    assert sent["sent"] > 100
+    assert sent["sent"] == sent["completed"] + sent["failed"] + sent["unknown"]
+    assert (sent["offered"], sent["in_flight"]) == (sent["sent"] + sent["dropped"], 0)
 
 
 class Driver:

@@ -20,7 +20,7 @@ from gevent.pywsgi import WSGIServer
 from banksim.domain import ExitCode
 from banksim.engine.run import End, Run, State
 from banksim.engine.settings import Mode
-from tests.integration.driver import Driver, settings_for
+from tests.integration.driver import Driver, assert_adds_up, settings_for
 from tests.services.postgres import PostgresServer
 from tests.services.proxy import ResettingProxy
 from tests.services.sandbox import Server
@@ -73,10 +73,7 @@ def conduct(
     assert time.monotonic() - started_s < LONGEST_S
     assert (run.end, run.exit_code) == (End.COMPLETED, ExitCode.COMPLETED), run.message
     assert run.results is not None
-    sent = run.results["transactions"]
-    assert sent["sent"] > 100
-    assert sent["sent"] == sent["completed"] + sent["failed"] + sent["unknown"]
-    assert (sent["offered"], sent["in_flight"]) == (sent["sent"] + sent["dropped"], 0)
+    assert_adds_up(run.results)
     assert (settings.folder / "report.html").stat().st_size > 10_000
     return run.results
 

@@ -17,7 +17,7 @@ import pytest
 from banksim.domain import ExitCode, UsageError
 from banksim.engine.run import End, Run, State, check_run
 from banksim.engine.settings import Mode
-from tests.integration.driver import Driver, settings_for
+from tests.integration.driver import Driver, assert_adds_up, settings_for
 
 #: A simulated hour is a wall second with 60 transactions; the fault takes the second hour.
 SCENARIO = """\
@@ -55,10 +55,7 @@ def conduct(
     assert time.monotonic() - started_s < LONGEST_S
     assert (run.end, run.exit_code) == (End.COMPLETED, ExitCode.COMPLETED), run.message
     assert run.results is not None
-    sent = run.results["transactions"]
-    assert sent["sent"] > 100
-    assert sent["sent"] == sent["completed"] + sent["failed"] + sent["unknown"]
-    assert (sent["offered"], sent["in_flight"]) == (sent["sent"] + sent["dropped"], 0)
+    assert_adds_up(run.results)
     found = run.results["reconciliation"]
     assert (found["verdict"], found["unread"]) == ("balanced", 0), found["differences"][:3]
     (row,) = run.results["run"]["faults"]
