@@ -40,7 +40,7 @@ from banksim.sandbox.database import (
 from banksim.sandbox.failed_attempts import FailedAttempts
 from banksim.sandbox.fields import Fields, Refusal, Reply, query_integer
 from banksim.sandbox.group_commit import GroupCommit
-from banksim.sandbox.ledger import Ledger
+from banksim.sandbox.ledger import MAX_POSTINGS_IN_MEMORY, Ledger
 from banksim.sandbox.lending import Lending
 from banksim.sandbox.movements import Movements
 from banksim.sandbox.registry import BankCustomer, Registry
@@ -70,7 +70,7 @@ class BankApi:
         self._db = open_database(database)
         self._new_id = new_id
         self._now_s = now_s
-        self.ledger = Ledger(self._db)
+        self.ledger = Ledger(self._db, MAX_POSTINGS_IN_MEMORY if database == IN_MEMORY else None)
         self.registry = Registry(self._db)
         self._alerts = ComplianceAlerts(new_id, now_s)
         self._movements = Movements(self.ledger, self.registry, FailedAttempts(), self._alerts, new_id, now_s)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from banksim.sandbox.database import DatabaseError, StorageError, open_database
 from banksim.sandbox.ledger import (
+    CARRIED_AT_ONCE,
     CurrencyMismatch,
     IdempotencyConflict,
     InsufficientFunds,
@@ -209,3 +210,24 @@ def test_a_posting_in_memory_is_fast(ledger):
     for number in range(2_000):
         fund(ledger, "a", 1, number)
     assert (time.perf_counter() - started) / 2_000 < 500e-6  # about 30 µs on an idle core
+
+
+def test_a_bounded_history_carries_what_it_drops_forward():
+    connection = open_database()
+    books = Ledger(connection, max_postings=300)
+    books.cash_account("USD")
+    books.open_account("a", "USD")
+    books.open_account("b", "USD")
+    for number in range(1, 2_001):
+        fund(books, "a" if number % 3 else "b", number, number, f"k{number}")
+    kept = connection.one("SELECT COUNT(*) FROM postings")[0]
+    assert 300 <= kept < 300 + CARRIED_AT_ONCE
+    assert connection.one("SELECT COUNT(*) FROM idempotency_keys")[0] == kept
+    assert connection.one("SELECT COUNT(*) FROM legs")[0] == 2 * kept + 3
+    assert books.balance_cents("a") + books.balance_cents("b") == sum(range(1, 2_001))
+    trial = books.trial_balance()
+    assert trial.totals_cents == {"USD": 0}
+    assert (trial.mismatched_accounts, trial.postings) == (0, 2_000)
+    assert [p.transaction_id for p in books.history("a", 3)] == ["t2000", "t1999", "t1997"]
+    assert books.posting_count("a") + books.posting_count("b") == kept
+    connection.close()
