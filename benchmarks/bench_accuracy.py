@@ -41,9 +41,13 @@ def run(at: Target, folder: Path, tps: int, seconds: float) -> dict[str, Any]:
     scenario = folder / f"accuracy_{tps}.yaml"
     scenario.write_text(SCENARIO.format(hours=seconds / 3600.0, warm_up=1.0 / 3600.0, tps=tps))
     reports = folder / f"reports_{tps}"
-    command = locust("-f", str(ROOT / "locustfiles" / "banking.py"), "--headless", "--scenario", str(scenario))
+    command = locust(
+        "-f", str(ROOT / "locustfiles" / "banking.py"), "--headless", "--scenario", str(scenario)
+    )
     command += ["--nexum-url", at.url, "--bastion-url", at.url, "--report-dir", str(reports), "--no-kafka"]
-    done = subprocess.run(command, cwd=ROOT, env=child_environment(), capture_output=True, text=True)
+    done = subprocess.run(
+        command, check=False, cwd=ROOT, env=child_environment(), capture_output=True, text=True
+    )
     found = list(reports.glob("*/results.json"))
     if not found:
         raise RuntimeError(f"no results:\n{done.stderr[-2000:]}")

@@ -110,11 +110,15 @@ def _wait_until(answers: object, seconds: float = 5.0) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One client over one window: wall seconds, its CPU seconds, requests the target counted."""
+    """One client over one window: wall seconds, its CPU seconds, requests the target counted.
+
+    ``cpu_s`` is with its child processes, ``first_cpu_s`` without.
+    """
 
     wall_s: float
     cpu_s: float
     requests: int
+    first_cpu_s: float = 0.0
 
     @property
     def cpu_us(self) -> float:
@@ -147,11 +151,14 @@ def measure(
             _wait_for_load(child, at, min_rate, start_s, output)
             time.sleep(settle_s)
             process = psutil.Process(child.pid)
-            before, requests, started_s = cpu_s(process), at.requests(), time.perf_counter()
+            before, alone, requests = cpu_s(process), own_cpu_s(process), at.requests()
+            started_s = time.perf_counter()
             time.sleep(window_s)
             used, counted = cpu_s(process) - before, at.requests() - requests - 1  # one is ours
-            return Window(time.perf_counter() - started_s, used, counted)
+            return Window(time.perf_counter() - started_s, used, counted, own_cpu_s(process) - alone)
         finally:
+            for one in psutil.Process(child.pid).children(recursive=True):
+                one.kill()
             child.send_signal(signal.SIGKILL)
             child.wait()
 
@@ -173,8 +180,13 @@ def _wait_for_load(
 
 def cpu_s(process: psutil.Process) -> float:
     """User and system CPU seconds of a process and its children so far."""
-    times = [p.cpu_times() for p in (process, *process.children(recursive=True))]
-    return float(sum(t.user + t.system for t in times))
+    return sum(own_cpu_s(one) for one in (process, *process.children(recursive=True)))
+
+
+def own_cpu_s(process: psutil.Process) -> float:
+    """The same without its children."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def child_environment() -> dict[str, str]:
