@@ -41,7 +41,7 @@ audit: $(VENV)/.dev ## Look the pinned packages up in the list of known vulnerab
 picture: $(VENV)/.run ## Draw the picture of the architecture anew, from the imports
 	$(BIN)/python docs/draw_architecture.py
 
-bench: $(VENV)/.dev ## Benchmarks: ratios measured side by side
+bench: $(VENV)/.bench ## Benchmarks: ratios measured side by side
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 clean: ## Remove the virtual environment, caches and results
@@ -58,4 +58,8 @@ $(VENV)/.run: requirements.txt pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@touch $@
+
+$(VENV)/.bench: requirements-bench.txt $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-bench.txt
 	@touch $@

@@ -60,7 +60,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--offered", type=int, default=6_500, help="TPS per process: about what one can carry")
+    parser.add_argument(
+        "--offered", type=int, default=6_500, help="TPS per process: about what one can carry"
+    )
     options = parser.parse_args()
     print(machine())
     with target() as nginx, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
