@@ -45,7 +45,8 @@ class Cockpit(Protocol):
         Keys: state (one of `STATES`), message, run_id, scenario {name, title, description, currency, goals
         [{metric, statistic, comparison, bound, bound_text}]}, mode, seed, speed, sim_s, duration_s, sim_time
         (ISO 8601), wall_s, progress (0..1), opening {done, total} or None, targets [{name, url, ok, detail,
-        latency_ms}], report (address or None), users, selected (the scenario of the next start), dashboard
+        latency_ms}], report (address or None), users, workers (None, or [{number, host, pid,
+        standing, share, cpu_percent, rss_bytes}]), selected (the scenario of the next start), dashboard
         (the scenario's block: theme, refresh_rate_ms, …).
         """
         ...

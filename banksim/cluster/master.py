@@ -10,6 +10,7 @@ that cost is told in the report.
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -42,6 +43,10 @@ MERGE_EVERY_S = 1.0
 POLL_S = 0.1
 #: Without any worker for so long, a run is over.
 ALONE_FOR_S = 15.0
+NOT_REACHED = (
+    "the stand-ins of --sandbox listen to the master's own machine only; start "
+    "`banksim sandbox --host 0.0.0.0` and give its addresses with --nexum-url and --bastion-url"
+)
 
 
 class Opened:
@@ -148,6 +153,8 @@ class MasterRun(Life):
         if in_run == self.settings.run_id or not self._gathering or self.end is not None:
             return
         if self.state in (State.OPENING, State.RUNNING, State.PAUSED):
+            if member.standing is Standing.REFUSED:
+                return
             if member.standing is not Standing.PREPARING:
                 member.new_run()
                 logger.info("%s joins the run", member.name)
@@ -320,6 +327,10 @@ class MasterRun(Life):
     # -- the parts ------------------------------------------------------------------------------
 
     def _give_orders(self, member: Member) -> None:
+        if self.settings.mode is Mode.SANDBOX and member.host != socket.gethostname():
+            logger.error("%s: %s", member.name, NOT_REACHED)
+            member.standing, member.reason = Standing.REFUSED, NOT_REACHED
+            return
         present = len(self._members.present())
         self._tell(
             member,

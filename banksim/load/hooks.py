@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+import psutil
 from locust import events
 from locust.env import Environment
 
@@ -106,4 +107,6 @@ def _check_port(host: str, port: int) -> None:
 
 def _exit_with(error: BanksimError) -> NoReturn:
     print(error, file=sys.stderr)
+    for worker in psutil.Process().children():  # of --processes; they would wait a minute for a master
+        worker.terminate()
     raise SystemExit(int(error.exit_code))

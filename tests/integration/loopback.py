@@ -5,6 +5,7 @@ No Locust and no sockets: users are greenlets, and whatever a test wants to look
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -80,7 +81,10 @@ class LoopbackWorker:
 class LoopbackCluster:
     """One run on some workers."""
 
-    def __init__(self, settings: RunSettings, workers: int, users: int = 8) -> None:
+    def __init__(
+        self, settings: RunSettings, workers: int, users: int = 8, host: str = socket.gethostname()
+    ) -> None:
+        self.host = host
         self.members = Members()
         self.workers: dict[str, LoopbackWorker] = {}
         self.run = MasterRun(settings, self.members, self._send)
@@ -93,7 +97,7 @@ class LoopbackCluster:
         """One more worker; a run that goes on gives it orders."""
         name = f"worker-{len(self.workers)}"
         worker = self.workers[name] = LoopbackWorker(self, name, self._users)
-        member = self.members.hear(name, "here", len(self.workers))
+        member = self.members.hear(name, self.host, len(self.workers))
         self.run.greet(member, "")
         return worker
 
@@ -116,7 +120,7 @@ class LoopbackCluster:
         return [planned for worker in self.workers.values() for planned in worker.planned]
 
     def _hear(self, letter: Message) -> None:
-        member = self.members.hear(letter["from"], "here", 0)
+        member = self.members.hear(letter["from"], self.host, 0)
         if not self.run.finished.is_set():
             self.run.hear(member, letter["what"])
 

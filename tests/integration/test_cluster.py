@@ -189,3 +189,10 @@ def test_without_any_worker_there_is_no_run(tmp_path: Path) -> None:
     run = LoopbackCluster(settings_for(tmp_path), 0).conduct()
     assert run.end is End.FAILED
     assert "No worker is there. Start one" in run.message
+
+
+def test_a_sandbox_is_for_the_masters_own_machine(tmp_path: Path) -> None:
+    """Its stand-ins listen on loopback: a worker elsewhere would call whoever listens there."""
+    run = LoopbackCluster(settings_for(tmp_path, mode=Mode.SANDBOX), 2, host="elsewhere").conduct()
+    assert run.end is End.FAILED
+    assert "banksim sandbox --host 0.0.0.0" in run.message

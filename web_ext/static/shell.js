@@ -4,6 +4,7 @@
 import { Alerts } from "./alerts.js";
 import { byId } from "./dom.js";
 import { showBar, showFreshness, showNotice, showState } from "./header.js";
+import { showWorkers } from "./workers.js";
 import { replay } from "./replay.js";
 import { Stream } from "./stream.js";
 import { Timeline } from "./timeline.js";
@@ -106,6 +107,7 @@ export class Shell {
     if (!this.status) return;
     showState(this.status, Boolean(settings.replay));
     showBar(this.status, this.snapshot);
+    showWorkers(this.status.workers);
     this.page.feed?.draw(this.shownOf);
     this.page.render(this);
   }
