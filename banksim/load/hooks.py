@@ -24,6 +24,7 @@ from banksim.load.defaults import dashboard_address, set_defaults
 from banksim.load.endings import Endings
 from banksim.load.html_link import link_reports
 from banksim.load.log_setup import copy_log, log_calls
+from banksim.load.master_port import explain_taken_port
 from banksim.load.master_session import MasterSession
 from banksim.load.options import add_options
 from banksim.load.progress_line import share_terminal, show_progress
@@ -36,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 def install(on_ready: Callable[[Session], None] | None = None) -> None:
     """Listen to Locust's events.  ``on_ready`` is called with the session once it exists."""
+    explain_taken_port()
 
     @events.init_command_line_parser.add_listener
     def _(parser: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,21 @@ def test_a_report_folder_that_cannot_be_made_is_told_before_the_run(tmp_path: Pa
     file.write_text("")
     done = locust("--headless", "--dry-run", "--report-dir", str(file / "out"), cwd=tmp_path)
     assert_refused(done, 1, "cannot write the report", "--report-dir")
+
+
+def test_a_taken_port_of_the_master_is_told(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        where = ("--master-bind-host", "127.0.0.1", "--master-bind-port", port)
+        found = locust("--headless", "--dry-run", "--master", *where, cwd=tmp_path)
+    assert_refused(found, 1, port, "--master-bind-port", "--master-port")
+
+
+def test_workers_go_when_their_master_is_refused(tmp_path: Path) -> None:
+    started_s = time.monotonic()
+    found = locust("--headless", "--dry-run", "--scenario", "capacity", "--processes", "2", cwd=tmp_path)
+    assert found.returncode == 2
+    assert "--processes" in found.stderr
+    assert time.monotonic() - started_s < 30, "Locust alone lets them wait for a minute"
