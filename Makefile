@@ -19,8 +19,8 @@ run: $(VENV)/.run ## Set up, then run the demo day with the live page (SCENARIO=
 
 setup: $(VENV)/.run ## Only set up what a run needs
 
-test: $(VENV)/.dev ## Set up, then run all tests
-	$(BIN)/python -m pytest
+test: $(VENV)/.dev ## Set up, then run all tests (TESTS= some of them)
+	$(BIN)/python -m pytest $(TESTS)
 
 pythons: $(VENV)/.dev ## The unit tests under every Python that is supported and on this machine
 	$(BIN)/python -m tests.pythons
