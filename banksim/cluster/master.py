@@ -28,7 +28,7 @@ from banksim.cluster.roll import Roll
 from banksim.cluster.wire import segments_to_wire, settings_to_wire
 from banksim.domain import BanksimError
 from banksim.engine.life import End, Life, Progress, State, counting
-from banksim.engine.narrator import Narrator, tell_start
+from banksim.engine.narrator import tell_start
 from banksim.engine.settings import Mode, RunSettings
 from banksim.engine.threads import in_thread
 from banksim.measure import Measures, Tally
@@ -231,16 +231,8 @@ class MasterRun(Life):
         self.started_at = datetime.now(UTC)
         self.state, self.message = State.RUNNING, "Simulated time is running"
         logger.info("Transaction generation started on %d workers", len(self.roll.live))
-        narrator = Narrator(
-            lambda: self.measures,
-            self.settings.scenario.start_at,
-            self.history,
-            self._counted_until,
-            self._predicted_tps,
-        )
-        beside = [gevent.spawn(self._keep_merging), gevent.spawn(narrator.run)]
-        if self.gate.live:
-            beside.append(gevent.spawn(self._watch_thresholds))
+        beside = self._beside(self._counted_until, self._predicted_tps)
+        beside.append(gevent.spawn(self._keep_merging))
         try:
             with self._premises.conducting(self._parts.clock):
                 self._wait_for_the_end()
@@ -404,14 +396,6 @@ class MasterRun(Life):
         clock = self._parts.clock
         area = self._parts.offered.integral(clock.sim_at(from_s), clock.sim_at(until_s))
         return area / clock.speed
-
-    def _watch_thresholds(self) -> None:
-        self.gate.watch(
-            lambda: self.measures,
-            lambda: self.moment()[0],
-            lambda: self.state is State.PAUSED,
-            lambda: self.request_end(End.ABORTED),
-        )
 
     def _why_nobody(self) -> str:
         refused = self._members.standing(Standing.REFUSED)

@@ -218,20 +218,10 @@ class WorkerRun:
         self.phase = "final"
         generator = self.generator
         extras: dict[str, Any] = {"end": str(self.end or End.COMPLETED)}
-        if generator.connected is not None:
-            extras["circuits"] = generator.connected.circuits()
-            if self.settings.mode is Mode.DRY_RUN:
-                currency = self.settings.scenario.currency
-                extras["reconciliation"] = reconcile(generator.measures.books, generator.connected, currency)
-        if generator.faults is not None:
-            extras["faults"] = generator.faults.rows()
-        if generator.feedback is not None:
-            extras["feedback"] = generator.feedback.figures()
-        if generator.joiners is not None:
-            extras["onboarding"] = generator.joiners.counts()
-        if generator.transaction_log is not None:
-            generator.transaction_log.close()
-            extras["transaction_log"] = generator.transaction_log.summary()
+        extras |= generator.account()
+        if generator.connected is not None and self.settings.mode is Mode.DRY_RUN:
+            currency = self.settings.scenario.currency
+            extras["reconciliation"] = reconcile(generator.measures.books, generator.connected, currency)
         message = self._reporter.final(extras)
         until_s = time.monotonic() + FINAL_FOR_S
         while not self._bye.is_set() and time.monotonic() < until_s:

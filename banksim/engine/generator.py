@@ -264,6 +264,22 @@ class Generator:
         """The run's last moment is now."""
         self._ended_s = time.monotonic()
 
+    def account(self) -> dict[str, Any]:
+        """What became of everything beside the counts, for results.json; closes the transaction log."""
+        found: dict[str, Any] = {}
+        if self.connected is not None:
+            found["circuits"] = self.connected.circuits()
+        if self.faults is not None:
+            found["faults"] = self.faults.rows()
+        if self.feedback is not None:
+            found["feedback"] = self.feedback.figures()
+        if self.joiners is not None:
+            found["onboarding"] = self.joiners.counts()
+        if self.transaction_log is not None:
+            self.transaction_log.close()
+            found["transaction_log"] = self.transaction_log.summary()
+        return found
+
     def close(self) -> None:
         """Let go of everything that was opened for the run."""
         if self.events is not None:

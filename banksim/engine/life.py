@@ -12,17 +12,19 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+import gevent
 from gevent.event import Event
 
 from banksim.domain import BanksimError, ExitCode
 from banksim.engine.feed import FeedView
 from banksim.engine.gate import Gate
 from banksim.engine.history import History
+from banksim.engine.narrator import Narrator
 from banksim.engine.settings import RunSettings
 from banksim.measure import Measures, MeasureSettings
 from banksim.plan import Parts
@@ -187,6 +189,28 @@ class Life(ABC):
     @abstractmethod
     def _live(self) -> None:
         """Prepare, simulate, drain, close."""
+
+    def _beside(
+        self, moment: Callable[[], tuple[float, float]], predicted_tps: Callable[[float], float]
+    ) -> list[gevent.Greenlet]:
+        """What goes on beside the load, until it is killed: the narrator, and a look at the thresholds.
+
+        ``moment`` is that up to which everything has been counted, in wall and simulated seconds.
+        """
+        start_at = self.settings.scenario.start_at
+        narrator = Narrator(lambda: self.measures, start_at, self.history, moment, predicted_tps)
+        beside = [gevent.spawn(narrator.run)]
+        if self.gate.live:
+            beside.append(gevent.spawn(self._watch_thresholds))
+        return beside
+
+    def _watch_thresholds(self) -> None:
+        self.gate.watch(
+            lambda: self.measures,
+            lambda: self.moment()[0],
+            lambda: self.state is State.PAUSED,
+            lambda: self.request_end(End.ABORTED),
+        )
 
     @abstractmethod
     def _stop_offering(self) -> None:

@@ -22,7 +22,7 @@ from banksim.engine.closing import run_info, write_results
 from banksim.engine.feed import FeedView
 from banksim.engine.generator import Generator
 from banksim.engine.life import End, Life, Progress, State, counting
-from banksim.engine.narrator import Narrator, tell_start
+from banksim.engine.narrator import tell_start
 from banksim.engine.reconciling import keep_books, reconcile
 from banksim.engine.seats import Seats
 from banksim.engine.settings import RunSettings
@@ -124,16 +124,7 @@ class Run(Life):
         generator.begin(time.monotonic())
         self.state, self.message = State.RUNNING, "Simulated time is running"
         logger.info("Transaction generation started")
-        narrator = Narrator(
-            lambda: self.measures,
-            self.settings.scenario.start_at,
-            self.history,
-            self.moment,
-            self._predicted_tps,
-        )
-        beside = [gevent.spawn(narrator.run)]
-        if self.gate.live:
-            beside.append(gevent.spawn(self._watch_thresholds))
+        beside = self._beside(self.moment, self._predicted_tps)
         if self.capacity is not None:
             beside.append(gevent.spawn(self.capacity.conduct, lambda: self.request_end(End.COMPLETED)))
         try:
@@ -178,20 +169,10 @@ class Run(Life):
         info = run_info(
             self.settings, generator.built, self.addresses, self.moment(), started_at, str(self.end)
         )
-        assert generator.connected is not None
-        info["circuits"] = generator.connected.circuits()
-        if generator.faults is not None:
-            info["faults"] = generator.faults.rows()
+        info |= generator.account()
         info["detector"] = generator.detector_says()
-        if generator.feedback is not None:
-            info["feedback"] = generator.feedback.figures()
-        if generator.joiners is not None:
-            info["onboarding"] = generator.joiners.counts()
         if self.capacity is not None:
             info["capacity"] = self.capacity.as_dict()
-        if generator.transaction_log is not None:
-            generator.transaction_log.close()
-            info["transaction_log"] = generator.transaction_log.summary()
         return info
 
     def _stop_offering(self) -> None:
@@ -229,11 +210,3 @@ class Run(Life):
         if self.capacity is not None:
             return self.capacity.search.tps or 0.0
         return parts.offered.at(sim_s)
-
-    def _watch_thresholds(self) -> None:
-        self.gate.watch(
-            lambda: self.measures,
-            lambda: self.moment()[0],
-            lambda: self.state is State.PAUSED,
-            lambda: self.request_end(End.ABORTED),
-        )

@@ -30,7 +30,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from banksim.systems.transport import Reply, Transport
+from banksim.systems.transport import Relay, Reply, Transport
 
 logger = logging.getLogger(__name__)
 
@@ -169,22 +169,12 @@ class CircuitBreaker:
         )
 
 
-class GuardedTransport:
+class GuardedTransport(Relay):
     """A transport behind a circuit breaker: the same calls, and a `Reply` at once while it is open."""
 
     def __init__(self, transport: Transport, breaker: CircuitBreaker) -> None:
-        self._transport = transport
+        super().__init__(transport)
         self.breaker = breaker
-
-    @property
-    def address(self) -> str:
-        return self._transport.address
-
-    def authorize(self, token: str) -> None:
-        self._transport.authorize(token)
-
-    def close(self) -> None:
-        self._transport.close()
 
     def call(
         self,

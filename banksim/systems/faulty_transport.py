@@ -17,13 +17,13 @@ import gevent
 from banksim.sandbox.faults import ERRORS, GARBAGE, HANGS, Effect, FaultBoard
 from banksim.systems.http_calls import Answer, decoded
 from banksim.systems.retries import RetryBudget, backoff_s
-from banksim.systems.transport import Reply, Transport
+from banksim.systems.transport import Relay, Reply, Transport
 
 RESET = "the connection was closed before an answer"
 REFUSED = "connection refused"
 
 
-class FaultyTransport:
+class FaultyTransport(Relay):
     """The same calls as ``transport``, with the faults of ``board``.  ``down`` refuses every connection."""
 
     def __init__(
@@ -35,23 +35,13 @@ class FaultyTransport:
         timeout_s: float,
         max_retries: int,
     ) -> None:
-        self._transport = transport
+        super().__init__(transport)
         self._board = board
         self._rng = rng
         self._timeout_s = timeout_s
         self._max_retries = max_retries
         self._budget = RetryBudget()
         self.down = False
-
-    @property
-    def address(self) -> str:
-        return self._transport.address
-
-    def authorize(self, token: str) -> None:
-        self._transport.authorize(token)
-
-    def close(self) -> None:
-        self._transport.close()
 
     def call(
         self,

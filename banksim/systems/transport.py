@@ -58,3 +58,20 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Let go of every connection."""
+
+
+class Relay:
+    """Stands in front of another transport; whoever subclasses it says what becomes of calls."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    @property
+    def address(self) -> str:
+        return self._transport.address
+
+    def authorize(self, token: str) -> None:
+        self._transport.authorize(token)
+
+    def close(self) -> None:
+        self._transport.close()

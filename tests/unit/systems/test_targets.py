@@ -95,7 +95,7 @@ def test_a_servers_error_page_is_told_in_one_plain_line() -> None:
     page = b"<!DOCTYPE html>\n<style>p {color: red}</style>\n<h1>Not\nhere</h1>\n<p>Look  elsewhere</p>"
     with odd_server(lambda c: c.serve(page, "404 Not Found")) as seen:
         text = probe(seen.url, "Bastion") or ""
-    assert "HTTP 404: Not here Look elsewhere. Start" in text
+    assert "HTTP 404: Not here Look elsewhere. Check" in text
 
 
 def test_probe_of_an_address_that_is_none() -> None:
