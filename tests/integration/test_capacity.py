@@ -14,6 +14,8 @@ from banksim.engine import targets as targets_module
 from banksim.sandbox import BankApi
 from tests.integration.driver import Driver, settings_for
 
+pytestmark = pytest.mark.timing
+
 #: One teller, who takes this long for each movement: the limit is its inverse.
 SERVICE_S = 0.008
 LIMIT_TPS = 1 / SERVICE_S

@@ -14,6 +14,8 @@ import pytest
 
 from tests.integration.cluster import STEADY, Cluster, cluster
 
+pytestmark = pytest.mark.timing
+
 TPS = 60.0
 WALL_S = 50.0
 SPEED = 144.0

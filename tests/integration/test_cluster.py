@@ -16,6 +16,8 @@ from banksim.engine.settings import Mode
 from tests.integration.driver import SMALL_ATTACK, Driver, settings_for
 from tests.integration.loopback import LoopbackCluster
 
+pytestmark = pytest.mark.timing
+
 #: Differences of two random numbers this many standard deviations apart are no accident.
 SIGMAS = 4.5
 

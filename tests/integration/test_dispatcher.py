@@ -16,6 +16,8 @@ import pytest
 
 from tests.integration.rig import CONSTANT, DispatchRig
 
+pytestmark = pytest.mark.timing
+
 TPS, SECONDS = 500, 3.0
 #: Kolmogorov-Smirnov: D above this over √n happens once in a thousand times by chance.
 KS_ONE_IN_1000 = 1.95

@@ -11,6 +11,8 @@ import pytest
 from banksim.sandbox import BankApi
 from tests.services.postgres import PostgresServer
 
+pytestmark = pytest.mark.timing
+
 
 @pytest.fixture(scope="module")
 def databases(postgres: PostgresServer) -> Iterator[Any]:

@@ -9,8 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.integration.commands import ROOT, environment, locust, results_in
 from tests.services.sandbox import Server
+
+pytestmark = pytest.mark.timing
 
 HEADLESS = ("--headless", "--only-summary")
 

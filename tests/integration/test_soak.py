@@ -15,6 +15,8 @@ sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 from soak import Sample, judge, slope_per_s, soak
 
+pytestmark = pytest.mark.timing
+
 MINUTES, TPS = 0.75, 800
 MOST_BYTES_PER_TRANSACTION = 1_000
 

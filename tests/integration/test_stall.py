@@ -17,6 +17,8 @@ from gevent.lock import BoundedSemaphore
 from banksim.sandbox import BankApi
 from tests.integration.driver import Driver, settings_for
 
+pytestmark = pytest.mark.timing
+
 STALL_S = 2.0
 STEADY = """\
 name: Steady
