@@ -19,6 +19,8 @@ from banksim.engine.run import End, Run, State, check_run
 from banksim.engine.settings import Mode
 from tests.integration.driver import Driver, assert_adds_up, settings_for
 
+pytestmark = pytest.mark.timing
+
 #: A simulated hour is a wall second with 60 transactions; the fault takes the second hour.
 SCENARIO = """\
 name: A short day with a fault in it
@@ -133,7 +135,8 @@ def test_one_is_killed_and_comes_back(tmp_path: Path, mode: Mode, target: str) -
     # What was on the way when it was killed was reset; whoever came later was refused.
     assert "connection refused" in errors(results, system)
     assert fault(results)["affected"] is None
-    assert results["timeline"][-1]["completed"] > 10, "the run went on after it"
+    # The very last point may be a moment only.
+    assert sum(point["completed"] for point in results["timeline"][-3:]) > 10, "the run went on after it"
     if target == "bank":
         assert results["transactions"]["failed"] > 5
     else:
