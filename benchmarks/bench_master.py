@@ -129,7 +129,7 @@ class FakeWorker:
                     self._pulse_s, self._state_s = what["pulse_s"], what["state_s"]
                 case "end":
                     self._final = True
-                    self._say("final", **self._counted(), extras=orjson.dumps({}))
+                    self._say("final", **self._counted(), extras=orjson.dumps({"end": "interrupted"}))
 
     def _counted(self) -> dict[str, Any]:
         wall_s = max(0.0, time.monotonic() - self._origin_s) if self._origin_s else 0.0

@@ -22,6 +22,7 @@ from banksim.cluster.merging import Merging
 from banksim.cluster.messages import Message, pulse_every_s, state_every_s
 from banksim.cluster.openings import Openings
 from banksim.cluster.roll import Roll
+from banksim.engine.life import End
 from banksim.measure import MeasureSettings
 from banksim.scenario import Scenario
 
@@ -118,7 +119,9 @@ class Intake:
         self._tell(member, {"kind": "bye"})
         if member.standing is Standing.FINAL:
             return
-        if self._leaves_early():
+        # By a hair a worker's clock may be over before the master's: that is no early end.
+        completed = self.extras[member.number]["end"] == End.COMPLETED
+        if not completed and self._leaves_early():
             logger.warning("%s leaves the run", member.name)
             member.leaving = True
             self._roll.leave(member, Standing.FINAL)

@@ -24,19 +24,24 @@ class Openings:
 
     def __init__(self, send: Callable[[Member, Message], None]) -> None:
         self._send = send
-        self._rows: list[Row] = []
+        self._rows: dict[int, Row] = {}
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def take(self, rows: list[Row], joined: bool, others: Iterable[Member]) -> None:
-        """Rows that a worker has told; the others hear of them."""
-        self._rows += rows
+        """Rows that a worker has told; the others hear of them.
+
+        A worker that was frozen and its heir may both have opened a customer: the first one counts.
+        """
+        fresh = [row for row in rows if row[0] not in self._rows]
+        self._rows.update((row[0], row) for row in fresh)
         for member in others:
-            self._send(member, {"kind": "directory", "rows": rows, "joined": joined})
+            self._send(member, {"kind": "directory", "rows": fresh, "joined": joined})
 
     def tell_all(self, member: Member) -> None:
         """Everything so far, for a worker that joins."""
-        for first in range(0, len(self._rows), ROWS):
-            rows = self._rows[first : first + ROWS]
-            self._send(member, {"kind": "directory", "rows": rows, "joined": True})
+        rows = list(self._rows.values())
+        for first in range(0, len(rows), ROWS):
+            part = rows[first : first + ROWS]
+            self._send(member, {"kind": "directory", "rows": part, "joined": True})
