@@ -41,6 +41,10 @@ class Parts:
     desk: FraudDesk
     onboarding: OnboardingPlan | None
 
+    def asked_tps(self, sim_s: float) -> float:
+        """What is asked for at a simulated second, transactions per wall second; nothing while paused."""
+        return 0.0 if self.clock.paused else self.offered.at(sim_s)
+
 
 def check_plan(scenario: Scenario) -> None:
     """Raise ScenarioError for what a scenario's own check cannot see: personas, plugins, kinds of fraud."""

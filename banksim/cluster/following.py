@@ -10,7 +10,6 @@ Before the load of this worker is prepared, messages are only kept.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from banksim.cluster.messages import Message
@@ -65,8 +64,3 @@ class Following:
             generator.dispatcher.change_speed(sim_s, speed)
         self._changes_seen = len(message["changes"])
         generator.wake()
-
-    @property
-    def wall_s(self) -> float:
-        """Wall seconds since simulated time began, negative before."""
-        return time.monotonic() - self.origin_s if self.started else 0.0

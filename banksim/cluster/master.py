@@ -231,7 +231,7 @@ class MasterRun(Life):
         self.started_at = datetime.now(UTC)
         self.state, self.message = State.RUNNING, "Simulated time is running"
         logger.info("Transaction generation started on %d workers", len(self.roll.live))
-        beside = self._beside(self._counted_until, self._predicted_tps)
+        beside = self._beside(self._counted_until, self._parts.asked_tps)
         beside.append(gevent.spawn(self._keep_merging))
         try:
             with self._premises.conducting(self._parts.clock):
@@ -382,10 +382,6 @@ class MasterRun(Life):
             return self.moment()
         wall_s = max(0.0, min(until))
         return wall_s, self._parts.clock.sim_at(self._origin_s + wall_s)
-
-    def _predicted_tps(self, sim_s: float) -> float:
-        assert self._parts is not None
-        return 0.0 if self._parts.clock.paused else self._parts.offered.at(sim_s)
 
     def _sim_at(self, wall_s: float) -> float:
         return self._parts.clock.sim_at(wall_s) if self._parts is not None else 0.0

@@ -206,7 +206,7 @@ class WorkerRun:
             self.settings.scenario.start_at,
             History(),
             generator.moment,
-            lambda sim_s: 0.0 if generator.built.clock.paused else generator.built.offered.at(sim_s),
+            generator.built.asked_tps,
         )
         telling = gevent.spawn(narrator.run)
         try:
@@ -217,8 +217,7 @@ class WorkerRun:
     def _send_final(self) -> None:
         self.phase = "final"
         generator = self.generator
-        extras: dict[str, Any] = {"end": str(self.end or End.COMPLETED)}
-        extras |= generator.account()
+        extras = generator.account() | {"end": str(self.end or End.COMPLETED)}
         if generator.connected is not None and self.settings.mode is Mode.DRY_RUN:
             currency = self.settings.scenario.currency
             extras["reconciliation"] = reconcile(generator.measures.books, generator.connected, currency)

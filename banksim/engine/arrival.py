@@ -10,6 +10,9 @@ from banksim.fraud import CampaignRun
 #: The seat queue of fraud actors, beside one per persona.
 FRAUD_SEAT = "fraud"
 
+#: Why what was due and not sent by the end of a run counts as dropped.
+ENDED_FIRST = "the run ended first"
+
 
 class Arrival(NamedTuple):
     """A planned transaction and the wall moment (monotonic seconds) at which it should start.

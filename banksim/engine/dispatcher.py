@@ -28,7 +28,7 @@ from banksim.activity.onboarding import Joining
 from banksim.domain import Outcome
 from banksim.engine.agenda import Agenda, CampaignStart, CampaignStep, CustomerJoins, FirstDeposit
 from banksim.engine.alarm import Alarm
-from banksim.engine.arrival import FRAUD_SEAT, Arrival
+from banksim.engine.arrival import ENDED_FIRST, FRAUD_SEAT, Arrival
 from banksim.engine.seats import Seats
 from banksim.engine.share import WHOLE, Share
 from banksim.fraud import CampaignRun, CampaignSpec
@@ -122,7 +122,7 @@ class Dispatcher:
         while (moment_s := self._arrivals.peek()) is not None and moment_s <= now_s:
             self._arrivals.take()
             self._count_offered()
-            self._measures.dropped(None, "the run ended first")
+            self._measures.dropped(None, ENDED_FIRST)
 
     def stop(self) -> None:
         """Hand out nothing more."""

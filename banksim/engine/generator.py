@@ -20,7 +20,7 @@ import gevent
 from banksim.activity.onboarding import Joining
 from banksim.domain import Outcome
 from banksim.engine.agenda import Agenda
-from banksim.engine.arrival import Arrival
+from banksim.engine.arrival import ENDED_FIRST, Arrival
 from banksim.engine.balance_watch import BalanceWatch, watched
 from banksim.engine.brokers import Brokers
 from banksim.engine.detector_says import read_stats, says
@@ -52,8 +52,6 @@ logger = logging.getLogger(__name__)
 DRAIN_S = 30.0
 #: Both calls of a transaction may time out, the later one after waiting for a free connection.
 DRAIN_TIMEOUTS = 3
-
-ENDED_FIRST = "the run ended first"
 
 
 class Generator:

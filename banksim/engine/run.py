@@ -205,8 +205,6 @@ class Run(Life):
     def _predicted_tps(self, sim_s: float) -> float:
         """What is asked for at a simulated second, transactions per wall second."""
         parts = self.generator.built
-        if parts.clock.paused:
-            return 0.0
-        if self.capacity is not None:
+        if self.capacity is not None and not parts.clock.paused:
             return self.capacity.search.tps or 0.0
-        return parts.offered.at(sim_s)
+        return parts.asked_tps(sim_s)

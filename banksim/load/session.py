@@ -34,6 +34,7 @@ from banksim.engine.seats import Seats
 from banksim.engine.settings import RunSettings
 from banksim.load.locust_statistics import LocustStatistics
 from banksim.load.options import from_form, run_settings
+from banksim.load.seat_names import seat_names
 from banksim.scenario import load_scenario
 
 logger = logging.getLogger(__name__)
@@ -191,7 +192,7 @@ class Session:
         return True
 
     def _new_run(self, settings: RunSettings) -> Life:
-        run = Run(settings, self._seat_names(), on_call=self._statistics.add)
+        run = Run(settings, seat_names(self.environment.user_classes), on_call=self._statistics.add)
         self._stage = run
         return run
 
@@ -218,6 +219,3 @@ class Session:
     def _on_test_stopping(self, **_: object) -> None:
         self.end(End.STOPPED)
         self._statistics.enter()
-
-    def _seat_names(self) -> set[str]:
-        return {cls.seat for cls in self.environment.user_classes if getattr(cls, "seat", None)}

@@ -23,6 +23,7 @@ from banksim.domain import BanksimError, ExitCode
 from banksim.engine.life import End
 from banksim.load.locust_statistics import LocustStatistics
 from banksim.load.mail import WorkerMail
+from banksim.load.seat_names import seat_names
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +114,11 @@ class WorkerSession:
         self._in_run = orders["run"]
         try:
             run = WorkerRun(
-                orders, orders["number"], self._seat_names(), self._statistics.add, self._mail.send
+                orders,
+                orders["number"],
+                seat_names(self.environment.user_classes),
+                self._statistics.add,
+                self._mail.send,
             )
         except BanksimError as error:
             logger.error("This worker cannot take part: %s", error)
@@ -126,6 +131,3 @@ class WorkerSession:
     def _over(self, run: WorkerRun) -> None:
         if self._run is run:
             self._has_run.clear()
-
-    def _seat_names(self) -> set[str]:
-        return {cls.seat for cls in self.environment.user_classes if getattr(cls, "seat", None)}
