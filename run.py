@@ -1,6 +1,6 @@
 """`python run.py`: the original simulator's command line, turned into a Locust command.
 
-It prints the `locust` command it stands for and becomes it; see banksim/launch.py.
+It prints the `locust` command it stands for and becomes it; see banksim/cli/launch.py.
 """
 
 import sys
@@ -8,6 +8,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from banksim.launch import main
+from banksim.cli.launch import main
 
 sys.exit(main())

@@ -2,6 +2,6 @@
 
 import sys
 
-from banksim.cli import main
+from banksim.cli.main import main
 
 sys.exit(main())

@@ -33,11 +33,10 @@ from locust import __version__ as locust_version  # noqa: E402
 from locust.rpc import Message, zmqrpc  # noqa: E402
 
 import banksim  # noqa: E402
-from banksim.engine.arrival import FRAUD_SEAT  # noqa: E402
-from banksim.engine.run import Run  # noqa: E402
-from banksim.engine.seats import ANY_PERSONA  # noqa: E402
-from banksim.engine.settings import Mode, RunSettings  # noqa: E402
-from banksim.load.mail import TO_MASTER, TO_WORKER  # noqa: E402
+from banksim.load.worker import TO_MASTER, TO_WORKER  # noqa: E402
+from banksim.run.queues import ANY_PERSONA, FRAUD_SEAT  # noqa: E402
+from banksim.run.run import Run  # noqa: E402
+from banksim.run.settings import Mode, RunSettings  # noqa: E402
 from banksim.scenario import parse_scenario  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -15,12 +15,12 @@ import time
 import gevent
 from gevent.pool import Pool
 
-from banksim.domain import AccountRef, BankStatus, Kind
-from banksim.systems import ClientSettings, http_targets
+from banksim.model import AccountRef, BankStatus, Kind
+from banksim.targets import ClientSettings, http_targets
 from banksim.world import Population, load_personas
 from tests.services.postgres import PostgresServer
 from tests.services.sandbox import Server
-from tests.unit.systems.people import transaction
+from tests.unit.targets.people import transaction
 
 CUSTOMERS = 64
 WARM_UP_S = 1.0

@@ -23,17 +23,16 @@ import gevent
 from kit import machine, target
 from locust.env import Environment
 
-from banksim.domain import AccountRef, BankReply, BankStatus, Decision, Outcome, Planned, ScoreReply
-from banksim.engine.arrival import Arrival
-from banksim.engine.executor import Executor
-from banksim.engine.feed import Feed
-from banksim.engine.seats import ANY_PERSONA, Seats
-from banksim.engine.targets import MovementBooks
-from banksim.load.locust_statistics import LocustStatistics
+from banksim.load.statistics import LocustStatistics
 from banksim.measure import Measures
-from banksim.plan import Parts, build_parts
+from banksim.model import AccountRef, BankReply, BankStatus, Decision, Outcome, Planned, ScoreReply
+from banksim.run.connect import MovementBooks
+from banksim.run.executor import Executor
+from banksim.run.feed import Feed
+from banksim.run.plan import Parts, build_parts
+from banksim.run.queues import ANY_PERSONA, Arrival, Seats
 from banksim.scenario import parse_scenario
-from banksim.systems import AccountDirectory, BastionClient, Call, LeanTransport, NexumClient, Reply, Targets
+from banksim.targets import AccountDirectory, BastionClient, Call, LeanTransport, NexumClient, Reply, Targets
 
 SCENARIO = """
 name: Benchmark

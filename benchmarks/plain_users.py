@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 
 from locust import FastHttpUser, User, task
 
-from banksim.systems.http_calls import HttpCalls
-from banksim.systems.http_transport import HttpTransport
-from banksim.systems.lean_transport import LeanTransport
+from banksim.targets.http.client import HttpCalls
+from banksim.targets.http.connection import LeanTransport
+from banksim.targets.http.reference import HttpTransport
 
 PATH = "/transactions/deposit"
 BODY = {

@@ -1,6 +1,6 @@
 """Draws docs/images/architecture.svg from the imports of the code: `make picture`.
 
-A box is a room (a folder, or files that belong together); a line leads from a room to one it
+A box is a room (a folder); a line leads from a room to one it
 imports, without those that follow from others.  Rooms stand in rows, each above everything it
 imports, so every line leads down; a line that could not would be a cycle, and is an error.
 """
@@ -14,32 +14,24 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs" / "images" / "architecture.svg"
-#: Files that are one room together; any other file beside the folders is a room of its own.
-TOGETHER = {
-    "time": ("clock", "demand", "arrivals"),
-    "commands": ("cli", "cli_reconcile", "cli_reports", "cli_scenarios", "launch", "__main__"),
-}
-#: Files that say nothing of the structure: the version, and where the shipped files are.
-LEFT_OUT = ("banksim", "banksim.shipped")
+#: Files that say nothing of the structure: the version, and the command's own door.
+LEFT_OUT = ("banksim", "banksim.__main__")
 WORDS = {
-    "domain": "transaction, truth, outcome",
+    "model": "transaction, truth, outcome",
     "scenario": "the YAML format",
-    "rate": "rates over time",
-    "time": "clock, demand, arrivals",
+    "schedule": "rates, clock, arrivals",
     "world": "customers, places, shops",
     "activity": "what honest people do",
     "fraud": "campaigns, step by step",
-    "plan": "all that is decided before",
-    "dataset": "labelled data sets",
-    "broker": "Kafka plumbing",
+    "targets": "clients of bank and detector",
+    "kafka": "Kafka plumbing",
     "sandbox": "stand-in bank and detector",
-    "systems": "clients of the targets",
     "measure": "counts that add up",
     "report": "HTML, JSON, CSV, JUnit",
-    "engine": "one run in one process",
-    "cluster": "one run in many processes",
+    "run": "one run, alone or with workers",
+    "dataset": "labelled data sets",
     "load": "Locust: users, shape, options",
-    "commands": "banksim, run.py",
+    "cli": "the banksim command",
     "web_ext": "pages, REST, WebSocket",
     "locustfiles": "the cast",
 }
@@ -60,9 +52,7 @@ def room_of(module: str) -> str | None:
     parts = module.split(".")
     if module in LEFT_OUT or parts[0] not in ("banksim", "web_ext", "locustfiles"):
         return None
-    if parts[0] != "banksim":
-        return parts[0]
-    return next((room for room, files in TOGETHER.items() if parts[1] in files), parts[1])
+    return parts[1] if parts[0] == "banksim" else parts[0]
 
 
 def imports() -> Graph:

@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a clone works
 from locust import task
 
 from banksim.load import AcceleratedClockShape, CampaignUser, PersonaUser
-from banksim.load.hooks import install
-from web_ext.attach import attach
+from banksim.load.install import install
+from web_ext.app import attach
 
 install(on_ready=attach)
 

@@ -4,9 +4,9 @@ from web_ext import Cockpit, register
 register(environment, cockpit)      # in an init listener, when environment.web_ui is there
 """
 
-from web_ext.blueprint import create_blueprint, protect_locust, register
+from web_ext.app import create_blueprint, protect_locust, register
 from web_ext.cockpit import Cockpit
 from web_ext.guard import Guard
-from web_ext.hub import Hub
+from web_ext.stream import Hub
 
 __all__ = ["Cockpit", "Guard", "Hub", "create_blueprint", "protect_locust", "register"]

@@ -6,20 +6,147 @@ Answers are JSON (one is CSV); an error is {"error": "what happened and what to 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+import re
+import tempfile
+import threading
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
 
+import gevent
 import orjson
 from flask import Blueprint, Response, request
 from flask import send_file as flask_send_file
 
-from banksim.domain import BanksimError, UsageError
-from banksim.report.tables import feed_csv
-from web_ext.cockpit import ACTIONS, MAX_SPEED, MIN_SPEED
-from web_ext.files import report_path
-from web_ext.render import rendered
-from web_ext.site import Site
+from banksim.model import BanksimError, UsageError
+from banksim.report.compare import compare_runs
+from banksim.report.compare_page import render_comparison
+from banksim.report.export import print_pdf, save_pngs
+from banksim.report.write import feed_csv
+from web_ext.cockpit import ACTIONS, MAX_SPEED, MIN_SPEED, Cockpit
+from web_ext.site import NAME, NOT_FOUND, Site, assets, plotly_name, plotly_response
 from web_ext.wire import json_response, problem, to_json
+
+# -- A run's report as PDF, and its charts as PNG files in one archive, made when somebody asks -----
+#
+# A Chromium without a window does the drawing, as for `banksim report --pdf`; it is a process of its
+# own that is waited for without holding up the load.  Files are written beside the report and
+# made again only when the report has changed.  One at a time: drawing takes some seconds of a core.
+
+
+PDF: Final = "report.pdf"
+CHARTS: Final = "charts.zip"
+
+_drawing = threading.Lock()
+
+
+def rendered(report: Path, kind: str) -> Path:
+    """The file of ``kind`` ("pdf" or "png") beside ``report``.  Raises BanksimError."""
+    name, make = (PDF, print_pdf) if kind == "pdf" else (CHARTS, _save_charts)
+    target = report.with_name(name)
+    if target.is_file() and target.stat().st_mtime >= report.stat().st_mtime:
+        return target
+    if not _drawing.acquire(blocking=False):
+        raise BanksimError("Another report is being drawn. Try again in a few seconds.")
+    try:
+        _make_whole(make, report, target)
+    except OSError as error:
+        raise BanksimError(f"{name} could not be written: {error.strerror or error}.") from error
+    finally:
+        _drawing.release()
+    return target
+
+
+def _make_whole(make: Callable[[Path, Path], object], report: Path, target: Path) -> None:
+    """A reader never sees half of a file: it is made elsewhere and moved."""
+    with tempfile.TemporaryDirectory(dir=report.parent, prefix=".drawing-") as folder:
+        made = Path(folder) / target.name
+        make(report, made)
+        made.replace(target)
+
+
+def _save_charts(report: Path, target: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="banksim-charts-") as folder:
+        files = save_pngs(report, Path(folder))
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:  # PNG is compressed already
+            for file in files:
+                archive.write(file, file.name)
+
+
+# -- Routes that hand out files: our scripts and styles, the chart library, what runs left ----------
+
+
+#: A run id or a report's file name: no separator, no leading dot.
+PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
+
+#: A report is one self-contained file with its scripts inside; it may not fetch anything.
+_REPORT_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
+    "font-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+)
+
+
+def add_files(blueprint: Blueprint, site: Site) -> None:
+    @blueprint.get(f"/{NAME}/static/<digest>/<name>")
+    def static_file(digest: str, name: str) -> Response:
+        found = assets().response(name)
+        if found is None:
+            return problem(NOT_FOUND, 404)
+        if digest != assets().digest:
+            found.headers["Cache-Control"] = "no-cache"
+        return found
+
+    @blueprint.get(f"/{NAME}/static/{plotly_name()}")
+    def plotly_file() -> Response:
+        return plotly_response()
+
+    @blueprint.get(f"/{NAME}/report/<run_id>/<name>")
+    def report_file(run_id: str, name: str) -> Response:
+        path = report_path(site.cockpit, run_id, name)
+        if path is None:
+            return problem("No finished run of this name left such a file.", 404)
+        as_attachment = request.args.get("download") == "1"
+        name = f"{run_id}-{name}" if as_attachment else name
+        response = flask_send_file(
+            path, conditional=True, max_age=0, as_attachment=as_attachment, download_name=name
+        )
+        response.headers["Content-Security-Policy"] = _REPORT_POLICY
+        return response
+
+    @blueprint.get(f"/{NAME}/compare/<before>/<after>")
+    def comparison(before: str, after: str) -> Response:
+        paths = [report_path(site.cockpit, run_id, "results.json") for run_id in (before, after)]
+        if paths[0] is None or paths[1] is None:
+            return problem("No finished run of this name left its results.", 404)
+        # Reading and comparing whole results is CPU work; in a thread the run goes on undisturbed.
+        html = gevent.get_hub().threadpool.apply(_compared, (paths[0], paths[1]))
+        response = Response(html, mimetype="text/html")
+        response.headers["Content-Security-Policy"] = _REPORT_POLICY
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
+def _compared(before: Path, after: Path) -> str:
+    """The page that `banksim compare` writes.  Raises BanksimError for results it cannot compare."""
+    try:
+        runs = [orjson.loads(path.read_bytes()) for path in (before, after)]
+        return render_comparison(compare_runs(runs[0], runs[1]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BanksimError("The results of these two runs cannot be compared.") from error
+
+
+def report_path(cockpit: Cockpit, run_id: str, name: str) -> Path | None:
+    """The file, if both names are plain and it really lies in that run's folder."""
+    if not (PLAIN_NAME.fullmatch(run_id) and PLAIN_NAME.fullmatch(name)):
+        return None
+    path = cockpit.report_file(run_id, name)
+    if path is None:
+        return None
+    path = path.resolve()
+    inside = path.name == name and path.parent.name == run_id
+    return path if inside and path.is_file() else None
+
 
 MAX_BODY_BYTES = 4096
 #: Points of the curve, one a second, that the metrics bring along.

@@ -14,7 +14,7 @@ from typing import Any
 
 from flask import Flask, Response, request
 
-from web_ext.assets import assets
+from web_ext.site import assets
 
 TAB_KEY = "banksim"
 TAB_TITLE = "banksim"

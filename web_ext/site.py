@@ -2,13 +2,109 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
-from web_ext.broadcast import Broadcaster
+from flask import Response
+from flask import send_file as flask_send_file
+from plotly.offline import get_plotlyjs_version
+
+from banksim.report.formats import tokens_css
 from web_ext.cockpit import Cockpit
 from web_ext.guard import Guard
-from web_ext.hub import Hub
+from web_ext.stream import Hub
+from web_ext.websocket import Broadcaster
+
+# -- The pages there are.  Adding one is a line here, a template and a module in static/ ------------
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """``slug`` is its place under /banksim/ (empty for the first one), ``title`` its name in the menu."""
+
+    slug: str
+    title: str
+    template: str
+    module: str
+    charts: bool = True
+
+
+PAGES: Final = (
+    Page(slug="", title="Control", template="banksim_live.html", module="live.js"),
+    Page(slug="feed", title="Feed", template="banksim_feed.html", module="page_feed.js", charts=False),
+    Page(slug="metrics", title="Metrics", template="banksim_metrics.html", module="page_metrics.js"),
+    Page(slug="detection", title="Detection", template="banksim_detection.html", module="page_detection.js"),
+    Page(slug="timeline", title="Timeline", template="banksim_timeline.html", module="page_timeline.js"),
+    Page(slug="results", title="Results", template="banksim_results.html", module="page_results.js"),
+)
+
+
+# -- Static files with addresses that change when their content does --------------------------------
+#
+# Every address carries a digest of all of them, so a browser keeps a file for good and a new
+# version is a new address; modules import each other relatively and stay within one version.
+# The design tokens and the chart theme are the report's own: one source for page and report.
+# Plotly.js comes out of the plotly package, so nothing is fetched from anywhere else.
+
+
+IMMUTABLE: Final = "public, max-age=31536000, immutable"
+
+MIME_TYPES: Final = {
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
+
+_TOKENS: Final = "tokens.css"
+_STATIC: Final = Path(__file__).parent / "static"
+
+
+@dataclass(frozen=True, slots=True)
+class Assets:
+    """The static files by name, and one digest over them all."""
+
+    contents: dict[str, bytes]
+    digest: str
+
+    def response(self, name: str) -> Response | None:
+        """The file as an answer to keep for good; None when there is none of that name."""
+        content = self.contents.get(name)
+        if content is None:
+            return None
+        response = Response(content, mimetype=MIME_TYPES[Path(name).suffix])
+        response.headers["Cache-Control"] = IMMUTABLE
+        return response
+
+
+@cache
+def assets() -> Assets:
+    """Read once per process; changing a file needs a restart."""
+    contents = {
+        path.name: path.read_bytes() for path in sorted(_STATIC.iterdir()) if path.suffix in MIME_TYPES
+    }
+    contents[_TOKENS] = tokens_css().encode()
+    digest = hashlib.blake2b(digest_size=6)
+    for name, content in sorted(contents.items()):
+        digest.update(name.encode() + b"\0" + content + b"\0")
+    return Assets(contents, digest.hexdigest())
+
+
+def plotly_name() -> str:
+    """File name of the chart library, version in it: an address never means another content."""
+    return f"plotly-{get_plotlyjs_version()}.min.js"
+
+
+def plotly_response() -> Response:
+    """The chart library out of the plotly package."""
+    source = Path(str(files("plotly").joinpath("package_data/plotly.min.js")))
+    response = flask_send_file(source, mimetype="text/javascript", conditional=True)
+    response.headers["Cache-Control"] = IMMUTABLE
+    return response
+
 
 #: Name of the blueprint, and of the folder of our pages.
 NAME: Final = "banksim"

@@ -9,14 +9,13 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from banksim.activity.actors import Actor
-from banksim.activity.amounts import Pricing
+from banksim.activity.actors import Actor, Sighting, reachable
+from banksim.activity.calendar import Act, Rhythm
 from banksim.activity.habits import REGULAR_ONLINE_SHARE, REGULAR_PAYEE_SHARE, REGULAR_SHARE, Bill, HabitBook
-from banksim.activity.rhythm import Act, Rhythm
-from banksim.activity.sightings import Sighting, reachable
-from banksim.domain import AccountRef, Channel, Kind, Merchant, Place
+from banksim.activity.prices import Pricing
+from banksim.model import AccountRef, Channel, Kind, Merchant, Place
 from banksim.world import World
-from banksim.world.categories import load_categories
+from banksim.world.persona import load_categories
 
 _SHOP_TRIES = 4
 _PAYEE_TRIES = 4

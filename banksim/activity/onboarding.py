@@ -19,10 +19,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from banksim.activity.amounts import Pricing
-from banksim.domain import AccountRef, Channel, Kind, Label, Planned, Transaction, Truth
-from banksim.domain.money import to_cents
-from banksim.rate import PiecewiseRate
+from banksim.activity.prices import Pricing
+from banksim.model import AccountRef, Channel, Kind, Label, Planned, Transaction, Truth
+from banksim.model.money import to_cents
+from banksim.schedule.rate import PiecewiseRate
 from banksim.world import Customer, World, opaque_id, stream
 
 JOINING_SHARE_OF_RUN = 0.8

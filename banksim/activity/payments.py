@@ -23,12 +23,12 @@ from datetime import UTC, datetime
 from types import ModuleType
 from typing import TypeVar
 
-from banksim.activity.amounts import Pricing
+from banksim.activity.actors import reachable
 from banksim.activity.drafts import Draft, Situation
-from banksim.activity.sightings import reachable
-from banksim.domain import AccountRef, Channel, Kind, Merchant, Place, ScenarioError
+from banksim.activity.prices import Pricing
+from banksim.model import AccountRef, Channel, Kind, Merchant, Place, ScenarioError
 from banksim.world import Customer, World
-from banksim.world.categories import load_categories
+from banksim.world.persona import load_categories
 
 logger = logging.getLogger(__name__)
 

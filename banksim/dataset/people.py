@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from banksim.dataset.csv_text import Money, Times, account_id, cell, customer_id
-from banksim.plan import Parts
+from banksim.dataset.files import Money, Times, account_id, cell, customer_id
+from banksim.run.plan import Parts
 from banksim.world import Customer
 
 

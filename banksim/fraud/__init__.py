@@ -7,11 +7,11 @@ check_fraud(scenario)                              whether plugins load and all 
 typology                                           marks a generator function as a kind of fraud
 """
 
+from banksim.fraud.calendar import AttackWindow, CampaignSpec
 from banksim.fraud.campaign import Campaign
-from banksim.fraud.desk import FraudDesk, check_fraud
-from banksim.fraud.registry import Registry, Steps, Typology, build_registry, typology
-from banksim.fraud.run import CampaignRun
-from banksim.fraud.spec import AttackWindow, CampaignSpec
+from banksim.fraud.program import CampaignRun, FraudDesk, check_fraud
+from banksim.fraud.registry import Registry, build_registry
+from banksim.fraud.typology import Steps, Typology, typology
 
 __all__ = [
     "AttackWindow",

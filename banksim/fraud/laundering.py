@@ -15,9 +15,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from banksim.fraud.campaign import Campaign
-from banksim.fraud.crew import Crew
-from banksim.fraud.registry import Steps
-from banksim.fraud.wallet import blended, random_parts
+from banksim.fraud.money import blended, random_parts
+from banksim.fraud.people import Crew
+from banksim.fraud.typology import Steps
 
 Edge = tuple[int, int]
 Stage = Sequence[Edge]

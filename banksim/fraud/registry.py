@@ -1,4 +1,4 @@
-"""Typologies by name.
+"""The typologies one run knows, by name: the built-in ones, then those of plugin files.
 
 A typology is a generator function that yields planned transactions and receives their
 outcomes.  The decorator only *marks* a function with its name and usual size; which
@@ -14,90 +14,17 @@ A plugin may replace a built-in typology by using its name; the later file wins.
 
 from __future__ import annotations
 
-import inspect
 import sys
 import traceback
-from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from hashlib import blake2b
 from importlib import util
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, TypeVar
 
 from banksim.activity.payments import payments_in
-from banksim.domain import Label, Outcome, Planned, ScenarioError
-
-if TYPE_CHECKING:
-    from banksim.fraud.campaign import Campaign
-
-#: What a typology function returns when called.
-Steps = Generator[Planned, Outcome, None]
-TypologyFunction = Callable[["Campaign"], Steps]
-Marked = TypeVar("Marked", bound=Callable[..., Steps])
-
-_MARK = "__banksim_typology__"
-
-
-@dataclass(frozen=True, slots=True)
-class Typology:
-    """A kind of fraud.
-
-    ``mean_size`` transactions take about ``mean_duration_s`` simulated seconds at intensity
-    1; the planner sizes campaigns by it.  Fewer than ``min_size`` make no sense (a chain of
-    one transfer is no chain), so the planner avoids them unless a ``count`` says so.
-    ``size_option`` names the pattern's key that sets the usual size, where there is one.
-    ``label`` is the truth of its steps: FRAUD, or DECOY for honest behaviour that looks like it.
-    """
-
-    name: str
-    run: TypologyFunction
-    mean_size: float
-    min_size: int
-    mean_duration_s: float
-    size_option: str | None = None
-    label: Label = Label.FRAUD
-    aliases: tuple[str, ...] = ()
-
-    @property
-    def is_decoy(self) -> bool:
-        return self.label is Label.DECOY
-
-    @property
-    def mean_gap_s(self) -> float:
-        """Simulated seconds between two steps at intensity 1."""
-        return self.mean_duration_s / self.mean_size
-
-
-def typology(
-    name: str,
-    *,
-    aliases: Sequence[str] = (),
-    mean_size: float = 10.0,
-    min_size: int = 1,
-    mean_duration_s: float = 1800.0,
-    size_option: str | None = None,
-    label: Label = Label.FRAUD,
-) -> Callable[[Marked], Marked]:
-    """Mark a generator function as the typology ``name``.
-
-    ``size_option`` is a key of `Pattern` that holds the usual size, such as `transaction_burst`.
-    Raises ValueError when a size or duration is not positive, TypeError when the marked
-    thing is not a generator function.
-    """
-    if min_size < 1 or mean_size < min_size or mean_duration_s <= 0:
-        raise ValueError(f"typology {name}: needs 1 <= min_size <= mean_size and mean_duration_s > 0")
-
-    def mark(function: Marked) -> Marked:
-        if not inspect.isgeneratorfunction(function):
-            raise TypeError(f"typology {name}: {function!r} must be a generator function (it never yields)")
-        kind = Typology(
-            name, function, mean_size, min_size, mean_duration_s, size_option, label, tuple(aliases)
-        )
-        setattr(function, _MARK, kind)
-        return function
-
-    return mark
+from banksim.fraud.typology import MARK, Typology
+from banksim.model import Label, ScenarioError
 
 
 class Registry:
@@ -113,7 +40,7 @@ class Registry:
         """Take in every typology defined in ``module``; returns their names."""
         found = []
         for value in vars(module).values():
-            kind = getattr(value, _MARK, None)
+            kind = getattr(value, MARK, None)
             if isinstance(kind, Typology) and value.__module__ == module.__name__:
                 self._by_name[kind.name] = kind
                 self._alias.update(dict.fromkeys(kind.aliases, kind.name))

@@ -22,11 +22,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from banksim.fraud.windows import SECONDS_PER_DAY, SECONDS_PER_HOUR, Calendar
-from banksim.rate import Piece, PiecewiseRate
+from banksim.fraud.calendar import SECONDS_PER_DAY, SECONDS_PER_HOUR, Calendar
+from banksim.schedule.rate import Piece, PiecewiseRate
 
 if TYPE_CHECKING:
-    from banksim.fraud.tactics import Tactic
+    from banksim.fraud.patterns import Tactic
     from banksim.scenario import FraudSettings
 
 #: How much likelier than by daylight a clumsy fraudster acts, by clock hour (judgement).

@@ -11,14 +11,46 @@ from __future__ import annotations
 import random
 from abc import ABC, abstractmethod
 
-from banksim.domain import AccountRef, Channel, Kind, Merchant, Place, Planned, Transaction, Truth
-from banksim.fraud.customs import Customs
-from banksim.fraud.registry import Typology
-from banksim.fraud.scene import Scene
-from banksim.fraud.spec import CampaignSpec
-from banksim.fraud.wallet import Wallet
-from banksim.fraud.wording import describe
+from banksim.fraud.attacker import Customs, Scene
+from banksim.fraud.calendar import CampaignSpec
+from banksim.fraud.money import Wallet
+from banksim.fraud.typology import Typology
+from banksim.model import AccountRef, Channel, Kind, Merchant, Place, Planned, Transaction, Truth
 from banksim.world import Customer, World, opaque_id
+
+# -- The description of a step: the few plain words an honest transaction would have ----------------
+#
+# The words are those of the honest side (`activity.drafts`); a test compares the two.
+
+
+TRANSFER_WORDS = (
+    "Transfer",
+    "Thanks",
+    "Dinner",
+    "My share",
+    "Birthday",
+    "Groceries",
+    "Trip",
+    "Tickets",
+    "Loan",
+)
+DEPOSIT_WORDS = {Channel.MOBILE: "Check deposit", Channel.ACH: "Incoming payment"}
+
+
+def describe(
+    kind: Kind, channel: Channel, merchant: Merchant | None, is_pensioner: bool, rng: random.Random
+) -> str:
+    """Text for the bank statement; says no more than the honest one would."""
+    if merchant is not None:
+        return f"Purchase at {merchant.name}"
+    if kind is Kind.SALARY:
+        return "Pension payment" if is_pensioner else "Salary"
+    if kind is Kind.TRANSFER:
+        return rng.choice(TRANSFER_WORDS)
+    if kind is Kind.WITHDRAWAL:
+        return "Counter withdrawal" if channel is Channel.BRANCH else "Cash withdrawal"
+    return DEPOSIT_WORDS.get(channel, "Cash deposit")
+
 
 #: A persona whose youngest are this old lives on a pension (as in `activity.drafts`).
 PENSION_FROM_AGE = 60

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from banksim.domain import UsageError
-from banksim.engine.settings import KafkaUse, Mode, RunSettings, new_seed
+from banksim.model import UsageError
+from banksim.run.settings import KafkaUse, Mode, RunSettings, new_seed
 from banksim.scenario import load_scenario
-from banksim.scenario.finder import scenario_files
+from banksim.scenario.loader import scenario_files
 
 DEFAULT_SCENARIO = "normal_day"
 DEFAULT_REPORT_DIR = "reports"

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from math import ceil, floor, sqrt
 from typing import Any
 
-from banksim.measure.intervals import Z_95
+from banksim.measure.scores import Z_95
 
 #: Three significant digits.
 FINE_BITS = 11

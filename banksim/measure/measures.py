@@ -14,21 +14,82 @@ to ``cold`` figures of their own for detection and latency.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from banksim.domain import Decision, Label, Outcome, Planned
-from banksim.measure.balance_checks import BalanceChecks
-from banksim.measure.bounded import BoundedCounts
-from banksim.measure.calls import Calls
+from banksim.measure.books import BalanceChecks, Books
+from banksim.measure.counts import BoundedCounts, Calls, Fate, Tally, fate_of
 from banksim.measure.detection import DEFAULT_PREVALENCE, Detection
-from banksim.measure.generator import GeneratorUse
 from banksim.measure.latency import LatencyHistogram
-from banksim.measure.reconciliation import Books
 from banksim.measure.summary import live_summary
-from banksim.measure.tally import Fate, Tally, fate_of
 from banksim.measure.timeline import Bucket, Timeline
+from banksim.model import Decision, Label, Outcome, Planned
+
+# -- What the load generator itself used: a generator at its limit must never look like a slow bank ---
+#
+# One Python process uses one core at most, so CPU is counted in % of one core.  Network bytes
+# are those of the whole machine, since the system counts them so.  All figures are counts or
+# maxima; merged over workers they tell of the busiest process.
+
+
+#: Above this much of one core arrivals begin to wait for the generator.
+BUSY_PERCENT = 90.0
+
+
+class GeneratorUse:
+    """Samples of one process, or of all once merged."""
+
+    __slots__ = ("busy_samples", "cpu_max", "network_max", "rss_max", "samples", "total_permille")
+
+    def __init__(self) -> None:
+        self.samples = 0
+        self.busy_samples = 0
+        self.total_permille = 0
+        self.cpu_max = 0.0
+        self.rss_max = 0.0
+        self.network_max = 0.0
+
+    def add(self, cpu_percent: float, rss_bytes: float, network_bytes_s: float) -> None:
+        self.samples += 1
+        self.busy_samples += cpu_percent > BUSY_PERCENT
+        self.total_permille += round(cpu_percent * 10)
+        self.cpu_max = max(self.cpu_max, cpu_percent)
+        self.rss_max = max(self.rss_max, rss_bytes)
+        self.network_max = max(self.network_max, network_bytes_s)
+
+    def figures(self) -> dict[str, Any] | None:
+        """Mean and highest CPU, how often it was busy, memory and network; None without a sample."""
+        if not self.samples:
+            return None
+        return {
+            "samples": self.samples,
+            "busy_samples": self.busy_samples,
+            "cpu_percent_mean": self.total_permille / 10 / self.samples,
+            "cpu_percent_max": self.cpu_max,
+            "rss_bytes_max": self.rss_max,
+            "network_bytes_s_max": self.network_max,
+        }
+
+    def merge_state(self, state: Sequence[float]) -> None:
+        samples, busy, total, cpu, rss, network = state
+        self.samples += int(samples)
+        self.busy_samples += int(busy)
+        self.total_permille += int(total)
+        self.cpu_max = max(self.cpu_max, cpu)
+        self.rss_max = max(self.rss_max, rss)
+        self.network_max = max(self.network_max, network)
+
+    def to_state(self) -> list[float]:
+        return [
+            self.samples,
+            self.busy_samples,
+            self.total_permille,
+            self.cpu_max,
+            self.rss_max,
+            self.network_max,
+        ]
+
 
 SERIES = ("response", "service", "lag")
 # Looking a member up in its class takes as long as counting one latency.
@@ -243,3 +304,57 @@ class Measures:
         return self.timeline.at(
             known_wall_s if wall_s is None else wall_s, known_sim_s if sim_s is None else sim_s
         )
+
+
+# -- Many processes' states, added up ---------------------------------------------------------------
+#
+# States are cumulative, so the newest of each process is all that counts, and a lost or
+# doubled message does no harm.  Only the timeline comes in parts (buckets since some moment);
+# the roster keeps each process's buckets and lays newer ones over them.
+#
+# A process that has left keeps its last state: what it counted did happen.
+# Bound: ``max_processes``; states of further ones are refused and counted.
+
+
+class Roster:
+    """The newest state of each process."""
+
+    def __init__(self, settings: MeasureSettings, max_processes: int = 1_000) -> None:
+        self._settings = settings
+        self._max_processes = max_processes
+        self._states: dict[str, dict[str, Any]] = {}
+        self._buckets: dict[str, dict[int, Any]] = {}
+        self.refused = 0
+
+    def update(self, process: str, state: Mapping[str, Any]) -> None:
+        """Take a state made by `Measures.to_state`; the caller drops states older than the last."""
+        known = self._states.get(process)
+        if known is None and len(self._states) >= self._max_processes:
+            self.refused += 1
+            return
+        interval_s = state["timeline"]["interval_s"]
+        kept = self._buckets.setdefault(process, {})
+        if known is not None and known["timeline"]["interval_s"] != interval_s:
+            kept = self._buckets[process] = self._coarsened(known["timeline"]["interval_s"], kept, interval_s)
+        kept.update((index, values) for index, values in state["timeline"]["buckets"])
+        books = state.get("books") or (known or {}).get("books")
+        self._states[process] = {**state, **({"books": books} if books else {})}
+
+    def total(self, timeline_from_s: float = 0.0) -> Measures:
+        """Everything added up; timeline buckets that ended by ``timeline_from_s`` left out."""
+        merged = Measures(self._settings)
+        for process, state in self._states.items():
+            interval_s = state["timeline"]["interval_s"]
+            buckets = [
+                [index, values]
+                for index, values in self._buckets[process].items()
+                if (index + 1) * interval_s > timeline_from_s
+            ]
+            merged.merge({**state, "timeline": {"interval_s": interval_s, "buckets": buckets}})
+        return merged
+
+    def _coarsened(self, old_s: float, buckets: dict[int, Any], new_s: float) -> dict[int, Any]:
+        timeline = Measures(self._settings).timeline
+        timeline.merge_state({"interval_s": new_s, "buckets": []})
+        timeline.merge_state({"interval_s": old_s, "buckets": list(buckets.items())})
+        return {index: bucket.to_state() for index, bucket in timeline.buckets.items()}

@@ -15,8 +15,7 @@ from typing import Any, TypeVar
 
 import plotly.graph_objects as go
 
-from banksim.report.formats import figure, words
-from banksim.report.theme import colours
+from banksim.report.formats import colours, figure, words
 
 Row = TypeVar("Row")
 #: Name, start and end in simulated seconds.

@@ -8,6 +8,7 @@ merchant names and error texts come from outside.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
@@ -15,12 +16,110 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from banksim.measure import share
+from banksim.model.money import minor_digits
 from banksim.report import formats, story
-from banksim.report.charts import charts
-from banksim.report.charts_frame import moment_text
-from banksim.report.reconciled import exact, violated
-from banksim.report.theme import chart_layout, colours, tokens_css
-from banksim.report.what_if import range_parts, what_if
+from banksim.report.charts_detection import campaign_chart, cost_chart, pr_chart, recall_chart, score_chart
+from banksim.report.charts_frame import Chart, bands, moment_text
+from banksim.report.charts_load import (
+    capacity_chart,
+    generator_chart,
+    latency_chart,
+    load_quality_chart,
+    rate_chart,
+)
+from banksim.report.console import exact, violated
+from banksim.report.formats import THIN, chart_layout, colours, count, tokens_css
+
+# -- Two pictures made of counts: the response-time ranges, and what another threshold would have done ---
+
+
+@dataclass(frozen=True, slots=True)
+class RangePart:
+    """One part of the bar; ``share`` is 0..1 of all that ended, ``role`` a style."""
+
+    label: str
+    value: str
+    share: float
+    role: str
+
+
+def range_parts(results: Mapping[str, Any]) -> list[RangePart]:
+    """Fast, middle, slow, failed; empty when nothing ended (or the results are of an older version)."""
+    found = results.get("response_ranges")
+    total = sum(found[name] for name in ("fast", "middle", "slow", "failed")) if found else 0
+    if not found or not total:
+        return []
+    fast, slow = f"{found['fast_ms']:g}{THIN}ms", f"{found['slow_ms']:g}{THIN}ms"
+    return [
+        RangePart(label, count(found[name]), share(found[name], total) or 0.0, name)
+        for name, label in (
+            ("fast", f"up to {fast}"),
+            ("middle", f"{fast} to {slow}"),
+            ("slow", f"over {slow}"),
+            ("failed", "failed or unanswered"),
+        )
+    ]
+
+
+def what_if(results: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the page needs to work out any threshold; None when there were not both kinds of scores.
+
+    ``start`` is the threshold that flags about as many as the detector itself did: where the handle
+    stands before it is moved.
+    """
+    bins = results["scores"].get("bins")
+    if not bins or not sum(bins["fraud"]) or not sum(bins["genuine"]):
+        return None
+    found = results["detection"]
+    own = found["confusion"]
+    unscored_fraud = max(0, own["tp"] + own["fn"] - sum(bins["fraud"]))
+    unscored_genuine = max(0, own["fp"] + own["tn"] - sum(bins["genuine"]))
+    currency = results["run"].get("currency", "USD")
+    return {
+        "bins": bins,
+        "own": own,
+        "start": _like_own(bins, own["tp"] + own["fp"]),
+        "unscored": {"fraud": unscored_fraud, "genuine": unscored_genuine},
+        "false_alert_cost_cents": found["false_alert_cost_cents"],
+        "currency": currency,
+        "minor_digits": minor_digits(currency),
+    }
+
+
+def _like_own(bins: Mapping[str, list[Any]], alerts: int) -> float:
+    flagged, best, best_gap = 0, 1.0, alerts
+    for low, fraud, genuine in zip(
+        reversed(bins["low"]), reversed(bins["fraud"]), reversed(bins["genuine"]), strict=True
+    ):
+        flagged += fraud + genuine
+        if abs(flagged - alerts) < best_gap:
+            best, best_gap = low, abs(flagged - alerts)
+    return float(best)
+
+
+# -- All charts of the report, each a Plotly figure as JSON with the rows behind it -----------------
+
+
+__all__ = ["Chart", "bands", "charts"]
+
+
+def charts(results: Mapping[str, Any]) -> dict[str, Chart]:
+    """All charts by key, in the order of the page."""
+    made = (
+        *([capacity_chart(results)] if results["run"].get("capacity") else []),
+        rate_chart(results),
+        latency_chart(results),
+        load_quality_chart(results),
+        generator_chart(results),
+        recall_chart(results),
+        score_chart(results),
+        pr_chart(results),
+        cost_chart(results),
+        campaign_chart(results),
+    )
+    return {chart.key: chart for chart in made}
+
 
 #: Rows of the feed shown in the page; feed.csv has all that were kept.
 MAX_FEED_ROWS = 50

@@ -12,10 +12,9 @@ from typing import Any
 
 from banksim.measure import Measures
 from banksim.measure import summary as of
-from banksim.measure.calibration import calibration
-from banksim.measure.insight import latency_intervals, quality_against_load, response_ranges
-from banksim.measure.scores import used_bins
-from banksim.report.limits import limits
+from banksim.measure.scores import calibration, used_bins
+from banksim.measure.summary import latency_intervals, quality_against_load, response_ranges
+from banksim.report.story import limits
 
 SCHEMA = 1
 

@@ -4,8 +4,8 @@
 ``python -m banksim.sandbox.server`` serves them over HTTP.
 """
 
-from banksim.sandbox.bank import BankApi
-from banksim.sandbox.detector import DetectorApi, FraudModel, Score
-from banksim.sandbox.ledger import Ledger, TrialBalance
+from banksim.sandbox.bank.api import BankApi
+from banksim.sandbox.bank.ledger import Ledger, TrialBalance
+from banksim.sandbox.detector.api import DetectorApi, FraudModel, Score
 
 __all__ = ["BankApi", "DetectorApi", "FraudModel", "Ledger", "Score", "TrialBalance"]

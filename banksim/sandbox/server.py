@@ -30,15 +30,23 @@ from gevent.event import Event
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
-from banksim.domain import BanksimError, ExitCode
-from banksim.sandbox.bank import BankApi
-from banksim.sandbox.database import IN_MEMORY
-from banksim.sandbox.detector import DetectorApi
-from banksim.sandbox.faults import CONTROL_TOKEN, SOCKET_KEY, FaultBoard, FaultyFace
-from banksim.sandbox.fields import Reply
-from banksim.sandbox.kafka_bridge import KafkaSide, open_kafka_side
-from banksim.sandbox.wsgi import Api, Environ, StartResponse, WsgiFace
-from banksim.world.streams import stream
+from banksim.model import BanksimError, ExitCode
+from banksim.sandbox.bank.api import BankApi
+from banksim.sandbox.bank.database import IN_MEMORY
+from banksim.sandbox.bank.values import Reply
+from banksim.sandbox.detector.api import DetectorApi
+from banksim.sandbox.detector.kafka import KafkaSide, open_kafka_side
+from banksim.sandbox.faults import (
+    CONTROL_TOKEN,
+    SOCKET_KEY,
+    Api,
+    Environ,
+    FaultBoard,
+    FaultyFace,
+    StartResponse,
+    WsgiFace,
+)
+from banksim.world.random import stream
 
 BANK_PORT = 8090
 DETECTOR_PORT = 8080

@@ -5,21 +5,23 @@ list_scenarios()               every scenario by name
 Scenario                       the result; attribute names are the file's keys
 """
 
-from banksim.scenario.connections import Connections
-from banksim.scenario.dashboard import Dashboard, Metrics
-from banksim.scenario.finder import find_scenario
-from banksim.scenario.fraud import FraudSettings, Pattern, Phase
+from banksim.scenario.fraud import (
+    KNOWN_PATTERN_TYPES,
+    PATTERN_ALIASES,
+    FraudSettings,
+    Pattern,
+    Phase,
+    canonical_type,
+)
 from banksim.scenario.loader import (
     BrokenScenario,
+    find_scenario,
     list_scenarios,
     load_scenario,
     parse_scenario,
     survey_scenarios,
 )
-from banksim.scenario.models import Scenario
-from banksim.scenario.onboarding import Onboarding
-from banksim.scenario.pattern_types import KNOWN_PATTERN_TYPES, PATTERN_ALIASES, canonical_type
-from banksim.scenario.rates import TransactionRate
+from banksim.scenario.models import Connections, Dashboard, Metrics, Onboarding, Scenario, TransactionRate
 
 __all__ = [
     "KNOWN_PATTERN_TYPES",

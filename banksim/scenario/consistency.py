@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from banksim.scenario.errors import Path, Problem, path_text, shown
 from banksim.scenario.faults import KEYS_OF_KINDS
-from banksim.scenario.pattern_types import PATTERN_ALIASES, canonical_type
-from banksim.scenario.problems import Path, Problem, path_text, shown
+from banksim.scenario.fraud import PATTERN_ALIASES, canonical_type
 
 #: Keys that name another pattern.
 LINKS = ("follows", "requires_successful")

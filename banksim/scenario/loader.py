@@ -7,7 +7,9 @@ text ──yaml_text──► plain data ──overrides──► merged ──m
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +17,103 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from banksim.domain import ScenarioError
+from banksim.model import ScenarioError
 from banksim.scenario.consistency import inconsistencies
-from banksim.scenario.finder import find_scenario, scenario_files
+from banksim.scenario.errors import Problem, problems_of, without_empty_blocks
+from banksim.scenario.fraud import KNOWN_PATTERN_TYPES
 from banksim.scenario.models import CHECKED_BY_LOADER, Scenario
 from banksim.scenario.overrides import Setting, apply_settings, settings_from, source_of
-from banksim.scenario.pattern_types import KNOWN_PATTERN_TYPES
-from banksim.scenario.problems import Problem
-from banksim.scenario.schema_walk import without_empty_blocks
-from banksim.scenario.words import problems_of
 from banksim.scenario.yaml_text import MAX_BYTES, Document, read_yaml
+
+# -- Where the files that come with banksim are: in a checkout, and in an installed package ---------
+#
+# A checkout has `scenarios/` and `locustfiles/` at its top, where people look for them.  A
+# wheel carries the same two folders inside the package, as `banksim/files/` (pyproject.toml
+# puts them there), since the top of site-packages belongs to everybody.
+
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def shipped_folder(name: str) -> Path:
+    """The folder ``name`` ("scenarios", "locustfiles") of this installation."""
+    packaged = _PACKAGE / "files" / name
+    return packaged if packaged.is_dir() else _PACKAGE.parent / name
+
+
+LOCUSTFILE = shipped_folder("locustfiles") / "banking.py"
+
+
+# -- Where scenario files are -----------------------------------------------------------------------
+#
+# A word that names an existing file is that file.  Any other bare name is looked up in
+# the folder `scenarios/` of the working directory and then in the one shipped with
+# banksim, and cannot leave them: it is a name, not a path.
+
+
+SHIPPED_FOLDER = shipped_folder("scenarios")
+SUFFIXES = (".yaml", ".yml")
+#: Most files of one folder that are looked at.
+MAX_FILES = 1000
+
+BARE_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
+
+
+def scenario_folders() -> list[Path]:
+    """The folders that bare names are looked up in, first come first served."""
+    folders = [Path.cwd() / "scenarios", SHIPPED_FOLDER]
+    return [folder.resolve() for folder in dict.fromkeys(folders) if folder.is_dir()]
+
+
+def scenario_files() -> dict[str, Path]:
+    """Every scenario that a bare name can mean, in order of the names."""
+    files: dict[str, Path] = {}
+    for folder in scenario_folders():
+        for path in sorted(folder.iterdir())[:MAX_FILES]:
+            if path.suffix in SUFFIXES and BARE_NAME.fullmatch(path.stem) and path.is_file():
+                files.setdefault(path.stem, path)
+    return dict(sorted(files.items()))
+
+
+def find_scenario(name_or_path: str | Path, allow_paths: bool = True) -> Path:
+    """The file that ``name_or_path`` means.
+
+    Without ``allow_paths`` only bare names count: for names that come over the network.
+    Raises ScenarioError, with the closest known name, when there is no such file.
+    """
+    word = str(name_or_path)
+    if allow_paths and _is_file(word):
+        return Path(word).resolve()
+    files = scenario_files()
+    if BARE_NAME.fullmatch(word):
+        path = files.get(word) or files.get(_without_suffix(word))
+        if path is not None:
+            return path
+    raise ScenarioError([_not_found(word, list(files))])
+
+
+def _not_found(word: str, names: list[str]) -> str:
+    matches = difflib.get_close_matches(_without_suffix(Path(word).name).lower(), names, n=1)
+    hint = f"did you mean {matches[0]}? " if matches else ""
+    known = f"known: {', '.join(names)}" if names else "there is no folder of scenarios here"
+    is_path = "/" in word or "\\" in word or word.endswith(SUFFIXES)
+    noun = "no scenario file" if is_path else "no scenario"
+    shown_word = word if len(word) <= 100 else word[:99] + "…"
+    return f"{shown_word!r}: {noun} of that name; {hint}{known}"
+
+
+def _without_suffix(word: str) -> str:
+    for suffix in SUFFIXES:
+        word = word.removesuffix(suffix)
+    return word
+
+
+def _is_file(word: str) -> bool:
+    try:
+        return Path(word).is_file()
+    except (OSError, ValueError):  # a name too long for the system, or with a NUL in it
+        return False
+
 
 #: Most mistakes shown for one scenario.
 MAX_PROBLEMS = 100

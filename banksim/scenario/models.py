@@ -16,18 +16,259 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, WithJsonSchema, model_validator
 
-from banksim.scenario.connections import Connections
 from banksim.scenario.consistency import inconsistencies
-from banksim.scenario.dashboard import Dashboard, Metrics
-from banksim.scenario.detector import DetectorUse
 from banksim.scenario.faults import Fault
-from banksim.scenario.fields import Balance, Block, Expected, Label, Number
-from banksim.scenario.fraud import FraudSettings
-from banksim.scenario.invariant import Invariant
-from banksim.scenario.load import Load
-from banksim.scenario.onboarding import Onboarding
-from banksim.scenario.pattern_types import KNOWN_PATTERN_TYPES
-from banksim.scenario.rates import TransactionRate
+from banksim.scenario.fields import (
+    AmountRange,
+    Balance,
+    Block,
+    DelayRange,
+    Expected,
+    Hour,
+    HourWindow,
+    KafkaServers,
+    Label,
+    Month,
+    Multiplier,
+    Number,
+    Port,
+    Share,
+    Url,
+)
+from banksim.scenario.fraud import KNOWN_PATTERN_TYPES, FraudSettings
+
+# -- `transaction_rate`: how many transactions a wall-clock second, hour by hour --------------------
+#
+# Rates are on the wall clock whatever the speed, because that is what the system under
+# test feels.  Missing multipliers count as 1.
+
+
+Tps = Annotated[float, Number(0, 100_000)]
+Weekday = Annotated[
+    str,
+    Field(pattern="^(monday|tuesday|wednesday|thursday|friday|saturday|sunday)$"),
+    Expected("monday, tuesday, wednesday, thursday, friday, saturday or sunday"),
+]
+
+
+class TransactionRate(Block):
+    """The offered rate over the day, the week and the year."""
+
+    peak_tps: Tps = Field(description="Transactions per wall-clock second inside `business_hours`.")
+    off_peak_tps: Tps = Field(description="Transactions per wall-clock second outside `business_hours`.")
+    business_hours: HourWindow = Field(
+        default=(8, 18),
+        description="Clock hours [start, end) of the peak rate; the end hour is not part of it, 24 is "
+        "midnight, and [22, 4] runs past midnight.",
+    )
+    weekend_multiplier: Multiplier = Field(
+        default=1.0,
+        description="Factor on Saturdays and Sundays; without effect when `weekday_multipliers` is given.",
+    )
+    hourly_multipliers: dict[Hour, Multiplier] = Field(
+        default_factory=dict, description="Factor by clock hour (0 to 23); hours not named count as 1."
+    )
+    weekday_multipliers: dict[Weekday, Multiplier] = Field(
+        default_factory=dict,
+        description="Factor by weekday (monday to sunday); days not named count as 1.",
+    )
+    seasonal_multipliers: dict[Month, Multiplier] = Field(
+        default_factory=dict, description="Factor by month (1 to 12); months not named count as 1."
+    )
+
+
+# -- `onboarding`: customers who join while the run goes on -----------------------------------------
+
+
+class Onboarding(Block):
+    """How new customers arrive.  Without this block every customer was there before the run."""
+
+    kyc_approval_rate: Share = Field(
+        default=0.9, description="Share of applicants whose identity check succeeds."
+    )
+    first_transaction_delay_hours: DelayRange = Field(
+        default=(1.0, 24.0),
+        description="Simulated hours from joining to the first transaction, one number or [least, most].",
+    )
+    initial_deposit_range: AmountRange = Field(
+        default=(100.0, 5000.0), description="Smallest and largest first deposit, in currency units."
+    )
+    existing_share: Share = Field(
+        default=0.2, description="Share of `customers` that were there before the run."
+    )
+
+
+# -- `load`: a search for the highest rate instead of the scenario's own curve ----------------------
+
+
+class Load(Block):
+    """How the offered rate is decided.  Without this block it is `transaction_rate`'s."""
+
+    mode: Literal["capacity"] = Field(
+        default="capacity",
+        description="`capacity`: raise the rate until a condition fails, then close in on the limit.",
+    )
+    start_tps: Annotated[float, Number(above=0, high=100_000)] = Field(
+        default=10.0, description="Rate of the first step, transactions per wall-clock second."
+    )
+    factor: Annotated[float, Number(above=1, high=10)] = Field(
+        default=1.5, description="What the rate is multiplied by after a step that held; `step` wins over it."
+    )
+    step: Annotated[float, Number(above=0, high=100_000)] | None = Field(
+        default=None, description="What is added to the rate after a step that held."
+    )
+    hold_seconds: Annotated[float, Number(1, 3600)] = Field(
+        default=30.0, description="Wall-clock seconds each rate is offered before it is judged."
+    )
+    precision: Annotated[float, Number(0.005, 0.5)] = Field(
+        default=0.05, description="The search ends when the limit is known to this share."
+    )
+    max_tps: Annotated[float, Number(above=0, high=100_000)] = Field(
+        default=10_000.0, description="Highest rate that is tried."
+    )
+    until: tuple[str, ...] = Field(
+        default=("response_time.p99 < 1s", "errors < 1%", "drops == 0"),
+        description="Thresholds that each step must meet.",
+    )
+
+
+# -- `invariant`: balances read back while a run goes on --------------------------------------------
+
+
+class Invariant(Block):
+    """The running check that accounts hold what the bank acknowledged."""
+
+    enabled: bool = Field(default=True, description="Whether balances are read while the run goes on.")
+    every_seconds: Annotated[float, Number(0.2, 3600)] = Field(
+        default=5.0, description="Wall-clock seconds between two rounds of reading."
+    )
+    accounts: Annotated[int, Number(1, 1000)] = Field(
+        default=10,
+        description="Accounts read in a round at a live bank, one after the other, those that moved last "
+        "first; a stand-in tells a thousand at once and ignores this.",
+    )
+
+
+# -- `detector`: how the fraud detector is used -----------------------------------------------------
+
+
+class DetectorUse(Block):
+    """One score a call by default, and nothing that tells the detector what was fraud."""
+
+    batch_size: Annotated[int, Number(1, 1000)] = Field(
+        default=1, description="Transactions scored in one call; 1: each by itself."
+    )
+    batch_wait_ms: Annotated[float, Number(0, 10_000)] = Field(
+        default=20.0,
+        description="Longest wall-clock milliseconds a transaction waits for its batch to fill.",
+    )
+    feedback: bool = Field(
+        default=False,
+        description="Whether the detector is told afterwards what was fraud. This reveals labels to the "
+        "system under test, late, as a bank's investigators would.",
+    )
+    feedback_delay_hours: Annotated[float, Number(0, 8784)] = Field(
+        default=168.0, description="Median of the simulated hours from a transaction to its feedback."
+    )
+    feedback_sigma: Annotated[float, Number(0, 5)] = Field(
+        default=1.0, description="Spread of that delay: sigma of its log-normal distribution."
+    )
+
+
+# -- `dashboard` and `metrics`: what is shown and what is kept while a run goes on ------------------
+
+
+#: Samples of a whole run: enough for any chart, and the least that still shows a shape.
+MAX_POINTS = 2_000
+MIN_POINTS = 60
+
+
+class Dashboard(Block):
+    """The web pages."""
+
+    enabled: bool = Field(
+        default=True,
+        description="Whether banksim's pages are served; `--dashboard` wins over `false`.",
+    )
+    port: Port = Field(default=8095, description="TCP port of the dashboard.")
+    host: Label = Field(
+        default="127.0.0.1", description="Address to bind to; 0.0.0.0 serves every network interface."
+    )
+    theme: Literal["light", "dark", "auto"] = Field(
+        default="auto", description="Colours of the pages; auto follows the viewer's system."
+    )
+    refresh_rate_ms: Annotated[int, Number(50, 60_000)] = Field(
+        default=1000, description="Milliseconds between two updates of the pages."
+    )
+    max_feed_items: Annotated[int, Number(1, 10_000)] = Field(
+        default=500, description="Transactions kept in the live feed."
+    )
+    chart_retention_hours: Annotated[float, Number(above=0, high=8784)] = Field(
+        default=24.0, description="Hours of chart data that are kept."
+    )
+    chart_resolution_seconds: Annotated[float, Number(0.1, 3600)] = Field(
+        default=5.0, description="Seconds between two points of a chart."
+    )
+    fraud_alert_threshold: Share = Field(
+        default=0.8, description="Scores above this one raise an alert on the pages."
+    )
+    sound_alerts: bool = Field(default=False, description="Whether alerts make a sound.")
+    record: bool = Field(
+        default=True, description="Whether the run leaves a record that the pages can play again."
+    )
+
+
+class Metrics(Block):
+    """The collector of measurements."""
+
+    enabled: bool = Field(default=True, description="Whether measurements are collected over time.")
+    collect_interval_seconds: Annotated[float, Number(0.05, 3600)] = Field(
+        default=1.0, description="Wall-clock seconds between two samples; may be a fraction."
+    )
+    retention_minutes: Annotated[float, Number(above=0, high=44_640)] = Field(
+        default=60.0,
+        description="Wall-clock minutes kept at full resolution, at most 2,000 samples; "
+        "a longer run is kept whole, with coarser ones.",
+    )
+    export_csv: bool = Field(default=True, description="Whether the samples are written as CSV at the end.")
+
+    @property
+    def max_points(self) -> int:
+        """Samples over time that are kept before neighbours are merged."""
+        wanted = self.retention_minutes * 60.0 / self.collect_interval_seconds
+        return int(min(MAX_POINTS, max(MIN_POINTS, wanted)))
+
+
+# -- `connections`: where the systems under test are, and how patient a client is -------------------
+
+
+class Connections(Block):
+    """Addresses and limits of the clients.  An empty address switches that system off."""
+
+    nexum_url: Url = Field(
+        default="http://localhost:8090", description="Address of the Nexum core-banking API; '' for none."
+    )
+    bastion_url: Url = Field(
+        default="http://localhost:8080",
+        description="Address of the Bastion fraud-detection API; '' for no scoring.",
+    )
+    kafka_bootstrap_servers: KafkaServers | None = Field(
+        default="localhost:9092",
+        description="Kafka brokers as host:port, several with commas; 'embedded' for a test broker inside "
+        "this process; null for no events. Without an answer from a broker the run goes on without events.",
+    )
+    kafka_format: Literal["flat", "envelope"] = Field(
+        default="flat",
+        description="Form of our events: flat (fields at the top) or envelope (fields under data, as the "
+        "core bank's own event bridge writes and reads them).",
+    )
+    timeout_seconds: Annotated[float, Number(above=0, high=600)] = Field(
+        default=30.0, description="Longest wait for an answer, in wall-clock seconds."
+    )
+    max_retries: Annotated[int, Number(0, 20)] = Field(
+        default=3, description="How often a call that failed is tried again."
+    )
+
 
 SECONDS_PER_HOUR = 3600.0
 SHORT_HASH_LENGTH = 12

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from banksim.scenario.problems import Path
+from banksim.scenario.errors import Path
 
 #: Command-line options that stand for a key of the scenario.
 OPTION_PATHS: dict[str, Path] = {

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from banksim.scenario.problems import Path, Problem
+from banksim.scenario.errors import Path, Problem
 
 #: Largest scenario text, in bytes.
 MAX_BYTES = 1_000_000

@@ -1,13 +1,10 @@
 """Who and what exists: customers, personas, merchants, places, and streams of chance."""
 
-from banksim.world.customer import AccountSpec, Address, Customer
 from banksim.world.merchants import MerchantDirectory
 from banksim.world.persona import TIER_LIMIT_UNITS, Persona, load_personas
 from banksim.world.places import City, Places, distance_km, near
-from banksim.world.population import Population
-from banksim.world.sampling import Choice, LogNormal
-from banksim.world.scale import unit_scale
-from banksim.world.streams import opaque_id, stream, stream_key
+from banksim.world.population import AccountSpec, Address, Customer, Population
+from banksim.world.random import Choice, LogNormal, opaque_id, stream, stream_key, unit_scale
 from banksim.world.world import World, WorldScenario
 
 __all__ = [

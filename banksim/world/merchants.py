@@ -15,11 +15,10 @@ import random
 from collections.abc import Iterator
 from math import sqrt
 
-from banksim.domain import Merchant, Place
-from banksim.world.categories import Category, load_categories, load_shop_words
+from banksim.model import Merchant, Place
+from banksim.world.persona import Category, load_categories, load_shop_words
 from banksim.world.places import City, Places, near
-from banksim.world.sampling import Choice, zipf_weights
-from banksim.world.streams import opaque_id, stream
+from banksim.world.random import Choice, opaque_id, stream, zipf_weights
 
 MAX_PER_CATEGORY = 40
 ONLINE_PER_MILLION_FACTOR = 6

@@ -18,8 +18,8 @@ from typing import Any, cast
 
 import yaml
 
-from banksim.domain import Place
-from banksim.world.sampling import Choice
+from banksim.model import Place
+from banksim.world.random import Choice
 
 EARTH_RADIUS_KM = 6371.0
 KM_PER_DEGREE = 111.2

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
-from banksim.domain.money import to_cents
+from banksim.model.money import to_cents
 from banksim.world.merchants import MerchantDirectory
 from banksim.world.persona import Persona, load_personas
 from banksim.world.places import Places, country_of_locale

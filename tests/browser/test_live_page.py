@@ -9,7 +9,7 @@ import pytest
 
 from tests.browser.server import Server
 from tests.unit.web_ext.fakes import HOSTILE
-from web_ext.timeline import thin
+from web_ext.stream import thin
 
 pytestmark = pytest.mark.browser
 

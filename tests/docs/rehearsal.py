@@ -190,7 +190,7 @@ def _report_dir() -> argparse.ArgumentParser:
 def _python(arguments: Sequence[str]) -> int:
     match list(arguments):
         case ["run.py", *flags]:
-            from banksim import launch
+            from banksim.cli import launch
 
             options, others = launch._parser().parse_known_args(flags)
             if options.list_scenarios or options.validate_scenario:
@@ -304,7 +304,7 @@ def _pip(arguments: Sequence[str]) -> int:
 
 
 def _kafka(arguments: Sequence[str]) -> int:
-    from banksim.broker import topics
+    from banksim.kafka import client as topics
 
     named = re.findall(r"--topic (\S+)", " ".join(arguments))
     ours = {value for value in vars(topics).values() if isinstance(value, str)}

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from banksim import cli, launch
-from banksim.domain import ExitCode
+from banksim.cli import launch
+from banksim.cli import main as cli
+from banksim.model import ExitCode
 from banksim.world import load_personas
 from tests.docs.pages import DOCS, PAGES, ROOT, blocks
 

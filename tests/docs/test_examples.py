@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from banksim.domain import Kind
-from banksim.systems import nexum_wire
-from banksim.systems.bastion_wire import DECISION_FIELDS, SCORE_FIELDS, score_body
-from banksim.systems.directory import AccountDirectory
+from banksim.model import Kind
+from banksim.targets import nexum_wire
+from banksim.targets.bastion_wire import DECISION_FIELDS, SCORE_FIELDS, score_body
+from banksim.targets.nexum import AccountDirectory
 from tests.docs.pages import DOCS, examples
 from tests.integration.commands import environment, free_port, locust, results_in
-from tests.unit.systems.people import customer, transaction
+from tests.unit.targets.people import customer, transaction
 
 FILES = examples(DOCS / "extending.md")
 CONTRACTS = (DOCS / "targets.md").read_text("utf-8").partition("## The contracts")[2].partition("\n## ")[0]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from banksim import launch
+from banksim.cli import launch
 from tests.docs.pages import DOCS, ROOT
 
 PAGE = (DOCS / "troubleshooting.md").read_text("utf-8")
@@ -65,7 +65,7 @@ def test_the_page_has_a_row_for_every_problem_of_the_original_guide() -> None:
 
 
 def test_the_examples_of_refused_scenarios_are_what_is_said(tmp_path: Path) -> None:
-    from banksim.domain import ScenarioError
+    from banksim.model import ScenarioError
     from banksim.scenario import parse_scenario
 
     text = "name: Bad\nduration_hours: 1\nspeed_multipler: 10\n"

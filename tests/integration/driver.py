@@ -8,11 +8,10 @@ from typing import Any
 
 import gevent
 
-from banksim.domain import Planned
-from banksim.engine.arrival import FRAUD_SEAT
-from banksim.engine.run import Run
-from banksim.engine.seats import ANY_PERSONA
-from banksim.engine.settings import Mode, RunSettings
+from banksim.model import Planned
+from banksim.run.queues import ANY_PERSONA, FRAUD_SEAT
+from banksim.run.run import Run
+from banksim.run.settings import Mode, RunSettings
 from banksim.scenario import parse_scenario
 
 SMALL_ATTACK = """\

@@ -13,11 +13,10 @@ import gevent
 import msgpack
 from gevent.queue import SimpleQueue
 
-from banksim.cluster import MasterRun, Members, WorkerRun
-from banksim.domain import Planned
-from banksim.engine.arrival import FRAUD_SEAT
-from banksim.engine.seats import ANY_PERSONA
-from banksim.engine.settings import RunSettings
+from banksim.model import Planned
+from banksim.run.queues import ANY_PERSONA, FRAUD_SEAT
+from banksim.run.settings import RunSettings
+from banksim.run.workers import MasterRun, Members, WorkerRun
 
 Message = dict[str, Any]
 

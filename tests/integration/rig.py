@@ -11,14 +11,12 @@ from dataclasses import dataclass
 
 import gevent
 
-from banksim.domain import NOT_SCORED, BankReply, BankStatus, Outcome
-from banksim.engine.agenda import Agenda
-from banksim.engine.arrival import FRAUD_SEAT, Arrival
-from banksim.engine.dispatcher import Dispatcher
-from banksim.engine.garbage import rare_collections
-from banksim.engine.seats import ANY_PERSONA, Seats
 from banksim.measure import Measures
-from banksim.plan import build_parts
+from banksim.model import NOT_SCORED, BankReply, BankStatus, Outcome
+from banksim.run.dispatcher import Agenda, Dispatcher
+from banksim.run.plan import build_parts
+from banksim.run.process import rare_collections
+from banksim.run.queues import ANY_PERSONA, FRAUD_SEAT, Arrival, Seats
 from banksim.scenario import parse_scenario
 
 POSTED = Outcome(BankReply(BankStatus.POSTED), NOT_SCORED, lag_ms=0.0, service_ms=0.0)

@@ -10,7 +10,7 @@ from typing import Any
 import gevent
 import pytest
 
-from banksim.engine import targets as targets_module
+from banksim.run import connect as targets_module
 from banksim.sandbox import BankApi
 from tests.integration.driver import Driver, settings_for
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import gevent
 import pytest
 
-from banksim.domain import Planned
-from banksim.engine.life import End, State
-from banksim.engine.settings import Mode
+from banksim.model import Planned
+from banksim.run.run import End, State
+from banksim.run.settings import Mode
 from tests.integration.driver import SMALL_ATTACK, Driver, settings_for
 from tests.integration.loopback import LoopbackCluster
 
@@ -169,7 +169,7 @@ def test_a_late_worker_knows_everybody(tmp_path: Path) -> None:
 def test_without_any_worker_left_the_run_fails_with_a_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("banksim.cluster.master.ALONE_FOR_S", 1.0)
+    monkeypatch.setattr("banksim.run.workers.remote_load.ALONE_FOR_S", 1.0)
 
     def lose_everybody(cluster: LoopbackCluster) -> None:
         while cluster.run.state is not State.RUNNING:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from banksim.broker import EmbeddedBroker
+from banksim.kafka import EmbeddedBroker
 from tests.kafka import broker as kafka
 from tests.services.compose import ROOT, Stack, compose, kafka_properties
 from tests.services.postgres import PostgresServer

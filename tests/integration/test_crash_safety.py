@@ -9,16 +9,16 @@ import gevent
 import pytest
 from gevent.pool import Pool
 
-from banksim.domain import AccountRef, BankStatus, Kind
-from banksim.engine.reconciling import judged, read_accounts
-from banksim.engine.targets import MovementBooks
 from banksim.measure import Books
+from banksim.model import AccountRef, BankStatus, Kind
+from banksim.run.connect import MovementBooks
+from banksim.run.reconcile import judged, read_accounts
 from banksim.sandbox import BankApi
-from banksim.systems import ClientSettings, NexumClient, http_targets
+from banksim.targets import ClientSettings, NexumClient, http_targets
 from banksim.world import Population, load_personas
 from tests.services.postgres import PostgresServer
 from tests.services.sandbox import Server
-from tests.unit.systems.people import transaction
+from tests.unit.targets.people import transaction
 
 CUSTOMERS = 8
 POSTERS = 8

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from banksim.engine import targets
-from banksim.engine.run import End
-from banksim.engine.settings import Mode
+from banksim.run import connect as targets
+from banksim.run.run import End
+from banksim.run.settings import Mode
 from banksim.sandbox import DetectorApi
 from tests.integration.driver import Driver, settings_for
 from tests.services.sandbox import Server

@@ -17,9 +17,9 @@ import gevent
 import pytest
 from gevent.pywsgi import WSGIServer
 
-from banksim.domain import ExitCode
-from banksim.engine.run import End, Run, State
-from banksim.engine.settings import Mode
+from banksim.model import ExitCode
+from banksim.run.run import End, Run, State
+from banksim.run.settings import Mode
 from tests.integration.driver import Driver, assert_adds_up, settings_for
 from tests.services.postgres import PostgresServer
 from tests.services.proxy import ResettingProxy

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from banksim.broker import EmbeddedBroker
+from banksim.kafka import EmbeddedBroker
 from tests.integration.commands import locust, results_in
 from tests.services.postgres import PostgresServer
 from tests.services.sandbox import Server

@@ -18,9 +18,8 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
-from banksim import cli
-from banksim.dataset.columns import ACCOUNTS, CUSTOMERS, TRANSACTIONS, TRUTH_COLUMNS
-from banksim.dataset.sinks import NO_PYARROW
+from banksim.cli import main as cli
+from banksim.dataset.files import ACCOUNTS, CUSTOMERS, NO_PYARROW, TRANSACTIONS, TRUTH_COLUMNS
 from banksim.scenario import load_scenario
 from tests.integration.commands import ROOT, environment
 

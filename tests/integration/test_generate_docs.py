@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from banksim.dataset.columns import ACCOUNTS, CUSTOMERS, TRANSACTIONS
 from banksim.dataset.command import add_options
+from banksim.dataset.files import ACCOUNTS, CUSTOMERS, TRANSACTIONS
 from tests.integration.commands import ROOT
 from tests.integration.test_generate import generate
 

@@ -22,10 +22,10 @@ from typing import Any
 import gevent
 import pytest
 
-from banksim.broker import CUSTOMERS, TRANSACTIONS, EmbeddedBroker, TopicReader, publisher
-from banksim.engine.run import End, Run
-from banksim.engine.settings import KafkaUse, Mode, RunSettings
-from banksim.sandbox.kafka_bridge import DetectorBridge
+from banksim.kafka import CUSTOMERS, TRANSACTIONS, EmbeddedBroker, TopicReader, publisher
+from banksim.run.run import End, Run
+from banksim.run.settings import KafkaUse, Mode, RunSettings
+from banksim.sandbox.detector.kafka import DetectorBridge
 from tests.integration.commands import ROOT, environment, free_port, locust, results_in
 from tests.integration.driver import Driver, settings_for
 from tests.integration.test_no_leak import FORBIDDEN

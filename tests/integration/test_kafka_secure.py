@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from banksim.broker import TRANSACTIONS, broker_problem, probe
+from banksim.kafka import TRANSACTIONS, broker_problem, probe
 from tests.integration.driver import Driver
 from tests.integration.test_kafka import asked, figures
 from tests.kafka.broker import PASSWORD, USER

@@ -14,9 +14,9 @@ from typing import Any
 import gevent
 import pytest
 
-from banksim.domain import ExitCode, UsageError
-from banksim.engine.run import End, Run, State, check_run
-from banksim.engine.settings import Mode
+from banksim.model import ExitCode, UsageError
+from banksim.run.run import End, Run, State, check_run
+from banksim.run.settings import Mode
 from tests.integration.driver import Driver, assert_adds_up, settings_for
 
 pytestmark = pytest.mark.timing

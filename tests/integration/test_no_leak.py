@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from banksim.activity import Activity
-from banksim.engine.run import End
-from banksim.engine.settings import Mode
+from banksim.run.run import End
+from banksim.run.settings import Mode
 from banksim.scenario import KNOWN_PATTERN_TYPES
-from banksim.systems import SandboxProcess
+from banksim.targets import SandboxProcess
 from banksim.world import World
 from tests.integration.driver import Driver, settings_for
 from tests.integration.tee import Tee

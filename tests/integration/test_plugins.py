@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from banksim.domain import Kind, Label
-from banksim.engine.run import End
-from banksim.engine.settings import Mode, RunSettings
+from banksim.model import Kind, Label
+from banksim.run.run import End
+from banksim.run.settings import Mode, RunSettings
 from banksim.scenario import load_scenario
 from tests.integration.commands import ROOT, locust
 from tests.integration.driver import Driver

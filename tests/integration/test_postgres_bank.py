@@ -6,13 +6,12 @@ from datetime import date
 
 import pytest
 
-from banksim.domain import BankStatus
+from banksim.model import BankStatus
 from banksim.sandbox import BankApi
-from banksim.sandbox.database import DatabaseError, StorageError
-from banksim.sandbox.migrations import POSTGRES, STEPS, migrate
-from banksim.sandbox.postgres import PostgresDatabase, open_postgres
+from banksim.sandbox.bank.database import POSTGRES, STEPS, DatabaseError, StorageError, migrate
+from banksim.sandbox.bank.postgres import PostgresDatabase, open_postgres
 from tests.services.postgres import PostgresServer
-from tests.unit.systems.test_nexum_banking import Life
+from tests.unit.targets.test_nexum_banking import Life
 
 
 def test_a_whole_life(postgres: PostgresServer) -> None:

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from banksim.cli import main
-from banksim.domain import ExitCode
-from banksim.domain.money import from_wire
-from banksim.engine import targets
-from banksim.engine.run import End
-from banksim.engine.settings import Mode
+from banksim.cli.main import main
+from banksim.model import ExitCode
+from banksim.model.money import from_wire
 from banksim.report.console import summary
+from banksim.run import connect as targets
+from banksim.run.run import End
+from banksim.run.settings import Mode
 from banksim.sandbox import BankApi
 from tests.integration.driver import Driver, settings_for
 from tests.services.sandbox import Server
@@ -199,8 +199,8 @@ class BankAtWork:
     """Somebody else who uses the same bank."""
 
     def __init__(self, url: str) -> None:
-        from banksim.systems import HttpTransport
-        from banksim.world.streams import stream
+        from banksim.targets import HttpTransport
+        from banksim.world.random import stream
 
         self._transport = HttpTransport(url, rng=stream(1, "test"))
 

@@ -10,8 +10,8 @@ from typing import Any
 import gevent
 import pytest
 
-from banksim.domain import Planned
-from banksim.engine.run import End, Run
+from banksim.model import Planned
+from banksim.run.run import End, Run
 from tests.integration.driver import Driver, settings_for
 
 EVEN = """\

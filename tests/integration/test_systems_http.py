@@ -12,11 +12,11 @@ import pytest
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer
 
-from banksim.domain import AccountRef, BankStatus, Channel, Decision, Kind
-from banksim.systems import ClientSettings, SandboxProcess, Targets, http_targets, probe
+from banksim.model import AccountRef, BankStatus, Channel, Decision, Kind
+from banksim.targets import ClientSettings, SandboxProcess, Targets, http_targets, probe
 from banksim.world import Population, load_personas
-from tests.unit.systems.people import SHOP, Notebook, transaction
-from tests.unit.systems.strict_bank import StrictBank
+from tests.unit.targets.people import SHOP, Notebook, transaction
+from tests.unit.targets.strict_bank import StrictBank
 
 SETTINGS = ClientSettings(seed=1, timeout_s=10)
 
@@ -112,7 +112,7 @@ def test_movements_that_time_out_are_unknown_and_were_sent_once() -> None:
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[SandboxProcess]:
-    pytest.importorskip("banksim.sandbox.detector")
+    pytest.importorskip("banksim.sandbox.detector.api")
     with SandboxProcess() as process:
         yield process
 

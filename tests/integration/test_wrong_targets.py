@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from gevent.pywsgi import WSGIServer
 
-from banksim.domain import BanksimError, ExitCode
-from banksim.engine.run import End, Run, check_run
-from banksim.engine.settings import Mode
+from banksim.model import BanksimError, ExitCode
+from banksim.run.run import End, Run, check_run
+from banksim.run.settings import Mode
 from tests.integration.commands import free_port
 from tests.integration.driver import Driver, settings_for
-from tests.unit.systems.test_tls import certificate
+from tests.unit.targets.test_tls import certificate
 
 SCENARIO = """\
 name: Somebody else answers

@@ -8,7 +8,7 @@ from banksim.dataset.check.distributions import Comparison, compare
 from banksim.dataset.check.sample import Sample
 from banksim.dataset.check.separation import Separations, import_sklearn, separate
 from banksim.dataset.stream import Entry
-from banksim.plan import Parts
+from banksim.run.plan import Parts
 
 #: From this sophistication on, fraud must not be found by a naive detector.
 CAREFUL = 0.7

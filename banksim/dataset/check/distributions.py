@@ -13,10 +13,10 @@ from itertools import pairwise
 from math import erf, log, sqrt
 from typing import Any
 
-from banksim.activity.pay_days import PAY_SHARES
+from banksim.activity.calendar import PAY_SHARES
 from banksim.dataset.check.sample import CHANNELS, GENUINE, KINDS, Sample
-from banksim.domain import Channel, Kind
-from banksim.domain.money import to_units
+from banksim.model import Channel, Kind
+from banksim.model.money import to_units
 from banksim.world import unit_scale
 
 #: Card purchases by hour, % of a day (J, consistent with X sources).

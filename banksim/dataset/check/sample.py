@@ -8,7 +8,7 @@ from __future__ import annotations
 from array import array
 
 from banksim.dataset.stream import Entry
-from banksim.domain import Channel, Kind, Label
+from banksim.model import Channel, Kind, Label
 
 MAX_ROWS = 2_000_000
 KINDS = tuple(Kind)

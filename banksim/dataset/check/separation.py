@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from banksim.dataset.check.sample import FRAUD, GENUINE, Sample
-from banksim.domain import BanksimError
+from banksim.model import BanksimError
 
 NO_SKLEARN = "The self-check needs scikit-learn: pip install 'banksim[check]'"
 #: Fraud rows, in the half that is learnt from and in the other, below which nothing can be said.

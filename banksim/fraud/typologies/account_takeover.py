@@ -12,8 +12,8 @@ Options: `target_balance_pct` (default 0.8 to 0.95), `amounts` for the single tr
 from __future__ import annotations
 
 from banksim.fraud.campaign import Campaign
-from banksim.fraud.registry import Steps, typology
-from banksim.fraud.wallet import random_parts
+from banksim.fraud.money import random_parts
+from banksim.fraud.typology import Steps, typology
 
 TARGET_BALANCE = (0.80, 0.95)
 #: Transfers that empty one account, fewest and most (judgement).

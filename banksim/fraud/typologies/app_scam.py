@@ -17,11 +17,11 @@ Options: `amounts` or `amount_range` for the large payment.
 
 from __future__ import annotations
 
-from banksim.domain import Planned
 from banksim.fraud.campaign import Campaign
 from banksim.fraud.laundering import less_commission
-from banksim.fraud.registry import Steps, typology
-from banksim.fraud.wallet import blended
+from banksim.fraud.money import blended
+from banksim.fraud.typology import Steps, typology
+from banksim.model import Planned
 from banksim.world import Customer
 
 STORY = (3, 6)

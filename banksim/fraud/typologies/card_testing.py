@@ -12,7 +12,7 @@ Options: `amount_range` or `amounts`.
 from __future__ import annotations
 
 from banksim.fraud.campaign import Campaign
-from banksim.fraud.registry import Steps, typology
+from banksim.fraud.typology import Steps, typology
 
 LIVE_SHARE = 0.25
 #: How often a card is tried twice (judgement).

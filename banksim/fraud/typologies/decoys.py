@@ -16,13 +16,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from banksim.activity.rhythm import is_salary_hour
-from banksim.activity.trips import TRAVEL_OVERHEAD_H, TRAVEL_SPEED_KMH
-from banksim.domain import Label, Place, Planned
+from banksim.activity.calendar import is_salary_hour
+from banksim.activity.habits import TRAVEL_OVERHEAD_H, TRAVEL_SPEED_KMH
 from banksim.fraud.campaign import Campaign
-from banksim.fraud.registry import Steps, typology
+from banksim.fraud.typology import Steps, typology
+from banksim.model import Label, Place, Planned
 from banksim.world import Customer, distance_km
-from banksim.world.categories import load_categories
+from banksim.world.persona import load_categories
 
 HOUR_S, DAY_S = 3600.0, 86_400.0
 BOOKINGS = ("airline", "travel_agency", "hotel")

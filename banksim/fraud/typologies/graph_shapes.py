@@ -20,7 +20,7 @@ from itertools import product
 
 from banksim.fraud.campaign import Campaign
 from banksim.fraud.laundering import SUM_UNITS, Edge, launder
-from banksim.fraud.registry import Steps, typology
+from banksim.fraud.typology import Steps, typology
 
 DAYS_S = 86_400.0
 #: Days a shape takes when the run is long enough (judgement; AMLSim's sets have 5–20).

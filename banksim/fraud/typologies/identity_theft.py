@@ -14,7 +14,7 @@ Options: `amounts` or `amount_range` for the larger sum.
 from __future__ import annotations
 
 from banksim.fraud.campaign import Campaign
-from banksim.fraud.registry import Steps, typology
+from banksim.fraud.typology import Steps, typology
 from banksim.world import Customer
 
 STEPS = (5, 9)

@@ -10,7 +10,7 @@ Options: `amount_multiplier` (default 10), `suspicious_threshold`, `amount_range
 from __future__ import annotations
 
 from banksim.fraud.campaign import RESALE_CATEGORIES, Campaign
-from banksim.fraud.registry import Steps, typology
+from banksim.fraud.typology import Steps, typology
 
 MULTIPLIER = 10.0
 SIGMA = 0.25

@@ -19,7 +19,7 @@ from itertools import pairwise
 
 from banksim.fraud.campaign import Campaign
 from banksim.fraud.laundering import SUM_UNITS, Edge, launder
-from banksim.fraud.registry import Steps, typology
+from banksim.fraud.typology import Steps, typology
 
 HOPS = (2, 4)
 STORY = (8, 18)

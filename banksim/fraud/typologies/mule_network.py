@@ -15,11 +15,11 @@ Options: `mule_accounts` (default 6), `hops` (transfers from first account to la
 
 from __future__ import annotations
 
-from banksim.domain import Decision
 from banksim.fraud.campaign import Campaign
-from banksim.fraud.crew import Crew
-from banksim.fraud.registry import Steps, typology
-from banksim.fraud.wallet import random_parts
+from banksim.fraud.money import random_parts
+from banksim.fraud.people import Crew
+from banksim.fraud.typology import Steps, typology
+from banksim.model import Decision
 
 MULES = 6
 HOPS = (2, 4)

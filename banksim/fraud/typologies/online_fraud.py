@@ -10,8 +10,8 @@ Options: `amount_range` or `amounts`.
 from __future__ import annotations
 
 from banksim.fraud.campaign import RESALE_CATEGORIES, Campaign
-from banksim.fraud.registry import Steps, typology
-from banksim.fraud.wallet import blended
+from banksim.fraud.money import blended
+from banksim.fraud.typology import Steps, typology
 
 PURCHASES = (3, 6)
 DEARER = (1.2, 5.0)

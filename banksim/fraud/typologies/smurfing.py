@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from banksim.fraud.campaign import Campaign
 from banksim.fraud.laundering import less_commission
-from banksim.fraud.registry import Steps, typology
+from banksim.fraud.typology import Steps, typology
 
 THRESHOLD_UNITS = 10_000.0
 #: Part of the threshold in one deposit, by a clumsy and by a careful organiser (judgement).

@@ -15,7 +15,7 @@ deposits.
 from __future__ import annotations
 
 from banksim.fraud.campaign import Campaign
-from banksim.fraud.registry import Steps, typology
+from banksim.fraud.typology import Steps, typology
 from banksim.world import Customer
 
 THRESHOLD_UNITS = 10_000.0

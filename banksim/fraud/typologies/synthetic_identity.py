@@ -19,8 +19,8 @@ Options: `amounts` or `amount_range` for the single payments of the bust-out.
 from __future__ import annotations
 
 from banksim.fraud.campaign import RESALE_CATEGORIES, Campaign
-from banksim.fraud.registry import Steps, typology
-from banksim.fraud.wallet import random_parts
+from banksim.fraud.money import random_parts
+from banksim.fraud.typology import Steps, typology
 from banksim.world import Customer
 
 STORY = (14, 28)

@@ -12,10 +12,10 @@ Options: `location_jump_km` (default 1,000), `time_window_hours` (1), `amount_ra
 
 from __future__ import annotations
 
-from banksim.domain import Place, Planned
 from banksim.fraud.campaign import Campaign
-from banksim.fraud.registry import Steps, typology
-from banksim.fraud.wallet import blended
+from banksim.fraud.money import blended
+from banksim.fraud.typology import Steps, typology
+from banksim.model import Place, Planned
 from banksim.world import Customer, distance_km
 from banksim.world.places import CITY_RADIUS_KM
 

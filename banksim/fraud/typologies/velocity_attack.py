@@ -10,8 +10,8 @@ Options: `transaction_burst` (default about 15; also the usual size of a campaig
 from __future__ import annotations
 
 from banksim.fraud.campaign import RESALE_CATEGORIES, Campaign
-from banksim.fraud.registry import Steps, typology
-from banksim.fraud.wallet import blended
+from banksim.fraud.money import blended
+from banksim.fraud.typology import Steps, typology
 
 BURST = 15
 WINDOW_S = 300.0

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 import pytest
 
 from banksim.activity import Activity
-from banksim.activity.activity import MAX_DRAWS
-from banksim.activity.rhythm import is_salary_hour
-from banksim.domain import CREDIT_KINDS, AccountRef, Channel, Kind, Label, Place, Planned, Transaction
+from banksim.activity.calendar import is_salary_hour
+from banksim.activity.planner import MAX_DRAWS
+from banksim.model import CREDIT_KINDS, AccountRef, Channel, Kind, Label, Place, Planned, Transaction
 from banksim.world import TIER_LIMIT_UNITS, World, distance_km, stream
-from banksim.world.categories import load_categories
+from banksim.world.persona import load_categories
 from tests.unit.world.scenarios import OnboardingSettings, WorldSettings
 
 DAY_S = 86_400

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from banksim.activity.amounts import Pricing
+from banksim.activity.prices import Pricing
 from banksim.world import Customer, World, load_personas, stream
 from tests.unit.world.scenarios import WorldSettings
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from banksim.activity.balances import PlannedBalances
-from banksim.domain import AccountRef, Channel, Kind, Transaction
+from banksim.activity.actors import PlannedBalances
+from banksim.model import AccountRef, Channel, Kind, Transaction
 from banksim.world import World
 from tests.unit.world.scenarios import WorldSettings
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from banksim.activity import OnboardingPlan
-from banksim.domain import Kind, Label
-from banksim.rate import Piece, PiecewiseRate
+from banksim.model import Kind, Label
+from banksim.schedule.rate import Piece, PiecewiseRate
 from banksim.world import World
 from tests.unit.world.scenarios import OnboardingSettings, WorldSettings
 

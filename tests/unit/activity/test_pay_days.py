@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from banksim.activity.pay_days import PAY_SHARES, PayDays
+from banksim.activity.calendar import PAY_SHARES, PayDays
 from banksim.world import World
 from tests.unit.world.scenarios import WorldSettings
 

@@ -8,7 +8,7 @@ import pytest
 
 from banksim.activity import Activity, Chance, Draft, payment
 from banksim.activity.payments import Payment, check_payments
-from banksim.domain import Channel, Kind, Planned, ScenarioError
+from banksim.model import Channel, Kind, Planned, ScenarioError
 from banksim.world import World, stream
 from tests.unit.world.scenarios import WorldSettings
 

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from banksim.activity.rhythm import HOURS_OF_WEEK, Rhythm, is_salary_hour
-from banksim.domain import Channel, Kind
+from banksim.activity.calendar import HOURS_OF_WEEK, Rhythm, is_salary_hour
+from banksim.model import Channel, Kind
 from banksim.world import World, stream
 from tests.unit.world.scenarios import WorldSettings
 

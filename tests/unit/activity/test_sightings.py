@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from banksim.activity import sightings
-from banksim.activity.sightings import Sighting, Sightings, reachable
-from banksim.domain import Merchant, Place
+from banksim.activity import actors as sightings
+from banksim.activity.actors import Sighting, Sightings, reachable
+from banksim.model import Merchant, Place
 
 HERE = Place("Chicago", "US", 41.88, -87.63)
 FIVE_KM_NORTH = Place("Chicago", "US", 41.925, -87.63)

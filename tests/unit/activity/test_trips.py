@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from banksim.activity.trips import BLOCK_DAYS, DAY_S, Trip, Trips
+from banksim.activity.habits import BLOCK_DAYS, DAY_S, Trip, Trips
 from banksim.world import World, distance_km
 from tests.unit.world.scenarios import WorldSettings
 

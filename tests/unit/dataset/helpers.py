@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from banksim.dataset.stream import Entry, Stream
-from banksim.plan import Parts, build_parts
+from banksim.run.plan import Parts, build_parts
 from banksim.scenario import Scenario
 
 

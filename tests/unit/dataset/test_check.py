@@ -10,7 +10,7 @@ from banksim.dataset.check.checker import Checker
 from banksim.dataset.check.distributions import BANDS, HOURS, compare, mixture_quantile
 from banksim.dataset.check.sample import FRAUD, KINDS, Sample
 from banksim.dataset.check.separation import separate
-from banksim.domain import Kind
+from banksim.model import Kind
 from tests.unit.dataset.helpers import streamed
 
 
@@ -83,7 +83,7 @@ def test_targets_are_shares() -> None:
 
 def test_careful_fraud_of_a_whole_scenario_passes_the_naive_detectors() -> None:
     from banksim.dataset.stream import Stream
-    from banksim.plan import build_parts
+    from banksim.run.plan import build_parts
     from banksim.scenario import load_scenario
 
     settings = load_scenario("calibrated", {"duration_hours": 24 * 14, "fraud.rate": 0.02}, environ={})

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from banksim.dataset.csv_text import Money, Times, cell
-from banksim.domain.money import to_wire
+from banksim.dataset.files import Money, Times, cell
+from banksim.model.money import to_wire
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 

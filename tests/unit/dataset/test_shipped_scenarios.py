@@ -10,10 +10,10 @@ from statistics import mean
 import pytest
 
 from banksim.dataset.stream import Entry, Stream
-from banksim.domain import BankStatus, Kind
-from banksim.plan import build_parts
+from banksim.model import BankStatus, Kind
+from banksim.run.plan import build_parts
 from banksim.scenario import Scenario, load_scenario
-from banksim.scenario.finder import SHIPPED_FOLDER
+from banksim.scenario.loader import SHIPPED_FOLDER
 
 HOUR_S = 3600.0
 SEEDS = (1, 2, 3)

@@ -3,9 +3,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from math import sqrt
 
-from banksim.dataset.bank import REFUSED
-from banksim.domain import CREDIT_KINDS, AccountRef, Label
+from banksim.dataset.stream import REFUSED
 from banksim.fraud import build_registry
+from banksim.model import CREDIT_KINDS, AccountRef, Label
 from tests.unit.dataset.helpers import parts, streamed
 
 #: Standard deviations of a count that are still chance.

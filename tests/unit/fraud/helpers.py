@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
-from banksim.demand import offered_rate
-from banksim.domain import BankReply, BankStatus, Decision, Outcome, Planned, ScoreReply
 from banksim.fraud import CampaignRun, CampaignSpec, FraudDesk
-from banksim.fraud.customs import Customs
+from banksim.fraud.attacker import Customs
+from banksim.model import BankReply, BankStatus, Decision, Outcome, Planned, ScoreReply
 from banksim.scenario import Scenario
+from banksim.schedule.rate import offered_rate
 from banksim.world import World
 
 APPROVED = Outcome(BankReply(BankStatus.POSTED), ScoreReply(0.1, Decision.APPROVE), 0.0, 10.0)

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from banksim.fraud.cast import Cast
+from banksim.fraud.people import Cast
 from banksim.world import stream
 
 from .helpers import world

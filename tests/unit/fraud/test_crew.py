@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from banksim.fraud.crew import Crew
+from banksim.fraud.people import Crew
 
 from .helpers import world
 

@@ -10,12 +10,12 @@ from statistics import mean, median, stdev
 
 import pytest
 
-from banksim.demand import offered_rate
-from banksim.domain import Channel, Kind, Label
 from banksim.fraud import FraudDesk, build_registry
-from banksim.fraud.cast import Cast
-from banksim.fraud.tactics import DECOY_MIX
+from banksim.fraud.patterns import DECOY_MIX
+from banksim.fraud.people import Cast
+from banksim.model import Channel, Kind, Label
 from banksim.scenario import KNOWN_PATTERN_TYPES
+from banksim.schedule.rate import offered_rate
 from banksim.world import World, distance_km
 
 from .helpers import desk, drive, drive_all, scenario, world
@@ -138,7 +138,7 @@ def test_a_holiday_is_booked_and_then_paid_far_from_home_at_a_speed_of_planes():
 
 def test_a_traveller_really_is_away():
     """Most travellers are those whose own journey it is, so their other payments are there too."""
-    from banksim.activity.trips import Trips
+    from banksim.activity.habits import Trips
 
     trips, there = Trips(world(2000)), []
     for steps in decoys("holiday_trip"):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from banksim.domain import ScenarioError
+from banksim.model import ScenarioError
 
 from .helpers import BLOCKED, desk, drive, drive_all, scenario
 

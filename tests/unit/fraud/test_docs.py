@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from banksim.fraud import build_registry
-from banksim.fraud.tactics import DECOY_MIX, DEFAULT_MIX
+from banksim.fraud.patterns import DECOY_MIX, DEFAULT_MIX
 from banksim.scenario import FraudSettings
 
 PAGE = (Path(__file__).parents[3] / "docs" / "typologies.md").read_text("utf-8")

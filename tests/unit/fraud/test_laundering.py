@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from banksim.domain import CREDIT_KINDS, Kind
+from banksim.model import CREDIT_KINDS, Kind
 
 from .helpers import BLOCKED, REFUSED, approve, desk, drive, one_pattern
 

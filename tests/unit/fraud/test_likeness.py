@@ -6,7 +6,7 @@ import re
 from statistics import mean
 
 from banksim.activity import Activity
-from banksim.domain import Label
+from banksim.model import Label
 from banksim.scenario import KNOWN_PATTERN_TYPES
 
 from .helpers import desk, drive_all, scenario, world

@@ -7,7 +7,7 @@ from statistics import mean, median
 
 import pytest
 
-from banksim.domain import CREDIT_KINDS, Kind
+from banksim.model import CREDIT_KINDS, Kind
 from banksim.world import distance_km
 
 from .helpers import BLOCKED, REFUSED, approve, desk, drive, drive_all, one_pattern, world

@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import pytest
 
-from banksim.domain import CREDIT_KINDS, Kind
+from banksim.model import CREDIT_KINDS, Kind
 
 from .helpers import REFUSED, one_pattern
 

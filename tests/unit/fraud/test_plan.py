@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from banksim.demand import offered_rate
 from banksim.fraud import plan as plan_module
+from banksim.schedule.rate import offered_rate
 
 from .helpers import desk, scenario
 

@@ -10,7 +10,7 @@ from statistics import mean, stdev
 import pytest
 
 from banksim.activity import Activity
-from banksim.domain import Label
+from banksim.model import Label
 from banksim.scenario import KNOWN_PATTERN_TYPES
 
 from .helpers import desk, drive, drive_all, scenario, world

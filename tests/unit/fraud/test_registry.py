@@ -5,9 +5,9 @@ from types import ModuleType
 
 import pytest
 
-from banksim.domain import Label, ScenarioError
 from banksim.fraud import build_registry, check_fraud, typology
 from banksim.fraud.registry import Registry
+from banksim.model import Label, ScenarioError
 from banksim.scenario import KNOWN_PATTERN_TYPES, PATTERN_ALIASES
 
 from .helpers import desk, drive_all, scenario
@@ -96,7 +96,7 @@ def test_a_bad_plugin_is_explained(tmp_path: Path, content: str | None, words: s
 
 
 def test_a_relative_plugin_is_found_beside_the_scenario_file(tmp_path: Path):
-    from banksim.fraud.desk import plugin_paths
+    from banksim.fraud.program import plugin_paths
 
     made = scenario(plugins=["gift.py"]).with_source(tmp_path / "my.yaml")
     assert plugin_paths(made) == [tmp_path / "gift.py"]
@@ -142,7 +142,7 @@ def test_a_pattern_no_plugin_knows_is_refused(tmp_path: Path):
 
 
 def test_a_plugin_may_bring_a_decoy_that_takes_the_place_of_the_usual_ones(tmp_path: Path):
-    decoy = PLUGIN.replace("import typology", "import typology\nfrom banksim.domain import Label")
+    decoy = PLUGIN.replace("import typology", "import typology\nfrom banksim.model import Label")
     decoy = decoy.replace("mean_size=3", "label=Label.DECOY, mean_size=3")
     (tmp_path / "gift.py").write_text(decoy)
     fraud = desk(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from banksim.domain import BankReply, BankStatus, Decision, Label, Outcome, ScoreReply
 from banksim.fraud import Registry, typology
+from banksim.model import BankReply, BankStatus, Decision, Label, Outcome, ScoreReply
 from banksim.scenario import KNOWN_PATTERN_TYPES
 
 from .helpers import APPROVED, BLOCKED, REFUSED, desk, drive

@@ -6,7 +6,7 @@ from statistics import mean
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from banksim.fraud.sizes import even_parts, split, whole_number
+from banksim.fraud.plan import even_parts, split, whole_number
 
 
 @settings(max_examples=60)

@@ -8,7 +8,7 @@ from statistics import mean, median
 
 import pytest
 
-from banksim.domain import CREDIT_KINDS, Channel, Kind
+from banksim.model import CREDIT_KINDS, Channel, Kind
 from banksim.scenario import KNOWN_PATTERN_TYPES
 from banksim.world import TIER_LIMIT_UNITS, distance_km
 
@@ -200,7 +200,7 @@ def test_unusual_locations_need_more_than_an_airliner(options):
 
 
 def test_a_cloned_card_is_used_in_shops_that_are_open_and_where_the_shop_is():
-    from banksim.world.categories import load_categories
+    from banksim.world.persona import load_categories
 
     for tx in transactions(one_pattern("unusual_location", count=100)):
         assert tx.channel is Channel.POS

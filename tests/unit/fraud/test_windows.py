@@ -4,11 +4,11 @@ from datetime import datetime
 
 import pytest
 
-from banksim.demand import offered_rate
+from banksim.fraud.calendar import Calendar, clock_windows
+from banksim.fraud.patterns import DEFAULT_MIX, resolve_tactics
 from banksim.fraud.registry import build_registry
 from banksim.fraud.shares import plan_shares
-from banksim.fraud.tactics import DEFAULT_MIX, resolve_tactics
-from banksim.fraud.windows import Calendar, clock_windows
+from banksim.schedule.rate import offered_rate
 
 from .helpers import desk, scenario
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from locust.argument_parser import get_empty_argument_parser, setup_parser_arguments
 
-from banksim.domain import UsageError
-from banksim.engine.settings import RunSettings
-from banksim.load.defaults import dashboard_address, pages_wanted, set_defaults
+from banksim.load.install import dashboard_address, pages_wanted, set_defaults
 from banksim.load.options import add_options, run_settings
+from banksim.model import UsageError
+from banksim.run.settings import RunSettings
 from tests.unit.scenario import examples
 
 CONNECTIONS = """\

@@ -5,7 +5,7 @@ import locust.main
 import locust.web
 import pytest
 
-from banksim.load.html_link import insert_link, link_reports, report_address
+from banksim.load.install import insert_link, link_reports, report_address
 
 
 def environment(

@@ -7,12 +7,11 @@ import os
 
 import pytest
 
-from banksim.engine.target_pace import TargetPace
-from banksim.load.past_runs import MAX_RUNS, PastRuns
-from banksim.load.scenario_list import ScenarioList
-from banksim.load.schedule import business_hours, schedule
+from banksim.load.cockpit import business_hours, schedule
+from banksim.load.listings import MAX_RUNS, PastRuns, ScenarioList
 from banksim.measure import Measures
 from banksim.report import build_results
+from banksim.run.monitor import TargetPace
 from banksim.scenario import load_scenario
 
 INFO = {"wall_s": 10.0, "simulated_s": 100.0, "seed": 7, "scenario": {"name": "demo", "title": "Demo"}}

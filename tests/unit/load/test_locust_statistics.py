@@ -10,9 +10,9 @@ from locust.env import Environment
 from locust.event import Events
 from locust.stats import StatsEntry
 
-from banksim.load import locust_statistics
-from banksim.load.locust_statistics import LocustStatistics
-from banksim.systems import Call
+from banksim.load import statistics as locust_statistics
+from banksim.load.statistics import LocustStatistics
+from banksim.targets import Call
 
 #: What must agree; the caches hold copies of these by second.
 FIGURES = (

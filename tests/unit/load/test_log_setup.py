@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from locust.event import Events
 
-from banksim.domain import BanksimError
-from banksim.load.log_setup import MAX_BYTES, OLDER_PARTS, copy_log, level_from, log_calls
+from banksim.load.terminal import MAX_BYTES, OLDER_PARTS, copy_log, level_from, log_calls
+from banksim.model import BanksimError
 
-NAMES = (None, "locust", "banksim.load.log_setup", "faker")
+NAMES = (None, "locust", "banksim.load.terminal", "faker")
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,7 @@ def test_both_kinds_of_lines_reach_the_file_after_what_was_there(tmp_path: Path)
     path.parent.mkdir()
     path.write_text("yesterday\n")
     copy_log(path)
-    logging.getLogger("banksim.engine").warning("of ours")
+    logging.getLogger("banksim.run").warning("of ours")
     logging.getLogger("locust.runners").warning("of Locust's")
     lines = path.read_text().splitlines()
     assert lines[0] == "yesterday"
@@ -62,7 +62,7 @@ def test_levels() -> None:
 
 @pytest.mark.parametrize(("level", "lines"), [(logging.DEBUG, 2), (logging.INFO, 0)])
 def test_calls_are_told_at_debug_alone(level: int, lines: int, caplog: pytest.LogCaptureFixture) -> None:
-    logging.getLogger("banksim.load.log_setup").setLevel(level)
+    logging.getLogger("banksim.load.terminal").setLevel(level)
     events = Events()
     log_calls(events)
     call = {"request_type": "POST", "name": "/score", "response_length": 3, "context": {}}

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from banksim.engine.life import State
-from banksim.load.progress_line import ProgressLine, progress_of, share_terminal, show_progress, text_of
+from banksim.load.terminal import ProgressLine, progress_of, share_terminal, show_progress, text_of
 from banksim.measure import Measures, MeasureSettings
+from banksim.run.run import State
 from tests.unit.measure.make import ALERT, PASSED, fraud, planned
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from banksim.load.seat_dispatcher import SeatDispatcher
+from banksim.load.master import SeatDispatcher
 
 Student, Family, Fraudster = (type(name, (), {}) for name in ("Student", "Family", "Fraudster"))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from banksim.domain import (
+from banksim.model import (
     AccountRef,
     BankReply,
     BankStatus,

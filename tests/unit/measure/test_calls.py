@@ -1,6 +1,6 @@
 import json
 
-from banksim.measure.calls import Calls
+from banksim.measure.counts import Calls
 
 
 def test_slowest_call_first_with_its_failures() -> None:

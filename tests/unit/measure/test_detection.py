@@ -1,7 +1,7 @@
 import pytest
 
-from banksim.domain import BankStatus, Decision, Label
 from banksim.measure.detection import Detection, adjusted_precision
+from banksim.model import BankStatus, Decision, Label
 from tests.unit.measure.make import ALERT, MISSING, PASSED, UNASKED, fraud, outcome, planned
 
 

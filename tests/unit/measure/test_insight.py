@@ -4,16 +4,14 @@ import random
 
 import pytest
 
-from banksim.domain import BankStatus, Channel, Decision
 from banksim.measure import Measures, MeasureSettings
-from banksim.measure.calibration import calibration
-from banksim.measure.drift import MIN_SCORES, ScoreDrift, stability_index
-from banksim.measure.extremes import Extremes
-from banksim.measure.generator import GeneratorUse
-from banksim.measure.insight import quality_against_load, response_ranges
+from banksim.measure.counts import Extremes
+from banksim.measure.detection import MAX_SLICES, OTHER, Slices
 from banksim.measure.latency import LatencyHistogram
-from banksim.measure.scores import ScoreBins
-from banksim.measure.slices import MAX_SLICES, OTHER, Slices
+from banksim.measure.measures import GeneratorUse
+from banksim.measure.scores import MIN_SCORES, ScoreBins, ScoreDrift, calibration, stability_index
+from banksim.measure.summary import quality_against_load, response_ranges
+from banksim.model import BankStatus, Channel, Decision
 from tests.unit.measure.make import ALERT, MISSING, PASSED, UNASKED, fraud, outcome, planned
 
 

@@ -6,8 +6,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from banksim.domain import BankStatus, Decision, Label, Outcome, Planned
 from banksim.measure import Measures, MeasureSettings, Roster
+from banksim.model import BankStatus, Decision, Label, Outcome, Planned
 from banksim.report import build_results
 from tests.unit.measure.make import ALERT, PASSED, fraud, outcome, planned
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from banksim.measure import Books, compare
-from banksim.measure.reconciliation import not_checked
+from banksim.measure.books import not_checked
 
 
 def books() -> Books:

@@ -7,8 +7,8 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from banksim.domain import Decision, Label, ScoreReply, Truth
-from banksim.measure.stream import StreamFigures
+from banksim.measure.kafka import StreamFigures
+from banksim.model import Decision, Label, ScoreReply, Truth
 
 TOPIC = "transactions"
 FRAUD = Truth(Label.FRAUD, "student", "card_testing", "c-1")

@@ -1,7 +1,7 @@
 import pytest
 
-from banksim.domain import BankStatus, Decision
 from banksim.measure import Fate, Tally, fate_of
+from banksim.model import BankStatus, Decision
 from tests.unit.measure.make import MISSING, outcome
 
 

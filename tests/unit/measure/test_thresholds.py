@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from banksim.domain import BankStatus
 from banksim.measure import Measures, MeasureSettings
 from banksim.measure import summary as of
-from banksim.measure.thresholds import Judge, Verdict, thresholds_of
-from banksim.measure.thresholds_figures import STATISTICS, Figures
-from banksim.measure.thresholds_grammar import parse_thresholds
-from banksim.measure.thresholds_metrics import CATALOGUE, Bracket
+from banksim.measure.thresholds.grammar import parse_thresholds
+from banksim.measure.thresholds.judge import Judge, Verdict, thresholds_of
+from banksim.measure.thresholds.metrics import CATALOGUE, Bracket
+from banksim.measure.thresholds.readings import STATISTICS, Figures
+from banksim.model import BankStatus
 from banksim.scenario import parse_scenario
 from tests.unit.measure.make import ALERT, MISSING, PASSED, UNASKED, fraud, outcome, planned
 from tests.unit.report.make import busy_run

@@ -6,14 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from banksim.domain import ExitCode, ScenarioError
-from banksim.measure.thresholds_grammar import (
-    COMPARISONS,
-    MAX_THRESHOLDS,
-    parse_threshold,
-    parse_thresholds,
-)
-from banksim.measure.thresholds_units import ThresholdProblem
+from banksim.measure.thresholds.grammar import COMPARISONS, MAX_THRESHOLDS, parse_threshold, parse_thresholds
+from banksim.measure.thresholds.readings import ThresholdProblem
+from banksim.model import ExitCode, ScenarioError
 
 
 @pytest.mark.parametrize(

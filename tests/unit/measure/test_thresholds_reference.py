@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from banksim.measure.thresholds_figures import STATISTICS
-from banksim.measure.thresholds_grammar import COMPARISONS, parse_threshold
-from banksim.measure.thresholds_reference import metric_table
+from banksim.measure.thresholds.grammar import COMPARISONS, parse_threshold
+from banksim.measure.thresholds.metrics import metric_table
+from banksim.measure.thresholds.readings import STATISTICS
 
 TEXT = (Path(__file__).resolve().parents[3] / "docs" / "thresholds.md").read_text(encoding="utf-8")
 

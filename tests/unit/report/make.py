@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from banksim.domain import BankStatus, Decision, Label
 from banksim.measure import Measures, MeasureSettings, compare
+from banksim.model import BankStatus, Decision, Label
 from banksim.report import build_results
 from tests.unit.measure.make import outcome, planned
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from banksim.report.charts_capacity import capacity_chart
+from banksim.report.charts_load import capacity_chart
 from banksim.report.html import render_html
 from tests.unit.report.make import busy_results
 

@@ -1,6 +1,6 @@
 import pytest
 
-from banksim.report.charts import bands, charts
+from banksim.report.html import bands, charts
 from tests.unit.report.make import busy_results, empty_results
 
 

@@ -5,13 +5,20 @@ from typing import Any
 
 import pytest
 
-from banksim.cli import main
-from banksim.measure.intervals import wilson
-from banksim.report.compare import Change, Difference, compare_runs, difference
-from banksim.report.compare_figures import FIGURES, Figure, Value
-from banksim.report.compare_html import bar_of, render_comparison
-from banksim.report.compare_paired import paired_recall, student_t_95
-from banksim.report.compare_text import comparison_text
+from banksim.cli.main import main
+from banksim.measure.scores import wilson
+from banksim.report.compare import (
+    FIGURES,
+    Change,
+    Difference,
+    Figure,
+    Value,
+    compare_runs,
+    difference,
+    paired_recall,
+    student_t_95,
+)
+from banksim.report.compare_page import bar_of, comparison_text, render_comparison
 from tests.unit.report.make import busy_results
 
 RECALL = next(figure for figure in FIGURES if figure.key == "recall")

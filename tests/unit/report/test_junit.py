@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from banksim.report.junit import junit_xml
+from banksim.report.write import junit_xml
 from tests.unit.report.make import busy_results, empty_results
 
 ROWS = [

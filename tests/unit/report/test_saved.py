@@ -3,10 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from banksim.cli import main
+from banksim.cli.main import main
 from banksim.report import write_report
-from banksim.report.browser import BrowserError, find_browser
-from banksim.report.saved import read_feed
+from banksim.report.export import BrowserError, find_browser, read_feed
 from tests.unit.report.make import FEED, busy_results
 
 

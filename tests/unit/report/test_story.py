@@ -1,7 +1,7 @@
 from banksim.measure import Measures
 from banksim.report import build_results, story
 from banksim.report.html import render_html
-from banksim.report.limits import limits
+from banksim.report.story import limits
 from tests.unit.measure.make import ALERT, PASSED, UNASKED, fraud, planned
 from tests.unit.report.make import RUN_INFO, busy_results, empty_results
 

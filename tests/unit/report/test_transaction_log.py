@@ -10,11 +10,10 @@ import gevent
 import pytest
 from gevent import monkey
 
-from banksim.domain import BankStatus, Decision, Label, ReportFolderError, ScoreReply
-from banksim.domain.outcome import BankReply, Outcome
+from banksim.model import BankStatus, Decision, Label, ReportFolderError, ScoreReply
+from banksim.model.outcome import BankReply, Outcome
 from banksim.report import transaction_log
-from banksim.report.transaction_columns import COLUMNS, HEADER
-from banksim.report.transaction_log import TransactionLog, open_transaction_log
+from banksim.report.transaction_log import COLUMNS, HEADER, TransactionLog, open_transaction_log
 from tests.unit.measure.make import ALERT, PASSED, fraud, planned
 
 NativeEvent = (

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from banksim.domain import ReportFolderError
+from banksim.model import ReportFolderError
 from banksim.report import check_folder, write_report
 from banksim.report.html import render_html
-from banksim.report.tables import as_csv, cell
+from banksim.report.write import as_csv, cell
 from tests.unit.report.make import FEED, HOSTILE, busy_results, empty_results
 
 

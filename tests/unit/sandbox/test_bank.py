@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from banksim.sandbox import BankApi
-from banksim.sandbox.failed_attempts import FailedAttempt, FailedAttempts
+from banksim.sandbox.bank.movements import FailedAttempt, FailedAttempts
 
 ADA = {
     "first_name": "Ada",

@@ -7,10 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from banksim.sandbox.bank import BankApi
-from banksim.sandbox.database import DatabaseError, SqliteDatabase, StorageError, open_database
-from banksim.sandbox.migrations import SQLITE, STEPS, migrate
-from banksim.sandbox.postgres import _numbered, _parsed
+from banksim.sandbox.bank.api import BankApi
+from banksim.sandbox.bank.database import (
+    SQLITE,
+    STEPS,
+    DatabaseError,
+    SqliteDatabase,
+    StorageError,
+    migrate,
+    open_database,
+)
+from banksim.sandbox.bank.postgres import _numbered, _parsed
 
 
 def versions(database: SqliteDatabase) -> list[int]:

@@ -12,10 +12,9 @@ import gevent
 import pytest
 from gevent import socket
 
-from banksim.sandbox.faults import ActiveFault, FaultBoard, FaultyFace
+from banksim.sandbox.faults import ActiveFault, FaultBoard, FaultyFace, WsgiFace
 from banksim.sandbox.server import OpenHandler, PromptServer
-from banksim.sandbox.wsgi import WsgiFace
-from banksim.systems import LeanTransport, Reply
+from banksim.targets import LeanTransport, Reply
 
 TOKEN = "secret"
 

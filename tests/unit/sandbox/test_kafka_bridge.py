@@ -9,10 +9,10 @@ import gevent
 import orjson
 import pytest
 
-from banksim.broker import ALERTS, DECISIONS, TRANSACTIONS, EmbeddedBroker, Publisher, TopicReader
-from banksim.domain import BanksimError
-from banksim.sandbox.detector import MODEL_VERSION, FraudModel
-from banksim.sandbox.kafka_bridge import (
+from banksim.kafka import ALERTS, DECISIONS, TRANSACTIONS, EmbeddedBroker, Publisher, TopicReader
+from banksim.model import BanksimError
+from banksim.sandbox.detector.api import MODEL_VERSION, FraudModel
+from banksim.sandbox.detector.kafka import (
     DetectorBridge,
     alert_event,
     decision_event,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from banksim.sandbox.database import DatabaseError, StorageError, open_database
-from banksim.sandbox.ledger import (
+from banksim.sandbox.bank.database import DatabaseError, StorageError, open_database
+from banksim.sandbox.bank.ledger import (
     CARRIED_AT_ONCE,
     CurrencyMismatch,
     IdempotencyConflict,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from banksim.sandbox.windows import (
+from banksim.sandbox.detector.memory import (
     LruTable,
     RecentAmounts,
     RecentKeys,

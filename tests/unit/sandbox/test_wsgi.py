@@ -5,7 +5,7 @@ import io
 import orjson
 import pytest
 
-from banksim.sandbox.wsgi import WsgiFace
+from banksim.sandbox.faults import WsgiFace
 
 
 class Echo:

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from banksim.domain import ScenarioError
+from banksim.model import ScenarioError
 from banksim.scenario import parse_scenario
 from tests.unit.scenario import examples
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from banksim.domain import ScenarioError
+from banksim.model import ScenarioError
 from banksim.scenario import find_scenario, list_scenarios, load_scenario, survey_scenarios
-from banksim.scenario.finder import SHIPPED_FOLDER
+from banksim.scenario.loader import SHIPPED_FOLDER
 from tests.unit.scenario import examples
 
 

@@ -10,10 +10,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from banksim.domain import ExitCode, ScenarioError
+from banksim.model import ExitCode, ScenarioError
 from banksim.scenario import Scenario, load_scenario, parse_scenario
+from banksim.scenario.errors import block_at
 from banksim.scenario.fields import Block
-from banksim.scenario.schema_walk import block_at
 from banksim.scenario.yaml_text import MAX_BYTES
 from tests.unit.scenario import examples
 

@@ -10,9 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from banksim.scenario import Scenario, load_scenario, parse_scenario
+from banksim.scenario.errors import all_keys, block_in
 from banksim.scenario.fields import Block, Number
-from banksim.scenario.schema import scenario_json_schema
-from banksim.scenario.schema_walk import all_keys, block_in
+from banksim.scenario.reference import scenario_json_schema
 from tests.unit.scenario import examples
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from banksim.domain import ScenarioError
+from banksim.model import ScenarioError
 from banksim.scenario import load_scenario, parse_scenario
 from tests.unit.scenario import examples
 

@@ -9,12 +9,10 @@ import jsonschema
 import pytest
 import yaml
 
-from banksim.domain import ScenarioError
+from banksim.model import ScenarioError
 from banksim.scenario import parse_scenario
-from banksim.scenario.finder import SHIPPED_FOLDER
-from banksim.scenario.reference import blocks
-from banksim.scenario.schema import DIALECT, scenario_json_schema, schema_text
-from banksim.scenario.schema_examples import EXAMPLES
+from banksim.scenario.loader import SHIPPED_FOLDER
+from banksim.scenario.reference import DIALECT, EXAMPLES, blocks, scenario_json_schema, schema_text
 
 from .examples import BASIC, MINIMAL
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from banksim.demand import offered_rate
+from banksim.cli.scenarios import Summary, describe, length_text
 from banksim.scenario import Scenario, load_scenario, survey_scenarios
-from banksim.scenario.describe import Summary, describe, length_text
-from banksim.scenario.finder import SHIPPED_FOLDER
+from banksim.scenario.loader import SHIPPED_FOLDER
+from banksim.schedule.rate import offered_rate
 
 NAMES = [
     "demo",

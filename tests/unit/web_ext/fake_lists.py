@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from banksim.domain import BanksimError, UsageError
 from banksim.measure.scores import ScoreBins, sweep, used_bins
+from banksim.model import BanksimError, UsageError
 
 TARGETS = (
     {"name": "Nexum", "url": "http://localhost:8090", "ok": True, "detail": "", "latency_ms": 12.4},

@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from banksim.domain import BanksimError
 from banksim.measure.scores import ScoreBins, histogram
+from banksim.model import BanksimError
 from tests.unit.web_ext.fake_lists import DASHBOARD, TARGETS, DemoLists, errors, wilson
 
 START_AT = datetime(2026, 1, 5)

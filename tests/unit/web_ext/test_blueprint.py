@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.web_ext.fakes import HOSTILE
 from web_ext import register
-from web_ext.assets import assets, plotly_name
+from web_ext.site import assets, plotly_name
 
 
 def first_event(response):

@@ -9,21 +9,21 @@ from types import SimpleNamespace
 import pytest
 from locust.env import Environment
 
-from banksim.engine.feed import Feed
-from banksim.engine.history import History
 from banksim.load.cockpit import SessionCockpit
+from banksim.run.feed import Feed
+from banksim.run.monitor import History
 from banksim.scenario import Dashboard, parse_scenario
 from tests.unit.web_ext.fakes import DemoCockpit, ManualClock
-from web_ext.attach import attach
-from web_ext.broadcast import Broadcaster
+from web_ext.app import attach
+from web_ext.websocket import Broadcaster
 
 TESTS = Path(__file__).resolve().parents[2]
 
 #: (file below tests/, test) for each key.
 TESTED = {
     "enabled": ("unit/web_ext/test_dashboard_keys.py", "test_pages_are_left_out_when_the_scenario_says_so"),
-    "port": ("unit/test_launch.py", "test_flags_become_locusts"),
-    "host": ("unit/test_launch.py", "test_flags_become_locusts"),
+    "port": ("unit/cli/test_launch.py", "test_flags_become_locusts"),
+    "host": ("unit/cli/test_launch.py", "test_flags_become_locusts"),
     "theme": ("browser/test_pages.py", "test_refresh_and_theme_follow_the_scenarios_dashboard"),
     "refresh_rate_ms": ("browser/test_pages.py", "test_refresh_and_theme_follow_the_scenarios_dashboard"),
     "max_feed_items": ("browser/test_dashboard_block.py", "test_the_block_reaches_feed_charts_and_sound"),
@@ -46,7 +46,7 @@ transaction_rate: {peak_tps: 1, off_peak_tps: 1}
 
 @pytest.fixture
 def quiet_recorder(monkeypatch):
-    monkeypatch.setattr("web_ext.attach.Recorder.start", lambda recorder: None)
+    monkeypatch.setattr("web_ext.app.Recorder.start", lambda recorder: None)
 
 
 def test_every_key_is_named_with_a_test_that_exists():

@@ -8,8 +8,8 @@ import pytest
 
 from tests.unit.web_ext.fakes import DemoCockpit, ManualClock
 from tests.unit.web_ext.schemas import SCHEMAS
-from web_ext import hub as hub_module
-from web_ext.hub import Hub
+from web_ext import stream as hub_module
+from web_ext.stream import Hub
 
 
 class Rig:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from banksim.domain import UsageError
-from web_ext import login
-from web_ext.guard import Guard
-from web_ext.login import set_up_login
+from banksim.model import UsageError
+from web_ext import guard as login
+from web_ext.guard import Guard, set_up_login
 
 ENVIRON = {"BANKSIM_WEB_USER": "ana", "BANKSIM_WEB_PASSWORD": "böse Wölfe"}
 RIGHT = {"username": "ana", "password": "böse Wölfe"}

@@ -9,10 +9,9 @@ import pytest
 
 from tests.unit.web_ext.fakes import DemoCockpit, ManualClock
 from tests.unit.web_ext.schemas import SCHEMAS
-from web_ext import record as record_module
+from web_ext import recorder as record_module
 from web_ext import recorder as recorder_module
-from web_ext.record import FILE_NAME, interval_s
-from web_ext.recorder import Recorder
+from web_ext.recorder import FILE_NAME, Recorder, interval_s
 
 RUN_ID = "20260105-000000-demo"
 
@@ -119,7 +118,8 @@ def test_beyond_the_bound_only_the_last_state_is_written_and_the_rest_is_counted
 
 
 def bounded(max_bytes):
-    return lambda folder, run_id: record_module.Record(folder, run_id, max_bytes)
+    record = record_module.Record
+    return lambda folder, run_id: record(folder, run_id, max_bytes)
 
 
 def test_what_was_written_can_be_read_after_a_crash(rig):

@@ -7,8 +7,8 @@ import zipfile
 
 import pytest
 
-from banksim.report.browser import BrowserError
-from web_ext import render as render_module
+from banksim.report.export import BrowserError
+from web_ext import api as render_module
 
 
 def draw_pdf(page, target):

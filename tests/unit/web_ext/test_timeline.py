@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from web_ext.timeline import thin
+from web_ext.stream import thin
 
 
 def point(sim_s, rate=1.0, fraud=0, p99_ms=5.0):

@@ -14,9 +14,8 @@ from gevent.pywsgi import WSGIServer
 from tests.unit.web_ext.conftest import Site
 from tests.unit.web_ext.fakes import DemoCockpit, ManualClock
 from tests.unit.web_ext.schemas import SCHEMAS
-from web_ext.broadcast import Broadcaster
 from web_ext.frames import text_frame
-from web_ext.outbox import MAX_FEED, Outbox, frame_of
+from web_ext.websocket import MAX_FEED, Broadcaster, Outbox, frame_of
 
 PATIENCE_S = 10.0
 

@@ -5,11 +5,11 @@ from collections import Counter
 
 import pytest
 
-from banksim.domain import Place
+from banksim.model import Place
 from banksim.world import MerchantDirectory, Places, distance_km
-from banksim.world.categories import load_categories
+from banksim.world.persona import load_categories
 from banksim.world.places import CITY_RADIUS_KM
-from banksim.world.streams import stream
+from banksim.world.random import stream
 
 CHICAGO = Place("Chicago", "US", 41.88, -87.63)
 

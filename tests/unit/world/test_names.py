@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from banksim.domain import ScenarioError
-from banksim.world.names import NameBook, ascii_letters, fill_shape
-from banksim.world.streams import stream
+from banksim.model import ScenarioError
+from banksim.world.population import NameBook, ascii_letters, fill_shape
+from banksim.world.random import stream
 
 
 @pytest.mark.parametrize(

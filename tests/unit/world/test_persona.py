@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from banksim.domain import Channel, Kind, ScenarioError
+from banksim.model import Channel, Kind, ScenarioError
 from banksim.world import TIER_LIMIT_UNITS, load_personas
-from banksim.world.categories import load_categories
+from banksim.world.persona import load_categories
 
 
 def problems(overrides: dict[str, Any]) -> tuple[str, ...]:

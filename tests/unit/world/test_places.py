@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from banksim.domain import Place
+from banksim.model import Place
 from banksim.world import Places, distance_km, near
 from banksim.world.places import CITY_RADIUS_KM, country_of_locale, load_cities, load_countries
-from banksim.world.streams import stream
+from banksim.world.random import stream
 
 LONDON = Place("London", "GB", 51.5074, -0.1278)
 PARIS = Place("Paris", "FR", 48.8566, 2.3522)

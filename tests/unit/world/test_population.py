@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from banksim.world import Population, load_personas
 from banksim.world.population import CACHED_CUSTOMERS
-from banksim.world.streams import stream
+from banksim.world.random import stream
 
 PERSONAS = load_personas()
 EMAIL = re.compile(r"^[a-z]+(\.[a-z]+)?[0-9]+@[a-z.]+\.[a-z]{2,}$")

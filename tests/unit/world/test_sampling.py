@@ -5,8 +5,7 @@ from statistics import median
 
 import pytest
 
-from banksim.world.sampling import Choice, LogNormal, zipf_weights
-from banksim.world.streams import stream
+from banksim.world.random import Choice, LogNormal, stream, zipf_weights
 
 
 def test_choice_follows_its_weights() -> None:

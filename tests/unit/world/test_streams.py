@@ -3,8 +3,8 @@ from __future__ import annotations
 import random
 import uuid
 
-from banksim.domain import Kind
-from banksim.world.streams import opaque_id, stream, stream_key
+from banksim.model import Kind
+from banksim.world.random import opaque_id, stream, stream_key
 
 
 def test_same_names_give_the_same_numbers() -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from banksim.domain import ScenarioError
+from banksim.model import ScenarioError
 from banksim.world import World
 from tests.unit.world.scenarios import WorldSettings
 

@@ -1,0 +1,142 @@
+"""The original simulator's flags, as the Locust command they stand for.
+
+    python run.py --scenario normal_day --dry-run --dashboard
+    locust -f locustfiles/banking.py --scenario normal_day --dry-run --autostart --web-port 8095
+
+`banksim run` is the same for whoever installed the package and has no run.py.
+
+The command is printed, so that whoever knows one learns the other, and then takes this
+process's place: signals, exit code and output are Locust's.  Flags that are not known
+here go through as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+import banksim
+from banksim.cli import main as cli
+from banksim.model import BanksimError
+from banksim.scenario import load_scenario
+from banksim.scenario.loader import LOCUSTFILE
+
+DEFAULT_SCENARIO = "normal_day"
+
+#: Where the original simulator left its log.
+LOG_FILE = "banking_simulator.log"
+
+#: Flags that Locust's command takes under the same name.
+SAME_NAME = ("speed", "customers", "nexum_url", "bastion_url", "kafka_servers")
+
+
+def main(argv: Sequence[str] | None = None, prog: str = "run.py") -> int:
+    """Become the Locust command, or do a chore; the exit code it returns is that of a chore or an error."""
+    options, others = _parser(prog).parse_known_args(argv)
+    if options.list_scenarios:
+        return cli.main(["scenarios"])
+    if options.locust_help:
+        return _become(["-f", str(LOCUSTFILE), "--help"])
+    if options.validate_scenario:
+        return cli.main(["validate", options.validate_scenario])
+    try:
+        arguments = locust_arguments(options, others, os.environ)
+    except BanksimError as error:
+        print(error, file=sys.stderr)
+        return int(error.exit_code)
+    return _become(arguments)
+
+
+def _become(arguments: Sequence[str]) -> NoReturn:
+    """Print the command and let it take this process's place."""
+    shown = [_shown(LOCUSTFILE) if argument == str(LOCUSTFILE) else argument for argument in arguments]
+    print(f"locust {shlex.join(shown)}", flush=True)
+    os.execv(sys.executable, [sys.executable, "-m", "locust", *arguments])
+
+
+def locust_arguments(
+    options: argparse.Namespace, others: Sequence[str], environ: Mapping[str, str]
+) -> list[str]:
+    """Locust's arguments for parsed flags.  Raises ScenarioError when the scenario is wrong."""
+    given = {name: getattr(options, name) for name in SAME_NAME if getattr(options, name) is not None}
+    port = {} if options.dashboard_port is None else {"dashboard_port": options.dashboard_port}
+    scenario = load_scenario(options.scenario, {**given, **port}, environ)
+    arguments = ["-f", str(LOCUSTFILE), "--scenario", options.scenario]
+    for name, value in given.items():
+        arguments += [f"--{name.replace('_', '-')}", str(value)]
+    arguments += [f"--{flag.replace('_', '-')}" for flag in ("dry_run", "no_kafka") if getattr(options, flag)]
+    if options.verbose:
+        arguments += ["--loglevel", "DEBUG"]
+    if options.log_file:
+        arguments += ["--log-file", options.log_file]
+    if options.dashboard or port:
+        arguments += ["--autostart", "--web-port", str(scenario.dashboard.port)]
+        arguments += ["--web-host", scenario.dashboard.host]
+        arguments += [] if scenario.dashboard.enabled else ["--dashboard"]
+    elif not {"--headless", "--autostart", "--worker"} & set(others):
+        arguments.append("--headless")
+        arguments += [] if "--print-stats" in others else ["--only-summary"]
+    return [*arguments, *others]
+
+
+def _parser(prog: str = "run.py") -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Run a scenario: print the Locust command that it stands for, and become it. "
+        "Options that are not listed here go through to Locust.",
+        epilog="Exit codes: 0 completed, 1 error, 2 wrong option or scenario, 99 a threshold failed, "
+        "130 interrupted.",
+        allow_abbrev=False,
+        formatter_class=partial(argparse.HelpFormatter, max_help_position=32),
+    )
+    add = parser.add_argument_group("the run").add_argument
+    add("--scenario", default=DEFAULT_SCENARIO, metavar="NAME|FILE", help="scenario (default: %(default)s)")
+    add("--speed", metavar="X", help="simulated seconds per second (default: the scenario's)")
+    add("--customers", metavar="N", help="number of customers (default: the scenario's)")
+    add = parser.add_argument_group("systems under test").add_argument
+    add("--nexum-url", metavar="URL", help="core bank (default: NEXUM_URL, else the scenario's; '': none)")
+    add("--bastion-url", metavar="URL", help="detector (default: BASTION_URL, else the scenario's; '': none)")
+    add("--no-bastion", dest="bastion_url", action="store_const", const="", help="short for --bastion-url ''")
+    add("--dry-run", action="store_true", help="stand-ins in this process instead of real systems")
+    add(
+        "--kafka-servers",
+        metavar="A,B",
+        help="brokers (default: KAFKA_BOOTSTRAP_SERVERS, else the scenario's)",
+    )
+    add("--no-kafka", action="store_true", help="publish no events")
+    add = parser.add_argument_group("dashboard").add_argument
+    add("--dashboard", action="store_true", help="with the web pages, the run already started")
+    add(
+        "--dashboard-port",
+        metavar="PORT",
+        help="their port (default: DASHBOARD_PORT, else the scenario's, 8095)",
+    )
+    add = parser.add_argument_group("information").add_argument
+    add("--list-scenarios", action="store_true", help="list the scenarios and exit")
+    add("--validate-scenario", metavar="FILE", help="check a scenario, tell what it would do, and exit")
+    add("--verbose", "-v", action="store_true", help="log calls, transactions and campaign decisions")
+    log_file = LOG_FILE if prog == "run.py" and os.access(Path.cwd(), os.W_OK) else None
+    default = f" (default: {log_file})" if log_file else ""
+    add(
+        "--log-file",
+        metavar="FILE",
+        default=log_file,
+        help=f"write the log to FILE too, '' for none{default}",
+    )
+    add("--version", action="version", version=f"banksim {banksim.__version__}")
+    add("--locust-help", action="store_true", help="list every option of a run, Locust's own too, and exit")
+    return parser
+
+
+def _shown(path: Path) -> str:
+    """The path as short as it can be said from here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,110 @@
+"""Where a fraudster sits and with which devices: the things an attack is recognised by.
+
+A clumsy attacker uses a machine of his own, from far away.  A sophisticated one controls
+the victim's own device, or at least an address near the victim's home.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from banksim.activity.calendar import Rhythm
+from banksim.activity.habits import HabitBook, Habits, Trips
+from banksim.model import Channel, Kind, Merchant, Place
+from banksim.world import Choice, Customer, World, distance_km, opaque_id
+from banksim.world.persona import load_categories
+from banksim.world.places import CITY_RADIUS_KM
+
+# -- How honest people here behave, as far as a fraudster imitates it -------------------------------
+#
+# Made once per run and shared by all campaigns: the parts keep caches.
+
+
+@dataclass(frozen=True, slots=True)
+class Customs:
+    """The habits of each customer, which channels are used when, and who is away from home."""
+
+    habits: HabitBook
+    rhythm: Rhythm
+    trips: Trips
+
+    @classmethod
+    def of(cls, world: World) -> Customs:
+        return cls(HabitBook(world), Rhythm(world), Trips(world))
+
+    def of_customer(self, customer: Customer) -> Habits:
+        return self.habits.of(customer)
+
+    def channel(
+        self,
+        world: World,
+        customer: Customer,
+        kind: Kind,
+        allowed: tuple[Channel, ...],
+        moment_s: float,
+        rng: random.Random,
+    ) -> Channel:
+        """One of ``allowed`` that is open then, as often as the customer's persona uses it."""
+        in_use = self.rhythm.channels_at(customer.persona, kind, world.hour_of_week(moment_s))
+        open_now = allowed if in_use is None else tuple(c for c in allowed if c in in_use.items)
+        usual = world.personas[customer.persona].channels.get(kind, {})
+        weights = {channel: usual.get(channel, 0.0) for channel in open_now}
+        if sum(weights.values()) > 0:
+            return Choice.of(weights).pick(rng)
+        return rng.choice(open_now or allowed[-1:])
+
+
+#: Devices of one attacker, fewest and most (judgement).
+DEVICES = (1, 3)
+#: How often a fully sophisticated attacker acts through the victim's own device (judgement).
+HIJACKED_AT_BEST = 0.8
+#: How often a clumsy attacker sits in another country (judgement).
+ABROAD_AT_WORST = 0.5
+DRAWS = 40
+
+
+class Scene:
+    """One attacker's devices and places."""
+
+    def __init__(self, world: World, rng: random.Random, sophistication: float, honest: bool = False) -> None:
+        """``honest``: there is no attacker; customers act for themselves."""
+        self._world = world
+        self._rng = rng
+        self._sophistication = sophistication
+        self._honest = honest
+        self.devices = tuple(opaque_id(rng) for _ in range(rng.randint(*DEVICES)))
+
+    def device(self, customer: Customer) -> str:
+        """The device of one step: the attacker's, or the customer's own, taken over."""
+        if self._honest or self._rng.random() < HIJACKED_AT_BEST * self._sophistication:
+            return customer.devices[0]
+        return self._rng.choice(self.devices)
+
+    def base(self, customer: Customer) -> Place:
+        """Where the attacker seems to be while using the customer's account."""
+        if self._honest or self._rng.random() < self._sophistication:
+            return customer.home
+        abroad = self._rng.random() < ABROAD_AT_WORST * (1 - self._sophistication)
+        place = self._world.places.destination(self._rng, customer.home, abroad)
+        return place or customer.home
+
+    def far_place(self, origin: Place, least_km: float) -> Place:
+        """A city all of whose shops are at least ``least_km`` from ``origin``; the farthest when none is.
+
+        In the home country as long as that has one and the attacker is careful enough.
+        """
+        cities, away_km = self._world.places.cities, least_km + CITY_RADIUS_KM
+        far = [city for city in cities if distance_km(origin, city.place) >= away_km]
+        far = far or [max(cities, key=lambda city: distance_km(origin, city.place))]
+        abroad = self._rng.random() < ABROAD_AT_WORST * (1 - self._sophistication)
+        domestic = [city for city in far if city.country == origin.country]
+        choice = domestic if domestic and not abroad else far
+        # Large cities most often, as on honest journeys: no country belongs to fraud alone.
+        return self._rng.choices(choice, [city.population_k for city in choice])[0].place
+
+    def shop(self, place: Place, hour: int, categories: tuple[str, ...]) -> Merchant:
+        """A shop in the city of ``place`` that is open at ``hour``, if one of ``categories`` is."""
+        open_now = [name for name in categories if load_categories()[name].is_open(hour)]
+        category = self._rng.choice(open_now or categories)
+        return self._world.merchants.pick(self._rng, place, category)

@@ -1,0 +1,152 @@
+"""When fraud happens: attack windows, phases, and the level a pattern acts at.
+
+    share
+    rate  |        ┌────┐         ┌──────┐
+          |        │    │         │phase │        attack_window: clock hours, every day
+    base  |────────┘    └─────────┘      └────    phases: hours since the start of the run
+          └────────┴────┴─────────┴──────┴────  simulated time
+
+Who makes the share.  A pattern without `count` is *rate-driven*: it acts at level `rate`
+inside the attack window (everywhere, if none is given) and at `baseline_rate` outside; in
+a phase, at `rate` during the phase and not at all elsewhere.  The share at a moment is the
+highest level of the patterns acting then, and `shares` splits it among them.
+
+Patterns with `count` come on top of the offered rate and take nothing from the share.  A
+scenario whose every pattern has a count therefore has a share of 0: it asked for exactly
+that fraud and no other.  Followers without `count` hold their share at all times though
+they act only after their parents, which may be at a different hour.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from banksim.scenario import FraudSettings
+
+# -- What is decided about a campaign before it starts: a plain, picklable value --------------------
+#
+# A spec says who attacks, when, how much and how long; it never says whom, since victims
+# are drawn by the campaign itself from its own stream.  Two processes that plan the same
+# scenario with the same seed hold equal specs, so a campaign can be handed to a worker by
+# its id alone.
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignSpec:
+    """One campaign.  Moments are simulated seconds since the start of the run.
+
+    ``pattern`` is the key of the scenario's pattern it carries out, ``size`` the number of
+    transactions it makes, ``exact`` whether that number was asked for by ``count`` (extra
+    load) or is a part of the fraud share; ``decoy`` that it is no fraud at all.  ``follows`` is
+    the id of the campaign whose end starts this one: until that has ended ``start_s`` is an
+    estimate.  ``campaign_id`` and ``label`` are for people and reports; neither goes on the wire.
+    """
+
+    campaign_id: str
+    typology: str
+    pattern: str
+    start_s: float
+    deadline_s: float
+    size: int
+    intensity: float
+    sophistication: float
+    label: str
+    exact: bool = False
+    decoy: bool = False
+    follows: str | None = None
+
+    @property
+    def rate_driven(self) -> bool:
+        """Whether a change of speed plans this campaign anew, as long as it has not started.
+
+        A follow-up never is: once its parent has begun, it stays.
+        """
+        return not self.exact and self.follows is None
+
+
+@dataclass(frozen=True, slots=True)
+class AttackWindow:
+    """A span of concentrated attack, for timelines; simulated seconds since the start of the run."""
+
+    label: str
+    start_s: float
+    end_s: float
+
+
+SECONDS_PER_HOUR = 3600.0
+SECONDS_PER_DAY = 86400.0
+
+
+def clock_windows(
+    hours: tuple[int, int], start_at: datetime, duration_s: float, label: str = "attack window"
+) -> list[AttackWindow]:
+    """Every occurrence of clock hours [start, end) within the run, cut at its ends.
+
+    ``end`` at or before ``start`` means the next day; (0, 24) is the whole day.
+    """
+    start_hour, end_hour = hours
+    length_s = ((end_hour - start_hour - 1) % 24 + 1) * SECONDS_PER_HOUR
+    midnight = start_at.replace(hour=0, minute=0, second=0, microsecond=0)
+    # One day early: a window that began yesterday may reach into the run.
+    opens_s = start_hour * SECONDS_PER_HOUR - (start_at - midnight).total_seconds() - SECONDS_PER_DAY
+    windows: list[AttackWindow] = []
+    while opens_s < duration_s:
+        cut = AttackWindow(label, max(0.0, opens_s), min(duration_s, opens_s + length_s))
+        if cut.end_s > cut.start_s:
+            if windows and windows[-1].end_s >= cut.start_s:
+                windows[-1] = AttackWindow(label, windows[-1].start_s, cut.end_s)
+            else:
+                windows.append(cut)
+        opens_s += SECONDS_PER_DAY
+    return windows
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """The spans of one scenario.  ``attacks`` is empty when no attack window was given.
+
+    ``start_clock_s``: seconds from midnight to the start of the run.
+    """
+
+    duration_s: float
+    attacks: tuple[AttackWindow, ...] = ()
+    phases: dict[str, AttackWindow] = field(default_factory=dict)
+    start_clock_s: float = 0.0
+
+    @classmethod
+    def of(cls, settings: FraudSettings, start_at: datetime, duration_s: float) -> Calendar:
+        attacks = (
+            clock_windows(settings.attack_window, start_at, duration_s) if settings.attack_window else []
+        )
+        phases = {}
+        for phase in settings.phases:
+            start_s = min(duration_s, phase.start_hour * SECONDS_PER_HOUR)
+            end_s = min(duration_s, start_s + phase.duration_hours * SECONDS_PER_HOUR)
+            phases[phase.name] = AttackWindow(phase.name, start_s, end_s)
+        midnight = start_at.replace(hour=0, minute=0, second=0, microsecond=0)
+        return cls(duration_s, tuple(attacks), phases, (start_at - midnight).total_seconds())
+
+    @property
+    def windows(self) -> list[AttackWindow]:
+        """Attack windows and phases in order of time, for drawing."""
+        return sorted((*self.attacks, *self.phases.values()), key=lambda w: (w.start_s, w.end_s))
+
+    def attack_at(self, moment_s: float) -> AttackWindow | None:
+        """The attack window that holds ``moment_s``."""
+        index = bisect_right([w.start_s for w in self.attacks], moment_s) - 1
+        if index >= 0 and moment_s < self.attacks[index].end_s:
+            return self.attacks[index]
+        return None
+
+    def level_at(self, moment_s: float, phase: str | None, settings: FraudSettings) -> float:
+        """The share a rate-driven pattern (of ``phase``, or of the whole run) acts at."""
+        if phase is not None:
+            window = self.phases[phase]
+            return settings.rate if window.start_s <= moment_s < window.end_s else 0.0
+        if settings.attack_window is None or self.attack_at(moment_s) is not None:
+            return settings.rate
+        return settings.outside_rate

@@ -1,0 +1,200 @@
+"""Runs that left their results in the report folder, newest first, each in one row.
+
+A row is read from the run's results.json in a thread and kept until that file changes.
+Bound: the newest MAX_RUNS folders are looked at; larger results than MAX_BYTES are listed
+by name only.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import gevent
+
+from banksim.model import ScenarioError
+from banksim.scenario import Scenario, load_scenario, survey_scenarios
+from banksim.scenario.loader import find_scenario, scenario_files
+from banksim.schedule.rate import offered_rate
+
+logger = logging.getLogger(__name__)
+
+# -- The scenarios a page can offer, each in numbers, and those that do not load with the reason ----
+#
+# Reading and checking all files is CPU work of some tens of milliseconds; it happens in a
+# thread, and again only when a file has changed.
+
+
+class ScenarioList:
+    """Cards of all scenarios; ``given`` is what the command line named, perhaps a path."""
+
+    def __init__(self) -> None:
+        self._stamp: tuple[tuple[str, float], ...] | None = None
+        self._cards: dict[str, Any] = {}
+        self._one: tuple[str, float, Scenario] | None = None
+
+    def cards(self, given: str) -> dict[str, Any]:
+        """{"scenarios": [card], "broken": [{name, error}]}."""
+        stamp = _stamp(given)
+        if stamp != self._stamp:
+            self._cards = gevent.get_hub().threadpool.apply(_read, (given,))
+            self._stamp = stamp
+        return self._cards
+
+    def find(self, name: str) -> Scenario | None:
+        """One scenario, or None when it does not load."""
+        try:
+            path = find_scenario(name)
+            changed_s = path.stat().st_mtime
+            if self._one is None or self._one[:2] != (name, changed_s):
+                self._one = (name, changed_s, load_scenario(path, environ={}))
+            return self._one[2]
+        except (ScenarioError, OSError):
+            return None
+
+
+def _stamp(given: str) -> tuple[tuple[str, float], ...]:
+    files = {**scenario_files()}
+    if given not in files and Path(given).is_file():
+        files[given] = Path(given)
+    return tuple((name, path.stat().st_mtime) for name, path in files.items())
+
+
+def _read(given: str) -> dict[str, Any]:
+    good, broken = survey_scenarios()
+    if given not in dict(good):
+        with suppress(ScenarioError):  # the start says why, when it is asked for
+            good.insert(0, (given, load_scenario(given, environ={})))
+    return {
+        "scenarios": [_card(name, scenario) for name, scenario in good],
+        "broken": [{"name": row.name, "error": str(row.error)} for row in broken],
+    }
+
+
+def _card(name: str, scenario: Scenario) -> dict[str, Any]:
+    offered = offered_rate(scenario)
+    patterns = scenario.fraud.all_patterns
+    counted = sum(pattern.count or 0 for pattern in patterns)
+    return {
+        "name": name,
+        "title": scenario.name,
+        "description": scenario.description,
+        "duration_hours": scenario.duration_hours,
+        "speed": scenario.speed_multiplier,
+        "wall_s": scenario.duration_s / scenario.speed_multiplier,
+        "customers": scenario.customers,
+        "peak_tps": max(piece.value for piece in offered),
+        "transactions": round(offered.total() / scenario.speed_multiplier + counted),
+        "fraud_rate": scenario.fraud.rate,
+        "typologies": list(dict.fromkeys(pattern.type for pattern in patterns)),
+        "search": scenario.load is not None,
+    }
+
+
+MAX_RUNS = 60
+MAX_BYTES = 50_000_000
+
+RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
+
+
+class PastRuns:
+    """Rows of one report folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._rows: dict[str, tuple[float, dict[str, Any]]] = {}
+
+    def rows(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = gevent.get_hub().threadpool.apply(self._read)
+        return rows
+
+    def path(self, run_id: str, name: str) -> Path | None:
+        """A plain file directly in a run's folder, or None."""
+        root = self._folder.resolve()
+        path = (root / run_id / name).resolve()
+        return path if path.parent.parent == root and path.is_file() else None
+
+    def _read(self) -> list[dict[str, Any]]:
+        found = []
+        for folder in self._newest():
+            results = folder / "results.json"
+            changed_s = results.stat().st_mtime
+            known = self._rows.get(folder.name)
+            if known is None or known[0] != changed_s:
+                known = (changed_s, _row(folder, results))
+            found.append((folder.name, known))
+        self._rows = dict(found)
+        return [row for _, (_, row) in found]
+
+    def _newest(self) -> list[Path]:
+        try:
+            folders = [
+                path
+                for path in self._folder.iterdir()
+                if RUN_ID.fullmatch(path.name) and (path / "results.json").is_file()
+            ]
+        except OSError:
+            return []
+        # A run's name begins with its moment, so the names sort by time.
+        return sorted(folders, key=lambda path: path.name, reverse=True)[:MAX_RUNS]
+
+
+def _row(folder: Path, path: Path) -> dict[str, Any]:
+    row: dict[str, Any] = {"run_id": folder.name, "files": files_of(folder)}
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            return row | {"problem": "its results are too large to list"}
+        return row | summary(json.loads(path.read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        logger.warning("%s cannot be read: %s", path, error)
+        return row | {"problem": "its results cannot be read"}
+
+
+def files_of(folder: Path) -> list[dict[str, Any]]:
+    """Name and size of what a run left."""
+    return [
+        {"name": path.name, "bytes": path.stat().st_size}
+        for path in sorted(folder.iterdir())
+        if path.is_file() and RUN_ID.fullmatch(path.name)
+    ]
+
+
+def summary(results: dict[str, Any]) -> dict[str, Any]:
+    """The figures two runs are compared by."""
+    run, found, counts = results["run"], results["detection"], results["transactions"]
+    ended = sum(counts[name] for name in ("completed", "failed", "unknown"))
+    scenario = run.get("scenario") or {}
+    thresholds = results.get("thresholds") or []
+    return {
+        "scenario": scenario.get("name"),
+        "title": scenario.get("title"),
+        "started_at": run.get("started_at"),
+        "end": run.get("end"),
+        "mode": run.get("mode"),
+        "seed": run.get("seed"),
+        "speed": run.get("speed"),
+        "wall_s": run.get("wall_s"),
+        "simulated_s": run.get("simulated_s"),
+        "customers": run.get("customers"),
+        "transactions": ended,
+        "offered": counts["offered"],
+        "dropped": counts["dropped"],
+        "error_share": (counts["failed"] + counts["unknown"]) / ended if ended else None,
+        "peak_tps": results["rate"].get("peak_tps"),
+        "achieved_tps": results["rate"].get("achieved_tps"),
+        "p50_ms": results["latency_ms"]["response"]["p50"],
+        "p99_ms": results["latency_ms"]["response"]["p99"],
+        "fraud": results["fraud"]["transactions"],
+        "recall": found["recall"],
+        "recall_low": found.get("recall_low"),
+        "recall_high": found.get("recall_high"),
+        "precision": found["precision"],
+        "false_positive_rate": found["false_positive_rate"],
+        "coverage": found["coverage"],
+        "thresholds": len(thresholds),
+        "thresholds_failed": sum(not row.get("passed") for row in thresholds),
+    }

@@ -1,0 +1,226 @@
+"""How a headless run is going: one line that rewrites itself, on a terminal only.
+
+    ██████████░░░░░░░░░░  43%  day 1, 14:23  12.4 TPS  lag 3.1 ms  recall 81 % of 57  2 min 5 s left
+
+It shares the terminal with the log: whatever is logged first takes the line away, and the
+next moment draws it again below; workers that share it (--processes) do so too.  Locust's
+own tables, which it prints every two seconds, would scroll the log away; with the line they
+come once, at the end, unless asked for (--print-stats).
+
+A greenlet draws it, from counts that are there anyway: nothing waits, no thread is needed.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Any, TextIO
+
+import gevent
+from locust.event import Events
+
+from banksim.cli.scenarios import length_text
+from banksim.load.session import Session
+from banksim.model import BanksimError, UsageError
+from banksim.report.console import wants_colour
+from banksim.report.formats import milliseconds, percent
+from banksim.run.monitor import simulated_time
+from banksim.run.run import Life, State
+
+logger = logging.getLogger(__name__)
+
+# -- The log: how much of it (LOG_LEVEL) and where else it goes (--log-file) ------------------------
+#
+# Locust sets up the console; its own --logfile takes the log away from there.  An operator who
+# watches a run and greps it afterwards wants both, so --log-file adds a file and leaves the
+# console as it is.  The file is bounded: a few parts, the oldest one goes.
+#
+# At DEBUG every call to a target is a line too.  Nobody listens for calls at other levels, so
+# that costs nothing then.
+
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+#: Size of one part of the file, and how many older ones are kept beside it.
+MAX_BYTES = 50_000_000
+OLDER_PARTS = 3
+
+
+def level_from(environ: Mapping[str, str]) -> str | None:
+    """The level that LOG_LEVEL asks for, None when it asks for nothing.  Raises UsageError."""
+    level = environ.get("LOG_LEVEL", "").strip().upper()
+    if level and level not in LEVELS:
+        raise UsageError(f"LOG_LEVEL: expected {', '.join(LEVELS)}, got {environ['LOG_LEVEL']!r}")
+    return level or None
+
+
+def copy_log(path: Path) -> None:
+    """Write the log to ``path`` too, after what is there.  Raises BanksimError when that cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = RotatingFileHandler(path, maxBytes=MAX_BYTES, backupCount=OLDER_PARTS, encoding="utf-8")
+    except OSError as error:
+        raise BanksimError(f"--log-file: {path} cannot be written: {error.strerror or error}") from None
+    handler.setFormatter(logging.Formatter("%(asctime)s - %(levelname)s - %(message)s"))
+    logging.getLogger().addHandler(handler)
+    own = logging.getLogger("locust")
+    if not own.propagate:  # as Locust sets it up
+        own.addHandler(handler)
+
+
+def log_calls(events: Events) -> None:
+    """At DEBUG tell of every call; and keep the word lists' own workings out of the log."""
+    logging.getLogger("faker").setLevel(logging.INFO)
+    if logger.isEnabledFor(logging.DEBUG):
+        events.request.add_listener(_tell_call)
+
+
+def _tell_call(
+    request_type: str, name: str, response_time: float | None, exception: Exception | None, **_: Any
+) -> None:
+    took = "not sent" if response_time is None else f"{response_time:.1f} ms"
+    logger.debug("Call: %s %s, %s%s", request_type, name, took, f", {exception}" if exception else "")
+
+
+BAR_WIDTH = 20
+EVERY_S = 0.5
+#: Lag is that of the last moments: what counts is how the run is going now.
+WINDOW_S = 5.0
+
+_CYAN, _RESET, _CLEAR = "\x1b[36m", "\x1b[0m", "\r\x1b[K"
+
+
+def show_progress(session: Session, options: Any, stream: TextIO, environ: Mapping[str, str]) -> None:
+    """Draw the line on ``stream`` while runs go on; does nothing unless that is a terminal."""
+    if not options.headless or not _can_rewrite(stream, environ):
+        return
+    options.only_summary = options.only_summary or not options.print_stats
+    line = ProgressLine(stream, wants_colour(stream, environ))
+    session.environment.events.quitting.add_listener(lambda **_: line.end())
+    gevent.spawn(line.follow, session)
+
+
+def share_terminal(options: Any, stream: TextIO, environ: Mapping[str, str]) -> None:
+    """In a worker whose terminal is the master's: clear the master's line before each line of log."""
+    if options.headless and options.processes and _can_rewrite(stream, environ):
+        before_each_record(lambda: _clear(stream))
+
+
+def before_each_record(action: Callable[[], None]) -> None:
+    """Do ``action`` whenever the console is about to get a line of log."""
+
+    def filtered(_: logging.LogRecord) -> bool:
+        action()
+        return True
+
+    for name in (None, "locust"):
+        for handler in logging.getLogger(name).handlers:
+            handler.addFilter(filtered)
+
+
+def _can_rewrite(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    return stream.isatty() and environ.get("TERM") != "dumb"
+
+
+def _clear(stream: TextIO) -> None:
+    with suppress(OSError):
+        stream.write(_CLEAR)
+        stream.flush()
+
+
+class ProgressLine:
+    """The line on one terminal."""
+
+    def __init__(self, stream: TextIO, colour: bool) -> None:
+        self._stream = stream
+        self._colour = colour
+        self._drawn = False
+        self._ended = False
+        before_each_record(self.clear)
+
+    def follow(self, session: Session) -> None:
+        """Draw what is going on, until `end`."""
+        while not self._ended:
+            run = session.last_run
+            if run is None or run.finished.is_set():
+                self.clear()
+            else:
+                self.draw(progress_of(run), text_of(run))
+            gevent.sleep(EVERY_S)
+
+    def draw(self, share: float, text: str) -> None:
+        width = shutil.get_terminal_size().columns
+        full = round(BAR_WIDTH * min(1.0, max(0.0, share)))
+        bar = "█" * full + "░" * (BAR_WIDTH - full)
+        line = f" {share:4.0%}  {text}"[: max(0, width - BAR_WIDTH - 1)]
+        self._write(f"{_CLEAR}{f'{_CYAN}{bar}{_RESET}' if self._colour else bar}{line}")
+        self._drawn = True
+
+    def clear(self) -> None:
+        """Take the line away, if it is there."""
+        if self._drawn:
+            self._write(_CLEAR)
+            self._drawn = False
+
+    def end(self) -> None:
+        self._ended = True
+        self.clear()
+
+    def _write(self, text: str) -> None:
+        encoding = getattr(self._stream, "encoding", None) or "ascii"
+        try:
+            text.encode(encoding)
+        except UnicodeEncodeError:
+            text = text.replace("█", "#").replace("░", ".").encode(encoding, "replace").decode(encoding)
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except OSError:  # the terminal has gone away; the run goes on
+            self._ended = True
+
+
+def progress_of(run: Life) -> float:
+    """How much of simulated time has passed, 0..1; while customers are opened, how many of them are."""
+    if run.state is State.OPENING and run.opening is not None:
+        return run.opening.done / max(1, run.opening.total)
+    return run.moment()[1] / run.settings.scenario.duration_s
+
+
+def text_of(run: Life) -> str:
+    """What stands beside the bar."""
+    if run.state is State.OPENING and run.opening is not None and run.opening.total:
+        return f"opening customers: {run.opening.done:,} of {run.opening.total:,}"
+    if run.state not in (State.RUNNING, State.PAUSED):
+        return run.message
+    wall_s, sim_s = run.moment()
+    scenario = run.settings.scenario
+    parts = [simulated_time(scenario.start_at, sim_s), *_pace(run, wall_s), *_recall(run)]
+    if run.state is State.PAUSED:
+        parts.append("paused")
+    elif scenario.load is None:  # a search ends when it knows the limit, nobody knows when
+        parts.append(f"{length_text(round(max(0.0, scenario.duration_s - sim_s) / run.speed))} left")
+    return "  ".join(parts)
+
+
+def _pace(run: Life, wall_s: float) -> list[str]:
+    window = run.measures.timeline.window(wall_s, WINDOW_S)
+    if window is None:
+        return []
+    bucket, covered_s = window
+    lag_ms = bucket.lag.percentile(99)
+    parts = [f"{bucket.sent / covered_s:.1f} TPS"]
+    if lag_ms is not None:
+        parts.append(f"lag {milliseconds(lag_ms)}")
+    if run.measures.tally.dropped:
+        parts.append(f"{run.measures.tally.dropped:,} dropped")
+    return parts
+
+
+def _recall(run: Life) -> list[str]:
+    """So far, of the frauds that were judged."""
+    fraud = run.measures.detection.fraudulent()
+    judged = fraud.alerted + fraud.not_alerted
+    return [f"recall {percent(fraud.alerted / judged)} of {judged:,}"] if judged else []

@@ -1,0 +1,1 @@
+"""Thresholds: their grammar, their metrics, and how they are judged."""

@@ -1,0 +1,51 @@
+"""The words everyone shares.  Imports nothing of ours."""
+
+from __future__ import annotations
+
+from banksim.model.errors import (
+    BanksimError,
+    ExitCode,
+    ReportFolderError,
+    ScenarioError,
+    TargetUnreachable,
+    UsageError,
+)
+from banksim.model.outcome import NOT_SCORED, NOT_SENT, BankReply, BankStatus, Decision, Outcome, ScoreReply
+from banksim.model.transaction import (
+    CREDIT_KINDS,
+    AccountRef,
+    Channel,
+    Kind,
+    Label,
+    Merchant,
+    Place,
+    Planned,
+    Transaction,
+    Truth,
+)
+
+__all__ = [
+    "CREDIT_KINDS",
+    "NOT_SCORED",
+    "NOT_SENT",
+    "AccountRef",
+    "BankReply",
+    "BankStatus",
+    "BanksimError",
+    "Channel",
+    "Decision",
+    "ExitCode",
+    "Kind",
+    "Label",
+    "Merchant",
+    "Outcome",
+    "Place",
+    "Planned",
+    "ReportFolderError",
+    "ScenarioError",
+    "ScoreReply",
+    "TargetUnreachable",
+    "Transaction",
+    "Truth",
+    "UsageError",
+]

@@ -1,0 +1,83 @@
+"""What the bank and the detector answered.
+
+An outcome may be *unknown*: a money movement whose answer never came may or may not
+have been booked, and nobody here pretends to know.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from banksim.model.transaction import record
+
+
+class BankStatus(StrEnum):
+    """What became of the posting."""
+
+    POSTED = "posted"
+    REFUSED = "refused"  # a business answer: insufficient funds, blocked by a rule
+    FAILED = "failed"  # an error: nothing was booked
+    UNKNOWN = "unknown"  # no answer: it may have been booked
+    SKIPPED = "skipped"  # not sent: no bank, or declined before posting
+
+
+class Decision(StrEnum):
+    """The detector's word, in ours.  NONE means nobody scored: shown as "n/a"."""
+
+    APPROVE = "approve"
+    REVIEW = "review"
+    BLOCK = "block"
+    NONE = "n/a"
+
+    @property
+    def is_alert(self) -> bool:
+        return self in (Decision.REVIEW, Decision.BLOCK)
+
+
+@record
+class BankReply:
+    """One posting's answer.  ``detail`` is the refusal or error text, empty when posted."""
+
+    status: BankStatus
+    detail: str = ""
+    latency_ms: float = 0.0
+
+
+@record
+class ScoreReply:
+    """One score.  ``score`` is 0..1, None when there was no usable answer (then ``error`` says why)."""
+
+    score: float | None
+    decision: Decision
+    reasons: tuple[str, ...] = ()
+    latency_ms: float = 0.0
+    error: str = ""
+
+
+NOT_SENT = BankReply(BankStatus.SKIPPED)
+NOT_SCORED = ScoreReply(None, Decision.NONE)
+
+
+@record
+class Outcome:
+    """Both answers and the three times, in milliseconds of wall time.
+
+    ``lag_ms`` runs from the intended start to the actual one, ``service_ms`` from the
+    actual start to the last answer; their sum is the response time.
+    """
+
+    bank: BankReply
+    detector: ScoreReply
+    lag_ms: float
+    service_ms: float
+
+    @property
+    def response_ms(self) -> float:
+        return self.lag_ms + self.service_ms
+
+    @property
+    def approved(self) -> bool:
+        """True when, as far as the sender can tell, the money moved and nobody objected."""
+        if self.detector.decision is Decision.BLOCK:
+            return False
+        return self.bank.status in (BankStatus.POSTED, BankStatus.SKIPPED)

@@ -1,0 +1,148 @@
+"""The business event that everything here is about.
+
+A `Transaction` says who moves how much money, how and when.  It knows nothing of
+fraud: its `Truth` travels beside it in a `Planned` and is never handed to a client,
+so no wire format can leak it.  Customers and accounts are named by their place in the
+population (index, account slot); the clients translate that to the bank's own ids.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar, dataclass_transform
+
+# -- Ground truth: fixed before a transaction is sent, never on the wire ----------------------------
+
+
+class Label(StrEnum):
+    """Fraud, genuine, or a decoy: honest behaviour that looks like fraud (counts as genuine)."""
+
+    GENUINE = "genuine"
+    FRAUD = "fraud"
+    DECOY = "decoy"
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What only the simulator knows about a transaction.
+
+    ``typology`` is the fraud's (or decoy's) name, empty for genuine ones; ``campaign_id``
+    groups the transactions of one attack; ``role`` says whose transaction it is
+    ("victim", "mule", "attacker", …); ``persona`` is the account holder's.
+    """
+
+    label: Label
+    persona: str
+    typology: str = ""
+    campaign_id: str = ""
+    role: str = ""
+
+    @property
+    def is_fraud(self) -> bool:
+        return self.label is Label.FRAUD
+
+
+# -- Records: frozen to the type checker, plain to the interpreter ----------------------------------
+#
+# A frozen dataclass sets each field by a call, so one of twelve fields takes four times as long
+# to make as a plain one, and a transaction is made, answered and counted some thousand times
+# a second.  Nobody may change one all the same: mypy sees these as frozen.
+
+
+Record = TypeVar("Record")
+
+
+@dataclass_transform(frozen_default=True)
+def record(cls: type[Record]) -> type[Record]:
+    """A dataclass with slots that is equal and hashed by value.  No field may be set afterwards."""
+    return dataclass(slots=True, unsafe_hash=True)(cls)
+
+
+class Kind(StrEnum):
+    """What a transaction is, in the words of the event schema."""
+
+    PURCHASE = "purchase"
+    WITHDRAWAL = "withdrawal"
+    DEPOSIT = "deposit"
+    SALARY = "salary"
+    TRANSFER = "transfer"
+    BILL_PAYMENT = "bill_payment"
+
+
+#: Kinds that put money into the customer's account; every other kind takes it out.
+CREDIT_KINDS = frozenset({Kind.DEPOSIT, Kind.SALARY})
+
+
+class Channel(StrEnum):
+    """Where the customer was standing.  The core bank knows fewer words; its client maps them."""
+
+    POS = "pos"
+    WEB = "web"
+    ATM = "atm"
+    BRANCH = "branch"
+    ONLINE = "online"
+    MOBILE = "mobile"
+    WIRE = "wire"
+    ACH = "ach"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A point on the map: degrees, city and two-letter country."""
+
+    city: str
+    country: str
+    latitude: float
+    longitude: float
+
+
+@dataclass(frozen=True, slots=True)
+class Merchant:
+    """A shop: its id, display name, ISO 18245 category code, category word, and place."""
+
+    merchant_id: str
+    name: str
+    category_code: str
+    category: str
+    place: Place
+
+
+@record
+class AccountRef:
+    """One account of one customer: population index and account slot (0 is the main one)."""
+
+    customer_index: int
+    slot: int = 0
+
+
+@record
+class Transaction:
+    """One business event, before it is sent.
+
+    ``timestamp_s`` is the intended *simulated* moment in unix seconds; waiting for an
+    answer may delay the send, never this.  ``account`` is the payer (the payee for
+    credit kinds), ``counterparty`` the other account of a transfer.
+    """
+
+    transaction_id: str
+    kind: Kind
+    account: AccountRef
+    amount_cents: int
+    currency: str
+    channel: Channel
+    timestamp_s: float
+    place: Place
+    device_id: str
+    description: str
+    counterparty: AccountRef | None = None
+    merchant: Merchant | None = None
+
+
+@record
+class Planned:
+    """A transaction with its ground truth, and its moment in seconds since the run's start."""
+
+    transaction: Transaction
+    truth: Truth
+    sim_s: float

@@ -1,0 +1,118 @@
+"""The end of a run: compare the books, gather who and what it was, write the report."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+import banksim
+from banksim.measure import Measures
+from banksim.measure.thresholds.judge import Verdict
+from banksim.report import build_results, write_report
+from banksim.run.plan import Parts
+from banksim.run.process import in_thread
+from banksim.run.settings import RunSettings
+from banksim.schedule.rate import clock_hours, in_hours
+
+#: Libraries whose version can change what a run measures.
+MEASURING_LIBRARIES = ("locust", "gevent", "geventhttpclient", "pydantic", "confluent-kafka")
+
+
+def run_info(
+    settings: RunSettings,
+    parts: Parts,
+    addresses: Mapping[str, str],
+    moment: tuple[float, float],
+    started_at: datetime,
+    end: str,
+) -> dict[str, Any]:
+    """The run's identity for the report.  ``moment`` is (wall, simulated) seconds at its end."""
+    scenario = settings.scenario
+    wall_s, sim_s = moment
+    return {
+        "run_id": settings.run_id,
+        "scenario": {
+            "name": scenario.source_path.stem if scenario.source_path else scenario.name,
+            "title": scenario.name,
+            "hash": scenario.hash,
+            "file": _shown_path(scenario.source_path),
+            "start_at": scenario.start_at.isoformat(),
+        },
+        "seed": settings.seed,
+        "mode": str(settings.mode),
+        "flow": scenario.flow,
+        "currency": scenario.currency,
+        "started_at": started_at.isoformat(timespec="seconds"),
+        "ended_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "wall_s": wall_s,
+        "simulated_s": sim_s,
+        "speed": parts.clock.speed,
+        "customers": scenario.customers,
+        "targets": dict(addresses),
+        "versions": {"python": platform.python_version(), "banksim": banksim.__version__}
+        | {name: version(name) for name in MEASURING_LIBRARIES},
+        "machine": {
+            "system": f"{platform.system()} {platform.machine()}",
+            "cpus": psutil.cpu_count(),
+            "memory_bytes": psutil.virtual_memory().total,
+        },
+        "end": end,
+    }
+
+
+def planned(settings: RunSettings, parts: Parts) -> dict[str, Any]:
+    """What the scenario asked for: expected transactions, attack windows, business hours."""
+    scenario = settings.scenario
+    counted = sum(pattern.count or 0 for pattern in scenario.fraud.all_patterns)
+    business = scenario.transaction_rate.business_hours
+    return {
+        "transactions": round(parts.offered.total() / settings.speed + counted),
+        "attacks": [{"name": w.label, "start_s": w.start_s, "end_s": w.end_s} for w in parts.desk.windows],
+        "business_hours": [
+            {"start_s": start_s, "end_s": end_s}
+            for start_s, end_s, moment in clock_hours(scenario.start_at, scenario.duration_s)
+            if in_hours(moment.hour, business)
+        ],
+    }
+
+
+def write_results(
+    settings: RunSettings,
+    parts: Parts,
+    measures: Measures,
+    info: Mapping[str, Any],
+    reconciliation: Mapping[str, Any] | None,
+    feed: list[dict[str, Any]],
+    verdicts: Sequence[Verdict] = (),
+    kafka: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Build the results and write the run's folder.  Raises ReportFolderError.
+
+    Charts are CPU work, so it happens in a thread while the web page stays responsive;
+    nothing is counted any more by then.
+    """
+
+    def work() -> dict[str, Any]:
+        results = build_results(
+            info,
+            measures,
+            planned(settings, parts),
+            reconciliation=reconciliation,
+            thresholds=[verdict.as_row() for verdict in verdicts],
+            kafka=kafka,
+        )
+        write_report(settings.folder, results, feed, csv=settings.scenario.metrics.export_csv)
+        return results
+
+    return in_thread(work)
+
+
+def _shown_path(path: Path | None) -> str:
+    """Short enough for a report, and without the folders of whoever made it."""
+    return f"{path.parent.name}/{path.name}" if path is not None else "-"

@@ -1,0 +1,194 @@
+"""Customers that join while the run goes on: opened at the bank when their moment comes.
+
+Joinings are drawn one ahead of time, so nothing grows with the population but the set of
+those who are in.  Whoever passed the identity check makes a first deposit later, which is
+handed out like any other transaction, and does nothing else before; whoever failed stays a
+customer without accounts.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+
+import gevent
+from gevent.lock import BoundedSemaphore
+from gevent.pool import Pool
+
+from banksim.activity import Joining, OnboardingPlan
+from banksim.model import BanksimError
+from banksim.run.dispatcher import Agenda, CustomerJoins, FirstDeposit
+from banksim.run.plan import WHOLE
+from banksim.targets import NexumClient
+from banksim.world import Customer, Population
+
+logger = logging.getLogger(__name__)
+
+# -- Opening customers at the bank before they act, many at a time ----------------------------------
+#
+# A customer is a handful of calls (customer, KYC, accounts, first deposits), so a large
+# population takes a while; progress is counted for whoever wants to show it.
+
+
+#: Customers being opened at once.
+OPENING_CONCURRENCY = 16
+#: Progress is told once opening takes longer than this, and then this often.
+TELL_EVERY_S = 2.0
+
+
+class Opening:
+    """Opens customers and knows how far it is."""
+
+    def __init__(
+        self, bank: NexumClient, population: Population, on_open: Callable[[Customer], None] | None = None
+    ) -> None:
+        """``on_open`` hears of every customer the bank has opened; it must not wait."""
+        self._bank = bank
+        self._on_open = on_open
+        self._population = population
+        self._stopped = False
+        self.total = 0
+        self.done = 0
+        self.failed = 0
+        self.first_error = ""
+
+    def open_all(self, indices: Iterable[int], total: int, tell: Callable[[str], None]) -> None:
+        """Open ``total`` customers; tells its progress when that takes over two seconds.
+
+        Raises BanksimError when not one of them could be opened.
+        """
+        self.total = total
+        pool = Pool(OPENING_CONCURRENCY)
+        started_s = told_s = time.monotonic()
+        for index in indices:
+            if self._stopped:
+                break
+            pool.spawn(self._open, index)  # waits while the pool is full
+            if time.monotonic() - told_s >= TELL_EVERY_S:
+                told_s = time.monotonic()
+                tell(self._progress(told_s - started_s))
+        pool.join()
+        if self.total and self.failed == self.total:
+            raise BanksimError(
+                f"The bank opened none of {self.total:,} customers: {self.first_error}. "
+                "If this is not the bank that was meant, check --nexum-url."
+            )
+        if self.failed:
+            tell(f"{self.failed:,} of {self.total:,} customers could not be opened: {self.first_error}")
+
+    def stop(self) -> None:
+        """Open no further customers."""
+        self._stopped = True
+
+    def _open(self, index: int) -> None:
+        try:
+            customer = self._population.customer(index)
+            self._bank.open_customer(customer)
+            if self._on_open is not None:
+                self._on_open(customer)
+        except BanksimError as error:
+            self.failed += 1
+            self.first_error = self.first_error or str(error)
+        self.done += 1
+
+    def _progress(self, elapsed_s: float) -> str:
+        share = self.done / self.total
+        left_s = elapsed_s / share - elapsed_s if share else 0.0
+        bar = "█" * round(20 * share) + "░" * (20 - round(20 * share))
+        return f"Opening customers {bar} {self.done:,} of {self.total:,}, about {left_s:.0f} s left"
+
+
+#: Customers being opened at once while the run goes on.
+JOINING_CONCURRENCY = 8
+
+
+class Joiners:
+    """Opens joining customers and counts them: ``joined``, ``rejected`` (identity), ``failed`` (the bank)."""
+
+    def __init__(
+        self,
+        plan: OnboardingPlan,
+        bank: NexumClient | None,
+        agenda: Agenda,
+        wake: Callable[[], None],
+        on_open: Callable[[Customer, float], None] | None = None,
+        is_mine: Callable[[int], bool] = WHOLE.has_customer,
+    ) -> None:
+        """``on_open`` hears of every customer who got accounts, and when (simulated); it must not wait.
+
+        ``is_mine`` says whether a customer is this process's to open, once it is due.
+        """
+        self._plan = plan
+        self._bank = bank
+        self._agenda = agenda
+        self._wake = wake
+        self._on_open = on_open
+        self._is_mine = is_mine
+        self._places = BoundedSemaphore(JOINING_CONCURRENCY)
+        self._in: set[int] = set()
+        #: Those of them who have not begun to use their account.
+        self._waiting: set[int] = set()
+        self._asked: set[int] = set()
+        self.rejected = 0
+        self.failed = 0
+
+    @property
+    def joined(self) -> int:
+        return len(self._in)
+
+    def acts(self, customer_index: int) -> bool:
+        """Whether a customer was there before the run, or has joined and begun to use the account."""
+        if customer_index < self._plan.existing:
+            return True
+        return customer_index in self._in and customer_index not in self._waiting
+
+    def schedule_next(self) -> None:
+        """Enter the next joining into the agenda, if there is one."""
+        joining = next(self._plan, None)
+        if joining is not None:
+            self._agenda.add(joining.sim_s, CustomerJoins(joining))
+
+    def walk_from(self, sim_s: float) -> None:
+        """Go through the joinings from a simulated second on; nobody joins twice."""
+        self._agenda.drop(lambda entry: isinstance(entry, CustomerJoins))
+        self._plan.move_to(sim_s)
+        self.schedule_next()
+
+    def joined_elsewhere(self, customer_indices: Iterable[int]) -> None:
+        """Other processes of the run have opened these."""
+        self._in.update(customer_indices)
+
+    def join(self, joining: Joining) -> None:
+        """A joining is due.  Returns at once; the bank is asked beside the caller."""
+        self.schedule_next()
+        index = joining.customer_index
+        if self._is_mine(index) and index not in self._asked and index not in self._in:
+            self._asked.add(index)
+            gevent.spawn(self._open, joining)
+
+    def counts(self) -> dict[str, int]:
+        return {"joined": self.joined, "rejected": self.rejected, "failed": self.failed}
+
+    def _open(self, joining: Joining) -> None:
+        with self._places:
+            try:
+                if self._bank is not None:
+                    customer = self._plan.customer(joining.customer_index)
+                    opened = self._bank.open_customer(customer, kyc_approved=joining.approved)
+                    if opened and self._on_open is not None:
+                        self._on_open(customer, joining.sim_s)
+            except BanksimError as error:
+                self.failed += 1
+                logger.warning("A customer could not join: %s", error)
+                return
+        if not joining.approved:
+            self.rejected += 1
+            return
+        self._waiting.add(joining.customer_index)
+        self._in.add(joining.customer_index)
+        if joining.first_deposit is not None:
+            begin = partial(self._waiting.discard, joining.customer_index)
+            self._agenda.add(joining.first_deposit.sim_s, FirstDeposit(joining.first_deposit, begin))
+            self._wake()

@@ -1,0 +1,110 @@
+"""The feed: a bounded sample of what just happened, for people to watch.
+
+Every alert and every fraud is kept as long as there is room; genuine transactions fill what is
+left.  Room comes evenly over each second, so that the sample of a busy bank flows and does not
+come in gusts.  The counts say how many were seen and how many of them are shown, so a sample never
+looks like the whole.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, Protocol
+
+from banksim.model import Label, Outcome, Planned, money
+from banksim.world import World
+
+#: Items added per wall second: more than anyone can read, few enough to send to every browser.
+ITEMS_PER_SECOND = 40
+#: Of those, kept free for alerts and fraud.
+RESERVED_PER_SECOND = 15
+#: Room that was not used is kept for so long: a burst after a quiet moment is shown whole.
+SAVED_S = 1.0
+
+
+class Room:
+    """Places that come free ``per_second``, one after the other."""
+
+    def __init__(self, per_second: float) -> None:
+        self._every_s = 1.0 / per_second if per_second > 0 else float("inf")
+        self._used_until_s = 0.0
+
+    def take(self, now_s: float) -> bool:
+        """Take a place if there is one."""
+        if self._used_until_s > now_s + SAVED_S - self._every_s:
+            return False
+        self._used_until_s = max(self._used_until_s, now_s) + self._every_s
+        return True
+
+
+class FeedView(Protocol):
+    """A feed as its readers see it: items numbered from 0, so that they can ask for what is new."""
+
+    def since(self, sequence: int) -> dict[str, Any]:
+        """Items numbered ``sequence`` or later, oldest first, and the number to ask from next."""
+        ...
+
+    def items(self) -> list[dict[str, Any]]:
+        """All that are kept, oldest first."""
+        ...
+
+
+class Feed:
+    """The last ``max_items`` sampled transactions of this process."""
+
+    def __init__(self, world: World, max_items: int = 500, per_second: int = ITEMS_PER_SECOND) -> None:
+        """``per_second``: items taken per wall second; processes that share a run share these too."""
+        self._world = world
+        reserved = per_second * RESERVED_PER_SECOND // ITEMS_PER_SECOND
+        self._room, self._reserved = Room(per_second - reserved), Room(reserved)
+        self._items: deque[dict[str, Any]] = deque(maxlen=max_items)
+        self._sequence = 0
+        self.seen = 0
+
+    def offer(self, planned: Planned, outcome: Outcome, wall_s: float) -> None:
+        """Consider one finished transaction for the feed; cheap when it is not taken."""
+        self.seen += 1
+        if not self._room.take(wall_s):
+            notable = planned.truth.is_fraud or outcome.detector.decision.is_alert
+            if not (notable and self._reserved.take(wall_s)):
+                return
+        self._items.append(self._item(planned, outcome))
+        self._sequence += 1
+
+    def since(self, sequence: int) -> dict[str, Any]:
+        new = max(0, self._sequence - sequence)
+        return {
+            "next": self._sequence,
+            "shown_of": {"sampled": self._sequence, "seen": self.seen},
+            "items": list(islice(self._items, max(0, len(self._items) - new), None)),
+        }
+
+    def items(self) -> list[dict[str, Any]]:
+        return list(self._items)
+
+    def _item(self, planned: Planned, outcome: Outcome) -> dict[str, Any]:
+        tx, truth, score = planned.transaction, planned.truth, outcome.detector
+        customer = self._world.population.customer(tx.account.customer_index)
+        moment = datetime.fromtimestamp(tx.timestamp_s, UTC)
+        return {
+            "seq": self._sequence,
+            "transaction_id": tx.transaction_id,
+            "sim_time": moment.isoformat(timespec="seconds"),
+            "customer": customer.display_name,
+            "kind": str(tx.kind),
+            "amount": money.to_wire(tx.amount_cents, tx.currency),
+            "currency": tx.currency,
+            "merchant": tx.merchant.name if tx.merchant else tx.description,
+            "channel": str(tx.channel),
+            "score": score.score,
+            "decision": str(score.decision),
+            "reasons": list(score.reasons[:5]),
+            "truth": str(truth.label),
+            "typology": truth.typology if truth.label is not Label.GENUINE else "",
+            "bank": str(outcome.bank.status),
+            "response_ms": round(outcome.response_ms, 1),
+            "ended_at_ms": round(time.time() * 1000.0, 1),
+        }

@@ -1,0 +1,106 @@
+"""Tells the detector afterwards what was fraud, where the scenario wants that.
+
+As in a bank: investigators look at every alert, and victims report fraud that raised none,
+each after a delay (log-normal; calibration: median 7 days, sigma 1, indicative).  Honest
+transactions without an alert are never heard of again.  What is due after the end of the
+run is never sent, so in a short run little is, unless the scenario shortens the delay.
+
+This reveals ground truth to the system under test, on purpose and never before the fact: a
+label is drawn up only after the transaction has been answered.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gevent
+from gevent.pool import Pool
+
+from banksim.model import Outcome, Planned
+from banksim.scenario.models import DetectorUse
+from banksim.schedule.clock import Clock
+from banksim.targets import BastionClient
+from banksim.world.random import stream
+
+logger = logging.getLogger(__name__)
+
+#: Labels that wait for their moment; more are counted and never sent.
+MAX_WAITING = 100_000
+CONCURRENCY = 8
+LOOK_EVERY_S = 0.05
+
+
+class Feedback:
+    """Labels of one process's transactions on their way to the detector."""
+
+    def __init__(self, use: DetectorUse, detector: BastionClient, clock: Clock, seed: int) -> None:
+        self._use = use
+        self._detector = detector
+        self._clock = clock
+        self._seed = seed
+        self._waiting: list[tuple[float, str, bool]] = []
+        self._pool = Pool(CONCURRENCY)
+        self._told_of_refusal = False
+        self.counts = dict.fromkeys(("fraud", "false_alerts", "accepted", "refused", "later", "not_kept"), 0)
+
+    def heard(self, planned: Planned, outcome: Outcome) -> None:
+        """A transaction was answered."""
+        is_fraud, alert = planned.truth.is_fraud, outcome.detector.decision.is_alert
+        if outcome.detector.score is None or not (is_fraud or alert):
+            return
+        due_s = planned.sim_s + self._delay_s(planned.transaction.transaction_id)
+        if due_s >= self._clock.duration_s:
+            self.counts["later"] += 1
+        elif len(self._waiting) >= MAX_WAITING:
+            self.counts["not_kept"] += 1
+        else:
+            heapq.heappush(self._waiting, (due_s, planned.transaction.transaction_id, is_fraud))
+
+    def run(self) -> None:
+        """Send what is due, until killed."""
+        while True:
+            now_s = self._clock.sim_at(time.monotonic())
+            while self._waiting and self._waiting[0][0] <= now_s:
+                _, transaction_id, is_fraud = heapq.heappop(self._waiting)
+                self._pool.spawn(self._send, transaction_id, is_fraud)  # waits while the pool is full
+            gevent.sleep(LOOK_EVERY_S)
+
+    def figures(self) -> dict[str, int]:
+        """{fraud, false_alerts: labels sent; accepted, refused by the detector; later: due after the end of
+        the run; not_sent: due, and the run ended first; not_kept: beyond the bound}."""
+        return {**self.counts, "not_sent": len(self._waiting)}
+
+    def _delay_s(self, transaction_id: str) -> float:
+        # From its own stream, so that it does not hang on the order of answers.
+        drawn = stream(self._seed, "feedback", transaction_id).gauss(0.0, self._use.feedback_sigma)
+        return self._use.feedback_delay_hours * 3600.0 * math.exp(drawn)
+
+    def _send(self, transaction_id: str, is_fraud: bool) -> None:
+        accepted = self._detector.feedback(transaction_id, is_fraud)
+        self.counts["fraud" if is_fraud else "false_alerts"] += 1
+        self.counts["accepted" if accepted else "refused"] += 1
+        if not accepted and not self._told_of_refusal:
+            self._told_of_refusal = True
+            logger.warning("The detector at %s does not take feedback", self._detector.address)
+
+
+@contextmanager
+def given(feedback: Feedback | None) -> Iterator[None]:
+    """Feedback is sent while this lasts, if there is any."""
+    beside: Any = gevent.spawn(feedback.run) if feedback is not None else None
+    try:
+        yield
+    finally:
+        if beside is not None:
+            beside.kill()
+
+
+def hearing(feedback: Feedback | None) -> Callable[[Planned, Outcome], None] | None:
+    """What the executor tells outcomes to."""
+    return feedback.heard if feedback is not None else None

@@ -1,0 +1,277 @@
+"""The running invariant: while money moves, every account holds what its movements allow.
+
+As in Jepsen's bank test money only moves between known hands, so at any moment a balance,
+and the sum over any set of accounts, must be what was acknowledged, give or take what is
+under way or was never answered (movement_books.py).  A bank that loses, doubles or invents
+money is thereby found while the run goes on, minutes or hours before the last comparison.
+
+A stand-in tells a page of balances in one answer; a live bank is asked for a few accounts a
+round, those that moved last first.  An account outside of its range is read again before it
+counts, since a bank may answer readings from a copy that lags behind.
+
+Readings are kept out of the load's figures.  Not handled: several processes, none of which
+knows what the others have under way.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+import gevent
+
+from banksim.measure.books import BalanceChecks, Books, Fault
+from banksim.report.console import exact
+from banksim.scenario.models import Invariant
+from banksim.targets import NexumClient, Transport
+
+logger = logging.getLogger(__name__)
+
+# -- Enters what the clients do into the books, and knows what is under way -------------------------
+#
+# The books say what the bank acknowledged.  To judge a balance that is read *while* movements
+# go on, one must also know which of them may or may not be in it: those under way when the
+# reading began, and those that began during it.  A `Window` is open for one reading:
+#
+#             reading ├──────────────┤
+#       ──acknowledged┤                      in the balance for certain
+#           ├─────────┼────┤                 may be in it
+#                     ├─────────────┼───┤    may be in it
+#       ──unknown──────────────              may be in it, for ever
+#
+#     certain before − unknown out − under way out ≤ balance ≤ certain before + unknown in + under way in
+
+
+class Window:
+    """What moves during one reading."""
+
+    __slots__ = ("_books", "_changed", "_maybe_in", "_maybe_out")
+
+    def __init__(self, books: Books, under_way_in: dict[str, int], under_way_out: dict[str, int]) -> None:
+        self._books = books
+        self._maybe_in = dict(under_way_in)
+        self._maybe_out = dict(under_way_out)
+        self._changed: dict[str, tuple[int, int]] = {}
+
+    def begins(self, account_id: str, amount_cents: int) -> None:
+        part = self._maybe_in if amount_cents >= 0 else self._maybe_out
+        part[account_id] = part.get(account_id, 0) + abs(amount_cents)
+
+    def before_entry(self, account_id: str) -> None:
+        """The books of this account are about to change: keep what they said when the reading began."""
+        if account_id not in self._changed:
+            self._changed[account_id] = self._books.range_of(account_id)
+
+    def range_of(self, account_id: str) -> tuple[int, int]:
+        """Lowest and highest balance that this reading may have found, in cents."""
+        low, high = self._changed.get(account_id) or self._books.range_of(account_id)
+        return low - self._maybe_out.get(account_id, 0), high + self._maybe_in.get(account_id, 0)
+
+
+class MovementBooks:
+    """Hears of every movement on an account, before and after it."""
+
+    def __init__(self, books: Books) -> None:
+        self.books = books
+        self._in: dict[str, int] = {}  # as bounded as the calls under way
+        self._out: dict[str, int] = {}
+        self._windows: list[Window] = []
+        #: Accounts that moved since this was last emptied, the latest last; None when nobody asks.
+        self.moved: dict[str, None] | None = None
+
+    def begins(self, legs: Sequence[tuple[str, int]]) -> None:
+        """A movement is about to be sent: account ids and signed cents of its sides."""
+        for account_id, amount_cents in legs:
+            part = self._in if amount_cents >= 0 else self._out
+            part[account_id] = part.get(account_id, 0) + abs(amount_cents)
+            for window in self._windows:
+                window.begins(account_id, amount_cents)
+
+    def ends(self, legs: Sequence[tuple[str, int]]) -> None:
+        """It ended, and its end has been entered."""
+        for account_id, amount_cents in legs:
+            part = self._in if amount_cents >= 0 else self._out
+            left = part[account_id] - abs(amount_cents)
+            if left:
+                part[account_id] = left
+            else:
+                del part[account_id]
+
+    def on_movement(self, account_id: str, amount_cents: int, certain: bool) -> None:
+        """Signed cents, positive into the account; not certain when the answer never came."""
+        for window in self._windows:
+            window.before_entry(account_id)
+        if account_id not in self.books.opening:
+            self.books.open(account_id, 0)  # every account starts empty; its opening deposit is a movement
+        if amount_cents >= 0:
+            self.books.credited(account_id, amount_cents, certain)
+        else:
+            self.books.debited(account_id, -amount_cents, certain)
+        if self.moved is not None:
+            self.moved.pop(account_id, None)
+            self.moved[account_id] = None
+
+    @contextmanager
+    def reading(self) -> Iterator[Window]:
+        """Open from before the request until the answer has been judged."""
+        window = Window(self.books, self._in, self._out)
+        self._windows.append(window)
+        try:
+            yield window
+        finally:
+            self._windows.remove(window)
+
+
+BALANCES = "/ledger/balances"
+PAGE = 1_000
+#: Pages read from a stand-in in one round; the next round goes on where this one ended.
+PAGES_PER_ROUND = 5
+#: Wall seconds until an account that did not agree is read again.
+SECOND_LOOK_S = 0.5
+#: Second looks in one round; a bank that is wrong everywhere is known after these.
+MAX_SECOND_LOOKS = 20
+
+
+class BalanceWatch:
+    """Reads balances every now and then, until it is killed."""
+
+    def __init__(
+        self,
+        settings: Invariant,
+        books: MovementBooks,
+        bank: NexumClient,
+        ledger: Transport | None,
+        checks: BalanceChecks,
+        moment: Callable[[], tuple[float, float]],
+        currency: str,
+    ) -> None:
+        """``ledger``: a way to a stand-in's books; ``moment`` tells (wall, simulated) seconds."""
+        self._settings = settings
+        self._books = books
+        self._bank = bank
+        self._ledger = ledger
+        self._checks = checks
+        self._moment = moment
+        self._currency = currency
+        if ledger is None:
+            books.moved = {}
+        self._after = ""
+        self._found: set[str] = set()
+
+    def run(self) -> None:
+        while True:
+            gevent.sleep(self._settings.every_seconds)
+            self.check()
+
+    def check(self) -> None:
+        """One round."""
+        suspects = self._read_pages(self._ledger) if self._ledger is not None else self._read_moved()
+        self._checks.rounds += 1
+        if suspects:
+            gevent.sleep(SECOND_LOOK_S)
+            for account_id in suspects[:MAX_SECOND_LOOKS]:
+                self._look_again(account_id)
+
+    # -- reading ----------------------------------------------------------------------------
+
+    def _read_pages(self, ledger: Transport) -> list[str]:
+        """Accounts that do not agree at first sight."""
+        suspects: list[str] = []
+        total = {"accounts": 0, "expected_low_cents": 0, "expected_high_cents": 0, "actual_cents": 0}
+        for _ in range(PAGES_PER_ROUND):
+            with self._books.reading() as window:
+                query = {"after": self._after, "limit": str(PAGE)}
+                reply = ledger.call("GET", BALANCES, BALANCES, query=query)
+                if reply.status != 200 or reply.error:
+                    self._checks.unread += 1
+                    return suspects
+                for account_id, cents in reply.data["balances"].items():
+                    if account_id in self._books.books.opening:
+                        suspects += self._judge(account_id, cents, window.range_of(account_id), total)
+            self._after = reply.data["next"] or ""
+            if not self._after:
+                break
+        self._checks.total = total
+        return suspects
+
+    def _read_moved(self) -> list[str]:
+        moved = self._books.moved or {}
+        wanted = list(islice(reversed(moved), self._settings.accounts))
+        moved.clear()
+        suspects: list[str] = []
+        total = {"accounts": 0, "expected_low_cents": 0, "expected_high_cents": 0, "actual_cents": 0}
+        for account_id in wanted:
+            cents, allowed, _ = self._read(account_id)
+            if cents is not None:
+                suspects += self._judge(account_id, cents, allowed, total)
+        self._checks.total = total
+        return suspects
+
+    def _read(self, account_id: str) -> tuple[int | None, tuple[int, int], bool]:
+        """(cents or None, what is allowed, whether the bank says that there is no such account)."""
+        with self._books.reading() as window:
+            reply = self._bank.read_balance(account_id, told=False)
+            allowed = window.range_of(account_id)
+        if reply.gone:
+            return 0, allowed, True
+        if reply.cents is None:
+            self._checks.unread += 1
+        return reply.cents, allowed, False
+
+    # -- judging ----------------------------------------------------------------------------
+
+    def _judge(
+        self, account_id: str, cents: int, allowed: tuple[int, int], total: dict[str, int]
+    ) -> list[str]:
+        low, high = allowed
+        self._checks.readings += 1
+        total["accounts"] += 1
+        total["expected_low_cents"] += low
+        total["expected_high_cents"] += high
+        total["actual_cents"] += cents
+        return [] if low <= cents <= high or account_id in self._found else [account_id]
+
+    def _look_again(self, account_id: str) -> None:
+        cents, (low, high), gone = self._read(account_id)
+        if cents is None:
+            return
+        if low <= cents <= high:
+            self._checks.late += 1
+            return
+        self._found.add(account_id)
+        wall_s, sim_s = self._moment()
+        difference = cents - (high if cents > high else low)
+        fault = Fault.GONE if gone else self._books.books.fault_of(account_id, difference)
+        row: Mapping[str, Any] = {
+            "account": account_id,
+            "expected_low_cents": low,
+            "expected_high_cents": high,
+            "actual_cents": cents,
+            "difference_cents": difference,
+            "fault": str(fault),
+            "sim_s": sim_s,
+            "wall_s": wall_s,
+        }
+        self._checks.violation(dict(row))
+        if self._checks.violations <= MAX_SECOND_LOOKS:
+            logger.error(
+                "Balances: account %s holds %s, %s off what the bank acknowledged (%s)",
+                account_id,
+                exact(cents, self._currency),
+                exact(difference, self._currency),
+                fault,
+            )
+
+
+@contextmanager
+def watched(watch: BalanceWatch | None) -> Iterator[None]:
+    """Balances are read while this lasts, if they are to be."""
+    beside = gevent.spawn(watch.run) if watch is not None else None
+    try:
+        yield
+    finally:
+        if beside is not None:
+            beside.kill()

@@ -1,0 +1,272 @@
+"""Tells how a run is going: log lines for operators, a point a second for the live page."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import gevent
+
+from banksim.measure import Measures
+from banksim.measure.latency import LatencyHistogram
+from banksim.measure.thresholds.judge import Judge, Verdict, thresholds_of
+from banksim.measure.thresholds.readings import Figures
+from banksim.run.process import ResourceMeter
+from banksim.run.settings import Mode, RunSettings
+from banksim.scenario import Scenario
+
+logger = logging.getLogger(__name__)
+
+# -- How the targets did since the last look: percentiles and errors of one stretch, per target -----
+#
+# The measures keep one histogram per target for the whole run; the stretch is the difference
+# of two looks at it.  Keys are flat ("nexum_p99_ms"), as points of a curve are.
+
+
+PERCENTS = (50, 95, 99)
+
+
+class TargetPace:
+    """Differences between looks; the first look counts from the start of the run."""
+
+    def __init__(self, measures: Callable[[], Measures]) -> None:
+        self._measures = measures
+        self._buckets: dict[str, dict[int, int]] = {}
+        self._failed: dict[str, int] = {}
+
+    def look(self) -> dict[str, Any]:
+        """{"nexum_p50_ms", "nexum_p95_ms", "nexum_p99_ms", "nexum_failed", …}; None without calls."""
+        found: dict[str, Any] = {}
+        calls = self._measures().calls
+        for system in calls.systems:
+            stretch = self._stretch(system, calls.of_system(system))
+            for percent, value in zip(PERCENTS, stretch.percentiles(PERCENTS), strict=True):
+                found[f"{system}_p{percent}_ms"] = value
+            failed = sum(count for (owner, _), count in calls.failed.items() if owner == system)
+            found[f"{system}_failed"] = failed - self._failed.get(system, 0)
+            self._failed[system] = failed
+        return found
+
+    def _stretch(self, system: str, total: LatencyHistogram) -> LatencyHistogram:
+        before = self._buckets.get(system, {})
+        news = {
+            bucket: count - before.get(bucket, 0)
+            for bucket, count in total.buckets.items()
+            if count > before.get(bucket, 0)
+        }
+        self._buckets[system] = dict(total.buckets)
+        state = total.to_state()
+        return LatencyHistogram.from_state(
+            {**state, "buckets": list(news), "counts": list(news.values()), "sum_us": 0}
+        )
+
+
+# -- The curve of a run as a live page draws it: one numbered point a second ------------------------
+#
+# Readers ask for what is new by number.  A long run is thinned (every second one of the
+# older points goes) instead of cut, so the whole of it stays visible in bounded memory.
+
+
+MAX_POINTS = 3_600
+
+
+class History:
+    """Points numbered from 0; a number is never used twice."""
+
+    def __init__(self, max_points: int = MAX_POINTS) -> None:
+        self._max_points = max_points
+        self._points: list[tuple[int, dict[str, Any]]] = []
+        self._next = 0
+
+    def add(self, point: dict[str, Any]) -> None:
+        self._points.append((self._next, point))
+        self._next += 1
+        if len(self._points) > self._max_points:
+            half = len(self._points) // 2
+            self._points = self._points[:half:2] + self._points[half:]
+
+    def since(self, number: int) -> dict[str, Any]:
+        """{"next": the number to ask from next, "points": those numbered ``number`` or later}."""
+        return {"next": self._next, "points": [point for n, point in self._points if n >= number]}
+
+
+# -- The gate of a run: looks at its thresholds about once a second, and judges them at its end -----
+#
+# The looks are cheap (some milliseconds at most) and happen only when a threshold asks for
+# them with `for` or `abort`.  What the thresholds mean is measure/thresholds.py's business.
+
+
+LOOK_EVERY_S = 1.0
+
+
+class Gate:
+    """The thresholds of one run."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        """Raises ScenarioError with one line for each threshold that is wrong."""
+        thresholds = thresholds_of(scenario)
+        self._judge = Judge(thresholds)
+        self.live = self._judge.live
+        self.verdicts: list[Verdict] = []
+
+    @property
+    def failed(self) -> bool:
+        """Whether a threshold was not met, once judged."""
+        return any(not verdict.passed for verdict in self.verdicts)
+
+    def watch(
+        self,
+        measures: Callable[[], Measures],
+        wall_s: Callable[[], float],
+        paused: Callable[[], bool],
+        abort: Callable[[], None],
+    ) -> None:
+        """Look once a second until it is killed or a threshold ends the run, by calling ``abort``.
+
+        A paused second does not count towards `for`.
+        """
+        looked_s = time.monotonic()
+        while True:
+            gevent.sleep(LOOK_EVERY_S)
+            now_s = time.monotonic()
+            elapsed_s, looked_s = now_s - looked_s, now_s
+            if paused():
+                continue
+            verdict = self._judge.watch(Figures(measures(), wall_s()), elapsed_s)
+            if verdict is not None:
+                logger.error("Threshold %s: %s", verdict.threshold.expression, verdict.reason)
+                abort()
+                return
+
+    def decide(self, measures: Measures, wall_s: float) -> list[Verdict]:
+        """Judge everything, at the end of a run of ``wall_s`` wall seconds."""
+        self.verdicts = self._judge.verdicts(Figures(measures, wall_s))
+        for verdict in self.verdicts:
+            if verdict.passed:
+                logger.info("Threshold passed: %s (%s)", verdict.threshold.expression, verdict.measured)
+            else:
+                logger.error("Threshold failed: %s: %s", verdict.threshold.expression, verdict.reason)
+        return self.verdicts
+
+
+POINT_EVERY_S = 1.0
+#: A line with the rate goes to the log after so many points.
+POINTS_PER_LINE = 5
+
+
+def tell_start(settings: RunSettings) -> None:
+    """The first lines of a run: mode, scenario, speed with the wall length it means, seed."""
+    scenario = settings.scenario
+    wall_s = scenario.duration_s / settings.speed
+    length = f"{wall_s / 60:.0f} minutes" if wall_s >= 120 else f"{wall_s:.0f} s"
+    logger.info("Mode: %s", _targets(settings) if settings.mode is Mode.LIVE else settings.mode.meaning)
+    logger.info("Scenario: %s", scenario.name)
+    logger.info(
+        "Speed: %gx (%g simulated hours in about %s)", settings.speed, scenario.duration_hours, length
+    )
+    logger.info("Seed: %d", settings.seed)
+
+
+def _targets(settings: RunSettings) -> str:
+    connections = settings.scenario.connections
+    nexum, bastion = connections.nexum_url or "left out", connections.bastion_url or "left out"
+    return f"live, Nexum {nexum}, Bastion {bastion}"
+
+
+def simulated_time(start_at: datetime, sim_s: float) -> str:
+    """ "day 2, 14:23" for people: days of the calendar since the run's start, counted from 1."""
+    since_midnight_s = (
+        start_at - start_at.replace(hour=0, minute=0, second=0, microsecond=0)
+    ).total_seconds()
+    day, rest = divmod(int(since_midnight_s + sim_s), 86_400)
+    return f"day {day + 1}, {rest // 3600:02d}:{rest % 3600 // 60:02d}"
+
+
+class Narrator:
+    """Speaks once a second while simulated time runs, until it is killed."""
+
+    def __init__(
+        self,
+        measures: Callable[[], Measures],
+        start_at: datetime,
+        history: History,
+        moment: Callable[[], tuple[float, float]],
+        predicted_tps: Callable[[float], float],
+    ) -> None:
+        """``predicted_tps`` tells the rate that is asked for at a simulated second."""
+        self._measures = measures
+        self._start_at = start_at
+        self._history = history
+        self._moment = moment
+        self._predicted_tps = predicted_tps
+        self._meter = ResourceMeter()
+        self._pace = TargetPace(measures)
+        self._use: tuple[float, float, float] = (0.0, 0.0, 0.0)
+        self._sent_before = 0
+        self._told_s = time.monotonic()
+
+    def run(self) -> None:
+        for count in range(1, 2**62):
+            gevent.sleep(POINT_EVERY_S)
+            self._note_resources()
+            self._history.add(self._point())
+            if count % POINTS_PER_LINE == 0:
+                self._tell_rate()
+
+    def _note_resources(self) -> None:
+        wall_s, sim_s = self._moment()
+        cpu_percent, rss_bytes, network_bytes_s = self._use = self._meter.read()
+        if self._predicted_tps(sim_s) > 0:  # a pause stays a gap in the timeline
+            self._measures().resources(cpu_percent, rss_bytes, network_bytes_s, sim_s=sim_s, wall_s=wall_s)
+
+    def _point(self) -> dict[str, Any]:
+        wall_s, sim_s = self._moment()
+        window = self._measures().timeline.window(wall_s, POINT_EVERY_S)
+        point: dict[str, Any] = {
+            "wall_s": wall_s,
+            "sim_s": sim_s,
+            "predicted_tps": self._predicted_tps(sim_s),
+            "offered_tps": 0.0,
+            "achieved_tps": 0.0,
+            "fraud": 0,
+            "fraud_alerted": 0,
+            "false_alerts": 0,
+            "alerts": 0,
+            "failed": 0,
+            "unknown": 0,
+            "dropped": 0,
+            "p50_ms": None,
+            "p99_ms": None,
+            **dict(zip(("cpu_percent", "rss_bytes", "network_bytes_s"), self._use, strict=True)),
+            **self._pace.look(),
+        }
+        if window is not None:
+            bucket, covered_s = window
+            point |= {
+                "offered_tps": bucket.offered / covered_s,
+                "achieved_tps": bucket.sent / covered_s,
+                "fraud": bucket.fraud_sent,
+                "fraud_alerted": bucket.fraud_alerted,
+                "false_alerts": bucket.false_alerts,
+                "alerts": bucket.fraud_alerted + bucket.false_alerts,
+                "failed": bucket.failed,
+                "unknown": bucket.unknown,
+                "dropped": bucket.dropped,
+                "p50_ms": bucket.response.percentile(50),
+                "p99_ms": bucket.response.percentile(99),
+            }
+        return point
+
+    def _tell_rate(self) -> None:
+        tally, now_s = self._measures().tally, time.monotonic()
+        logger.info(
+            "TPS %.1f | simulated %s | %s sent, %s dropped",
+            (tally.started - self._sent_before) / (now_s - self._told_s),
+            simulated_time(self._start_at, self._moment()[1]),
+            f"{tally.started:,}",
+            f"{tally.dropped:,}",
+        )
+        self._sent_before, self._told_s = tally.started, now_s

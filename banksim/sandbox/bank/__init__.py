@@ -1,0 +1,1 @@
+"""The stand-in bank: a double-entry ledger with an HTTP interface."""

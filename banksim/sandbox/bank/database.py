@@ -1,0 +1,284 @@
+"""Where the bank keeps its books: one database, opened the way a ledger needs it.
+
+What: SQLite in memory by default, an SQLite file when a path is given, PostgreSQL by URL
+(postgres.py).  Both speak the same small SQL here: ``?`` for parameters, RETURNING, ON
+CONFLICT.  A file runs in write-ahead mode with ``synchronous=NORMAL``: killing the process
+loses nothing that was answered; cutting the power may lose the last few commits but never
+half of one.  PostgreSQL waits for its disk at each commit.
+
+Why one connection: the bank answers one request at a time, as the real one does, so there is
+nothing to pool.  Whoever uses a database holds its ``lock`` meanwhile.
+
+The schema is brought up to date when a database is opened (migrations.py).
+
+Not handled: two stand-in banks writing one database at full speed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from banksim.model import BanksimError
+
+# -- The bank's schema, as the steps that led to it -------------------------------------------------
+#
+# Each step is SQL that SQLite and PostgreSQL both understand once the words in braces are
+# filled in.  `migrate` applies what is missing, each step in a transaction of its own together
+# with its number, so a process killed half-way leaves a schema that the next start completes.
+# The steps are never changed once released; a change is a further step.
+#
+# Not handled: going back.
+
+
+#: What differs: the type names, and what follows a table's closing bracket.
+SQLITE: Mapping[str, str] = {
+    "serial": "INTEGER PRIMARY KEY",
+    "integer": "INTEGER",
+    "real": "REAL",
+    "rows": " STRICT",
+    "keyed": " STRICT, WITHOUT ROWID",
+}
+POSTGRES: Mapping[str, str] = {
+    "serial": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+    "integer": "BIGINT",
+    "real": "DOUBLE PRECISION",
+    "rows": "",
+    "keyed": "",
+}
+
+#: "IF NOT EXISTS": files written before versions were counted hold the tables of step 1.
+_BOOKS = (
+    """CREATE TABLE IF NOT EXISTS ledger_accounts (
+        id {serial},
+        account_id TEXT NOT NULL UNIQUE,
+        currency TEXT NOT NULL,
+        floor_cents {integer},
+        balance_cents {integer} NOT NULL DEFAULT 0,
+        CONSTRAINT not_below_floor CHECK (floor_cents IS NULL OR balance_cents >= floor_cents)
+    ){rows}""",
+    """CREATE TABLE IF NOT EXISTS postings (
+        id {serial},
+        transaction_id TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        amount_cents {integer} NOT NULL CHECK (amount_cents > 0),
+        currency TEXT NOT NULL,
+        description TEXT NOT NULL,
+        channel TEXT NOT NULL,
+        reference TEXT,
+        created_at_s {real} NOT NULL
+    ){rows}""",
+    """CREATE TABLE IF NOT EXISTS legs (
+        account {integer} NOT NULL,
+        posting {integer} NOT NULL,
+        leg {integer} NOT NULL,
+        amount_cents {integer} NOT NULL,
+        PRIMARY KEY (account, posting, leg)
+    ){keyed}""",
+    """CREATE TABLE IF NOT EXISTS idempotency_keys (
+        key TEXT PRIMARY KEY,
+        posting {integer} NOT NULL,
+        fingerprint TEXT NOT NULL
+    ){keyed}""",
+    """CREATE TABLE IF NOT EXISTS customers (
+        customer_id TEXT PRIMARY KEY,
+        first_name TEXT NOT NULL,
+        last_name TEXT NOT NULL,
+        email TEXT NOT NULL,
+        phone TEXT,
+        kyc_status TEXT NOT NULL,
+        kyc_tier TEXT NOT NULL,
+        created_at_s {real} NOT NULL
+    ){keyed}""",
+    """CREATE TABLE IF NOT EXISTS account_papers (
+        account_id TEXT PRIMARY KEY,
+        customer_id TEXT NOT NULL,
+        account_number TEXT NOT NULL,
+        product_type TEXT NOT NULL,
+        currency TEXT NOT NULL,
+        name TEXT NOT NULL,
+        created_at_s {real} NOT NULL
+    ){keyed}""",
+    "CREATE INDEX IF NOT EXISTS papers_by_customer ON account_papers (customer_id)",
+)
+
+_LOANS = (
+    """CREATE TABLE loans (
+        loan_id TEXT PRIMARY KEY,
+        customer_id TEXT NOT NULL,
+        account_id TEXT NOT NULL,
+        currency TEXT NOT NULL,
+        state TEXT NOT NULL,
+        principal_cents {integer} NOT NULL,
+        balance_cents {integer} NOT NULL,
+        annual_rate TEXT NOT NULL,
+        term_months {integer} NOT NULL,
+        payment_cents {integer} NOT NULL,
+        originated_on TEXT NOT NULL,
+        matures_on TEXT NOT NULL
+    ){keyed}""",
+)
+
+#: Version → statements; versions count from 1 without gaps.
+STEPS: tuple[Sequence[str], ...] = (_BOOKS, _LOANS)
+
+_VERSIONS = """CREATE TABLE IF NOT EXISTS schema_versions (
+    version {integer} PRIMARY KEY,
+    applied_at_s {real} NOT NULL
+){rows}"""
+
+
+class _Database(Protocol):
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]: ...
+
+    def transaction(self) -> AbstractContextManager[None]: ...
+
+
+def migrate(
+    database: _Database, words: Mapping[str, str], steps: Sequence[Sequence[str]] = STEPS, lock: str = ""
+) -> int:
+    """Apply the missing steps; returns how many.  ``lock`` is SQL that keeps other processes out.
+
+    Raises ValueError when the database was written by a newer version.
+    """
+    with database.transaction():
+        if lock:
+            database.rows(lock)
+        database.rows(_VERSIONS.format(**words))
+    applied = 0
+    while True:
+        with database.transaction():
+            if lock:
+                database.rows(lock)
+            version = database.rows("SELECT COALESCE(MAX(version), 0) FROM schema_versions")[0][0]
+            if version > len(steps):
+                raise ValueError(
+                    f"its schema has version {version}, this banksim knows versions up to {len(steps)}"
+                )
+            if version == len(steps):
+                return applied
+            for statement in steps[version]:
+                database.rows(statement.format(**words))
+            database.rows("INSERT INTO schema_versions VALUES (?, ?)", (version + 1, time.time()))
+        applied += 1
+
+
+IN_MEMORY = ":memory:"
+POSTGRES_SCHEMES = ("postgresql://", "postgres://")
+Row = tuple[Any, ...]
+
+
+class DatabaseError(BanksimError):
+    """The database cannot be opened or is not one of ours."""
+
+
+class StorageError(Exception):
+    """A statement failed; outside of `Database.transaction` nothing of it was written."""
+
+
+class ConnectionLost(StorageError):
+    """The database went away before anything was committed: doing it again is safe."""
+
+
+class Unavailable(StorageError):
+    """The database cannot be reached: nothing was done."""
+
+
+class CommitUnknown(StorageError):
+    """The database went away while it committed: nobody knows whether it did."""
+
+
+class Database(Protocol):
+    """One connection in autocommit mode: transactions are ours to begin."""
+
+    @property
+    def lock(self) -> AbstractContextManager[Any]:
+        """Held by whoever uses the database, for as long as the request takes."""
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """All rows of one statement.  Raises StorageError."""
+
+    def one(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
+        """The first row of one statement, None when there is none.  Raises StorageError."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All statements inside, or none of them."""
+
+    @property
+    def flushes(self) -> bool:
+        """Whether a commit waits for a disk, so that several requests should share one."""
+
+    @property
+    def posts_at_once(self) -> bool:
+        """Whether it has the function of posting_function.py."""
+
+    def close(self) -> None: ...
+
+
+class SqliteDatabase:
+    """SQLite in memory or in a file.  Raises DatabaseError when it cannot be opened."""
+
+    flushes = False
+    posts_at_once = False
+
+    def __init__(self, path: str | Path = IN_MEMORY) -> None:
+        self.lock = threading.Lock()
+        try:
+            self._connection = sqlite3.connect(
+                str(path), isolation_level=None, check_same_thread=False, cached_statements=256, timeout=5.0
+            )
+            if str(path) != IN_MEMORY:
+                self._connection.execute("PRAGMA journal_mode = WAL").fetchall()
+                self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.execute("PRAGMA foreign_keys = OFF")  # checked by hand, once, in the ledger
+        except sqlite3.Error as error:
+            raise DatabaseError(f"cannot open the database {path}: {error}") from error
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise StorageError(str(error)) from error
+
+    def one(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
+        rows = self.rows(sql, values)
+        return rows[0] if rows else None
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self.rows("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self.rows("ROLLBACK")
+            raise
+        self.rows("COMMIT")
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def open_database(where: str | Path = IN_MEMORY) -> Database:
+    """A database at a path, in memory, or at a postgresql:// URL, its schema up to date.
+
+    Raises DatabaseError.
+    """
+    if str(where).startswith(POSTGRES_SCHEMES):
+        from banksim.sandbox.bank.postgres import open_postgres  # its driver is an extra
+
+        return open_postgres(str(where))
+    database = SqliteDatabase(where)
+    try:
+        migrate(database, SQLITE)
+    except StorageError as error:
+        database.close()
+        raise DatabaseError(f"cannot open the database {where}: {error}") from error
+    except ValueError as error:
+        database.close()
+        raise DatabaseError(f"cannot use the database {where}: {error}") from error
+    return database

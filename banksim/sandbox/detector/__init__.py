@@ -1,0 +1,1 @@
+"""The stand-in detector: scores from streaming features; knows no labels."""

@@ -1,0 +1,1 @@
+"""When things happen: rates, the clock, arrivals.  Pure; time is passed in."""

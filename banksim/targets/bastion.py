@@ -1,0 +1,204 @@
+"""Client of the fraud detector: asks for scores.
+
+A score moves no money, so one whose connection was lost may be asked again; at worst the
+detector's velocity features count that transaction twice.  What the client is handed is a
+`Transaction`, never a `Planned`: the detector learns nothing that a real one would not.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import gevent
+from gevent.event import AsyncResult
+from gevent.pool import Pool
+
+from banksim.model import Decision, ScoreReply, Transaction
+from banksim.targets.bastion_wire import read_alerts, read_batch, read_score, score_body
+from banksim.targets.calls import (
+    Health,
+    Observer,
+    Reply,
+    Transport,
+    as_health,
+    call_of,
+    check_health,
+    ignore_call,
+)
+from banksim.targets.nexum import AccountDirectory
+
+# -- Collects transactions that ask for a score into batches ----------------------------------------
+#
+# A batch goes out when it is full, or when its first transaction has waited long enough.  It
+# is asked for in a greenlet of its own, so that a user who is stopped takes nobody else's
+# answer along.
+
+
+Waiting = list[tuple[Transaction, AsyncResult]]
+
+
+class ScoreBatches:
+    """``ask`` answers each transaction of a batch, in order."""
+
+    def __init__(
+        self, ask: Callable[[Sequence[Transaction]], list[ScoreReply]], size: int, wait_s: float
+    ) -> None:
+        self._ask = ask
+        self._size = size
+        self._wait_s = wait_s
+        self._waiting: Waiting = []
+
+    def score(self, tx: Transaction) -> ScoreReply:
+        """Wait for the batch, and for its answer."""
+        answer = AsyncResult()
+        batch = self._waiting
+        batch.append((tx, answer))
+        if len(batch) >= self._size:
+            self._send(batch)
+        elif len(batch) == 1:
+            gevent.spawn_later(self._wait_s, self._send, batch)
+        reply: ScoreReply = answer.get()
+        return reply
+
+    def _send(self, batch: Waiting) -> None:
+        if batch is self._waiting:  # else it was full before its time was over
+            self._waiting = []
+            gevent.spawn(self._ask_for, batch)
+
+    def _ask_for(self, batch: Waiting) -> None:
+        replies: list[ScoreReply] = []
+        try:
+            replies = self._ask([tx for tx, _ in batch])
+        finally:  # nobody waits for ever, whatever happened
+            lost = ScoreReply(None, Decision.NONE, (), 0.0, "the batch was given up")
+            replies += [lost] * (len(batch) - len(replies))
+            for (_, answer), reply in zip(batch, replies, strict=True):
+                answer.set(reply)
+
+
+_log = logging.getLogger(__name__)
+
+NAME = "Bastion"
+SCORE_PATH = "/score"
+#: Tried in this order, once: the first that is there is used from then on.
+BATCH_PATHS = ("/score/batch", "/bulk_score")
+#: Calls at once for a batch that the detector has no route for.
+ALONE_AT_ONCE = 32
+FEEDBACK_PATH = "/feedback"
+
+
+class BastionClient:
+    """One detector.  ``directory`` gives customers and accounts their names on the wire."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        directory: AccountDirectory,
+        *,
+        observer: Observer = ignore_call,
+        feedback: bool = False,
+        batch_size: int = 1,
+        batch_wait_s: float = 0.0,
+    ) -> None:
+        """``feedback`` allows telling the detector what was fraud; see `feedback`.
+
+        With a ``batch_size`` above 1 `score` waits up to ``batch_wait_s`` for others to be asked along.
+        """
+        self._transport = transport
+        self._directory = directory
+        self._observer = observer
+        self._feedback = feedback
+        self._batch_paths: tuple[str, ...] = BATCH_PATHS
+        self._told_of_refusal = False
+        self._batches = ScoreBatches(self.score_batch, batch_size, batch_wait_s) if batch_size > 1 else None
+
+    @property
+    def address(self) -> str:
+        return self._transport.address
+
+    def score(self, tx: Transaction) -> ScoreReply:
+        """Ask for one score.  Never raises for what the detector does: ``error`` says it."""
+        if self._batches is not None and self._batch_paths:
+            return self._batches.score(tx)
+        return self._score_alone(tx)
+
+    def _score_alone(self, tx: Transaction) -> ScoreReply:
+        body = score_body(tx, self._directory)
+        reply = self._transport.call("POST", SCORE_PATH, SCORE_PATH, body, repeatable=True)
+        score = read_score(reply)
+        self._tell("POST", SCORE_PATH, reply, None if _usable(score) else score.error)
+        return score
+
+    def score_batch(self, transactions: Sequence[Transaction]) -> list[ScoreReply]:
+        """Ask for many scores in one call; one answer for each, in order.
+
+        Detectors name the route differently, or have none: the first call finds out, and without
+        a route each transaction is asked for by itself.
+        """
+        bodies = {"transactions": [score_body(tx, self._directory) for tx in transactions]}
+        ids = [tx.transaction_id for tx in transactions]
+        while transactions and self._batch_paths:
+            path = self._batch_paths[0]
+            reply = self._transport.call("POST", path, path, bodies, repeatable=True)
+            if reply.status in (404, 405):
+                self._batch_paths = tuple(other for other in self._batch_paths if other != path)
+                continue
+            scores = read_batch(reply, ids)
+            self._tell("POST", path, reply, next((s.error for s in scores if not _usable(s)), None))
+            return scores
+        return Pool(ALONE_AT_ONCE).map(self._score_alone, transactions)  # type: ignore[no-any-return]
+
+    # What else a detector tells.  None of it is load, so the observer does not hear of it.
+
+    def alerts(self, limit: int = 100) -> list[Mapping[str, Any]]:
+        """The detector's newest alerts; none where it has no such route or does not answer."""
+        reply = self._transport.call("GET", "/alerts", "/alerts", query={"limit": str(limit)})
+        return read_alerts(reply.data)[:limit] if reply.status == 200 else []
+
+    def stats(self) -> Mapping[str, Any] | None:
+        """The detector's own figures, None where it has no such route or does not answer."""
+        reply = self._transport.call("GET", "/stats", "/stats")
+        return reply.data if reply.status == 200 and isinstance(reply.data, Mapping) else None
+
+    def feedback(self, transaction_id: str, is_fraud: bool, notes: str = "") -> bool:
+        """Tell the detector what a transaction turned out to be; whether it took that.
+
+        This hands ground truth to the system under test, so it is off unless asked for.
+        """
+        if not self._feedback:
+            return False
+        body = {
+            "transaction_id": transaction_id,
+            "actual_fraud": is_fraud,
+            "analyst_decision": "CONFIRMED_FRAUD" if is_fraud else "FALSE_POSITIVE",
+            "confidence": 1.0,
+            "notes": notes,
+        }
+        reply = self._transport.call("POST", FEEDBACK_PATH, FEEDBACK_PATH, body)
+        if reply.status == 404:
+            self._feedback = False  # it learns from nobody
+        return reply.status in (200, 201, 202, 204)
+
+    def health(self) -> Health:
+        """One health check.  It is not told to the observer: it is no part of the load."""
+        return as_health(NAME, check_health(self._transport))
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def _tell(self, method: str, name: str, reply: Reply, error: str | None) -> None:
+        if reply.status in (401, 403) and not self._told_of_refusal:
+            self._told_of_refusal = True
+            _log.error(
+                "The detector at %s does not take our credentials (HTTP %d): nothing is scored. Give a token "
+                "that it takes in the environment (BASTION_TOKEN), or start it without authentication.",
+                self.address,
+                reply.status,
+            )
+        self._observer(call_of("bastion", method, name, reply, error))
+
+
+def _usable(score: ScoreReply) -> bool:
+    return score.score is not None and score.decision is not Decision.NONE

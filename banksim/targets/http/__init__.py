@@ -1,0 +1,1 @@
+"""HTTP: connections, parsing, retries and deadlines."""

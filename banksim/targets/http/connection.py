@@ -1,0 +1,294 @@
+"""Keep-alive connections of the lean client, and the bounded pool they rest in.
+
+A plain connection is a raw non-blocking socket with one read watcher of the hub, kept for
+its whole life.  Right after a request no answer can be there yet, so it waits first and
+reads then; gevent's own socket would try in vain before each wait.  A TLS connection is
+gevent's, which has to read and write as its records want it.
+
+The pool hands out the connection used last (LIFO), so a few stay busy and the rest grow
+old together; one that rested longer than `MAX_IDLE_S`, or has something to read (a close,
+or bytes nobody asked for), is not used again.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import certifi
+import gevent
+import gevent.socket
+import gevent.ssl
+from gevent import monkey
+from gevent.lock import BoundedSemaphore
+
+from banksim.targets.http.client import (
+    Answer,
+    AnswerTooLarge,
+    BaseUrl,
+    BrokenAnswer,
+    HttpCalls,
+    NoAnswer,
+    Progress,
+    describe,
+)
+from banksim.targets.http.parser import AnswerReader, Heads
+
+#: Shorter than uvicorn's default keep-alive of 5 s: a request must not race the server's close.
+MAX_IDLE_S = 4.0
+#: Most connections of one pool; a process may open about ten thousand files.
+MAX_CONNECTIONS = 4_000
+READ_BLOCK_BYTES = 16 * 1024
+_READ, _WRITE = 1, 2  # what a watcher of the hub waits for
+#: The C objects themselves: gevent's patched ones visit the hub.
+_poll: Any = monkey.get_original("select", "poll")
+_socket: Any = monkey.get_original("socket", "socket")
+
+
+class Connection(ABC):
+    """One connection.  ``nothing_left`` is True while surely no byte of the request left this machine."""
+
+    def __init__(self, sock: Any, reader: AnswerReader) -> None:
+        self._sock = sock
+        self._poller = _poll()
+        self._poller.register(sock.fileno(), _READ)  # a close is always among the answers
+        self._resting_since_s = 0.0
+        self.reader = reader
+        self.served = False
+        self.nothing_left = True
+
+    @abstractmethod
+    def send(self, data: bytes) -> None:
+        """Write all of it.  Raises OSError."""
+
+    @abstractmethod
+    def receive(self) -> bytes:
+        """Wait for the next block; b"" at the end.  Raises OSError."""
+
+    def rest(self) -> None:
+        self.served = True
+        self._resting_since_s = time.monotonic()
+
+    def usable(self) -> bool:
+        """Whether a resting connection may carry another request."""
+        return time.monotonic() - self._resting_since_s < MAX_IDLE_S and not self._poller.poll(0)
+
+    def close(self) -> None:
+        self._sock.close()
+
+
+class PlainConnection(Connection):
+    """Over TCP.  ``sock`` is a native socket, not blocking."""
+
+    def __init__(self, sock: Any, reader: AnswerReader) -> None:
+        super().__init__(sock, reader)
+        self._hub = gevent.get_hub()
+        self._readable = self._hub.loop.io(sock.fileno(), _READ)
+
+    def send(self, data: bytes) -> None:
+        self.nothing_left = True
+        try:
+            accepted = self._sock.send(data)
+        except BlockingIOError:
+            accepted = 0
+        if accepted < len(data):
+            self.nothing_left = accepted == 0
+            self._send_rest(memoryview(data)[accepted:])
+        self.nothing_left = False
+
+    def _send_rest(self, data: memoryview) -> None:
+        writable = self._hub.loop.io(self._sock.fileno(), _WRITE)
+        try:
+            while data:
+                self._hub.wait(writable)
+                accepted = self._sock.send(data)
+                self.nothing_left = self.nothing_left and accepted == 0
+                data = data[accepted:]
+        finally:
+            writable.close()
+
+    def receive(self) -> bytes:
+        while True:
+            self._hub.wait(self._readable)
+            try:
+                block: bytes = self._sock.recv(READ_BLOCK_BYTES)
+            except BlockingIOError:
+                continue  # woken for nothing
+            return block
+
+    def close(self) -> None:
+        self._readable.close()
+        super().close()
+
+
+class TlsConnection(Connection):
+    """Over TLS; ``sock`` is gevent's.  Nothing is claimed about what left after a failed write."""
+
+    def send(self, data: bytes) -> None:
+        self.nothing_left = False
+        self._sock.sendall(data)
+
+    def receive(self) -> bytes:
+        block: bytes = self._sock.recv(READ_BLOCK_BYTES)
+        return block
+
+
+class Connector:
+    """Makes connections to one address.  Certificate and host name are verified."""
+
+    def __init__(self, url: BaseUrl, *, timeout_s: float, limit_bytes: int, ca_file: str = "") -> None:
+        self._url = url
+        self._timeout_s = timeout_s
+        self._limit_bytes = limit_bytes
+        self._heads: Heads = {}  # all connections lead to one server, whose heads are alike
+        self._tls = _tls_context(ca_file) if url.tls else None
+
+    def connect(self) -> Connection:
+        """Raises OSError: no such host, refused, too slow, a certificate that is not accepted."""
+        sock = gevent.socket.create_connection((self._url.host, self._url.port), timeout=self._timeout_s)
+        try:
+            # A request larger than one segment must not wait for the acknowledgement of its first.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._tls is not None:
+                sock = self._tls.wrap_socket(sock, server_hostname=self._url.host)
+                sock.settimeout(None)  # from here on the call's deadline rules
+                return TlsConnection(sock, self._reader())
+            native = _socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
+            native.setblocking(False)
+            return PlainConnection(native, self._reader())
+        except BaseException:
+            sock.close()
+            raise
+
+    def _reader(self) -> AnswerReader:
+        return AnswerReader(self._limit_bytes, self._heads)
+
+
+def _tls_context(ca_file: str) -> Any:
+    """The system's authorities, or certifi's where it has none, or only those of ``ca_file``."""
+    system = ssl.get_default_verify_paths()
+    return gevent.ssl.create_default_context(cafile=ca_file or system.cafile or certifi.where())
+
+
+class LeanPool:
+    """At most ``size`` connections; who finds all of them busy waits."""
+
+    def __init__(self, connect: Callable[[], Connection], size: int) -> None:
+        self.size = min(size, MAX_CONNECTIONS)
+        self._connect = connect
+        self._places = BoundedSemaphore(self.size)
+        self._resting: list[Connection] = []
+        self._closed = False
+
+    def take(self) -> Connection:
+        """A connection for one request.  Raises OSError, and RuntimeError once closed."""
+        self._places.acquire()
+        try:
+            if self._closed:
+                raise RuntimeError("connection pool closed")
+            while self._resting:
+                connection = self._resting.pop()
+                if connection.usable():
+                    return connection
+                connection.close()
+            return self._connect()
+        except BaseException:
+            self._places.release()
+            raise
+
+    def give_back(self, connection: Connection, reusable: bool) -> None:
+        """Rest the connection, or close it."""
+        if reusable and not self._closed:
+            connection.rest()
+            self._resting.append(connection)
+        else:
+            connection.close()
+        self._places.release()
+
+    def forget_idle(self) -> None:
+        """Close every resting connection."""
+        while self._resting:
+            self._resting.pop().close()
+
+    def close(self) -> None:
+        """Close what rests now, and everything else when it is given back."""
+        self._closed = True
+        self.forget_idle()
+
+
+# -- The lean HTTP/1.1 client: as little work per call as the protocol allows -----------------------
+#
+# A load generator's own cost is load the target never sees.  Compared with a general client
+# there are no cookies, no URL objects, no header dictionaries and no timer per call; request
+# heads are kept ready, connections are raw sockets that stay with their parser and their
+# watcher.  What a call means (what is retried, what is never sent twice, how errors read) is
+# shared with the reference client, and one corpus of odd servers holds both to it.
+
+
+class LeanTransport(HttpCalls):
+    """Calls one base address.  Raises UsageError for an address or token that cannot work."""
+
+    def _open(self, concurrency: int, connect_timeout_s: float, ca_file: str) -> None:
+        connector = Connector(
+            self._url, timeout_s=connect_timeout_s, limit_bytes=self._max_answer_bytes, ca_file=ca_file
+        )
+        self._pool = LeanPool(connector.connect, concurrency)
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def _forget_idle(self) -> None:
+        self._pool.forget_idle()
+
+    def _attempt(self, method: str, request: bytes, progress: Progress) -> Answer:
+        progress.attempts += 1
+        try:
+            connection = self._pool.take()
+        except (OSError, RuntimeError) as error:
+            raise NoAnswer(describe(error)) from error
+        reader = connection.reader
+        reader.expect(method == "HEAD")
+        try:
+            sent_before, progress.sent = progress.sent, True
+            try:
+                connection.send(request)
+            except OSError as error:
+                if connection.nothing_left:
+                    progress.sent = sent_before
+                raise NoAnswer(describe(error), stale=connection.served) from error
+            return self._read(connection, progress)
+        finally:
+            # Also when the caller is killed or out of time: an answer half read is never reusable.
+            self._pool.give_back(connection, reader.reusable)
+
+    def _read(self, connection: Connection, progress: Progress) -> Answer:
+        reader = connection.reader
+        try:
+            while not reader.complete:
+                block = connection.receive()
+                if block:
+                    reader.feed(block)
+                elif reader.received_bytes:
+                    reader.end()
+                else:
+                    raise ConnectionResetError
+                progress.status = reader.status
+        except (OSError, BrokenAnswer, AnswerTooLarge) as error:
+            reader.reusable = False
+            return self._broken(connection, error)
+        return Answer(reader.status, reader.body, reader.received_bytes)
+
+    def _broken(self, connection: Connection, error: Exception) -> Answer:
+        """An answer that broke off after its status.  Raises NoAnswer where there is not even one."""
+        reader = connection.reader
+        if reader.status:
+            text = f"the answer broke off: {describe(error)}"
+            return Answer(reader.status, b"", reader.received_bytes, text)
+        if not reader.received_bytes and isinstance(error, ConnectionResetError):
+            text = "the connection was closed before an answer"
+            raise NoAnswer(text, stale=connection.served) from error
+        raise NoAnswer(describe(error)) from error

@@ -1,0 +1,132 @@
+"""Every arrival that is taken ends in exactly one count, whatever happens to it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import gevent
+import pytest
+
+from banksim.measure import Measures
+from banksim.model import BankReply, BankStatus, Decision, Outcome, ScoreReply
+from banksim.run.executor import DROP_AFTER_S, Executor
+from tests.unit.run.makers import FakeBank, FakeDetector, NoFeed, arrival, targets
+
+
+class Desk:
+    """Takes the outcomes that campaigns are told."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+
+    def advance(self, run: Any, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+
+
+def executor(
+    bank: FakeBank | None, detector: FakeDetector | None, flow: str = "post_then_score"
+) -> tuple[Executor, Measures, Desk]:
+    measures, desk = Measures(), Desk()
+    made = Executor(
+        targets(bank, detector),  # type: ignore[arg-type]
+        measures,
+        NoFeed(),  # type: ignore[arg-type]
+        flow,
+        desk.advance,
+        lambda: (1.0, 100.0),
+    )
+    return made, measures, desk
+
+
+def send(made: Executor, measures: Measures, **kwargs: Any) -> None:
+    measures.offered()
+    made.perform(arrival(**kwargs))
+
+
+def counts(measures: Measures) -> dict[str, int]:
+    return {name: value for name, value in measures.tally.as_dict().items() if value}
+
+
+def test_posts_then_scores() -> None:
+    bank, detector = FakeBank(), FakeDetector()
+    made, measures, _ = executor(bank, detector)
+    send(made, measures)
+    assert [len(bank.posted), len(detector.scored)] == [1, 1]
+    assert counts(measures) == {"offered": 1, "sent": 1, "completed": 1}
+    assert made.in_flight == 0
+
+
+def test_scores_first_and_does_not_post_what_is_blocked() -> None:
+    bank = FakeBank()
+    detector = FakeDetector(ScoreReply(0.95, Decision.BLOCK))
+    made, measures, _ = executor(bank, detector, "score_then_post")
+    send(made, measures)
+    assert bank.posted == []
+    assert counts(measures)["completed"] == 1
+
+
+def test_scores_first_and_posts_what_is_approved() -> None:
+    bank, detector = FakeBank(), FakeDetector()
+    made, measures, _ = executor(bank, detector, "score_then_post")
+    send(made, measures)
+    assert len(bank.posted) == 1
+
+
+@pytest.mark.parametrize(("bank", "detector"), [(None, FakeDetector()), (FakeBank(), None)])
+def test_either_target_may_be_left_out(bank: FakeBank | None, detector: FakeDetector | None) -> None:
+    made, measures, _ = executor(bank, detector)
+    send(made, measures)
+    assert measures.tally.as_dict()["in_flight"] == 0
+    assert measures.tally.as_dict()["sent"] == 1
+
+
+def test_too_late_to_start_is_a_drop_and_is_not_sent() -> None:
+    bank, detector = FakeBank(), FakeDetector()
+    made, measures, _ = executor(bank, detector)
+    send(made, measures, late_s=DROP_AFTER_S + 1)
+    assert bank.posted == []
+    assert counts(measures) == {"offered": 1, "dropped": 1}
+
+
+def test_the_lag_is_part_of_the_response_time() -> None:
+    made, measures, _ = executor(FakeBank(), FakeDetector())
+    send(made, measures, late_s=0.5)
+    assert measures.latency["lag"].percentile(50) == pytest.approx(500, rel=0.05)
+    assert measures.latency["response"].percentile(50) >= 500
+    assert measures.latency["service"].percentile(50) < 100
+
+
+@pytest.mark.parametrize("error", [RuntimeError("boom"), gevent.GreenletExit()])
+def test_an_interrupted_send_is_unknown_and_still_counted(error: BaseException) -> None:
+    made, measures, _ = executor(FakeBank(), FakeDetector(error=error))
+    measures.offered()
+    with pytest.raises(type(error)):
+        made.perform(arrival())
+    assert counts(measures) == {"offered": 1, "sent": 1, "unknown": 1}
+    assert made.in_flight == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "count"),
+    [
+        (BankStatus.POSTED, "completed"),
+        (BankStatus.REFUSED, "refused"),
+        (BankStatus.FAILED, "failed"),
+        (BankStatus.UNKNOWN, "unknown"),
+    ],
+)
+def test_what_the_bank_said_decides_the_count(status: BankStatus, count: str) -> None:
+    made, measures, _ = executor(FakeBank(BankReply(status, "why")), FakeDetector())
+    send(made, measures)
+    assert counts(measures)[count] == 1
+
+
+def test_a_campaign_hears_of_its_outcome_also_when_its_step_is_dropped() -> None:
+    made, measures, desk = executor(FakeBank(), FakeDetector())
+    campaign = SimpleNamespace()
+    for late_s in (0.0, DROP_AFTER_S + 1):
+        measures.offered()
+        due = arrival(late_s=late_s, fraud="card_testing")
+        made.perform(type(due)(due.due_wall_s, due.planned, campaign))
+    assert [outcome.approved for outcome in desk.outcomes] == [True, False]

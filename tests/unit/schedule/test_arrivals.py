@@ -1,0 +1,89 @@
+"""Arrivals match the integral of the rate, through pauses and changes of speed."""
+
+import itertools
+import math
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from banksim.schedule.arrivals import Arrivals, EvenArrivals, PoissonArrivals, make_arrivals
+from banksim.schedule.rate import Piece, PiecewiseRate
+
+
+def all_moments(arrivals: Arrivals) -> list[float]:
+    moments = []
+    while arrivals.peek() is not None:
+        moments.append(arrivals.take())
+    return moments
+
+
+def day(values: list[float], hour_s: float = 3600.0) -> PiecewiseRate:
+    return PiecewiseRate(Piece(i * hour_s, (i + 1) * hour_s, v) for i, v in enumerate(values))
+
+
+@settings(max_examples=40, deadline=None)
+@given(values=st.lists(st.floats(0, 20), min_size=1, max_size=6), speed=st.floats(5, 500), seed=st.integers())
+def test_the_number_in_each_window_matches_the_integral(values: list[float], speed: float, seed: int) -> None:
+    rate = day(values)
+    moments = all_moments(PoissonArrivals(rate, speed, random.Random(seed)))
+    for piece in rate:
+        expected = rate.integral(piece.start_s, piece.end_s) / speed
+        seen = sum(piece.start_s <= m < piece.end_s for m in moments)
+        # 6 standard deviations of a Poisson count: one false alarm in some 10^8 windows
+        assert abs(seen - expected) <= 6 * math.sqrt(expected) + 6
+
+
+def test_gaps_are_exponential() -> None:
+    # Kolmogorov-Smirnov distance from the exponential distribution: its 0.1 % point is 1.95 / sqrt(n)
+    rate = PiecewiseRate.constant(10.0, 2000.0)
+    moments = all_moments(PoissonArrivals(rate, 1.0, random.Random(5)))
+    gaps = sorted(b - a for a, b in itertools.pairwise(moments))
+    n = len(gaps)
+    distance = max(
+        max(abs((i + 1) / n - f), abs(i / n - f)) for i, f in enumerate(1 - math.exp(-10 * g) for g in gaps)
+    )
+    assert distance < 1.95 / math.sqrt(n)
+
+
+def test_even_arrivals_are_evenly_spaced() -> None:
+    moments = all_moments(EvenArrivals(PiecewiseRate.constant(2.0, 10.0), 1.0, random.Random(1)))
+    assert moments == pytest.approx([0.25 + 0.5 * k for k in range(20)])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    changes=st.lists(st.tuples(st.floats(0, 3 * 3600), st.floats(1, 200)), max_size=6),
+    values=st.lists(st.floats(0.5, 10), min_size=3, max_size=3),
+)
+def test_a_change_of_speed_keeps_what_is_left_of_the_gap(
+    changes: list[tuple[float, float]], values: list[float]
+) -> None:
+    # With even arrivals the k-th comes exactly when k+0.5 units of exposure have passed, through all changes.
+    rate = day(values)
+    arrivals = EvenArrivals(rate, 50.0, random.Random(1))
+    moments: list[float] = []
+    exposure_at_change, last_s, speed = 0.0, 0.0, 50.0
+    for at_s, new_speed in sorted(changes):
+        while (moment := arrivals.peek()) is not None and moment <= at_s:
+            moments.append(arrivals.take())
+        arrivals.change(at_s, new_speed)
+        exposure_at_change += rate.integral(last_s, at_s) / speed
+        last_s, speed = at_s, new_speed
+    moments += all_moments(arrivals)
+    total = exposure_at_change + rate.integral(last_s, rate.duration_s) / speed
+    assert moments == sorted(moments)
+    assert abs(len(moments) - total) <= 0.5 + 1e-6
+
+
+def test_the_same_seed_gives_the_same_moments() -> None:
+    rate = day([5, 1])
+    first, second = (all_moments(make_arrivals("poisson", rate, 100, random.Random(3))) for _ in range(2))
+    assert first == second
+    assert first != all_moments(make_arrivals("poisson", rate, 100, random.Random(4)))
+
+
+def test_taking_from_an_empty_stream_is_an_error() -> None:
+    with pytest.raises(StopIteration):
+        make_arrivals("even", PiecewiseRate.constant(0.0, 10.0), 1.0, random.Random(1)).take()

@@ -1,0 +1,239 @@
+"""banksim's pages and API on Locust's own web port.
+
+    <base>/banksim/                      the pages, see pages.py (``?embed=1``: inside a tab of Locust's page)
+    <base>/banksim/events                the pages' live stream (see hub.py)
+    <base>/banksim/static/…              scripts, styles, chart library (see files.py)
+    <base>/banksim/report/<run>/<file>   what finished runs left
+    <base>/api/…                         the same figures and controls for scripts (see api.py)
+    <base>/ws                            WebSocket (see websocket.py)
+
+Every route asks the guard first; every error is a sentence (JSON for scripts, a page for people
+would be overkill here) and none carries a traceback.  Locust's debug mode would print one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+from urllib.parse import urlencode
+
+import gevent
+from flask import Blueprint, Flask, Response, render_template, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as AnyResponse
+
+from banksim.load import Session
+from banksim.load.cockpit import SessionCockpit
+from banksim.load.install import pages_wanted
+from banksim.model import BanksimError, UsageError
+from banksim.report.formats import chart_layout
+from web_ext.api import PLAIN_NAME, add_api, add_files
+from web_ext.cockpit import MAX_SPEED, MIN_SPEED, Cockpit
+from web_ext.guard import SAFE_METHODS, Guard, check_starts, harden, is_loopback, set_up_login, trusted_hosts
+from web_ext.inject import add_tab
+from web_ext.recorder import Recorder
+from web_ext.site import NAME, NOT_FOUND, PAGES, Page, Site, assets, plotly_name
+from web_ext.stream import Hub
+from web_ext.websocket import Broadcaster, add_websocket
+from web_ext.wire import problem
+
+logger = logging.getLogger(__name__)
+
+
+_ERROR_HINTS = {404: NOT_FOUND, 405: "This address does not take that method."}
+
+
+def register(environment: Any, cockpit: Cockpit, *, hub: Hub | None = None) -> Blueprint:
+    """Put banksim's pages into a Locust environment's web UI; call it from an ``init`` listener.
+
+    Follows --web-base-path, --web-login and --web-host, adds the tab to Locust's page, and asks
+    Locust's own posts where they come from.  Raises ValueError without a web UI.
+    """
+    web_ui = environment.web_ui
+    if web_ui is None:
+        raise ValueError("this environment has no web UI: register the pages only when it has one")
+    options = environment.parsed_options
+    guard = Guard(
+        login=bool(web_ui.web_login),
+        loopback_only=is_loopback(web_ui.host or ""),
+        trusted_hosts=trusted_hosts(),
+    )
+    base_path = (getattr(options, "web_base_path", None) or "").rstrip("/")
+    blueprint = create_blueprint(cockpit, base_path, guard, hub=hub)
+    app = web_ui.app
+    app.register_blueprint(blueprint)
+    protect_locust(app, guard)
+    add_tab(web_ui, base_path)
+    return blueprint
+
+
+def create_blueprint(
+    cockpit: Cockpit, base_path: str = "", guard: Guard | None = None, *, hub: Hub | None = None
+) -> Blueprint:
+    """All routes under ``base_path`` ("" or "/bank").  Without a guard nobody needs to sign in."""
+    guard = guard or Guard()
+    site = Site(cockpit, hub or Hub(cockpit), Broadcaster(cockpit), guard, base_path)
+    blueprint = Blueprint(NAME, __name__, url_prefix=base_path or None, template_folder="templates")
+    _ask_the_guard(blueprint, site)
+    _answer_errors(blueprint, site)
+    for page in PAGES:
+        _add_page(blueprint, site, page)
+    _add_stream(blueprint, site)
+    add_files(blueprint, site)
+    add_api(blueprint, site)
+    add_websocket(blueprint, site.broadcaster, guard)
+    return blueprint
+
+
+def protect_locust(app: Flask, guard: Guard) -> None:
+    """Ask the host and origin questions of Locust's own state-changing routes (start, stop, reset)."""
+
+    @app.before_request
+    def refuse_other_sites() -> AnyResponse | None:
+        ours_to_ask = (request.endpoint or "").startswith("locust.") and request.method not in SAFE_METHODS
+        return (guard.refuse_host() or guard.refuse_origin()) if ours_to_ask else None
+
+
+def _ask_the_guard(blueprint: Blueprint, site: Site) -> None:
+    @blueprint.before_request
+    def refuse() -> AnyResponse | None:
+        wants_page = request.endpoint in PAGE_ENDPOINTS
+        return site.guard.refusal(wants_page=wants_page)
+
+    blueprint.after_request(harden)
+
+
+def _answer_errors(blueprint: Blueprint, site: Site) -> None:
+    @blueprint.errorhandler(Exception)
+    def explain(error: Exception) -> AnyResponse:
+        if isinstance(error, HTTPException):
+            code = error.code or 500
+            if code < 400:
+                return error.get_response()
+            return problem(_ERROR_HINTS.get(code, error.description or error.name), code)
+        if isinstance(error, BanksimError):
+            return problem(str(error), 400 if isinstance(error, UsageError) else 409)
+        logger.exception("%s %s failed", request.method, request.path)
+        return problem("Something went wrong here; Locust's log says what.", 500)
+
+    ours = tuple(f"{site.base_path}/{folder}/" for folder in ("api", NAME))
+
+    def explain_unrouted(error: HTTPException) -> AnyResponse | HTTPException:
+        # No route matched, so no blueprint is asked: Flask looks only at the app's own handlers.
+        if not request.path.startswith(ours):
+            return error
+        response = problem(_ERROR_HINTS[error.code or 404], error.code or 404)
+        for name, value in error.get_headers():
+            if name.lower() == "allow":
+                response.headers[name] = value
+        return harden(response)
+
+    blueprint.app_errorhandler(404)(explain_unrouted)
+    blueprint.app_errorhandler(405)(explain_unrouted)
+
+
+def _page_endpoint(page: Page) -> str:
+    return f"page_{page.slug or 'control'}"
+
+
+#: Whoever is not signed in is led to the login from these, and told so in JSON from all others.
+PAGE_ENDPOINTS = frozenset(f"{NAME}.{_page_endpoint(page)}" for page in PAGES)
+
+
+def _add_page(blueprint: Blueprint, site: Site, page: Page) -> None:
+    def show() -> Response:
+        static = f"{site.base_path}/{NAME}/static"
+        asked = request.args.get("replay")
+        embedded = request.args.get("embed") == "1"
+        kept = {"embed": "1"} if embedded else {}
+        html = render_template(
+            page.template,
+            page=page,
+            pages=PAGES,
+            base=site.base_path,
+            static=f"{static}/{assets().digest}",
+            plotly=f"{static}/{plotly_name()}",
+            embedded=embedded,
+            query=f"?{urlencode(kept | {'replay': asked} if asked else kept)}" if kept or asked else "",
+            settings={
+                "base": site.base_path,
+                "chartLayout": {"light": chart_layout("light"), "dark": chart_layout("dark")},
+                "minSpeed": MIN_SPEED,
+                "maxSpeed": MAX_SPEED,
+                "replay": None if asked is None else {"run": asked if PLAIN_NAME.fullmatch(asked) else None},
+                "dashboard": site.cockpit.status().get("dashboard") or {},
+            },
+        )
+        response = Response(html, mimetype="text/html")
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+    blueprint.add_url_rule(f"/{NAME}/{page.slug}", _page_endpoint(page), show)
+    if not page.slug:
+        blueprint.add_url_rule(f"/{NAME}/{page.title.lower()}", _page_endpoint(page), show)
+
+
+def _add_stream(blueprint: Blueprint, site: Site) -> None:
+    @blueprint.get(f"/{NAME}/events")
+    def events() -> Response:
+        client = site.hub.join(evict=_ending_this_greenlet())
+        if client is None:
+            response = problem(
+                f"{site.hub.max_clients} pages are watching already, which is the most served at once. "
+                "Close one, or try again in a moment.",
+                503,
+            )
+            response.headers["Retry-After"] = "10"
+            return response
+        response = Response(site.hub.stream(client), mimetype="text/event-stream")
+        # A request that ends before its first byte never runs the generator's own clean-up.
+        response.call_on_close(lambda: site.hub.leave(client))
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Accel-Buffering"] = "no"
+        return response
+
+
+def _ending_this_greenlet() -> Any:
+    """Under gevent each connection is a greenlet; ending it is the only way out of a blocked send."""
+    kill = getattr(gevent.getcurrent(), "kill", None)
+    return (lambda: kill(block=False)) if kill else (lambda: None)
+
+
+# -- banksim's pages for a session: what the locustfile hands to `banksim.load.hooks.install` -------
+
+
+def attach(session: Session) -> None:
+    """Record every run; put the pages, the API and the check of the start form into the web UI, if any.
+
+    Raises UsageError when --web-login is on and nobody could sign in.
+    """
+    environment = session.environment
+    base_path = (environment.parsed_options.web_base_path or "").rstrip("/")
+    cockpit = SessionCockpit(session, base_path)
+    record_runs(session, cockpit)
+    web_ui = environment.web_ui
+    if web_ui is None:
+        return
+    guard = Guard(
+        login=bool(web_ui.web_login),
+        loopback_only=is_loopback(web_ui.host or ""),
+        trusted_hosts=trusted_hosts(),
+    )
+    if web_ui.web_login:
+        set_up_login(web_ui, os.environ, base_path, guard)
+    if pages_wanted(vars(environment.parsed_options), os.environ):
+        register(environment, cockpit)
+    else:
+        logger.info("The scenario says dashboard.enabled: false, so only Locust's own pages are served")
+        protect_locust(web_ui.app, guard)
+    check_starts(web_ui.app, guard, session.prepare_form)
+
+
+def record_runs(session: Session, cockpit: Cockpit) -> None:
+    """Let every run leave its record, also without a web UI."""
+    recorder = Recorder(cockpit, session.report_dir)
+    events = session.environment.events
+    events.test_stop.add_listener(lambda **_: recorder.look())
+    events.quitting.add_listener(lambda **_: recorder.close())
+    recorder.start()
