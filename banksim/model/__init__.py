@@ -10,7 +10,17 @@ from banksim.model.errors import (
     TargetUnreachable,
     UsageError,
 )
-from banksim.model.outcome import NOT_SCORED, NOT_SENT, BankReply, BankStatus, Decision, Outcome, ScoreReply
+from banksim.model.outcome import (
+    NOT_SCORED,
+    NOT_SENT,
+    At,
+    BankReply,
+    BankStatus,
+    Decision,
+    Ended,
+    Outcome,
+    ScoreReply,
+)
 from banksim.model.transaction import (
     CREDIT_KINDS,
     AccountRef,
@@ -29,11 +39,13 @@ __all__ = [
     "NOT_SCORED",
     "NOT_SENT",
     "AccountRef",
+    "At",
     "BankReply",
     "BankStatus",
     "BanksimError",
     "Channel",
     "Decision",
+    "Ended",
     "ExitCode",
     "Kind",
     "Label",

@@ -7,8 +7,9 @@ have been booked, and nobody here pretends to know.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import NamedTuple
 
-from banksim.model.transaction import record
+from banksim.model.transaction import Planned, record
 
 
 class BankStatus(StrEnum):
@@ -81,3 +82,17 @@ class Outcome:
         if self.detector.decision is Decision.BLOCK:
             return False
         return self.bank.status in (BankStatus.POSTED, BankStatus.SKIPPED)
+
+
+class At(NamedTuple):
+    """A moment of a run: wall and simulated seconds since simulated time began."""
+
+    wall_s: float
+    sim_s: float
+
+
+class Ended(NamedTuple):
+    """A transaction that was sent, and what came of it."""
+
+    planned: Planned
+    outcome: Outcome
