@@ -8,7 +8,7 @@ SCENARIO ?= demo
 PORT ?= 8089
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test pythons lint format audit picture bench clean
+.PHONY: help run setup test pythons lint format gauges audit picture bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ lint: $(VENV)/.dev ## Style, types and formatting
 format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+gauges: $(VENV)/.dev ## Print the gauges of the code's structure, each with its limit (--list: python -m tests.gauges --list)
+	$(BIN)/python -m tests.gauges
 
 audit: $(VENV)/.dev ## Look the pinned packages up in the list of known vulnerabilities (needs a network)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit

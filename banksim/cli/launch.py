@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import banksim
-from banksim.cli import main as cli
+from banksim.cli import scenarios
 from banksim.model import BanksimError
 from banksim.scenario import load_scenario
 from banksim.scenario.loader import LOCUSTFILE
@@ -39,13 +39,13 @@ SAME_NAME = ("speed", "customers", "nexum_url", "bastion_url", "kafka_servers")
 def main(argv: Sequence[str] | None = None, prog: str = "run.py") -> int:
     """Become the Locust command, or do a chore; the exit code it returns is that of a chore or an error."""
     options, others = _parser(prog).parse_known_args(argv)
-    if options.list_scenarios:
-        return cli.main(["scenarios"])
     if options.locust_help:
         return _become(["-f", str(LOCUSTFILE), "--help"])
-    if options.validate_scenario:
-        return cli.main(["validate", options.validate_scenario])
     try:
+        if options.list_scenarios:
+            return scenarios.run_list()
+        if options.validate_scenario:
+            return scenarios.run_validate([options.validate_scenario])
         arguments = locust_arguments(options, others, os.environ)
     except BanksimError as error:
         print(error, file=sys.stderr)
