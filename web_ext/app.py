@@ -24,15 +24,14 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from banksim.load import Session
-from banksim.load.cockpit import SessionCockpit
 from banksim.load.install import pages_wanted
 from banksim.model import BanksimError, UsageError
 from banksim.report.formats import chart_layout
 from web_ext.api import PLAIN_NAME, add_api, add_files
-from web_ext.cockpit import MAX_SPEED, MIN_SPEED, Cockpit
 from web_ext.guard import SAFE_METHODS, Guard, check_starts, harden, is_loopback, set_up_login, trusted_hosts
 from web_ext.inject import add_tab
 from web_ext.recorder import Recorder
+from web_ext.run_view import MAX_SPEED, MIN_SPEED, RunView
 from web_ext.site import NAME, NOT_FOUND, PAGES, Page, Site, assets, plotly_name
 from web_ext.stream import Hub
 from web_ext.websocket import Broadcaster, add_websocket
@@ -44,7 +43,7 @@ logger = logging.getLogger(__name__)
 _ERROR_HINTS = {404: NOT_FOUND, 405: "This address does not take that method."}
 
 
-def register(environment: Any, cockpit: Cockpit, *, hub: Hub | None = None) -> Blueprint:
+def register(environment: Any, view: RunView, *, hub: Hub | None = None) -> Blueprint:
     """Put banksim's pages into a Locust environment's web UI; call it from an ``init`` listener.
 
     Follows --web-base-path, --web-login and --web-host, adds the tab to Locust's page, and asks
@@ -60,7 +59,7 @@ def register(environment: Any, cockpit: Cockpit, *, hub: Hub | None = None) -> B
         trusted_hosts=trusted_hosts(),
     )
     base_path = (getattr(options, "web_base_path", None) or "").rstrip("/")
-    blueprint = create_blueprint(cockpit, base_path, guard, hub=hub)
+    blueprint = create_blueprint(view, base_path, guard, hub=hub)
     app = web_ui.app
     app.register_blueprint(blueprint)
     protect_locust(app, guard)
@@ -69,11 +68,11 @@ def register(environment: Any, cockpit: Cockpit, *, hub: Hub | None = None) -> B
 
 
 def create_blueprint(
-    cockpit: Cockpit, base_path: str = "", guard: Guard | None = None, *, hub: Hub | None = None
+    view: RunView, base_path: str = "", guard: Guard | None = None, *, hub: Hub | None = None
 ) -> Blueprint:
     """All routes under ``base_path`` ("" or "/bank").  Without a guard nobody needs to sign in."""
     guard = guard or Guard()
-    site = Site(cockpit, hub or Hub(cockpit), Broadcaster(cockpit), guard, base_path)
+    site = Site(view, hub or Hub(view), Broadcaster(view), guard, base_path)
     blueprint = Blueprint(NAME, __name__, url_prefix=base_path or None, template_folder="templates")
     _ask_the_guard(blueprint, site)
     _answer_errors(blueprint, site)
@@ -162,7 +161,7 @@ def _add_page(blueprint: Blueprint, site: Site, page: Page) -> None:
                 "minSpeed": MIN_SPEED,
                 "maxSpeed": MAX_SPEED,
                 "replay": None if asked is None else {"run": asked if PLAIN_NAME.fullmatch(asked) else None},
-                "dashboard": site.cockpit.status().get("dashboard") or {},
+                "dashboard": site.view.status().get("dashboard") or {},
             },
         )
         response = Response(html, mimetype="text/html")
@@ -210,8 +209,8 @@ def attach(session: Session) -> None:
     """
     environment = session.environment
     base_path = (environment.parsed_options.web_base_path or "").rstrip("/")
-    cockpit = SessionCockpit(session, base_path)
-    record_runs(session, cockpit)
+    view = RunView(session, base_path)
+    record_runs(session, view)
     web_ui = environment.web_ui
     if web_ui is None:
         return
@@ -223,16 +222,16 @@ def attach(session: Session) -> None:
     if web_ui.web_login:
         set_up_login(web_ui, os.environ, base_path, guard)
     if pages_wanted(vars(environment.parsed_options), os.environ):
-        register(environment, cockpit)
+        register(environment, view)
     else:
         logger.info("The scenario says dashboard.enabled: false, so only Locust's own pages are served")
         protect_locust(web_ui.app, guard)
     check_starts(web_ui.app, guard, session.prepare_form)
 
 
-def record_runs(session: Session, cockpit: Cockpit) -> None:
+def record_runs(session: Session, view: RunView) -> None:
     """Let every run leave its record, also without a web UI."""
-    recorder = Recorder(cockpit, session.report_dir)
+    recorder = Recorder(view, session.report_dir)
     events = session.environment.events
     events.test_stop.add_listener(lambda **_: recorder.look())
     events.quitting.add_listener(lambda **_: recorder.close())

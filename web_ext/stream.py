@@ -1,6 +1,6 @@
 """One live stream for every open page.
 
-    cockpit ──tick each refresh──▶ ring of the last frames ──▶ every client at its own pace
+    view ──tick each refresh──▶ ring of the last frames ──▶ every client at its own pace
             ──pulse each 30 ms───▶
 
 A frame is encoded once and shared.  A client is a cursor into the ring, not a queue: one
@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from web_ext.cockpit import Cockpit, refresh_s
+from web_ext.run_view import RunView, refresh_s
 from web_ext.wire import to_json
 
 logger = logging.getLogger(__name__)
@@ -78,9 +78,9 @@ def _merge(group: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Reader:
-    """Reads a cockpit from where it stopped.  ``cut`` counts feed items that did not fit a message."""
+    """Reads a view from where it stopped.  ``cut`` counts feed items that did not fit a message."""
 
-    cockpit: Cockpit
+    view: RunView
     feed_items: int = 60
     cut: int = 0
     _place: tuple[Any, ...] | None = None
@@ -89,13 +89,13 @@ class Reader:
 
     def whole(self) -> dict[str, Any]:
         """Everything a page needs to draw itself; the place stays."""
-        timeline = self.cockpit.timeline(0)
+        timeline = self.view.timeline(0)
         return {
-            "status": self.cockpit.status(),
-            "snapshot": self.cockpit.snapshot(),
-            "windows": self.cockpit.windows(),
+            "status": self.view.status(),
+            "snapshot": self.view.snapshot(),
+            "windows": self.view.windows(),
             "timeline": {"since": 0, "next": timeline["next"], "points": thin(timeline["points"])},
-            "feed": self._fitting(self.cockpit.feed(0), 0),
+            "feed": self._fitting(self.view.feed(0), 0),
         }
 
     def read(self, status: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -115,22 +115,22 @@ class Reader:
         """What is new since the last reading."""
         self._place = _place(status)
         timeline_since, feed_since = self._timeline, self._feed
-        timeline = self.cockpit.timeline(timeline_since)
-        feed = self.cockpit.feed(feed_since)
+        timeline = self.view.timeline(timeline_since)
+        feed = self.view.feed(feed_since)
         self._timeline, self._feed = timeline["next"], feed["next"]
         return {
             "status": status,
-            "snapshot": self.cockpit.snapshot(),
+            "snapshot": self.view.snapshot(),
             "timeline": {"since": timeline_since, **timeline},
             "feed": self._fitting(feed, feed_since),
         }
 
     def transactions(self) -> dict[str, Any] | None:
         """The transactions since the last reading, None when there are none; a new run waits for `read`."""
-        if self._place is None or self.cockpit.status().get("run_id") != self._place[0]:
+        if self._place is None or self.view.status().get("run_id") != self._place[0]:
             return None
         since = self._feed
-        feed = self.cockpit.feed(since)
+        feed = self.view.feed(since)
         if not feed["items"]:
             return None
         self._feed = feed["next"]
@@ -184,9 +184,9 @@ class HubCounts:
 
 @dataclass(slots=True)
 class Hub:
-    """Reads a cockpit while clients are joined, and serves them all."""
+    """Reads a view while clients are joined, and serves them all."""
 
-    cockpit: Cockpit
+    view: RunView
     max_clients: int = 32
     ring: int = 120
     feed_items: int = 60
@@ -203,7 +203,7 @@ class Hub:
     _ticked_at: float = 0.0
 
     def __post_init__(self) -> None:
-        self._reader = Reader(self.cockpit, self.feed_items)
+        self._reader = Reader(self.view, self.feed_items)
 
     @property
     def clients(self) -> int:
@@ -276,7 +276,7 @@ class Hub:
 
     def _compose(self) -> bytes:
         try:
-            status = self.cockpit.status()
+            status = self.view.status()
             self._interval_s = refresh_s(status)
             return _frame(*self._reader.read(status))
         except Exception as error:

@@ -1,6 +1,6 @@
 """What every WebSocket client is told: one reader of the run, many listeners.
 
-    cockpit ──each PULSE_S──▶ feed and alerts ─┐
+    view ──each PULSE_S──▶ feed and alerts ─┐
             ──each refresh──▶ metrics ─────────┴─▶ outboxes ─▶ one writer per client
 
 Until its first ``subscribe`` a client hears everything; that message then names its topics,
@@ -23,9 +23,9 @@ from flask import Blueprint, Response, request
 from wsproto.utilities import ProtocolError
 
 from web_ext import messages
-from web_ext.cockpit import Cockpit, refresh_s
 from web_ext.frames import Connection, NoSocket, text_frame
 from web_ext.guard import Guard
+from web_ext.run_view import RunView, refresh_s
 from web_ext.stream import PULSE_S, spawn
 from web_ext.wire import problem, to_json
 
@@ -149,16 +149,16 @@ class Listener:
 
 
 class Broadcaster:
-    """Reads the cockpit while somebody listens."""
+    """Reads the view while somebody listens."""
 
     def __init__(
         self,
-        cockpit: Cockpit,
+        view: RunView,
         max_clients: int = MAX_CLIENTS,
         clock: Callable[[], float] = time.monotonic,
         start: Callable[[Callable[[], None]], None] = spawn,
     ) -> None:
-        self._cockpit = cockpit
+        self._view = view
         self._max_clients = max_clients
         self._clock = clock
         self._start = start
@@ -186,7 +186,7 @@ class Broadcaster:
             if first:
                 self._catch_up()
             self._listeners.add(listener)
-        recent = self._cockpit.feed(max(0, self._since - SNAPSHOT_ITEMS))["items"]
+        recent = self._view.feed(max(0, self._since - SNAPSHOT_ITEMS))["items"]
         shown = [entry_of(item) for item in recent if item["seq"] < self._since]
         listener.outbox.put(self._metrics(), (), shown[-SNAPSHOT_ITEMS:])
         if first:
@@ -219,11 +219,11 @@ class Broadcaster:
 
     def pulse(self) -> None:
         """Tell every listener what is new; metrics only when they are due."""
-        status = self._cockpit.status()
+        status = self._view.status()
         if status.get("run_id") != self._run_id:
             self._run_id, self._since = status.get("run_id"), 0
             self._metrics_at_s = 0.0
-        feed = self._cockpit.feed(self._since)
+        feed = self._view.feed(self._since)
         self._since = feed["next"]
         threshold = alert_threshold(status)
         entries = [entry_of(item) for item in feed["items"]]
@@ -265,11 +265,11 @@ class Broadcaster:
 
     def _catch_up(self) -> None:
         """Nobody listened until now: what happened meanwhile is no news."""
-        self._run_id = self._cockpit.status().get("run_id")
-        self._since = self._cockpit.feed(0)["next"]
+        self._run_id = self._view.status().get("run_id")
+        self._since = self._view.feed(0)["next"]
 
     def _metrics(self, status: dict[str, Any] | None = None) -> bytes:
-        return frame_of(messages.metrics_update(status or self._cockpit.status(), self._cockpit.snapshot()))
+        return frame_of(messages.metrics_update(status or self._view.status(), self._view.snapshot()))
 
     def _choose(self, listener: Listener, kind: str, topics: Any) -> None:
         if not isinstance(topics, list) or not all(topic in messages.TOPICS for topic in topics):

@@ -9,12 +9,12 @@ from types import SimpleNamespace
 import pytest
 from locust.env import Environment
 
-from banksim.load.cockpit import SessionCockpit
 from banksim.run.feed import Feed
 from banksim.run.monitor import History
 from banksim.scenario import Dashboard, parse_scenario
-from tests.unit.web_ext.fakes import DemoCockpit, ManualClock
+from tests.unit.web_ext.fakes import DemoView, ManualClock
 from web_ext.app import attach
+from web_ext.run_view import RunView
 from web_ext.websocket import Broadcaster
 
 TESTS = Path(__file__).resolve().parents[2]
@@ -97,16 +97,16 @@ def test_older_points_are_not_told(tmp_path):
     run = SimpleNamespace(
         settings=SimpleNamespace(scenario=scenario), history=history, moment=lambda: (7200.0, 0.0)
     )
-    cockpit = SessionCockpit(SimpleNamespace(last_run=run, report_dir=tmp_path))
-    told = cockpit.timeline(0)["points"]
+    view = RunView(SimpleNamespace(last_run=run, report_dir=tmp_path))
+    told = view.timeline(0)["points"]
     assert (told[0]["wall_s"], told[-1]["wall_s"]) == (3600.0, 7140.0)
 
 
 @pytest.mark.parametrize(("threshold", "some"), [(0.3, True), (1.0, False)])
 def test_alerts_follow_the_threshold(threshold, some):
     clock = ManualClock()
-    cockpit = DemoCockpit(clock, dashboard={"fraud_alert_threshold": threshold})
-    broadcaster = Broadcaster(cockpit, clock=clock, start=lambda work: None)
+    view = DemoView(clock, dashboard={"fraud_alert_threshold": threshold})
+    broadcaster = Broadcaster(view, clock=clock, start=lambda work: None)
     listener = broadcaster.join()
     broadcaster.hear(listener, '{"type": "subscribe", "topics": ["fraud_alerts"]}')
     listener.outbox.take()

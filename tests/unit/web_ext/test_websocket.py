@@ -12,7 +12,7 @@ import websocket
 from gevent.pywsgi import WSGIServer
 
 from tests.unit.web_ext.conftest import Site
-from tests.unit.web_ext.fakes import DemoCockpit, ManualClock
+from tests.unit.web_ext.fakes import DemoView, ManualClock
 from tests.unit.web_ext.schemas import SCHEMAS
 from web_ext.frames import text_frame
 from web_ext.websocket import MAX_FEED, Broadcaster, Outbox, frame_of
@@ -237,7 +237,7 @@ def test_an_outbox_drops_the_oldest_of_the_feed_and_says_how_many():
 
 def test_nothing_is_read_while_nobody_listens():
     started = []
-    broadcaster = Broadcaster(DemoCockpit(ManualClock()), start=started.append, max_clients=1)
+    broadcaster = Broadcaster(DemoView(ManualClock()), start=started.append, max_clients=1)
     listener = broadcaster.join()
     assert broadcaster.join() is None
     assert broadcaster.refused == 1

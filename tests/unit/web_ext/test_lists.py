@@ -7,12 +7,12 @@ import os
 
 import pytest
 
-from banksim.load.cockpit import business_hours, schedule
-from banksim.load.listings import MAX_RUNS, PastRuns, ScenarioList
 from banksim.measure import Measures
 from banksim.report import build_results
 from banksim.run.monitor import TargetPace
 from banksim.scenario import load_scenario
+from web_ext.listings import MAX_RUNS, PastRuns, ScenarioList
+from web_ext.run_view import business_hours, schedule
 
 INFO = {"wall_s": 10.0, "simulated_s": 100.0, "seed": 7, "scenario": {"name": "demo", "title": "Demo"}}
 
