@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 
 from banksim.fraud.campaign import Campaign
 from banksim.fraud.money import blended, random_parts
-from banksim.fraud.people import Crew
+from banksim.fraud.people import Accomplices
 from banksim.fraud.typology import Steps
 
 Edge = tuple[int, int]
@@ -33,7 +33,7 @@ BALANCE_PART, LIMIT_PART = 0.9, 0.95
 LIKENESS = 0.7
 
 
-def launder(campaign: Campaign, crew: Crew, stages: Sequence[Stage]) -> Steps:
+def launder(campaign: Campaign, crew: Accomplices, stages: Sequence[Stage]) -> Steps:
     """Carry out the stages in order; edges within a stage in the order given."""
     held: Counter[int] = Counter()
     for nth, stage in enumerate(stages):
@@ -64,7 +64,7 @@ def less_commission(campaign: Campaign, cents: int) -> int:
     return int(cents * (1 - campaign.rng.uniform(*COMMISSION)))
 
 
-def usual_sum(campaign: Campaign, crew: Crew, payer_post: int) -> int:
+def usual_sum(campaign: Campaign, crew: Accomplices, payer_post: int) -> int:
     """One transfer from a source, in cents: the scenario's amounts, or what criminals send."""
     given = campaign.chosen_amount()
     if given is not None:
@@ -75,7 +75,7 @@ def usual_sum(campaign: Campaign, crew: Crew, payer_post: int) -> int:
 
 
 def _owed(
-    campaign: Campaign, crew: Crew, stage: Stage, held: Counter[int], first: bool
+    campaign: Campaign, crew: Accomplices, stage: Stage, held: Counter[int], first: bool
 ) -> Mapping[int, tuple[int, list[int]]]:
     """For each payer's post of the stage: who holds the money now, and its parts for the edges."""
     owed: dict[int, tuple[int, list[int]]] = {}

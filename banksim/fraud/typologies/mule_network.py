@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from banksim.fraud.campaign import Campaign
 from banksim.fraud.money import random_parts
-from banksim.fraud.people import Crew
+from banksim.fraud.people import Accomplices
 from banksim.fraud.typology import Steps, typology
 from banksim.model import Decision
 
@@ -73,7 +73,7 @@ def mule_network(campaign: Campaign) -> Steps:
             yield from _pass_on(campaign, mules, chain, planned.transaction.amount_cents)
 
 
-def _pass_on(campaign: Campaign, mules: Crew, chain: list[int], amount: int) -> Steps:
+def _pass_on(campaign: Campaign, mules: Accomplices, chain: list[int], amount: int) -> Steps:
     """The money goes from each post of ``chain`` to the next, and from the last one out."""
     rng = campaign.rng
     holder = mules[chain[0]]
