@@ -14,7 +14,7 @@ from typing import Protocol
 from banksim.activity import Activity
 from banksim.activity.onboarding import OnboardingPlan
 from banksim.activity.payments import check_payments, payments_in
-from banksim.fraud import FraudDesk
+from banksim.fraud import FraudProgram
 from banksim.fraud.program import check_fraud, plugin_paths
 from banksim.fraud.registry import load_plugin, registry_of
 from banksim.scenario import Scenario
@@ -88,7 +88,7 @@ class Parts:
     clock: Clock
     arrivals: Arrivals
     activity: Activity
-    desk: FraudDesk
+    desk: FraudProgram
     onboarding: OnboardingPlan | None
 
     def asked_tps(self, sim_s: float) -> float:
@@ -116,7 +116,7 @@ def build_parts(scenario: Scenario, seed: int, speed: float, shard: int = 0) -> 
         offered = PiecewiseRate.constant(scenario.load.start_tps, scenario.duration_s)
     plugins = [load_plugin(path) for path in plugin_paths(scenario)]
     payments = [kind for module in plugins for kind in payments_in(module)]
-    desk = FraudDesk(world, scenario, seed, offered, speed, registry_of(plugins))
+    desk = FraudProgram(world, scenario, seed, offered, speed, registry_of(plugins))
     genuine = offered.times(desk.genuine_share)
     onboarding = None
     if scenario.onboarding is not None:
