@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from gevent.lock import BoundedSemaphore
 
-from banksim.targets.calls import Reply, Transport, failure_text
+from banksim.targets.calls import Reply, Request, Transport, failure_text
 
 LOGIN_PATH = "/rbac/auth/login"
 PAUSE_S = 60.0
@@ -38,7 +38,7 @@ class Login:
         #: Grows with each token, so a caller can tell whether its 401 was under an older one.
         self.generation = 0
 
-    def renew(self, transport: Transport, generation: int, report: Callable[[Reply], None]) -> bool:
+    def renew(self, transport: Transport, generation: int, report: Callable[[Request, Reply], None]) -> bool:
         """True when there is a token newer than ``generation`` to try again with."""
         if not self._username:
             self._tell(
@@ -55,10 +55,11 @@ class Login:
             self._tried_at_s = now_s
             return self._log_in(transport, report)
 
-    def _log_in(self, transport: Transport, report: Callable[[Reply], None]) -> bool:
+    def _log_in(self, transport: Transport, report: Callable[[Request, Reply], None]) -> bool:
         credentials = {"username": self._username, "password": self._password}
-        reply = transport.call("POST", LOGIN_PATH, LOGIN_PATH, credentials)
-        report(reply)
+        request = Request("POST", LOGIN_PATH, LOGIN_PATH, credentials)
+        reply = transport.send(request)
+        report(request, reply)
         token = reply.data.get("access_token") if isinstance(reply.data, Mapping) else None
         if reply.status != 200 or not isinstance(token, str) or not token:
             self._tell(

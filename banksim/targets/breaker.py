@@ -24,13 +24,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from banksim.targets.calls import Relay, Reply, Transport
+from banksim.targets.calls import Relay, Reply, Request, Transport
 
 logger = logging.getLogger(__name__)
 
@@ -176,21 +176,12 @@ class GuardedTransport(Relay):
         super().__init__(transport)
         self.breaker = breaker
 
-    def call(
-        self,
-        method: str,
-        path: str,
-        name: str,
-        body: Mapping[str, Any] | None = None,
-        query: Mapping[str, str] | None = None,
-        *,
-        repeatable: bool = False,
-    ) -> Reply:
+    def send(self, request: Request) -> Reply:
         breaker = self.breaker
         if not breaker.admits():
             return Reply(0, None, 0.0, f"circuit open: {breaker.reason}", sent=False, attempts=0)
         try:
-            reply = self._transport.call(method, path, name, body, query, repeatable=repeatable)
+            reply = self._transport.send(request)
         except BaseException:
             breaker.failed("the call was given up")  # so that a killed probe does not block for ever
             raise

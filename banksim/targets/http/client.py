@@ -32,7 +32,7 @@ import gevent
 import orjson
 
 from banksim.model import UsageError
-from banksim.targets.calls import Reply
+from banksim.targets.calls import Reply, Request
 
 # -- When a repeatable call may be tried again, and how long to wait first --------------------------
 #
@@ -282,7 +282,7 @@ class HttpCalls(ABC):
         """Prepare connections to ``self._url``; they are made on demand."""
 
     @abstractmethod
-    def _attempt(self, method: str, request: bytes, progress: Progress) -> Answer:
+    def _attempt(self, method: str, data: bytes, progress: Progress) -> Answer:
         """Send the request once.
 
         Sets ``progress.sent`` before anything can have left this machine, and takes that back only
@@ -293,22 +293,13 @@ class HttpCalls(ABC):
     def _forget_idle(self) -> None:
         """Close every resting connection: one of them just proved to be stale."""
 
-    def call(
-        self,
-        method: str,
-        path: str,
-        name: str,
-        body: Mapping[str, Any] | None = None,
-        query: Mapping[str, str] | None = None,
-        *,
-        repeatable: bool = False,
-    ) -> Reply:
-        request = self._request_bytes(method, path, name, body, query)
+    def send(self, request: Request) -> Reply:
+        data = self._request_bytes(request)
         progress = Progress()
         started_s = time.perf_counter()
         self._deadlines.begin(started_s)
         try:
-            answer = self._persist(method, request, progress, repeatable or method in _REPEATABLE_METHODS)
+            answer = self._persist(request, data, progress)
         except DeadlinePassed:
             self._budget.failed()
             answer = Answer(progress.status, b"", 0, f"no answer within {self._timeout_s:g} s")
@@ -317,28 +308,22 @@ class HttpCalls(ABC):
         finally:
             self._deadlines.finish()
         latency_ms = (time.perf_counter() - started_s) * 1000.0
-        data, error = decoded(answer)
+        content, error = decoded(answer)
         # By position: a tuple made of names takes twice as long, and this is made for every call.
         return Reply(
             answer.status,
-            data,
+            content,
             latency_ms,
             error,
             progress.sent,
-            len(request),
+            len(data),
             answer.received_bytes,
             progress.attempts,
         )
 
-    def _request_bytes(
-        self,
-        method: str,
-        path: str,
-        name: str,
-        body: Mapping[str, Any] | None,
-        query: Mapping[str, str] | None,
-    ) -> bytes:
+    def _request_bytes(self, request: Request) -> bytes:
         """The whole request.  ``name`` equals ``path`` where a route has no ids in it: its head is kept."""
+        method, path, name, body, query, _ = request
         head = None if query else self._heads.get((method, path))
         if head is None:
             head = self._head(method, path, query)
@@ -357,13 +342,14 @@ class HttpCalls(ABC):
             raise ValueError(f"not a request target: {target!r}")
         return f"{method} {target} HTTP/1.1\r\n{self._headers}".encode("ascii")
 
-    def _persist(self, method: str, request: bytes, progress: Progress, repeatable: bool) -> Answer:
+    def _persist(self, request: Request, data: bytes, progress: Progress) -> Answer:
         """Attempts until there is an answer worth having, or no attempt is allowed any more."""
+        repeatable = request.repeatable or request.method in _REPEATABLE_METHODS
         failures = 0
         refreshed = False
         while True:
             try:
-                answer = self._attempt(method, request, progress)
+                answer = self._attempt(request.method, data, progress)
             except NoAnswer as failure:
                 if failure.stale and not refreshed and (repeatable or not progress.sent):
                     refreshed = True

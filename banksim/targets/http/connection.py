@@ -1,4 +1,4 @@
-"""Keep-alive connections of the lean client, and the bounded pool they rest in.
+"""Keep-alive connections, the bounded pool they rest in, and the HTTP client over them.
 
 A plain connection is a raw non-blocking socket with one read watcher of the hub, kept for
 its whole life.  Right after a request no answer can be there yet, so it waits first and
@@ -174,7 +174,7 @@ def _tls_context(ca_file: str) -> Any:
     return gevent.ssl.create_default_context(cafile=ca_file or system.cafile or certifi.where())
 
 
-class LeanPool:
+class Pool:
     """At most ``size`` connections; who finds all of them busy waits."""
 
     def __init__(self, connect: Callable[[], Connection], size: int) -> None:
@@ -220,23 +220,23 @@ class LeanPool:
         self.forget_idle()
 
 
-# -- The lean HTTP/1.1 client: as little work per call as the protocol allows -----------------------
+# -- The HTTP/1.1 client: as little work per call as the protocol allows ----------------------------
 #
 # A load generator's own cost is load the target never sees.  Compared with a general client
 # there are no cookies, no URL objects, no header dictionaries and no timer per call; request
 # heads are kept ready, connections are raw sockets that stay with their parser and their
 # watcher.  What a call means (what is retried, what is never sent twice, how errors read) is
-# shared with the reference client, and one corpus of odd servers holds both to it.
+# decided in http/client.py, and a corpus of odd servers checks it against another client.
 
 
-class LeanTransport(HttpCalls):
+class HttpTransport(HttpCalls):
     """Calls one base address.  Raises UsageError for an address or token that cannot work."""
 
     def _open(self, concurrency: int, connect_timeout_s: float, ca_file: str) -> None:
         connector = Connector(
             self._url, timeout_s=connect_timeout_s, limit_bytes=self._max_answer_bytes, ca_file=ca_file
         )
-        self._pool = LeanPool(connector.connect, concurrency)
+        self._pool = Pool(connector.connect, concurrency)
 
     def close(self) -> None:
         self._pool.close()
@@ -244,7 +244,7 @@ class LeanTransport(HttpCalls):
     def _forget_idle(self) -> None:
         self._pool.forget_idle()
 
-    def _attempt(self, method: str, request: bytes, progress: Progress) -> Answer:
+    def _attempt(self, method: str, data: bytes, progress: Progress) -> Answer:
         progress.attempts += 1
         try:
             connection = self._pool.take()
@@ -255,7 +255,7 @@ class LeanTransport(HttpCalls):
         try:
             sent_before, progress.sent = progress.sent, True
             try:
-                connection.send(request)
+                connection.send(data)
             except OSError as error:
                 if connection.nothing_left:
                     progress.sent = sent_before

@@ -207,11 +207,11 @@ def test_token_that_expires_is_renewed_after_a_pause() -> None:
     now_s = 0.0
     login = Login("u", "p", monotonic=lambda: now_s)
     to = ScriptedTransport(Reply(200, {"access_token": "t"}, 1.0))
-    assert login.renew(to, 0, lambda reply: None)
-    assert login.renew(to, 0, lambda reply: None), "somebody else's 401 under the old token"
-    assert not login.renew(to, 1, lambda reply: None), "at once again: the token is no use"
+    assert login.renew(to, 0, lambda request, reply: None)
+    assert login.renew(to, 0, lambda request, reply: None), "somebody else's 401 under the old token"
+    assert not login.renew(to, 1, lambda request, reply: None), "at once again: the token is no use"
     now_s = 61.0
-    assert login.renew(to, 1, lambda reply: None)
+    assert login.renew(to, 1, lambda request, reply: None)
     assert to.tokens == ["t", "t"]
 
 
