@@ -199,7 +199,8 @@ class BastionClient:
                 self.address,
                 reply.status,
             )
-        self._observer(call_of("bastion", request, reply, error))
+        if reply.limit is None:  # else there was no call
+            self._observer(call_of("bastion", request, reply, error))
 
 
 def _usable(score: ScoreReply) -> bool:

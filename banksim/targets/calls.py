@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
+from banksim.model import LocalLimit
+
 
 class Request(NamedTuple):
     """One request.  ``name`` is its path as a template ("/customers/{id}/kyc"), by which figures are grouped.
@@ -48,6 +50,8 @@ class Reply(NamedTuple):
     request_bytes: int = 0
     response_bytes: int = 0
     attempts: int = 1
+    #: What this machine ran out of, so that the request was not sent: no failure of the system's.
+    limit: LocalLimit | None = None
 
 
 class Transport(Protocol):

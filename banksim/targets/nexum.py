@@ -165,10 +165,13 @@ class NexumClient:
 
     def send(self, request: Request) -> Reply:
         """Send one request, and once more after a login when the bank answers 401: it did nothing then."""
-        generation = self._login.generation
+        login = self._login
+        if login.ends_soon:
+            login.renew(self._transport, login.generation, self._report_login)
+        generation = login.generation
         reply = self._transport.send(request)
         if reply.status == 401:
-            if self._login.renew(self._transport, generation, self._report_login):
+            if login.renew(self._transport, generation, self._report_login):
                 self.report(request, reply, failure_text(reply))
                 reply = self._transport.send(request)
         elif reply.status == 429 and not self._limit_logged:
@@ -191,7 +194,7 @@ class NexumClient:
                 self._books.ends(legs)
         answered = verdict.status in (BankStatus.POSTED, BankStatus.REFUSED)
         self.report(request, reply, None if answered else verdict.detail)
-        return BankReply(verdict.status, verdict.detail, reply.latency_ms)
+        return BankReply(verdict.status, verdict.detail, reply.latency_ms, reply.limit)
 
     def _move_once(
         self, request: Request, legs: Legs, judge: Callable[[Reply], Verdict]
@@ -209,7 +212,8 @@ class NexumClient:
 
     def report(self, request: Request, reply: Reply, error: str | None) -> None:
         """Notify the observer of a call that ended; ``error`` is why it failed."""
-        self._observer(call_of("nexum", request, reply, error))
+        if reply.limit is None:  # else there was no call
+            self._observer(call_of("nexum", request, reply, error))
 
     def _book(self, legs: Legs, certain: bool) -> None:
         if self._books is not None:

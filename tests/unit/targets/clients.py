@@ -79,7 +79,7 @@ class Lean(Client):
     name = "lean"
     make = HttpTransport
     module = lean_connections
-    max_connections = lean_connections.MAX_CONNECTIONS
+    max_connections = min(lean_connections.MAX_CONNECTIONS, lean_connections.affordable_connections())
 
     def resting(self, to: Any) -> list[Any]:
         return list(to._pool._resting)
