@@ -26,8 +26,8 @@ from typing import Any
 from banksim.model import BankReply, BanksimError
 from banksim.model.money import from_wire
 from banksim.targets import nexum_wire as wire
-from banksim.targets.calls import failure_text
-from banksim.targets.nexum import BankLine, NexumClient
+from banksim.targets.calls import Request, failure_text
+from banksim.targets.nexum import NexumClient
 
 HISTORY_PAGE = 200
 
@@ -74,11 +74,11 @@ class AccountView:
 
 
 class NexumBanking:
-    """The further services of one bank, over the line of its client."""
+    """The further services of one bank, over its client."""
 
-    def __init__(self, line: BankLine, currency: str) -> None:
-        self._line = line
-        self._currency = currency
+    def __init__(self, client: NexumClient) -> None:
+        self._client = client
+        self._currency = client.currency
 
     # Accounts
 
@@ -124,7 +124,7 @@ class NexumBanking:
         }
         path = "/transactions/transfer"
         legs = [(from_account_id, -amount_cents), (card_account_id, amount_cents)]
-        return self._line.move(path, path, body, legs, wire.judge_movement)
+        return self._client.move(Request("POST", path, path, body), legs, wire.judge_movement)
 
     def statement(self, card_account_id: str) -> int:
         """Have a statement made; returns the minimum payment due in cents."""
@@ -151,13 +151,15 @@ class NexumBanking:
 
     def disburse_loan(self, loan_id: str, account_id: str, principal_cents: int) -> BankReply:
         """Have the principal paid out to an account."""
-        return self._line.move(
-            f"/loans/{loan_id}/disburse",
-            "/loans/{id}/disburse",
-            None,
+        return self._client.move(
+            Request(
+                "POST",
+                f"/loans/{loan_id}/disburse",
+                "/loans/{id}/disburse",
+                query={"disbursement_account_id": account_id},
+            ),
             [(account_id, principal_cents)],
             lambda reply: wire.judge_banking(reply, "transaction_id"),
-            query={"disbursement_account_id": account_id},
         )
 
     def loan(self, loan_id: str) -> Loan:
@@ -178,7 +180,8 @@ class NexumBanking:
             "source_account_id": from_account_id,
         }
         path, legs = "/loans/payment", [(from_account_id, -amount_cents)]
-        return self._line.move(path, path, body, legs, lambda reply: wire.judge_banking(reply, "payment_id"))
+        request = Request("POST", path, path, body)
+        return self._client.move(request, legs, lambda reply: wire.judge_banking(reply, "payment_id"))
 
     # Compliance
 
@@ -203,12 +206,13 @@ class NexumBanking:
         query: Mapping[str, str] | None = None,
         wanted: int = 200,
     ) -> Any:
-        reply = self._line.call(method, path, name, body, query=query)
+        request = Request(method, path, name, body, query)
+        reply = self._client.send(request)
         if reply.status == wanted and not reply.error:
-            self._line.tell(method, name, reply, None)
+            self._client.report(request, reply, None)
             return reply.data
         reason = failure_text(reply)
-        self._line.tell(method, name, reply, reason)
+        self._client.report(request, reply, reason)
         raise RequestFailed(f"{method} {name} failed: {reason}", reply.status)
 
     def _create(self, path: str, body: Mapping[str, Any], key: str) -> str:
@@ -253,4 +257,4 @@ def _list(data: Any, *keys: str) -> list[Any]:
 
 def banking_of(client: NexumClient) -> NexumBanking:
     """Cards, loans and histories at the bank of ``client``, over its connection."""
-    return NexumBanking(client._line, client._currency)
+    return NexumBanking(client)
