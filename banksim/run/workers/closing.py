@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from banksim.run.workers.shared_targets import Premises
 
 if TYPE_CHECKING:
     from banksim.run.workers.remote_load import MasterRun
+
+logger = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 
@@ -111,6 +114,10 @@ def _reconciled(
     if lost:
         named = f"worker {lost[0]} was" if len(lost) == 1 else f"workers {', '.join(lost)} were"
         return not_checked(books, f"{named} lost, and with it what the bank had acknowledged to it")
+    missing = run.intake.openings.account_ids() - books.opening.keys()
+    if missing and not books.overflow:
+        logger.error("The workers' figures lack %s accounts that they have opened", f"{len(missing):,}")
+        return not_checked(books, f"the expected balances of {len(missing):,} opened accounts did not arrive")
     assert premises.connected is not None
     return reconcile(books, premises.connected, run.settings.scenario.currency)
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
 from gevent.event import Event
+from gevent.lock import BoundedSemaphore
 
 from banksim.measure import Measures, MeasureSettings, Roster
 from banksim.measure.kafka import StreamFigures
@@ -50,6 +51,10 @@ class Openings:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def account_ids(self) -> set[str]:
+        """The bank's ids of all accounts of these customers."""
+        return {account_id for _, _, accounts in self._rows.values() for account_id in accounts}
+
     def take(self, rows: list[Row], joined: bool, others: Iterable[Member]) -> None:
         """Rows that a worker has told; the others hear of them.
 
@@ -68,13 +73,16 @@ class Openings:
             self._send(member, {"kind": "directory", "rows": part, "joined": True})
 
 
-# -- Everybody's counts, added up: what the master shows and judges ---------------------------------
+# -- The workers' counts, added up: what the master shows and judges --------------------------------
 #
 # States arrive as bytes several times a second from each worker.  Reading and adding them is CPU
 # work (some ms per worker), so it is done in a thread, at most once a second and only when
 # something new has come; in between, the last sum stands.
 #
-# Bound: what arrives between two sums is a handful of states per worker.
+# A message leaves its queue only after the sum that holds it is in place.  States are cumulative,
+# so a message that is added up twice (the greenlet was killed in between) does no harm.
+#
+# Bound: MAX_WAITING states and one final per worker.
 
 
 #: States of one worker that wait for the next sum; with more, the oldest are left out.
@@ -91,12 +99,14 @@ class Merging:
         self.counted_until_s: dict[int, float] = {}
         self._roster = Roster(settings)
         self._waiting: dict[int, deque[Mapping[str, Any]]] = {}
+        self._finals: dict[int, Mapping[str, Any]] = {}
         self._newest: dict[int, int] = {}
         self._kafka_states: dict[int, Any] = {}
+        self._one_at_a_time = BoundedSemaphore()
 
     def take(self, number: int, message: Mapping[str, Any]) -> None:
-        """A "state" or "final" of the worker with this number; an older one than the last is left out."""
-        if message["seq"] <= self._newest.get(number, 0):
+        """A "state" of the worker with this number; an older one than the last is left out."""
+        if number in self._finals or message["seq"] <= self._newest.get(number, 0):
             return
         self._newest[number] = message["seq"]
         waiting = self._waiting.setdefault(number, deque(maxlen=MAX_WAITING))
@@ -104,21 +114,31 @@ class Merging:
             waiting.clear()  # the stretches of the others are in this one too
         waiting.append(message)
 
+    def take_final(self, number: int, message: Mapping[str, Any]) -> None:
+        """The last word of the worker with this number, with its books; the first one counts."""
+        if number not in self._finals:
+            self._finals[number] = message
+            self._waiting[number] = deque([message])
+
     def refresh(self) -> bool:
         """Add up what has come; False when nothing has.  Other greenlets run meanwhile."""
-        waiting, self._waiting = self._waiting, {}
-        if not waiting:
-            return False
-        self.measures = in_thread(lambda: self._sum(waiting))
-        for number, messages in waiting.items():
-            self.counted_until_s[number] = messages[-1]["wall_s"]
-        kafka = StreamFigures()
-        for state in self._kafka_states.values():
-            kafka.merge_state(state)
-        self.kafka = kafka
-        return True
+        with self._one_at_a_time:
+            taken = {number: list(waiting) for number, waiting in self._waiting.items() if waiting}
+            if not taken:
+                return False
+            self.measures = in_thread(lambda: self._sum(taken))
+            for number, messages in taken.items():
+                self.counted_until_s[number] = messages[-1]["wall_s"]
+                waiting = self._waiting[number]
+                while waiting and waiting[0]["seq"] <= messages[-1]["seq"]:
+                    waiting.popleft()
+            kafka = StreamFigures()
+            for state in self._kafka_states.values():
+                kafka.merge_state(state)
+            self.kafka = kafka
+            return True
 
-    def _sum(self, waiting: Mapping[int, deque[Mapping[str, Any]]]) -> Measures:
+    def _sum(self, waiting: Mapping[int, Sequence[Mapping[str, Any]]]) -> Measures:
         for number, messages in waiting.items():
             for message in messages:
                 state = orjson.loads(message["state"])
@@ -243,7 +263,7 @@ class Intake:
             member.pulse = {**member.pulse, "phase": "ready"}
 
     def _take_final(self, member: Member, message: Message) -> None:
-        self.merging.take(member.number, message)
+        self.merging.take_final(member.number, message)
         self.extras[member.number] = orjson.loads(message["extras"])
         self._tell(member, {"kind": "bye"})
         if member.standing is Standing.FINAL:

@@ -70,6 +70,7 @@ class Reporter:
         self._use = (0.0, 0.0, 0.0)
         self._metered_s = 0.0
         self._opened: list[int] = []
+        self._told = 0
         self._next_item = 0
         self._sequence = 0
         self._stated_s = 0.0
@@ -91,13 +92,15 @@ class Reporter:
         self._opened.append(index)
 
     def tell_opened(self) -> None:
-        """Tell the customers opened since the last time."""
+        """Tell the customers opened since the last time; again those whose message was cut off."""
         connected = self._run.generator.connected
-        while self._opened and connected is not None:
-            indices, self._opened = self._opened[:ROWS], self._opened[ROWS:]
+        while self._told < len(self._opened) and connected is not None:
+            told = self._told
+            indices = self._opened[told : told + ROWS]
             found = ((index, connected.targets.directory.row(index)) for index in indices)
             rows = [[index, *row] for index, row in found if row is not None]
             self._run.tell("opened", rows=rows, joined=self._run.phase in ("running", "draining"))
+            self._told = max(self._told, told + len(indices))
 
     def final(self, extras: dict[str, Any]) -> Message:
         """The last message of this worker: everything, with the books."""

@@ -97,8 +97,8 @@ class GroupCommit:
     def _run(self) -> None:
         try:
             while self._waiting:
-                group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
-                with self._db.lock:
+                with self._db.lock:  # only then: whoever waits for the lock has taken nothing yet
+                    group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
                     self._do(group)
         finally:
             self._working = False

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
+import gevent
 import orjson
+import pytest
 
 from banksim.measure import Measures, MeasureSettings
 from banksim.run.workers.intake import Merging
@@ -69,3 +73,69 @@ def test_waiting_parts_that_do_not_overlap_are_all_read() -> None:
     merging.take(0, message(measures, 2, wall_s=10.0, from_s=6.0))
     merging.refresh()
     assert sum(point["offered"] for point in merging.measures.timeline.points()) == 8
+
+
+def slow(merging: Merging, monkeypatch: pytest.MonkeyPatch, seconds: float = 0.2) -> None:
+    """Every sum takes so long that something can happen meanwhile."""
+    fast: Callable[..., Measures] = merging._sum
+
+    def sum_up(waiting: Any) -> Measures:
+        time.sleep(seconds)
+        return fast(waiting)
+
+    monkeypatch.setattr(merging, "_sum", sum_up)
+
+
+def with_books(offered: int) -> Measures:
+    measures = counted(offered)
+    measures.books.open("account-1", 0)
+    measures.books.credited("account-1", 130_00, certain=True)
+    return measures
+
+
+def test_a_final_outlives_a_kill_in_the_middle_of_the_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+    merging = Merging(SETTINGS)
+    slow(merging, monkeypatch)
+    merging.take(0, message(counted(5), 1))
+    merging.take_final(1, message(with_books(7), 1))
+    summing = gevent.spawn(merging.refresh)
+    gevent.sleep(0.05)
+    summing.kill()
+    assert merging.refresh()
+    assert merging.measures.tally.offered == 12
+    assert merging.measures.books.opening == {"account-1": 0}
+    assert not merging.refresh(), "nothing is added up for ever"
+
+
+def test_what_arrives_during_a_sum_is_in_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    merging = Merging(SETTINGS)
+    slow(merging, monkeypatch)
+    merging.take(0, message(counted(5), 1))
+    summing = gevent.spawn(merging.refresh)
+    gevent.sleep(0.05)
+    merging.take_final(0, message(with_books(7), 2))
+    summing.join()
+    assert merging.refresh()
+    assert merging.measures.tally.offered == 7
+    assert merging.measures.books.range_of("account-1") == (130_00, 130_00)
+
+
+def test_two_sums_at_once_are_made_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    merging = Merging(SETTINGS)
+    slow(merging, monkeypatch, 0.1)
+    merging.take(0, message(counted(5), 1))
+    first = gevent.spawn(merging.refresh)
+    gevent.sleep(0.02)
+    merging.take(0, message(counted(9), 2))
+    assert merging.refresh()
+    assert first.value is True
+    assert merging.measures.tally.offered == 9
+
+
+def test_a_state_after_the_final_does_not_push_it_out() -> None:
+    """A worker's reporter may send one more state before it learns that its final has arrived."""
+    merging = Merging(SETTINGS)
+    merging.take_final(0, message(with_books(7), 2))
+    merging.take(0, message(counted(7), 3))
+    merging.refresh()
+    assert merging.measures.books.opening == {"account-1": 0}
