@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Callable
 
-from banksim.fraud import CampaignRun
 from banksim.measure import Measures
 from banksim.model import (
     NOT_SCORED,
@@ -47,7 +46,7 @@ class Executor:
         measures: Measures,
         feed: Feed,
         flow: str,
-        advance: Callable[[CampaignRun, Outcome], None],
+        answered: Callable[[Planned, Outcome], None],
         moment: Callable[[], tuple[float, float]],
         log: TransactionLog | None = None,
         publish: Callable[[Planned, BankReply], None] | None = None,
@@ -64,7 +63,7 @@ class Executor:
         self._measures = measures
         self._feed = feed
         self._score_first = flow == "score_then_post"
-        self._advance = advance
+        self._answered = answered
         self._moment = moment
         self._log_file = log
         self._publish = publish
@@ -77,7 +76,7 @@ class Executor:
         started_s = time.monotonic()
         lag_s = max(0.0, started_s - arrival.due_wall_s)
         if lag_s > DROP_AFTER_S:
-            self.drop(arrival, f"could not start within {DROP_AFTER_S:.0f} s")
+            self.drop(arrival.planned, f"could not start within {DROP_AFTER_S:.0f} s")
             return
         self._measures.started()
         self.in_flight += 1
@@ -93,13 +92,12 @@ class Executor:
             outcome = Outcome(bank, score, lag_s * 1000.0, (ended_s - started_s) * 1000.0)
             self._finish(arrival, outcome)
 
-    def drop(self, arrival: Arrival, reason: str) -> None:
-        """Count an arrival that will not be sent."""
-        self._measures.dropped(arrival.planned, reason)
+    def drop(self, planned: Planned, reason: str) -> None:
+        """Count a transaction that will not be sent."""
+        self._measures.dropped(planned, reason)
         if self._log_file is not None:
-            self._log_file.add_dropped(arrival.planned, reason, self._moment()[0])
-        if arrival.campaign is not None:
-            self._advance(arrival.campaign, DROPPED)
+            self._log_file.add_dropped(planned, reason, self._moment()[0])
+        self._answered(planned, DROPPED)
 
     def _send(self, planned: Planned) -> tuple[BankReply, ScoreReply]:
         tx = planned.transaction
@@ -130,8 +128,7 @@ class Executor:
             self._log(planned, outcome)
         if self._heard is not None:
             self._heard(planned, outcome)
-        if arrival.campaign is not None:
-            self._advance(arrival.campaign, outcome)
+        self._answered(planned, outcome)
 
     def _log(self, planned: Planned, outcome: Outcome) -> None:
         tx, truth, score = planned.transaction, planned.truth, outcome.detector
