@@ -109,7 +109,7 @@ class Stages:
             self.measures,
             self.feed,
             "post_then_score",
-            lambda run, outcome: None,
+            lambda planned, outcome: None,
             self.moment,
         )
         self.sim_s = 0.0

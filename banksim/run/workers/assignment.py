@@ -120,7 +120,7 @@ class Epoch:
 
 
 class EpochShare:
-    """One member's share under all epochs so far; a `banksim.run.plan.Share`."""
+    """One member's share under all epochs so far; a `banksim.schedule.simulation.Share`."""
 
     is_whole = False
 

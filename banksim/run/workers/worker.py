@@ -201,13 +201,12 @@ class Following:
 
     def _adopt(self, message: Message) -> None:
         generator = self._generator
-        assert generator.dispatcher is not None
         segments = segments_from_wire(message["segments"], self._offset.offset_s)
         generator.built.clock.follow(message["speed"], message["paused"], segments)
         if segments:
             self.origin_s = segments[0].wall_s
         for sim_s, speed in message["changes"][self._changes_seen :]:
-            generator.dispatcher.change_speed(sim_s, speed)
+            generator.change_speed(sim_s, speed)
         self._changes_seen = len(message["changes"])
         generator.wake()
 
@@ -355,7 +354,8 @@ class WorkerRun:
         generator = self.generator
         if self.settings.mode is not Mode.DRY_RUN:
             self.phase = "opening"
-            known = generator.is_open
+            assert generator.simulation is not None
+            known = generator.simulation.may_act
             mine = [
                 index
                 for index in range(generator.existing_customers)
@@ -406,11 +406,11 @@ class WorkerRun:
             return
         logger.debug("Epoch %d: %.1f %% of the customers are ours", epoch.number, 100 * self.share.part)
         generator = self.generator
-        if generator.dispatcher is not None:
-            sim_s = generator.moment()[1]
-            generator.dispatcher.change_share(sim_s)
-            if generator.joiners is not None and epoch.lost and self._following.started:
-                generator.joiners.walk_from(min(epoch.lost.values()))
+        if generator.simulation is not None:
+            generator.simulation.change_share(generator.moment()[1])
+            if epoch.lost and self._following.started:
+                generator.simulation.join_from(min(epoch.lost.values()))
+            generator.wake()
 
     def _learn(self, rows: list[Any], joined: bool) -> None:
         """Customers that other workers have opened."""
