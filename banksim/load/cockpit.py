@@ -16,6 +16,7 @@ from typing import Any
 from banksim.fraud.calendar import CampaignSpec
 from banksim.load.listings import PastRuns, ScenarioList
 from banksim.load.session import Session
+from banksim.measure.summary import live_summary
 from banksim.measure.thresholds.judge import thresholds_of
 from banksim.model import UsageError
 from banksim.report import build_results
@@ -260,7 +261,7 @@ class SessionCockpit:
         now_s = time.monotonic()
         kept = self._snapshot
         if kept is None or kept[1] is not run or now_s - kept[0] > FRESH_S:
-            kept = self._snapshot = (now_s, run, run.measures.snapshot(run.moment()[0]))
+            kept = self._snapshot = (now_s, run, live_summary(run.measures, run.moment()[0]))
         return kept[2]
 
     def timeline(self, since: int = 0) -> dict[str, Any]:

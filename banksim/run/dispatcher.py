@@ -24,11 +24,11 @@ import gevent
 from gevent.hub import Waiter
 
 from banksim.measure import Measures
-from banksim.model import Outcome, Planned
+from banksim.model import At, Outcome, Planned
 from banksim.run.plan import LiveSimulation
 from banksim.run.queues import ENDED_FIRST, FRAUD_SEAT, Arrival, Seats
 from banksim.schedule.clock import Clock
-from banksim.schedule.simulation import Due, Joining
+from banksim.schedule.simulation import Begun, Due, Joining
 
 # -- An interruptible sleep -------------------------------------------------------------------------
 #
@@ -85,10 +85,10 @@ class Dispatcher:
         measures: Measures,
         on_drop: Callable[[Planned, str], None],
         on_join: Callable[[Joining], None],
-        moment: Callable[[], tuple[float, float]],
+        moment: Callable[[], At],
         may_offer: Callable[[], bool] | None = None,
     ) -> None:
-        """``moment``: (wall, simulated) seconds since the start.
+        """``moment``: the current one of the run.
 
         While ``may_offer`` returns False, what is due waits.
         """
@@ -147,7 +147,7 @@ class Dispatcher:
         now_s = self._clock.sim_at(time.monotonic())
         for _ in range(self._simulation.skip_until(now_s, sys.maxsize)):
             self._count_offered()
-            self._measures.dropped(None, ENDED_FIRST)
+            self._measures.dropped(self._moment(), None, ENDED_FIRST)
 
     def _over(self) -> bool:
         return self._clock.finished(time.monotonic()) and self._simulation.over
@@ -165,14 +165,17 @@ class Dispatcher:
         event = self._simulation.step()
         if isinstance(event, Due):
             self._hand_out(event)
-        elif event is not None:
+        elif isinstance(event, Begun):
+            if not event.spec.decoy:
+                self._measures.planned_fraud.add(event.spec.typology, event.spec.size)
+        else:
             self._on_join(event)
 
     def _hand_out(self, due: Due) -> None:
         self._count_offered()
         planned = due.planned
         if planned is None:
-            self._measures.dropped(None, due.missing)
+            self._measures.dropped(self._moment(), None, due.missing)
             return
         truth = planned.truth
         seat = FRAUD_SEAT if truth.is_fraud else truth.persona  # decoys are honest
@@ -182,6 +185,4 @@ class Dispatcher:
             self._on_drop(planned, refused)
 
     def _count_offered(self) -> None:
-        wall_s, sim_s = self._moment()
-        self._measures.tick(sim_s, wall_s)
-        self._measures.offered()
+        self._measures.offered(self._moment())

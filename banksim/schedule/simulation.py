@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import heapq
 import logging
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, Protocol, TypeVar
@@ -202,6 +203,12 @@ class Due(NamedTuple):
     after_wall_s: float = 0.0
 
 
+class Begun(NamedTuple, Generic[S]):
+    """A campaign has started; its first step, if it has one, falls due later."""
+
+    spec: S
+
+
 @dataclass(frozen=True, slots=True)
 class _Start(Generic[S]):
     spec: S
@@ -269,8 +276,8 @@ class Simulation(Generic[S, C]):
         dated_s = self._dated[0][0]
         return dated_s if arrival_s is None or dated_s < arrival_s else arrival_s
 
-    def step(self) -> Due | Joining | None:
-        """Take the next event: a due transaction, a customer who joins, or None when neither came of it.
+    def step(self) -> Due | Begun[S] | Joining:
+        """Take the next event: a due transaction, a campaign that starts, or a customer who joins.
 
         Raises IndexError when there is no event.
         """
@@ -345,6 +352,7 @@ class Simulation(Generic[S, C]):
         Arrivals that fell due before and were not taken belong to other processes.  A follower
         that waits for its start stays: only this process knows what it inherits.
         """
+        self.skip_until(now_s, sys.maxsize)
         self._change_arrivals(now_s)
         self._drop(lambda entry: isinstance(entry, _Start) and entry.spec.follows is None)
         self._plan_campaigns()
@@ -370,7 +378,7 @@ class Simulation(Generic[S, C]):
 
     # -- dated events ---------------------------------------------------------------------
 
-    def _take_dated(self) -> Due | Joining | None:
+    def _take_dated(self) -> Due | Begun[S] | Joining:
         moment_s, _, entry = heapq.heappop(self._dated)
         if isinstance(entry, _Step):
             self._unanswered[entry.planned.transaction.transaction_id] = entry.campaign
@@ -378,7 +386,7 @@ class Simulation(Generic[S, C]):
             return Due(moment_s, entry.planned, missing, entry.after_wall_s)
         if isinstance(entry, _Start):
             self._begin(entry.spec)
-            return None
+            return Begun(entry.spec)
         if isinstance(entry, _FirstDeposit):
             transaction = entry.planned.transaction
             self._acting.add(transaction.account.customer_index)
