@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from banksim.activity.actors import PlannedBalances
 from banksim.model import CREDIT_KINDS, NOT_SCORED, BankReply, BankStatus, Outcome, Planned, Transaction
 from banksim.run.plan import Parts
-from banksim.schedule.simulation import Due, Joining, Simulation, Started
+from banksim.schedule.simulation import Begun, Due, Joining, Simulation
 
 # -- The bank behind a data set: it approves everything that the account covers ---------------------
 #
@@ -82,7 +82,7 @@ class Stream:
         simulation, settle = self._simulation, self._bank.settle
         while simulation.peek() is not None:
             event = simulation.step()
-            if isinstance(event, Started):
+            if isinstance(event, Begun):
                 continue
             if not isinstance(event, Due):
                 self._join(event)

@@ -28,7 +28,7 @@ from banksim.model import At, Outcome, Planned
 from banksim.run.plan import LiveSimulation
 from banksim.run.queues import ENDED_FIRST, FRAUD_SEAT, Arrival, Seats
 from banksim.schedule.clock import Clock
-from banksim.schedule.simulation import Due, Joining, Started
+from banksim.schedule.simulation import Begun, Due, Joining
 
 # -- An interruptible sleep -------------------------------------------------------------------------
 #
@@ -165,7 +165,7 @@ class Dispatcher:
         event = self._simulation.step()
         if isinstance(event, Due):
             self._hand_out(event)
-        elif isinstance(event, Started):
+        elif isinstance(event, Begun):
             if not event.spec.decoy:
                 self._measures.planned_fraud.add(event.spec.typology, event.spec.size)
         else:

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import heapq
 import logging
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, Protocol, TypeVar
@@ -202,9 +203,8 @@ class Due(NamedTuple):
     after_wall_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Started(Generic[S]):
-    """A campaign has started."""
+class Begun(NamedTuple, Generic[S]):
+    """A campaign has started; its first step, if it has one, falls due later."""
 
     spec: S
 
@@ -276,8 +276,8 @@ class Simulation(Generic[S, C]):
         dated_s = self._dated[0][0]
         return dated_s if arrival_s is None or dated_s < arrival_s else arrival_s
 
-    def step(self) -> Due | Joining | Started[S]:
-        """Take the next event: a due transaction, a customer who joins, or a campaign that starts.
+    def step(self) -> Due | Begun[S] | Joining:
+        """Take the next event: a due transaction, a campaign that starts, or a customer who joins.
 
         Raises IndexError when there is no event.
         """
@@ -352,6 +352,7 @@ class Simulation(Generic[S, C]):
         Arrivals that fell due before and were not taken belong to other processes.  A follower
         that waits for its start stays: only this process knows what it inherits.
         """
+        self.skip_until(now_s, sys.maxsize)
         self._change_arrivals(now_s)
         self._drop(lambda entry: isinstance(entry, _Start) and entry.spec.follows is None)
         self._plan_campaigns()
@@ -377,7 +378,7 @@ class Simulation(Generic[S, C]):
 
     # -- dated events ---------------------------------------------------------------------
 
-    def _take_dated(self) -> Due | Joining | Started[S]:
+    def _take_dated(self) -> Due | Begun[S] | Joining:
         moment_s, _, entry = heapq.heappop(self._dated)
         if isinstance(entry, _Step):
             self._unanswered[entry.planned.transaction.transaction_id] = entry.campaign
@@ -385,7 +386,7 @@ class Simulation(Generic[S, C]):
             return Due(moment_s, entry.planned, missing, entry.after_wall_s)
         if isinstance(entry, _Start):
             self._begin(entry.spec)
-            return Started(entry.spec)
+            return Begun(entry.spec)
         if isinstance(entry, _FirstDeposit):
             transaction = entry.planned.transaction
             self._acting.add(transaction.account.customer_index)

@@ -7,7 +7,7 @@ import gevent
 from banksim.run.customers import Joiners
 from banksim.run.plan import build_parts
 from banksim.scenario import parse_scenario
-from banksim.schedule.simulation import Due, Simulation
+from banksim.schedule.simulation import Begun, Due, Simulation
 
 SCENARIO = """\
 name: Joining
@@ -38,7 +38,7 @@ def test_a_customer_acts_from_the_first_deposit_on() -> None:
                 assert event.planned.transaction.description == "First deposit"
                 acted.add(index)
             assert simulation.may_act(index)
-        elif event is not None:
+        elif not isinstance(event, Begun):
             joiners.join(event)
             gevent.sleep(0)
             assert not simulation.may_act(event.customer_index)

@@ -25,7 +25,7 @@ from banksim.model import (
 from banksim.schedule.arrivals import Arrivals, make_arrivals
 from banksim.schedule.clock import Clock
 from banksim.schedule.rate import PiecewiseRate
-from banksim.schedule.simulation import NO_CUSTOMER, NOT_JOINED, Due, Simulation, Started
+from banksim.schedule.simulation import NO_CUSTOMER, NOT_JOINED, Begun, Due, Simulation
 
 POSTED = Outcome(BankReply(BankStatus.POSTED), NOT_SCORED, 0.0, 0.0)
 DURATION_S = 100.0
@@ -188,7 +188,7 @@ def play(simulation: Simulation[Spec, Campaign]) -> list[str]:
             seen.append(f"{event.sim_s:g} {name}{': ' + event.missing if event.missing else ''}")
             if event.planned is not None:
                 simulation.answered(event.planned, POSTED)
-        elif not isinstance(event, Started):
+        elif not isinstance(event, Begun):
             seen.append(f"{event.sim_s:g} joins")
             simulation.joined(event)
     return seen
@@ -217,7 +217,8 @@ def test_at_equal_moments_the_arrival_is_first_and_the_rest_keep_their_order() -
 
 def test_a_step_waits_for_the_answer_to_the_one_before_and_keeps_when_that_came() -> None:
     simulation = Simulation(Plan(Program([Spec("a", 1.0, steps=(2.0, 3.0))])))
-    assert isinstance(simulation.step(), Started)
+    begun = simulation.step()
+    assert isinstance(begun, Begun) and begun.spec.campaign_id == "a"
     first = simulation.step()
     assert isinstance(first, Due) and first.planned is not None and first.after_wall_s == 0.0
     assert simulation.peek() is None and not simulation.over
@@ -306,10 +307,10 @@ def test_a_change_of_speed_replaces_what_has_not_started() -> None:
         replanned=[Spec("new", 70.0, steps=(70.0,))],
     )
     simulation = Simulation(Plan(program, tps=0.05))
-    simulation.step()  # the arrival at 10 s
     simulation.change_speed(20.0, 2.0)
     assert program.speeds == [(20.0, 2.0)]
     assert play(simulation) == [
+        "10 honest 10",
         "19 due 0",
         "40 honest 40",
         "60 counted 0",
