@@ -5,6 +5,7 @@ Answers are JSON (one is CSV); an error is {"error": "what happened and what to 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 import tempfile
@@ -207,7 +208,11 @@ def _add_reading(blueprint: Blueprint, site: Site) -> None:
             "run_id": now["run_id"],
             "failing": failing,
             "targets": now["targets"],
-            "clients": {"pages": site.hub.clients, "websocket": site.broadcaster.clients},
+            "clients": {
+                "pages": site.hub.clients,
+                "websocket": site.hub.sockets,
+                **dataclasses.asdict(site.hub.counts),
+            },
         }
         return json_response(answer)
 

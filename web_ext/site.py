@@ -17,7 +17,6 @@ from banksim.report.formats import tokens_css
 from web_ext.guard import Guard
 from web_ext.run_view import RunView
 from web_ext.stream import Hub
-from web_ext.websocket import Broadcaster
 
 # -- The pages there are.  Adding one is a line here, a template and a module in static/ ------------
 
@@ -116,6 +115,5 @@ NOT_FOUND: Final = "There is nothing at this address."
 class Site:
     view: RunView
     hub: Hub
-    broadcaster: Broadcaster
     guard: Guard
     base_path: str

@@ -15,7 +15,8 @@ from banksim.scenario import Dashboard, parse_scenario
 from tests.unit.web_ext.fakes import DemoView, ManualClock
 from web_ext.app import attach
 from web_ext.run_view import RunView
-from web_ext.websocket import Broadcaster
+from web_ext.stream import Hub
+from web_ext.websocket import Listener
 
 TESTS = Path(__file__).resolve().parents[2]
 
@@ -106,13 +107,14 @@ def test_older_points_are_not_told(tmp_path):
 def test_alerts_follow_the_threshold(threshold, some):
     clock = ManualClock()
     view = DemoView(clock, dashboard={"fraud_alert_threshold": threshold})
-    broadcaster = Broadcaster(view, clock=clock, start=lambda work: None)
-    listener = broadcaster.join()
-    broadcaster.hear(listener, '{"type": "subscribe", "topics": ["fraud_alerts"]}')
-    listener.outbox.take()
+    hub = Hub(view, clock=clock, start=lambda work: None)
+    listener = Listener(hub)
+    listener.join()
+    listener.hear('{"type": "subscribe", "topics": ["fraud_alerts"]}')
+    listener.take()
     clock.now_s += 60
-    broadcaster.pulse()
-    assert (b"fraud_alert" in listener.outbox.take(timeout_s=0.01)) is some
+    hub.tick()
+    assert (b"fraud_alert" in listener.take(timeout_s=0.01)) is some
 
 
 def test_the_feed_keeps_what_the_block_says():

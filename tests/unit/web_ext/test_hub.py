@@ -104,7 +104,7 @@ def test_places_are_bounded_and_refusals_counted():
     rig = Rig(max_clients=2)
     first, _ = rig.hub.join(), rig.hub.join()
     assert rig.hub.join() is None
-    assert rig.hub.counts.refused_clients == 1
+    assert rig.hub.counts.refused == 1
     rig.hub.leave(first)
     rig.hub.leave(first)
     assert rig.hub.clients == 1
@@ -123,7 +123,7 @@ def test_a_client_stuck_in_a_send_is_put_out_and_the_others_stay():
         next(stream)
     assert put_out == ["stuck"]
     assert rig.hub.clients == 1
-    assert rig.hub.counts.evicted_clients == 1
+    assert rig.hub.counts.evicted == 1
 
 
 def test_a_stream_ends_after_its_time_so_that_the_login_is_asked_again(monkeypatch):
