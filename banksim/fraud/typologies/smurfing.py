@@ -6,8 +6,8 @@
 
 In structuring a few people pay in one sum just below the reporting threshold; here many people
 pay in sums far below it that exceed it only together.  Each smurf transfers its deposit, less a
-commission.  A blocked smurf or collector is replaced by another accomplice.
-A careful organiser hands out smaller sums of all sizes.
+commission.  A blocked smurf or collector is replaced by another accomplice.  A careful organiser
+hands out smaller sums of all sizes.
 
 Options: `threshold` (default 10,000), `mule_accounts` (how many smurfs, default 5 to 12),
 `amounts` or `amount_range` for the single deposits.

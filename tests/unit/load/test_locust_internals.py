@@ -70,9 +70,10 @@ def _inherited(cls: ast.ClassDef, own: set[str]) -> Iterator[str]:
         if isinstance(method, ast.FunctionDef) and method.name == "__init__":
             made |= {node.attr for node in ast.walk(method) if isinstance(node, ast.Attribute)}
     for node in ast.walk(cls):
-        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self":
-            if node.attr.startswith("_") and node.attr not in own | made:
-                yield node.attr
+        if not (isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self"):
+            continue
+        if node.attr.startswith("_") and node.attr not in own | made:
+            yield node.attr
 
 
 def test_every_reach_into_locust_is_listed() -> None:
