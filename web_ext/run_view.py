@@ -246,7 +246,7 @@ class RunView:
             "dashboard": self._dashboard(run),
         }
         if run is None:
-            return IDLE | common
+            return IDLE | common | {"message": self._session.idle_message}
         scenario, settings = run.settings.scenario, run.settings
         wall_s, sim_s = run.moment()
         opening = run.opening if run.state is State.OPENING else None
