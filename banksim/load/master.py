@@ -240,8 +240,8 @@ class MasterSession(Session):
             self._mail.send(member.client_id, Bye(run=message.run))
 
     def _greet(self, client_id: str, hello: Hello) -> None:
-        if client_id not in self._runner.clients:
-            return  # a worker of another master, which Locust gives no users
+        if client_id not in self._runner.clients and self.members.find(client_id) is None:
+            return  # a worker of an earlier master: Locust gives it no users, and it ends by itself
         try:
             member = self._welcome(client_id, hello)
         except ValueError as error:

@@ -56,6 +56,20 @@ def test_a_master_that_waits_for_workers(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("out/*/results.json"))
 
 
+def test_workers_whose_master_is_killed(tmp_path: Path) -> None:
+    """They end soon, say why in a few lines, and a supervisor sees it from the exit code."""
+    with cluster(tmp_path, LONG, "--dry-run") as found:
+        running(found)
+        before = [len(found.said(f"worker-{n}").splitlines()) for n in range(2)]
+        found.master.kill()
+        assert [worker.wait(60) for worker in found.workers] == [1, 1]
+        for number, lines in enumerate(before):
+            said = found.said(f"worker-{number}")
+            assert "has not answered for 20 s: this worker ends with exit code 1" in said
+            assert "Traceback" not in said
+            assert len(said.splitlines()) - lines <= 8, said
+
+
 def test_one_of_the_workers(tmp_path: Path) -> None:
     """It hands over what it has and goes; the others take its customers, and the run completes."""
     with cluster(tmp_path, SHORT, "--dry-run") as found:
