@@ -81,7 +81,6 @@ def locust_arguments(
         arguments += [] if scenario.dashboard.enabled else ["--dashboard"]
     elif not {"--headless", "--autostart", "--worker"} & set(others):
         arguments.append("--headless")
-        arguments += [] if "--print-stats" in others else ["--only-summary"]
     return [*arguments, *others]
 
 

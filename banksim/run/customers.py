@@ -19,6 +19,7 @@ from gevent.pool import Pool
 
 from banksim.activity import Joining, OnboardingPlan
 from banksim.model import BanksimError
+from banksim.report.terminal import bar
 from banksim.run.dispatcher import Agenda, CustomerJoins, FirstDeposit
 from banksim.run.plan import WHOLE
 from banksim.targets import NexumClient
@@ -96,8 +97,7 @@ class Opening:
     def _progress(self, elapsed_s: float) -> str:
         share = self.done / self.total
         left_s = elapsed_s / share - elapsed_s if share else 0.0
-        bar = "█" * round(20 * share) + "░" * (20 - round(20 * share))
-        return f"Opening customers {bar} {self.done:,} of {self.total:,}, about {left_s:.0f} s left"
+        return f"Opening customers {bar(share)} {self.done:,} of {self.total:,}, about {left_s:.0f} s left"
 
 
 #: Customers being opened at once while the run goes on.
