@@ -1,8 +1,7 @@
 """Requests per CPU second: banksim beside Locust's fast client, k6 and wrk, on one target.
 
     whole banksim   every stage of a transaction (choose, post, score, join, count, feed), two calls each
-    lean client     what banksim sends with, in a bare Locust user with a constant body
-    reference       the geventhttpclient one, likewise
+    own client      what banksim sends with, in a bare Locust user with a constant body
     FastHttpUser    Locust's fast client with a constant body
     k6, wrk         a constant body; left out where they are not installed
 
@@ -55,8 +54,7 @@ def commands(at: Target, folder: Path, offered_tps: int, k6: str | None) -> dict
     whole += ["--nexum-url", at.url, "--bastion-url", at.url, "--report-dir", str(folder), "--no-kafka"]
     clients: dict[str, Sequence[str]] = {
         WHOLE: whole,
-        "lean client": plain("LeanUser"),
-        "reference": plain("ReferenceUser"),
+        "own client": plain("TransportUser"),
         FAST: plain("FastUser"),
     }
     if k6:

@@ -19,6 +19,7 @@ from typing import Any
 
 from banksim.fraud.calendar import CampaignSpec
 from banksim.load.session import Session
+from banksim.measure.summary import live_summary
 from banksim.measure.thresholds.judge import thresholds_of
 from banksim.model import UsageError
 from banksim.report import build_results
@@ -245,7 +246,7 @@ class RunView:
             "dashboard": self._dashboard(run),
         }
         if run is None:
-            return IDLE | common
+            return IDLE | common | {"message": self._session.idle_message}
         scenario, settings = run.settings.scenario, run.settings
         wall_s, sim_s = run.moment()
         opening = run.opening if run.state is State.OPENING else None
@@ -281,7 +282,7 @@ class RunView:
         now_s = time.monotonic()
         kept = self._snapshot
         if kept is None or kept[1] is not run or now_s - kept[0] > FRESH_S:
-            kept = self._snapshot = (now_s, run, run.measures.snapshot(run.moment()[0]))
+            kept = self._snapshot = (now_s, run, live_summary(run.measures, run.moment()[0]))
         return kept[2]
 
     def timeline(self, since: int = 0) -> dict[str, Any]:

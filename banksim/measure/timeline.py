@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from banksim.measure.latency import COARSE_BITS, LatencyHistogram
+from banksim.model import At
 
 COUNTS = (
     "offered",
@@ -104,8 +105,9 @@ class Timeline:
         self._last_index = -1
         self._last: Bucket | None = None
 
-    def at(self, wall_s: float, sim_s: float) -> Bucket:
-        """The bucket of a wall moment (seconds since the run's start), made when it is new."""
+    def at(self, at: At) -> Bucket:
+        """The bucket of a moment, made when it is new."""
+        wall_s, sim_s = at
         index = int(wall_s / self.interval_s)
         bucket = self._last
         if bucket is None or index != self._last_index:
@@ -116,7 +118,7 @@ class Timeline:
                     # Scattered buckets may need several doublings before two fall together.
                     while len(self.buckets) > self._max_points:
                         self._coarsen()
-                    return self.at(wall_s, sim_s)
+                    return self.at(at)
             self._last_index, self._last = index, bucket
         if sim_s < bucket.sim_s:
             bucket.sim_s = sim_s

@@ -14,6 +14,7 @@ from banksim.measure import Measures
 from banksim.measure.latency import LatencyHistogram
 from banksim.measure.thresholds.judge import Judge, Verdict, thresholds_of
 from banksim.measure.thresholds.readings import Figures
+from banksim.model import At
 from banksim.run.process import ResourceMeter
 from banksim.run.settings import Mode, RunSettings
 from banksim.scenario import Scenario
@@ -220,7 +221,7 @@ class Narrator:
         wall_s, sim_s = self._moment()
         cpu_percent, rss_bytes, network_bytes_s = self._use = self._meter.read()
         if self._predicted_tps(sim_s) > 0:  # a pause stays a gap in the timeline
-            self._measures().resources(cpu_percent, rss_bytes, network_bytes_s, sim_s=sim_s, wall_s=wall_s)
+            self._measures().resources(At(wall_s, sim_s), cpu_percent, rss_bytes, network_bytes_s)
 
     def _point(self) -> dict[str, Any]:
         wall_s, sim_s = self._moment()

@@ -21,6 +21,7 @@ from banksim.targets.calls import (
     Health,
     Observer,
     Reply,
+    Request,
     Transport,
     as_health,
     call_of,
@@ -111,7 +112,7 @@ class BastionClient:
         self._observer = observer
         self._feedback = feedback
         self._batch_paths: tuple[str, ...] = BATCH_PATHS
-        self._told_of_refusal = False
+        self._refusal_logged = False
         self._batches = ScoreBatches(self.score_batch, batch_size, batch_wait_s) if batch_size > 1 else None
 
     @property
@@ -125,10 +126,10 @@ class BastionClient:
         return self._score_alone(tx)
 
     def _score_alone(self, tx: Transaction) -> ScoreReply:
-        body = score_body(tx, self._directory)
-        reply = self._transport.call("POST", SCORE_PATH, SCORE_PATH, body, repeatable=True)
+        request = Request("POST", SCORE_PATH, SCORE_PATH, score_body(tx, self._directory), repeatable=True)
+        reply = self._transport.send(request)
         score = read_score(reply)
-        self._tell("POST", SCORE_PATH, reply, None if _usable(score) else score.error)
+        self._report(request, reply, None if _usable(score) else score.error)
         return score
 
     def score_batch(self, transactions: Sequence[Transaction]) -> list[ScoreReply]:
@@ -141,12 +142,13 @@ class BastionClient:
         ids = [tx.transaction_id for tx in transactions]
         while transactions and self._batch_paths:
             path = self._batch_paths[0]
-            reply = self._transport.call("POST", path, path, bodies, repeatable=True)
+            request = Request("POST", path, path, bodies, repeatable=True)
+            reply = self._transport.send(request)
             if reply.status in (404, 405):
                 self._batch_paths = tuple(other for other in self._batch_paths if other != path)
                 continue
             scores = read_batch(reply, ids)
-            self._tell("POST", path, reply, next((s.error for s in scores if not _usable(s)), None))
+            self._report(request, reply, next((s.error for s in scores if not _usable(s)), None))
             return scores
         return Pool(ALONE_AT_ONCE).map(self._score_alone, transactions)  # type: ignore[no-any-return]
 
@@ -154,12 +156,12 @@ class BastionClient:
 
     def alerts(self, limit: int = 100) -> list[Mapping[str, Any]]:
         """The detector's newest alerts; none where it has no such route or does not answer."""
-        reply = self._transport.call("GET", "/alerts", "/alerts", query={"limit": str(limit)})
+        reply = self._transport.send(Request("GET", "/alerts", "/alerts", query={"limit": str(limit)}))
         return read_alerts(reply.data)[:limit] if reply.status == 200 else []
 
     def stats(self) -> Mapping[str, Any] | None:
         """The detector's own figures, None where it has no such route or does not answer."""
-        reply = self._transport.call("GET", "/stats", "/stats")
+        reply = self._transport.send(Request("GET", "/stats", "/stats"))
         return reply.data if reply.status == 200 and isinstance(reply.data, Mapping) else None
 
     def feedback(self, transaction_id: str, is_fraud: bool, notes: str = "") -> bool:
@@ -176,7 +178,7 @@ class BastionClient:
             "confidence": 1.0,
             "notes": notes,
         }
-        reply = self._transport.call("POST", FEEDBACK_PATH, FEEDBACK_PATH, body)
+        reply = self._transport.send(Request("POST", FEEDBACK_PATH, FEEDBACK_PATH, body))
         if reply.status == 404:
             self._feedback = False  # it learns from nobody
         return reply.status in (200, 201, 202, 204)
@@ -188,16 +190,17 @@ class BastionClient:
     def close(self) -> None:
         self._transport.close()
 
-    def _tell(self, method: str, name: str, reply: Reply, error: str | None) -> None:
-        if reply.status in (401, 403) and not self._told_of_refusal:
-            self._told_of_refusal = True
+    def _report(self, request: Request, reply: Reply, error: str | None) -> None:
+        if reply.status in (401, 403) and not self._refusal_logged:
+            self._refusal_logged = True
             _log.error(
                 "The detector at %s does not take our credentials (HTTP %d): nothing is scored. Give a token "
                 "that it takes in the environment (BASTION_TOKEN), or start it without authentication.",
                 self.address,
                 reply.status,
             )
-        self._observer(call_of("bastion", method, name, reply, error))
+        if reply.limit is None:  # else there was no call
+            self._observer(call_of("bastion", request, reply, error))
 
 
 def _usable(score: ScoreReply) -> bool:

@@ -70,7 +70,7 @@ def score_body(tx: Transaction, directory: AccountDirectory) -> dict[str, Any]:
 def read_score(reply: Reply) -> ScoreReply:
     """The detector's answer in our words; ``error`` says what could not be read."""
     if reply.status not in (200, 201) or reply.error:
-        return ScoreReply(None, Decision.NONE, (), reply.latency_ms, failure_text(reply))
+        return ScoreReply(None, Decision.NONE, (), reply.latency_ms, failure_text(reply), reply.limit)
     return _read_one(reply.data, reply.latency_ms)
 
 
@@ -88,7 +88,8 @@ def read_batch(reply: Reply, transaction_ids: Sequence[str]) -> list[ScoreReply]
     elif not isinstance(rows, list):
         problem = "the answer is not a list of scores"
     if problem:
-        return [ScoreReply(None, Decision.NONE, (), reply.latency_ms, problem) for _ in transaction_ids]
+        lost = ScoreReply(None, Decision.NONE, (), reply.latency_ms, problem, reply.limit)
+        return [lost] * len(transaction_ids)
     by_id = {
         row["transaction_id"]: row
         for row in rows

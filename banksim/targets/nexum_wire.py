@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from banksim.model import CREDIT_KINDS, BankStatus, Channel, Kind, Transaction
 from banksim.model.money import from_wire, to_wire
 from banksim.targets.calls import Reply, detail_of, failure_text
-
-if TYPE_CHECKING:
-    from banksim.world import Customer
+from banksim.world import Customer
 
 Movement = Literal["deposit", "withdraw", "transfer"]
 

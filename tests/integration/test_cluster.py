@@ -169,7 +169,7 @@ def test_a_late_worker_knows_everybody(tmp_path: Path) -> None:
 def test_without_any_worker_left_the_run_fails_with_a_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("banksim.run.workers.remote_load.ALONE_FOR_S", 1.0)
+    monkeypatch.setattr("banksim.run.workers.master_run.ALONE_FOR_S", 1.0)
 
     def lose_everybody(cluster: LoopbackCluster) -> None:
         while cluster.run.state is not State.RUNNING:
@@ -190,7 +190,8 @@ def test_without_any_worker_left_the_run_fails_with_a_report(
 def test_without_any_worker_there_is_no_run(tmp_path: Path) -> None:
     run = LoopbackCluster(settings_for(tmp_path), 0).conduct()
     assert run.end is End.FAILED
-    assert "No worker is there. Start one" in run.message
+    assert "No worker is connected. Start one" in run.message
+    assert "--master-port 5557" in run.message
 
 
 def test_a_sandbox_is_for_the_masters_own_machine(tmp_path: Path) -> None:

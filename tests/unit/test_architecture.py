@@ -37,7 +37,7 @@ KEPT = {
     "flask_login": ("web_ext",),
     "flask_cors": ("web_ext",),
     "werkzeug": ("web_ext",),
-    "geventhttpclient": ("banksim.targets",),
+    "geventhttpclient": (),
     "sqlite3": ("banksim.sandbox",),
     "pg8000": ("banksim.sandbox",),
     "confluent_kafka": ("banksim.kafka",),

@@ -18,6 +18,7 @@ proxies, compression, HTTP/2.
 
 from __future__ import annotations
 
+import errno
 import random
 import socket
 import ssl
@@ -31,8 +32,8 @@ from urllib.parse import urlencode, urlsplit
 import gevent
 import orjson
 
-from banksim.model import UsageError
-from banksim.targets.calls import Reply
+from banksim.model import LocalLimit, UsageError
+from banksim.targets.calls import Reply, Request
 
 # -- When a repeatable call may be tried again, and how long to wait first --------------------------
 #
@@ -178,6 +179,8 @@ class BaseUrl:
 
 
 MAX_ANSWER_BYTES = 1024 * 1024
+#: A connection is replaced at about this age, so that a target that moved or grew gets its share of load.
+MAX_AGE_S = 60.0
 #: Text of a body that is not JSON is kept up to here, for the error message.
 MAX_TEXT_CHARS = 500
 #: Request heads kept ready, one per method and route; routes are few.
@@ -188,13 +191,28 @@ SWITCHES_PROTOCOL = "it switches to another protocol"
 _JSON_OF_LENGTH = b"Content-Type: application/json\r\nContent-Length: "
 _RETRIED_STATUSES = frozenset({502, 503, 504})
 _REPEATABLE_METHODS = frozenset({"GET", "HEAD"})
+#: Errors of ``connect`` that are this machine's own exhaustion.
+_LOCAL_LIMITS = {
+    errno.EMFILE: LocalLimit.FILES,
+    errno.ENFILE: LocalLimit.FILES,
+    errno.EADDRNOTAVAIL: LocalLimit.PORTS,
+    errno.ENOBUFS: LocalLimit.MEMORY,
+    errno.ENOMEM: LocalLimit.MEMORY,
+}
+#: What a resolver that works answers for a name that does not exist.
+_UNKNOWN_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 
 
 class NoAnswer(Exception):
-    """No status line came.  ``stale``: a reused connection turned out to be closed."""
+    """No status line came.
 
-    def __init__(self, text: str, *, stale: bool = False) -> None:
+    ``stale``: a reused connection turned out to be closed.  ``limit``: this machine ran out of
+    something before anything was sent.
+    """
+
+    def __init__(self, text: str, *, stale: bool = False, limit: LocalLimit | None = None) -> None:
         self.stale = stale
+        self.limit = limit
         super().__init__(text)
 
 
@@ -247,7 +265,9 @@ class HttpCalls(ABC):
         token: str = "",
         ca_file: str = "",
         max_answer_bytes: int = MAX_ANSWER_BYTES,
+        max_age_s: float = MAX_AGE_S,
     ) -> None:
+        """``max_age_s`` is how long one connection may serve; see `MAX_AGE_S`."""
         self._url = BaseUrl.parse(url)
         self._rng = rng
         self._timeout_s = timeout_s
@@ -255,6 +275,7 @@ class HttpCalls(ABC):
         self._max_answer_bytes = max_answer_bytes
         self._budget = RetryBudget()
         self._deadlines = Deadlines(timeout_s)
+        self._max_age_s = max_age_s
         self._open(max(1, concurrency), min(connect_timeout_s, timeout_s), ca_file)
         self._headers = ""
         self._heads: dict[tuple[str, str], bytes] = {}
@@ -282,7 +303,7 @@ class HttpCalls(ABC):
         """Prepare connections to ``self._url``; they are made on demand."""
 
     @abstractmethod
-    def _attempt(self, method: str, request: bytes, progress: Progress) -> Answer:
+    def _attempt(self, method: str, data: bytes, progress: Progress) -> Answer:
         """Send the request once.
 
         Sets ``progress.sent`` before anything can have left this machine, and takes that back only
@@ -293,52 +314,39 @@ class HttpCalls(ABC):
     def _forget_idle(self) -> None:
         """Close every resting connection: one of them just proved to be stale."""
 
-    def call(
-        self,
-        method: str,
-        path: str,
-        name: str,
-        body: Mapping[str, Any] | None = None,
-        query: Mapping[str, str] | None = None,
-        *,
-        repeatable: bool = False,
-    ) -> Reply:
-        request = self._request_bytes(method, path, name, body, query)
+    def send(self, request: Request) -> Reply:
+        data = self._request_bytes(request)
         progress = Progress()
+        limit = None
         started_s = time.perf_counter()
         self._deadlines.begin(started_s)
         try:
-            answer = self._persist(method, request, progress, repeatable or method in _REPEATABLE_METHODS)
+            answer = self._persist(request, data, progress)
         except DeadlinePassed:
             self._budget.failed()
             answer = Answer(progress.status, b"", 0, f"no answer within {self._timeout_s:g} s")
         except NoAnswer as failure:
-            answer = Answer(0, b"", 0, str(failure))
+            answer, limit = Answer(0, b"", 0, str(failure)), failure.limit
         finally:
             self._deadlines.finish()
         latency_ms = (time.perf_counter() - started_s) * 1000.0
-        data, error = decoded(answer)
+        content, error = decoded(answer)
         # By position: a tuple made of names takes twice as long, and this is made for every call.
         return Reply(
             answer.status,
-            data,
+            content,
             latency_ms,
             error,
             progress.sent,
-            len(request),
+            len(data),
             answer.received_bytes,
             progress.attempts,
+            limit,
         )
 
-    def _request_bytes(
-        self,
-        method: str,
-        path: str,
-        name: str,
-        body: Mapping[str, Any] | None,
-        query: Mapping[str, str] | None,
-    ) -> bytes:
+    def _request_bytes(self, request: Request) -> bytes:
         """The whole request.  ``name`` equals ``path`` where a route has no ids in it: its head is kept."""
+        method, path, name, body, query, _ = request
         head = None if query else self._heads.get((method, path))
         if head is None:
             head = self._head(method, path, query)
@@ -357,18 +365,21 @@ class HttpCalls(ABC):
             raise ValueError(f"not a request target: {target!r}")
         return f"{method} {target} HTTP/1.1\r\n{self._headers}".encode("ascii")
 
-    def _persist(self, method: str, request: bytes, progress: Progress, repeatable: bool) -> Answer:
+    def _persist(self, request: Request, data: bytes, progress: Progress) -> Answer:
         """Attempts until there is an answer worth having, or no attempt is allowed any more."""
+        repeatable = request.repeatable or request.method in _REPEATABLE_METHODS
         failures = 0
         refreshed = False
         while True:
             try:
-                answer = self._attempt(method, request, progress)
+                answer = self._attempt(request.method, data, progress)
             except NoAnswer as failure:
                 if failure.stale and not refreshed and (repeatable or not progress.sent):
                     refreshed = True
                     self._forget_idle()
                     continue
+                if failure.limit is not None:
+                    raise
                 failures += 1
                 self._budget.failed()
                 if not self._may_retry(repeatable, failures):
@@ -399,8 +410,18 @@ def decoded(answer: Answer) -> tuple[Any, str]:
         return text, "the answer is not JSON" if 200 <= answer.status < 300 else ""
 
 
+def local_limit(error: BaseException) -> LocalLimit | None:
+    """What this machine ran out of when it could not connect; None when the other side is the reason."""
+    if isinstance(error, socket.gaierror):
+        return None if error.errno in _UNKNOWN_NAME else LocalLimit.RESOLVER
+    return _LOCAL_LIMITS.get(error.errno or 0) if isinstance(error, OSError) else None
+
+
 def describe(error: BaseException) -> str:
-    """A connection's failure in words for people."""
+    """A connection's failure, as shown to users."""
+    limit = local_limit(error)
+    if limit is not None:
+        return str(limit)
     match error:
         case AnswerTooLarge():
             return str(error)

@@ -1,4 +1,4 @@
-"""Keep-alive connections of the lean client, and the bounded pool they rest in.
+"""Keep-alive connections, the bounded pool they rest in, and the HTTP client over them.
 
 A plain connection is a raw non-blocking socket with one read watcher of the hub, kept for
 its whole life.  Right after a request no answer can be there yet, so it waits first and
@@ -12,6 +12,7 @@ or bytes nobody asked for), is not used again.
 
 from __future__ import annotations
 
+import math
 import socket
 import ssl
 import time
@@ -35,13 +36,18 @@ from banksim.targets.http.client import (
     NoAnswer,
     Progress,
     describe,
+    local_limit,
 )
 from banksim.targets.http.parser import AnswerReader, Heads
 
 #: Shorter than uvicorn's default keep-alive of 5 s: a request must not race the server's close.
 MAX_IDLE_S = 4.0
-#: Most connections of one pool; a process may open about ten thousand files.
+#: Most connections of one pool, where the process may open enough files.
 MAX_CONNECTIONS = 4_000
+#: File descriptors left for everything else: logs, reports, the web page, other workers.
+KEPT_FILES = 64
+#: Multiples of it, modulo 1, spread evenly however many there are.
+GOLDEN_RATIO = 0.618034
 READ_BLOCK_BYTES = 16 * 1024
 _READ, _WRITE = 1, 2  # what a watcher of the hub waits for
 #: The C objects themselves: gevent's patched ones visit the hub.
@@ -57,6 +63,7 @@ class Connection(ABC):
         self._poller = _poll()
         self._poller.register(sock.fileno(), _READ)  # a close is always among the answers
         self._resting_since_s = 0.0
+        self.ends_s = math.inf  # monotonic; the pool sets it
         self.reader = reader
         self.served = False
         self.nothing_left = True
@@ -75,7 +82,8 @@ class Connection(ABC):
 
     def usable(self) -> bool:
         """Whether a resting connection may carry another request."""
-        return time.monotonic() - self._resting_since_s < MAX_IDLE_S and not self._poller.poll(0)
+        now_s = time.monotonic()
+        return now_s - self._resting_since_s < MAX_IDLE_S and now_s < self.ends_s and not self._poller.poll(0)
 
     def close(self) -> None:
         self._sock.close()
@@ -174,11 +182,27 @@ def _tls_context(ca_file: str) -> Any:
     return gevent.ssl.create_default_context(cafile=ca_file or system.cafile or certifi.where())
 
 
-class LeanPool:
-    """At most ``size`` connections; who finds all of them busy waits."""
+def affordable_connections() -> int:
+    """Connections for each of two pools, within the files that this process may open."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return MAX_CONNECTIONS
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(1, (soft - KEPT_FILES) // 2)
 
-    def __init__(self, connect: Callable[[], Connection], size: int) -> None:
-        self.size = min(size, MAX_CONNECTIONS)
+
+class Pool:
+    """At most ``size`` connections; callers block while all are in use.
+
+    A connection is replaced when it is ``max_age_s`` old, give or take a quarter, so that not all are
+    replaced at once.
+    """
+
+    def __init__(self, connect: Callable[[], Connection], size: int, max_age_s: float = math.inf) -> None:
+        self.size = min(size, MAX_CONNECTIONS, affordable_connections())
+        self._max_age_s = max_age_s
+        self._made = 0
         self._connect = connect
         self._places = BoundedSemaphore(self.size)
         self._resting: list[Connection] = []
@@ -195,7 +219,11 @@ class LeanPool:
                 if connection.usable():
                     return connection
                 connection.close()
-            return self._connect()
+            connection = self._connect()
+            self._made += 1
+            share = 0.75 + 0.5 * (self._made * GOLDEN_RATIO % 1.0)
+            connection.ends_s = time.monotonic() + share * self._max_age_s
+            return connection
         except BaseException:
             self._places.release()
             raise
@@ -220,23 +248,23 @@ class LeanPool:
         self.forget_idle()
 
 
-# -- The lean HTTP/1.1 client: as little work per call as the protocol allows -----------------------
+# -- The HTTP/1.1 client: as little work per call as the protocol allows ----------------------------
 #
 # A load generator's own cost is load the target never sees.  Compared with a general client
 # there are no cookies, no URL objects, no header dictionaries and no timer per call; request
 # heads are kept ready, connections are raw sockets that stay with their parser and their
 # watcher.  What a call means (what is retried, what is never sent twice, how errors read) is
-# shared with the reference client, and one corpus of odd servers holds both to it.
+# decided in http/client.py, and a corpus of odd servers checks it against another client.
 
 
-class LeanTransport(HttpCalls):
+class HttpTransport(HttpCalls):
     """Calls one base address.  Raises UsageError for an address or token that cannot work."""
 
     def _open(self, concurrency: int, connect_timeout_s: float, ca_file: str) -> None:
         connector = Connector(
             self._url, timeout_s=connect_timeout_s, limit_bytes=self._max_answer_bytes, ca_file=ca_file
         )
-        self._pool = LeanPool(connector.connect, concurrency)
+        self._pool = Pool(connector.connect, concurrency, self._max_age_s)
 
     def close(self) -> None:
         self._pool.close()
@@ -244,18 +272,18 @@ class LeanTransport(HttpCalls):
     def _forget_idle(self) -> None:
         self._pool.forget_idle()
 
-    def _attempt(self, method: str, request: bytes, progress: Progress) -> Answer:
+    def _attempt(self, method: str, data: bytes, progress: Progress) -> Answer:
         progress.attempts += 1
         try:
             connection = self._pool.take()
         except (OSError, RuntimeError) as error:
-            raise NoAnswer(describe(error)) from error
+            raise NoAnswer(describe(error), limit=local_limit(error)) from error
         reader = connection.reader
         reader.expect(method == "HEAD")
         try:
             sent_before, progress.sent = progress.sent, True
             try:
-                connection.send(request)
+                connection.send(data)
             except OSError as error:
                 if connection.nothing_left:
                     progress.sent = sent_before

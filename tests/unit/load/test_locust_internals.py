@@ -69,8 +69,11 @@ def _inherited(cls: ast.ClassDef, own: set[str]) -> Iterator[str]:
     for method in cls.body:
         if isinstance(method, ast.FunctionDef) and method.name == "__init__":
             made |= {node.attr for node in ast.walk(method) if isinstance(node, ast.Attribute)}
-    used = {n.attr for n in ast.walk(cls) if isinstance(n, ast.Attribute) and ast.unparse(n.value) == "self"}
-    yield from (name for name in used - own - made if name.startswith("_"))
+    for node in ast.walk(cls):
+        if not (isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self"):
+            continue
+        if node.attr.startswith("_") and node.attr not in own | made:
+            yield node.attr
 
 
 def test_every_reach_into_locust_is_listed() -> None:

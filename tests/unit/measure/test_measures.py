@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from banksim.measure import Measures, MeasureSettings, Roster
-from banksim.model import BankStatus, Decision, Label, Outcome, Planned
+from banksim.measure.summary import live_summary
+from banksim.model import At, BankStatus, Decision, Label, Outcome, Planned
 from banksim.report import build_results
-from tests.unit.measure.make import ALERT, PASSED, fraud, outcome, planned
+from tests.unit.measure.make import ALERT, PASSED, START, call, end, fraud, outcome, planned
 
 SETTINGS = MeasureSettings(interval_s=0.5, max_points=20, warm_up_s=100)
 
@@ -37,21 +38,20 @@ def random_events(seed: int, count: int) -> list[tuple[Planned, Outcome, float]]
 
 def count(measures: Measures, event: tuple[Planned, Outcome, float]) -> None:
     plan, answer, wall_s = event
-    measures.offered(sim_s=plan.sim_s, wall_s=wall_s)
+    at = At(wall_s, plan.sim_s)
+    measures.offered(at)
     if len(plan.truth.typology) == 5 and not plan.truth.campaign_id:
-        measures.dropped(plan, "no seat", sim_s=plan.sim_s, wall_s=wall_s)
+        measures.dropped(at, plan, "no seat")
         return
-    measures.started(sim_s=plan.sim_s, wall_s=wall_s)
-    measures.record(plan, answer, plan.sim_s, wall_s)
-    measures.call(
-        "bastion", "score", answer.service_ms, answer.detector.error or None, sim_s=plan.sim_s, wall_s=wall_s
-    )
-    measures.resources(wall_s % 1 * 99, 1e6 + wall_s, answer.service_ms, sim_s=plan.sim_s, wall_s=wall_s)
+    measures.started(at)
+    end(measures, plan, answer, at)
+    call(measures, "bastion", "/score", answer.service_ms, answer.detector.error or None, at)
+    measures.resources(at, wall_s % 1 * 99, 1e6 + wall_s, answer.service_ms)
 
 
 def figures(measures: Measures) -> dict[str, Any]:
     """Everything a reader sees, live and in the report."""
-    return measures.snapshot(30.0) | {
+    return live_summary(measures, 30.0) | {
         "timeline": measures.timeline.points(),
         "report": build_results({"wall_s": 30.0}, measures),
     }
@@ -84,9 +84,9 @@ def test_nothing_is_lost_between_offered_and_ended() -> None:
     measures = Measures()
     for event in random_events(3, 200):
         count(measures, event)
-    measures.offered(7)
-    measures.started()
-    found = measures.snapshot(20)["transactions"]
+    measures.offered(START, 7)
+    measures.started(START)
+    found = live_summary(measures, 20)["transactions"]
     assert found["in_flight"] == 7
     assert found["offered"] == 207
     assert found["dropped"] == sum(found["drop_reasons"].values()) > 0
@@ -95,16 +95,16 @@ def test_nothing_is_lost_between_offered_and_ended() -> None:
 
 def test_the_warm_up_is_counted_apart() -> None:
     measures = Measures(SETTINGS)
-    measures.record(fraud(sim_s=99.9), ALERT, 99.9, 1.0)
-    measures.record(fraud(sim_s=100.0), PASSED, 100.0, 1.0)
+    end(measures, fraud(sim_s=99.9), ALERT, At(1.0, 99.9))
+    end(measures, fraud(sim_s=100.0), PASSED, At(1.0, 100.0))
     assert measures.detection.fraudulent().transactions == 1
     assert measures.cold.detection.fraudulent().alerted == 1
-    assert measures.snapshot(2)["detection"]["recall"] == 0
+    assert live_summary(measures, 2)["detection"]["recall"] == 0
     assert measures.tally.completed == 2
 
 
 def test_a_fresh_snapshot_is_json_and_claims_nothing() -> None:
-    found = json.loads(json.dumps(Measures().snapshot(0.0)))
+    found = json.loads(json.dumps(live_summary(Measures(), 0.0)))
     assert found["detection"]["recall"] is None
     assert found["rate"] == {
         "offered_tps": None,
@@ -141,6 +141,6 @@ def test_one_record_stays_cheap() -> None:
     for _ in range(5):
         begin = perf_counter()
         for plan, answer, wall_s in events:
-            measures.record(plan, answer, plan.sim_s, wall_s)
+            end(measures, plan, answer, At(wall_s, plan.sim_s))
         best_us = min(best_us, (perf_counter() - begin) / len(events) * 1e6)
     assert best_us < 60  # about 10 on an idle machine; the bound leaves room for a busy one

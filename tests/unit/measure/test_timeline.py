@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from banksim.measure import Timeline
+from banksim.model import At
 
 EVENTS = st.lists(st.floats(0, 500), min_size=1, max_size=120)
 
@@ -12,7 +13,7 @@ EVENTS = st.lists(st.floats(0, 500), min_size=1, max_size=120)
 def timeline_of(moments: list[float], max_points: int = 16, interval_s: float = 0.1) -> Timeline:
     made = Timeline(interval_s, max_points)
     for moment in moments:
-        bucket = made.at(moment, moment * 100)
+        bucket = made.at(At(moment, moment * 100))
         bucket.sent += 1
         bucket.response.add(moment)
     return made

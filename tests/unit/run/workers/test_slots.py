@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from banksim.run.workers.assignment import (
-    NOBODY,
     SLOTS,
+    UNOWNED,
     from_bytes,
     slot_of_campaign,
     slot_of_customer,
@@ -22,7 +22,7 @@ def test_every_slot_has_one_of_the_members() -> None:
 
 
 def test_nobody_owns_anything_without_members() -> None:
-    assert set(table_for([])) == {NOBODY}
+    assert set(table_for([])) == {UNOWNED}
 
 
 @pytest.mark.parametrize("members", [2, 4, 16, 200])
