@@ -35,6 +35,9 @@ from banksim.scenario.reference import reference, schema_text
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code.  Wrong options end in SystemExit(2) with a message."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments:
+        _parser().print_help()
+        return int(ExitCode.COMPLETED)
     if arguments[:1] == ["run"]:
         return launch.main(arguments[1:], prog="banksim run")
     if arguments[:1] == ["sandbox"]:
