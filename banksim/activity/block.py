@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from banksim.domain import (
+from banksim.model import (
     AccountRef,
     Channel,
     Kind,

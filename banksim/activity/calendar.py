@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import accumulate
@@ -50,7 +50,7 @@ _MAX_DAYS_KEPT = 64
 
 #: A pay class: days between two pay days (as in `PAY_SHARES`), and which of them.
 PayClass = tuple[int, int]
-_CLASSES: tuple[PayClass, ...] = (
+PAY_CLASSES: tuple[PayClass, ...] = (
     *((7, weekday) for weekday in range(5)),
     *((14, day) for day in (0, 1, 2, 3, 4, 7, 8, 9, 10, 11)),
     *((15, day) for day in _TWICE_DAYS),
@@ -68,12 +68,16 @@ class PayDays:
 
     def period_days(self, index: int) -> int:
         """7, 14, 15 (twice a month) or 30 (once)."""
-        return _CLASSES[self.class_of(index)][0]
+        return PAY_CLASSES[self.class_of(index)][0]
 
     def class_of(self, index: int) -> int:
         """The customer's pay class, as a position in what `since` returns."""
         persona, rank = self._population.rank_of(index)
         return bisect_right(self._ends[persona], rank)
+
+    def ends(self, persona: str) -> Sequence[int]:
+        """Where each pay class ends among the ranks of ``persona``."""
+        return self._ends[persona]
 
     def since(self, day: int) -> tuple[int, ...]:
         """Days since the last pay day of each class on ``day``; 0 on a pay day itself."""
@@ -81,13 +85,13 @@ class PayDays:
         if found is None:
             if len(self._days) >= _MAX_DAYS_KEPT:
                 self._days.clear()
-            found = self._days[day] = tuple(_days_since(pay, day) for pay in _CLASSES)
+            found = self._days[day] = tuple(_days_since(pay, day) for pay in PAY_CLASSES)
         return found
 
     def paid_on(self, persona: str, day: int) -> Iterator[int]:
         """Indices of everybody of ``persona`` whose pay day is ``day``, rarer pay days first."""
         ends, since = self._ends[persona], self.since(day)
-        for position in reversed(range(len(_CLASSES))):
+        for position in reversed(range(len(PAY_CLASSES))):
             if since[position] == 0:
                 start = ends[position - 1] if position else 0
                 for rank in range(start, ends[position]):
@@ -97,8 +101,8 @@ class PayDays:
 def _ends(count: int) -> list[int]:
     """Where each pay class ends among ``count`` ranks: shares of `PAY_SHARES`, evenly within a period."""
     total = sum(PAY_SHARES.values())
-    same = Counter(period for period, _ in _CLASSES)
-    shares = accumulate(PAY_SHARES[period] / same[period] / total for period, _ in _CLASSES)
+    same = Counter(period for period, _ in PAY_CLASSES)
+    shares = accumulate(PAY_SHARES[period] / same[period] / total for period, _ in PAY_CLASSES)
     return [round(count * share) for share in shares]
 
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from banksim.world.streams import stream_key
+from banksim.world.random import stream_key
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
