@@ -104,6 +104,8 @@ class Block:
     description: NDArray[np.int32]
     balance_before_cents: Ints
     refused: Bools
+    #: Not a column: what the planner needs to take rows back; a part has none.
+    undo: object = None
 
     def __len__(self) -> int:
         return len(self.row)
@@ -139,7 +141,9 @@ class Block:
 
 
 #: The names of the columns of a block, in order.
-COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Block) if field.name != "legend")
+COLUMNS: tuple[str, ...] = tuple(
+    field.name for field in fields(Block) if field.name not in ("legend", "undo")
+)
 
 
 def genuine_truths(personas: Sequence[str]) -> tuple[Truth, ...]:

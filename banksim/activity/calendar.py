@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import accumulate
 
+import numpy as np
+
 from banksim.model import Channel, Kind
 from banksim.world import Choice, Persona, Population, World
+from banksim.world.draws import Ints
 
 # -- When whom is paid, and how free the money sits afterwards --------------------------------------
 #
@@ -88,14 +91,24 @@ class PayDays:
             found = self._days[day] = tuple(_days_since(pay, day) for pay in PAY_CLASSES)
         return found
 
-    def paid_on(self, persona: str, day: int) -> Iterator[int]:
-        """Indices of everybody of ``persona`` whose pay day is ``day``, rarer pay days first."""
+    def paid_on(self, persona: str, day: int, start: int = 0, count: int | None = None) -> Ints:
+        """Indices of everybody of ``persona`` whose pay day is ``day``, rarer pay days first.
+
+        With ``start`` and ``count`` those at these positions of the list.
+        """
         ends, since = self._ends[persona], self.since(day)
-        for position in reversed(range(len(PAY_CLASSES))):
-            if since[position] == 0:
-                start = ends[position - 1] if position else 0
-                for rank in range(start, ends[position]):
-                    yield self._population.nth_of(persona, rank)
+        end = None if count is None else start + count
+        ranks: list[Ints] = []
+        position = 0
+        for pay_class in reversed(range(len(PAY_CLASSES))):
+            if since[pay_class] == 0 and (end is None or position < end):
+                first, last = ends[pay_class - 1] if pay_class else 0, ends[pay_class]
+                skipped = max(0, start - position)
+                most = last - first if end is None else min(last - first, end - position)
+                ranks.append(np.arange(first + skipped, first + max(skipped, most), dtype=np.int64))
+                position += last - first
+        listed = np.concatenate([*ranks, np.zeros(0, np.int64)])
+        return self._population.people.ranks.nth(list(self._population.personas).index(persona), listed)
 
 
 def _ends(count: int) -> list[int]:

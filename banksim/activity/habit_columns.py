@@ -52,6 +52,9 @@ class Who(NamedTuple):
     persona: Ints
     city: Ints
 
+    def at(self, positions: Ints | Bools) -> Who:
+        return Who(self.customer[positions], self.persona[positions], self.city[positions])
+
 
 class Stay(NamedTuple):
     """Where customers are at their moments: city and point (`DEGREE`), away from home, on the way."""
@@ -61,6 +64,20 @@ class Stay(NamedTuple):
     longitude: Degrees
     is_away: Bools
     on_the_way: Bools
+
+    def at(self, positions: Ints | Bools) -> Stay:
+        return Stay(
+            self.city[positions],
+            self.latitude[positions],
+            self.longitude[positions],
+            self.is_away[positions],
+            self.on_the_way[positions],
+        )
+
+    def put(self, positions: Ints, values: Stay) -> None:
+        self.city[positions], self.is_away[positions] = values.city, values.is_away
+        self.latitude[positions], self.longitude[positions] = values.latitude, values.longitude
+        self.on_the_way[positions] = values.on_the_way
 
 
 class Journeys(NamedTuple):
@@ -157,7 +174,7 @@ class HabitColumns:
         for attempt in range(_SHOP_TRIES):
             if not len(todo):
                 break
-            own = Who(*(column[todo] for column in who))
+            own = who.at(todo)
             ranks = self._favourites.pick(
                 self.shop_counts(own.customer), draws.units(rows[todo], 1 + attempt)
             )

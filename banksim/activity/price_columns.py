@@ -76,13 +76,13 @@ class PriceColumns:
         """Between people mostly a round sum."""
         cents = self.cents(self.drawn(personas, self.key(Kind.TRANSFER), normals) * factors)
         is_small = cents < 100 * self.one.scale * self.one.per_unit
-        return np.where(ends >= ROUND_TRANSFERS, cents, self.rounded(cents, np.where(is_small, 5, 10)))
+        round_sums = self.rounded(cents, np.where(is_small, 5, 10))
+        return np.where(ends >= ROUND_TRANSFERS, cents, round_sums)
 
     def rounded(self, cents: Ints, units: Ints | int) -> Ints:
         """To the nearest ``units`` whole units (scaled with the currency), at least one."""
-        step = units * (self.one.step_cents(1))
-        sums: Ints = np.maximum(1, rounded(cents / step)) * step
-        return sums
+        step = np.asarray(units, np.int64) * self.one.step_cents(1)
+        return np.maximum(rounded(cents / step), 1) * step
 
     def within(self, cents: Ints, limits: Ints, units: Floats) -> Ints:
         """``cents``, or somewhere below the limit when that is less."""

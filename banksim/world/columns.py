@@ -68,6 +68,11 @@ class Ranks:
         customers: Ints = (ranks - self.shift) * self.inverse % self.size
         return customers
 
+    def nth(self, persona: int, positions: Ints) -> Ints:
+        """The customers at some positions of a persona, 0 ≤ position < its count."""
+        customers: Ints = (self.edges[persona] + positions - self.shift) * self.inverse % self.size
+        return customers
+
 
 class Map:
     """The cities as columns."""
