@@ -88,7 +88,7 @@ class _BankHalf(_Half):
         self._client = client
         super().__init__(carrier, client.transport, concurrency)
 
-    def bytes_of(self, trip: Trip) -> memoryview:
+    def bytes_of(self, trip: Trip) -> bytes:
         return trip.post_bytes
 
     def judge(self, trip: Trip, status: int, body: bytes, received: int, now_s: float) -> bool:
@@ -128,7 +128,7 @@ class _DetectorHalf(_Half):
         super().__init__(carrier, client.transport, concurrency)
         self.direct = self.direct and not client.batches
 
-    def bytes_of(self, trip: Trip) -> memoryview:
+    def bytes_of(self, trip: Trip) -> bytes:
         return trip.score_bytes
 
     def judge(self, trip: Trip, status: int, body: bytes, received: int, now_s: float) -> bool:
@@ -212,7 +212,7 @@ class Carrier:
         """Rows for which no connection is free."""
         return sum(half.waiting for half in self._halves) + len(self._slow)
 
-    def put(self, row: int, due_s: float, post_bytes: memoryview, score_bytes: memoryview) -> bool:
+    def put(self, row: int, due_s: float, post_bytes: bytes, score_bytes: bytes) -> bool:
         """Send a row, due at ``due_s`` of `time.monotonic`.  False when there is no room for it."""
         if self.in_flight >= self._max_trips:
             return False

@@ -198,7 +198,7 @@ MAX_HEADS = 100
 #: Two ways in which an answer is not whole, in the same words whichever parser met them.
 ENDED_EARLY = "it ended early"
 SWITCHES_PROTOCOL = "it switches to another protocol"
-_JSON_OF_LENGTH = b"Content-Type: application/json\r\nContent-Length: "
+JSON_OF_LENGTH = b"Content-Type: application/json\r\nContent-Length: "
 _RETRIED_STATUSES = frozenset({502, 503, 504})
 _REPEATABLE_METHODS = frozenset({"GET", "HEAD"})
 
@@ -405,7 +405,7 @@ class HttpCalls(ABC):
                 self._heads[method, path] = head
         if body is not None:
             payload = orjson.dumps(body)
-            return b"%b%b%d\r\n\r\n%b" % (head, _JSON_OF_LENGTH, len(payload), payload)
+            return b"%b%b%d\r\n\r\n%b" % (head, JSON_OF_LENGTH, len(payload), payload)
         return head + (b"\r\n" if method in _REPEATABLE_METHODS else b"Content-Length: 0\r\n\r\n")
 
     def _head(self, method: str, path: str, query: Mapping[str, str] | None) -> bytes:

@@ -136,7 +136,7 @@ class Trip:
         "start_s",
     )
 
-    def __init__(self, row: int, due_s: float, post_bytes: memoryview, score_bytes: memoryview) -> None:
+    def __init__(self, row: int, due_s: float, post_bytes: bytes, score_bytes: bytes) -> None:
         self.row = row
         self.due_s = due_s
         self.post_bytes = post_bytes
@@ -186,7 +186,7 @@ class Lanes(ABC):
     # What a target adds
 
     @abstractmethod
-    def bytes_of(self, trip: Trip) -> memoryview:
+    def bytes_of(self, trip: Trip) -> bytes:
         """The request of a trip, empty where only the full client can make it."""
 
     @abstractmethod
@@ -256,7 +256,7 @@ class Lanes(ABC):
             return
         if accepted < len(data):
             connection.nothing_left = accepted == 0
-            self._give_up(trip, self._lend(connection, rest=data[accepted:]))
+            self._give_up(trip, self._lend(connection, rest=memoryview(data)[accepted:]))
 
     def _open(self, trip: Trip) -> None:
         """In a greenlet: connect, then send.  What fails here was surely not sent."""

@@ -83,18 +83,18 @@ class System:
         options = {"timeout_s": 5.0, "max_retries": 2, **self.options}
         return HttpTransport(url, rng=random.Random(1), **options)
 
-    def post_bytes(self, row: int) -> memoryview:
+    def post_bytes(self, row: int) -> bytes:
         if self.bank is None:
-            return memoryview(b"")
+            return b""
         tx = planned(row)
         body = movement_body(tx, self.directory.wire_account_id(tx.account), None)
-        return memoryview(self.bank_http.encode(Request("POST", PATH, PATH, body)))
+        return self.bank_http.encode(Request("POST", PATH, PATH, body))
 
-    def score_bytes(self, row: int) -> memoryview:
+    def score_bytes(self, row: int) -> bytes:
         if self.detector is None:
-            return memoryview(b"")
+            return b""
         body = score_body(planned(row), self.directory)
-        return memoryview(self.detector_http.encode(Request("POST", SCORE_PATH, SCORE_PATH, body)))
+        return self.detector_http.encode(Request("POST", SCORE_PATH, SCORE_PATH, body))
 
     def close(self) -> None:
         for client in (self.bank, self.detector):
@@ -121,7 +121,7 @@ class Ride:
             assert trip.row not in self.trips, "once"
             self.trips[trip.row] = trip
 
-    def send(self, row: int, due_s: float | None = None, raw: memoryview | None = None) -> None:
+    def send(self, row: int, due_s: float | None = None, raw: bytes | None = None) -> None:
         due_s = lane_module.time.monotonic() if due_s is None else due_s
         post = self.system.post_bytes(row) if raw is None else raw
         assert self.carrier.put(row, due_s, post, self.system.score_bytes(row))
@@ -307,7 +307,7 @@ def test_one_target_alone_and_none() -> None:
 def test_rows_without_bytes_go_to_the_full_client() -> None:
     with odd_server(both) as seen, ride(System(seen.url)) as riding:
         for row in range(50):
-            riding.send(row, raw=memoryview(b""))
+            riding.send(row, raw=b"")
         riding.wait()
     assert {riding.outcome(row).bank.status for row in range(50)} == {BankStatus.POSTED}
     assert riding.transactions == 50
@@ -360,7 +360,7 @@ def test_a_request_that_does_not_leave_whole() -> None:
             c.answer(DONE)
 
     with odd_server(slow) as seen, ride(System(seen.url), concurrency=1) as riding:
-        riding.send(0, raw=memoryview(head + large))
+        riding.send(0, raw=head + large)
         riding.send(1)
         riding.wait()
     assert [riding.outcome(row).bank.status for row in range(2)] == ["posted", "posted"]
@@ -394,7 +394,7 @@ def test_rows_beyond_the_bound_are_refused() -> None:
         for row in range(3):
             riding.send(row)
         assert riding.carrier.room == 0
-        assert not riding.carrier.put(9, 0.0, memoryview(b"x"), memoryview(b""))
+        assert not riding.carrier.put(9, 0.0, b"x", b"")
         riding.carrier.close()
     assert sorted(riding.trips) == [0, 1, 2]
 
@@ -681,7 +681,7 @@ def test_a_flush_that_fails_stops_nothing(caplog: pytest.LogCaptureFixture) -> N
 
     carrier = Carrier(None, None, planned, flush)
     for row in range(2):
-        carrier.put(row, 0.0, memoryview(b""), memoryview(b""))
+        carrier.put(row, 0.0, b"", b"")
         gevent.sleep(2 * carriers.FLUSH_S)
     carrier.close()
     assert seen_rows == [0, 1]
