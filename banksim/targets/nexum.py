@@ -172,6 +172,9 @@ class NexumClient:
         generation = login.generation
         reply = self.transport.send(request)
         if reply.status == 401:
+            if request.begun is not None and generation:  # it may have been made under an older token
+                self.report(request, reply, failure_text(reply))
+                return self.send(request._replace(begun=None))
             if login.renew(self.transport, generation, self._report_login):
                 self.report(request, reply, failure_text(reply))
                 reply = self.transport.send(request._replace(begun=None))

@@ -617,6 +617,34 @@ def test_a_login_follows_a_401_and_the_movement_goes_out_again() -> None:
     assert riding.transactions == 5
 
 
+def test_rows_made_under_an_older_token_need_no_further_login() -> None:
+    tokens = ["new"]
+
+    def behave(c: Conversation) -> None:
+        while request := c.request():
+            if b"/rbac/" in request:
+                c.answer(b'{"access_token":"%b"}' % tokens[0].encode())
+            elif f"Bearer {tokens[0]}\r\n".encode() in request:
+                c.answer(DONE)
+            else:
+                c.answer(b'{"detail":"Token expired"}', "401 No")
+
+    with odd_server(behave) as seen, ride(System(seen.url, login=Login("u", "p"))) as riding:
+        stale = [riding.system.post_bytes(row) for row in range(6)]
+        for row in range(5):
+            riding.send(row, raw=stale[row])
+            riding.wait()
+        assert sum(b"/rbac/" in request for request in seen.requests) == 1
+        tokens[0] = "newer"  # the bank ends the token without having said so
+        gevent.sleep(1.05)
+        riding.send(5)
+        riding.wait()
+    assert {riding.outcome(row).bank.status for row in range(6)} == {BankStatus.POSTED}
+    assert sum(b"/rbac/" in request for request in seen.requests) == 2
+    references = [orjson.loads(body).get("reference") for body in seen.bodies()]
+    assert references.count("tx-5") == 3, "under its own token, under the same, under the newer"
+
+
 def test_a_token_is_renewed_ahead_without_a_failed_call(monkeypatch: pytest.MonkeyPatch) -> None:
     def behave(c: Conversation) -> None:
         while request := c.request():
