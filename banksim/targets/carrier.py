@@ -17,11 +17,14 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import gevent
+import numpy as np
 import orjson
 from gevent import GreenletExit
+from numpy.typing import NDArray
 
 from banksim.model import (
     BankReply,
@@ -54,6 +57,14 @@ POSTED = BankReply(BankStatus.POSTED)
 DECLINED = BankReply(BankStatus.SKIPPED, "declined before posting")
 CUT_OFF = "the run ended before its answer"
 
+#: What the codes in `Results` stand for.
+BANK_STATUSES: tuple[BankStatus, ...] = tuple(BankStatus)
+DECISIONS: tuple[Decision, ...] = tuple(Decision)
+_BANK_CODES = {status: code for code, status in enumerate(BANK_STATUSES)}
+_DECISION_CODES = {decision: code for code, decision in enumerate(DECISIONS)}
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 Work = tuple["_Half", Trip, HttpBegun | None]
 
 
@@ -323,6 +334,58 @@ class Carrier:
                 self._flush(finished)
             except Exception:
                 _log.exception("%d finished transactions could not be counted", len(finished))
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Finished trips as equally long columns, in the order in which they ended.
+
+    Seconds are of `time.monotonic`, 0.0 where a target was not asked or a row was dropped.  ``bank`` and
+    ``decision`` are places in `BANK_STATUSES` and `DECISIONS`, ``score`` is NaN where there is none.
+    ``*_counted`` marks calls that the full client has reported to the observer and the books itself.
+    """
+
+    row: Ints
+    due_s: Floats
+    start_s: Floats
+    end_s: Floats
+    bank: NDArray[np.int8]
+    bank_start_s: Floats
+    bank_end_s: Floats
+    bank_counted: NDArray[np.bool_]
+    score: Floats
+    decision: NDArray[np.int8]
+    score_start_s: Floats
+    score_end_s: Floats
+    score_counted: NDArray[np.bool_]
+    dropped: NDArray[np.bool_]
+    trips: Sequence[Trip]
+
+
+def results_of(trips: Sequence[Trip]) -> Results:
+    """The columns that are counted; texts stay with ``trips``."""
+    bank_end = np.array([trip.bank_end_s for trip in trips], np.float64)
+    score_end = np.array([trip.score_end_s for trip in trips], np.float64)
+    scores = [trip.score for trip in trips]
+    return Results(
+        row=np.array([trip.row for trip in trips], np.int64),
+        due_s=np.array([trip.due_s for trip in trips], np.float64),
+        start_s=np.array([trip.start_s for trip in trips], np.float64),
+        end_s=np.maximum(bank_end, score_end),
+        bank=np.array(
+            [0 if trip.bank is POSTED else _BANK_CODES[trip.bank.status] for trip in trips], np.int8
+        ),
+        bank_start_s=np.array([trip.bank_start_s for trip in trips], np.float64),
+        bank_end_s=bank_end,
+        bank_counted=np.array([trip.bank_by_client for trip in trips], np.bool_),
+        score=np.array([score.score for score in scores], np.float64),  # None becomes NaN
+        decision=np.array([_DECISION_CODES[score.decision] for score in scores], np.int8),
+        score_start_s=np.array([trip.score_start_s for trip in trips], np.float64),
+        score_end_s=score_end,
+        score_counted=np.array([trip.score_by_client for trip in trips], np.bool_),
+        dropped=np.array([bool(trip.dropped) for trip in trips], np.bool_),
+        trips=trips,
+    )
 
 
 def outcome_of(trip: Trip) -> Outcome:

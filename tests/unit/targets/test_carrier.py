@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 import gevent
+import numpy as np
 import orjson
 import pytest
 
@@ -31,7 +32,15 @@ from banksim.targets import carrier as carriers
 from banksim.targets.bastion import SCORE_PATH
 from banksim.targets.bastion_wire import score_body
 from banksim.targets.breaker import Circuit, CircuitBreaker, GuardedTransport
-from banksim.targets.carrier import CUT_OFF, Carrier, outcome_of
+from banksim.targets.carrier import (
+    BANK_STATUSES,
+    CUT_OFF,
+    DECISIONS,
+    Carrier,
+    Results,
+    outcome_of,
+    results_of,
+)
 from banksim.targets.http import lanes as lane_module
 from banksim.targets.http.lanes import Trip
 from banksim.targets.nexum_wire import movement_body
@@ -655,6 +664,37 @@ def test_a_token_is_renewed_ahead_without_a_failed_call(monkeypatch: pytest.Monk
         riding.system.bank.log_in()
         gevent.sleep(0.35)
     assert sum(b"/rbac/" in request for request in seen.requests) >= 2
+
+
+def test_results_as_columns() -> None:
+    def behave(c: Conversation) -> None:
+        while request := c.request():
+            if b'"tx-1"' in request and b"/transactions/" in request:
+                c.answer(b'{"detail":"Insufficient funds: 1"}', "400 Bad")
+            elif b'"tx-2"' in request and b"/score" in request:
+                c.answer(b"{}", "500 Oops")
+            else:
+                c.answer(ANSWER_OF[b"/transactions/" in request])
+
+    with odd_server(behave) as seen, ride(System(seen.url, seen.url)) as riding:
+        for row in range(3):
+            riding.send(row)
+        riding.send(3, due_s=lane_module.time.monotonic() - 11, raw=b"")
+        riding.wait()
+    trips = [riding.trips[row] for row in range(4)]
+    columns = results_of(trips)
+    assert columns.row.tolist() == [0, 1, 2, 3]
+    assert [BANK_STATUSES[code] for code in columns.bank] == ["posted", "refused", "posted", "skipped"]
+    assert [DECISIONS[code] for code in columns.decision] == ["review", "review", "n/a", "n/a"]
+    assert columns.score[:2].tolist() == [0.25, 0.25]
+    assert np.isnan(columns.score[2:]).all()
+    assert columns.bank_counted.tolist() == [False, True, False, False]
+    assert columns.score_counted.tolist() == [False, False, True, False]
+    assert columns.dropped.tolist() == [False, False, False, True]
+    for name in ("due_s", "start_s", "end_s", "bank_start_s", "bank_end_s", "score_start_s", "score_end_s"):
+        assert getattr(columns, name).tolist() == [getattr(trip, name) for trip in trips]
+    assert all(len(getattr(columns, name)) == 4 for name in Results.__dataclass_fields__)
+    assert len(results_of([]).row) == 0
 
 
 # The end
