@@ -229,7 +229,7 @@ class Calls:
     def merge_state(self, state: Mapping[str, Any]) -> None:
         for system, name, failed, histogram in state["calls"]:
             key, mine = self._line((system, name))
-            mine.merge(LatencyHistogram.from_state(histogram))
+            mine.merge_state(histogram)
             if failed:
                 self.failed[key] = self.failed.get(key, 0) + failed
         errors = (((system, name, text), count) for system, name, text, count in state["errors"])

@@ -129,8 +129,8 @@ class Quality:
     def merge_state(self, state: Mapping[str, Any]) -> None:
         self.detection.merge_state(state["detection"])
         for name, histogram in self.latency.items():
-            histogram.merge(LatencyHistogram.from_state(state["latency"][name]))
-        self.failed_response.merge(LatencyHistogram.from_state(state["failed_response"]))
+            histogram.merge_state(state["latency"][name])
+        self.failed_response.merge_state(state["failed_response"])
 
     def to_state(self) -> dict[str, Any]:
         return {
