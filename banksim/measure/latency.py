@@ -29,10 +29,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from banksim.measure.scores import Z_95
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from banksim.measure.scores import Z_95, Floats, Ints, gaps
 
 #: Three significant digits.
 FINE_BITS = 11
@@ -180,13 +177,14 @@ class LatencyHistogram:
 
     def to_state(self) -> dict[str, Any]:
         """Sparse, JSON-able: parallel lists, of the distances between the buckets in use, and of counts."""
-        used = np.flatnonzero(self._counts)
+        counts = self._counts
+        used = counts.nonzero()[0]
         return {
             "bits": self._sub_bits,
             "sum_us": self._sum_us,
             "max_us": self.max_us,
-            "gaps": np.diff(used, prepend=0).tolist(),
-            "counts": self._counts[used].tolist(),
+            "gaps": gaps(used),
+            "counts": counts[used].tolist(),
         }
 
     def merge_state(self, state: Mapping[str, Any]) -> None:

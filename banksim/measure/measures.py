@@ -342,6 +342,8 @@ class Roster:
         self._max_processes = max_processes
         self._states: dict[str, dict[str, Any]] = {}
         self._buckets: dict[str, dict[int, Any]] = {}
+        self._changed: set[int] = set()
+        self._timeline = Measures(settings).timeline
         self.refused = 0
 
     def update(self, process: str, state: Mapping[str, Any]) -> None:
@@ -354,22 +356,39 @@ class Roster:
         kept = self._buckets.setdefault(process, {})
         if known is not None and known["timeline"]["interval_s"] != interval_s:
             kept = self._buckets[process] = self._coarsened(known["timeline"]["interval_s"], kept, interval_s)
-        kept.update((index, values) for index, values in state["timeline"]["buckets"])
+        new = dict(state["timeline"]["buckets"])
+        kept.update(new)
+        self._changed.update(new)
         books = state.get("books") or (known or {}).get("books")
-        self._states[process] = {**state, **({"books": books} if books else {})}
+        timeline = {"interval_s": interval_s, "buckets": []}
+        self._states[process] = {**state, "timeline": timeline, **({"books": books} if books else {})}
 
-    def total(self, timeline_from_s: float = 0.0) -> Measures:
-        """Everything added up; timeline buckets that ended by ``timeline_from_s`` left out."""
+    def total(self) -> Measures:
+        """Everything added up.  Of the timeline only what changed since the last time is added up anew."""
         merged = Measures(self._settings)
-        for process, state in self._states.items():
-            interval_s = state["timeline"]["interval_s"]
-            buckets = [
-                [index, values]
-                for index, values in self._buckets[process].items()
-                if (index + 1) * interval_s > timeline_from_s
-            ]
-            merged.merge({**state, "timeline": {"interval_s": interval_s, "buckets": buckets}})
+        for state in self._states.values():
+            merged.merge(state)
+        merged.timeline = self._timeline = self._renewed_timeline() or self._whole_timeline()
+        self._changed.clear()
         return merged
+
+    def _renewed_timeline(self) -> Timeline | None:
+        interval_s = self._timeline.interval_s
+        if any(state["timeline"]["interval_s"] != interval_s for state in self._states.values()):
+            return None
+        return self._timeline.renewed(
+            {
+                index: [kept[index] for kept in self._buckets.values() if index in kept]
+                for index in self._changed
+            }
+        )
+
+    def _whole_timeline(self) -> Timeline:
+        timeline = Measures(self._settings).timeline
+        for process, kept in self._buckets.items():
+            interval_s = self._states[process]["timeline"]["interval_s"]
+            timeline.merge_state({"interval_s": interval_s, "buckets": list(kept.items())})
+        return timeline
 
     def _coarsened(self, old_s: float, buckets: dict[int, Any], new_s: float) -> dict[int, Any]:
         timeline = Measures(self._settings).timeline

@@ -61,6 +61,11 @@ def share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
+def gaps(places: Ints) -> list[int]:
+    """Rising places as the distance of each from the one before, the first from 0: the shortest to write."""
+    return [*places[:1].tolist(), *(places[1:] - places[:-1]).tolist()]
+
+
 # -- Bins of log-odds -------------------------------------------------------------------------------
 
 BINS = 4_096
@@ -240,15 +245,15 @@ class ScoreCounts:
 
     def to_state(self) -> list[list[int]]:
         """Parallel lists: distances between the places in use, counts, cents."""
-        used = np.flatnonzero(self.counts)
-        return [np.diff(used, prepend=0).tolist(), self.counts[used].tolist(), self.cents[used].tolist()]
+        used = self.counts.nonzero()[0]
+        return [gaps(used), self.counts[used].tolist(), self.cents[used].tolist()]
 
     def merge_state(self, state: Sequence[Sequence[int]], values: Sequence[float] | None) -> None:
         """Add counts from `to_state`; ``values`` are the scores of their places, None for bins."""
-        gaps, counts, cents = (np.array(part, np.int64) for part in state)
-        if not len(gaps):
+        distances, counts, cents = (np.array(part, np.int64) for part in state)
+        if not len(counts):
             return
-        places = np.cumsum(gaps)
+        places = np.cumsum(distances)
         if values is None:
             self.scale.use_bins()
         else:

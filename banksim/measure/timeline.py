@@ -21,6 +21,7 @@ that a run's memory is flat from its start.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import inf
 from typing import Any
 
 from banksim.measure.latency import COARSE_BITS, LatencyHistogram, percentile_table
@@ -98,16 +99,17 @@ class Bucket:
         counts = [getattr(self, name) for name in COUNTS]
         return [self.sim_s, counts, self.response.to_state(), self.lag.to_state(), self.resources]
 
-    @classmethod
-    def from_state(cls, state: Sequence[Any]) -> Bucket:
+    def merge_state(self, state: Sequence[Any]) -> None:
+        """Add a bucket from `to_state`."""
         sim_s, counts, response, lag, resources = state
-        made = cls(sim_s)
+        self.percentiles_ms = None
+        self.sim_s = min(self.sim_s, sim_s)
         for name, value in zip(COUNTS, counts, strict=True):
-            setattr(made, name, value)
-        made.response.merge_state(response)
-        made.lag.merge_state(lag)
-        made.resources = resources and list(resources)
-        return made
+            setattr(self, name, getattr(self, name) + value)
+        self.response.merge_state(response)
+        self.lag.merge_state(lag)
+        if resources:
+            self.use(resources)
 
 
 class Timeline:
@@ -196,7 +198,7 @@ class Timeline:
             first, end, covered_s = current, current + 1, now_s - current * self.interval_s
         else:
             end, covered_s = current, (current - first) * self.interval_s
-        total = Bucket(float("inf"))
+        total = Bucket(inf)
         for index in range(first, end):
             if index in self.buckets:
                 total.merge(self.buckets[index])
@@ -215,15 +217,28 @@ class Timeline:
         if abs(factor * state["interval_s"] - self.interval_s) > 1e-9 * self.interval_s:
             raise ValueError("timelines with unrelated intervals do not add up")
         for index, values in state["buckets"]:
-            bucket = Bucket.from_state(values)
-            mine = self.buckets.get(index // factor)
-            if mine is None:
-                mine = self._add(index // factor, bucket)
-            else:
-                mine.merge(bucket)
+            mine = self.buckets.get(index // factor) or self._add(index // factor, Bucket(inf))
+            mine.merge_state(values)
             self._most_sent = max(self._most_sent, mine.sent)
         while len(self.buckets) > self._max_points:
             self._coarsen()
+
+    def renewed(self, parts: Mapping[int, Iterable[Sequence[Any]]]) -> Timeline | None:
+        """A copy in which these buckets are the sums of their ``parts``, states that include what was before.
+
+        Other buckets are shared, so nothing may be counted into either.  None when there is no room for more.
+        """
+        if len(self.buckets.keys() | parts.keys()) > self._max_points:
+            return None
+        made = Timeline(self.interval_s, self._max_points)
+        made.buckets, made._most_sent = dict(self.buckets), self._most_sent
+        made._first_index, made._newest_index = self._first_index, self._newest_index
+        for index, states in parts.items():
+            bucket = made._add(index, Bucket(inf))
+            for state in states:
+                bucket.merge_state(state)
+            made._most_sent = max(made._most_sent, bucket.sent)
+        return made
 
     def to_state(self, from_s: float = 0.0) -> dict[str, Any]:
         """Buckets that end after wall second ``from_s``."""

@@ -1,5 +1,8 @@
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from banksim.measure.campaigns import Campaigns
 from banksim.measure.detection import Detection, adjusted_precision
 from banksim.model import BankStatus, Decision, Label
 from tests.unit.measure.make import ALERT, MISSING, PASSED, UNASKED, fraud, outcome, planned
@@ -148,3 +151,27 @@ def test_when_no_score_came_back_nothing_was_judged() -> None:
     assert found["confusion"] == {"tp": 0, "fp": 0, "tn": 0, "fn": 0}
     assert detection.by_typology()["card_testing"]["recall"] is None
     assert detection.by_decoy()["holiday_trip"]["false_positive_rate"] is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 150), st.integers(1, 9), st.floats(0, 99), st.booleans(), st.integers(0, 20)
+        ),
+        max_size=400,
+    )
+)
+def test_the_costliest_campaigns_are_found_among_what_changed(events: list) -> None:
+    campaigns = Campaigns(200)
+    for number, cents, sim_s, alert, ask in events:
+        campaigns.add(f"c{number}", "card_testing", sim_s, cents, True, alert)
+        if ask:
+            campaigns.rows(5)
+    lines = campaigns.lines.items()
+    ordered = sorted(lines, key=lambda item: (-item[1].lost_before_cents, item[1].first_sim_s, item[0]))
+    assert [row["campaign"] for row in campaigns.rows(100)] == [name for name, _ in ordered[:100]]
+    assert campaigns.detected == sum(line.alerted > 0 for _, line in lines)
+    merged = Campaigns(200)
+    merged.merge_state(campaigns.to_state())
+    assert merged.rows(100) == campaigns.rows(100) and merged.detected == campaigns.detected
