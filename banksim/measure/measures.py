@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from banksim.measure.block import FAILED, GENUINE, REFUSED, SKIPPED, UNKNOWN, CallBlock, ResultBlock, take
-from banksim.measure.books import BalanceChecks, Books
+from banksim.measure.books import BalanceChecks, ExpectedBalances
 from banksim.measure.counts import BoundedCounts, Calls, Fate, Tally, fate_of
 from banksim.measure.detection import DEFAULT_PREVALENCE, Detection
 from banksim.measure.latency import LatencyHistogram, whole_us
@@ -155,7 +155,7 @@ class Measures:
         self.cold = Quality(self.settings)
         self.calls = Calls(self.settings.max_calls, self.settings.max_errors)
         self.timeline = Timeline(self.settings.interval_s, self.settings.max_points)
-        self.books = Books()
+        self.books = ExpectedBalances()
         self.balance_checks = BalanceChecks()
         self.generator = GeneratorUse()
         self.drop_reasons: BoundedCounts[str] = BoundedCounts(self.settings.max_errors)
@@ -172,6 +172,10 @@ class Measures:
     def latency(self) -> dict[str, LatencyHistogram]:
         """ "response", "service" and "lag" after the warm-up."""
         return self.warm.latency
+
+    def reserve(self) -> None:
+        """Take the memory of a long run at once, so that it does not seem to grow."""
+        self.timeline.reserve()
 
     # -- as a sink of a run's events (banksim/run/sink.py) ----------------------------------------
 

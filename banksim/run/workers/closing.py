@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from banksim.measure import Books
+from banksim.measure import ExpectedBalances
 from banksim.measure.books import combined, not_checked
 from banksim.run.closing import run_info, write_results
 from banksim.run.reconcile import keep_books, reconcile
@@ -102,7 +102,7 @@ def combined_targets(addresses: Mapping[str, str], rows: Mapping[int, Sequence[R
 
 
 def _reconciled(
-    run: MasterRun, premises: Premises, books: Books, extras: Mapping[int, Mapping[str, Any]]
+    run: MasterRun, premises: Premises, books: ExpectedBalances, extras: Mapping[int, Mapping[str, Any]]
 ) -> Row:
     """Every worker of a dry run compared its own bank; any other bank is compared here, with all books."""
     if run.settings.mode is Mode.DRY_RUN:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from banksim.measure import Books
+from banksim.measure import ExpectedBalances
 from banksim.run.connect import Connected, connect, read_stats, says
 from banksim.run.invariant import MovementBooks
 from banksim.run.kafka import Brokers, find_brokers
@@ -47,7 +47,7 @@ class Premises:
         self.brokers = find_brokers(self._settings)
         if self._settings.mode is not Mode.DRY_RUN:
             self.connected = connect(
-                self._settings, MovementBooks(Books()), ignore_call, self.brokers.servers
+                self._settings, MovementBooks(ExpectedBalances()), ignore_call, self.brokers.servers
             )
             self._detector_before = read_stats(self.connected.targets.detector)
         elif self.brokers.servers:
