@@ -160,7 +160,7 @@ class WorkerRun:
         self._uplink = uplink
         self._reporter = Reporter(self)
         self._kept: list[Callable[[], None]] = []
-        self._directory_size = 0
+        self._from_others: set[int] = set()
         self._answered_s = time.monotonic()
         self._changed = Event()
         self._bye = Event()
@@ -247,7 +247,7 @@ class WorkerRun:
         self._kept.clear()
         if self.settings.mode is Mode.DRY_RUN:  # its own bank must know every customer
             generator.open_customers(range(generator.existing_customers), generator.existing_customers)
-        while self._directory_size < orders.directory and self.end is None:
+        while len(self._from_others) < orders.directory and self.end is None:
             self._wait()
         self.prepared = True
 
@@ -321,7 +321,7 @@ class WorkerRun:
         generator.wake()
 
     def _take_directory(self, directory: Directory) -> None:
-        self._directory_size += len(directory.rows)
+        self._from_others.update(index for index, _, _ in directory.rows)
         self._when_generator_is_ready(lambda: self._enter(directory))
 
     def _take_end(self, message: EndRun) -> None:
