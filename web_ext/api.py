@@ -5,7 +5,6 @@ Answers are JSON (one is CSV); an error is {"error": "what happened and what to 
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 import tempfile
@@ -200,7 +199,7 @@ def _add_reading(blueprint: Blueprint, site: Site) -> None:
 
     @blueprint.get("/api/health")
     def health() -> Response:
-        now = view.status()
+        now, counts = view.status(), site.hub.counts
         failing = [target["name"] for target in now["targets"] if target["ok"] is False]
         answer = {
             "status": "degraded" if failing or now["state"] == "failed" else "ok",
@@ -211,7 +210,10 @@ def _add_reading(blueprint: Blueprint, site: Site) -> None:
             "clients": {
                 "pages": site.hub.clients,
                 "websocket": site.hub.sockets,
-                **dataclasses.asdict(site.hub.counts),
+                "refused": counts.refused,
+                "evicted": counts.evicted,
+                "resyncs": counts.resyncs,
+                "skipped": counts.skipped,
             },
         }
         return json_response(answer)

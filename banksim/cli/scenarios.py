@@ -21,6 +21,7 @@ from itertools import pairwise
 
 from banksim.measure.thresholds.judge import thresholds_of
 from banksim.model import ExitCode, ScenarioError
+from banksim.report.terminal import length_text
 from banksim.run.plan import build_parts, check_plan
 from banksim.scenario import Scenario, load_scenario, survey_scenarios
 from banksim.scenario.faults import Fault
@@ -199,17 +200,6 @@ def _fault_text(scenario: Scenario, fault: Fault) -> str:
 def rate_text(tps: float) -> str:
     """A rate for people: "169", "12.4"."""
     return f"{tps:,.0f}" if tps >= 100 else f"{tps:.3g}"
-
-
-def length_text(length_s: float) -> str:
-    """Wall time for people: "14 min 24 s", "2 h 5 min", "0.9 s"."""
-    if length_s < 60:
-        return f"{length_s:.3g} s"
-    total_s = round(length_s)
-    if total_s < 3600:
-        return f"{total_s // 60} min {total_s % 60} s" if total_s % 60 else f"{total_s // 60} min"
-    minutes = round(length_s / 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
 
 
 def hours_text(length_s: float) -> str:
