@@ -17,7 +17,7 @@ import gevent
 from gevent.event import Event
 from locust.env import Environment
 from locust.exception import RPCError
-from locust.runners import Runner
+from locust.runners import STATE_INIT, STATE_STOPPED, STATE_STOPPING, Runner
 
 import banksim
 from banksim.load.session import seat_names
@@ -141,9 +141,17 @@ class WorkerSession:
                 )
             )
             gevent.sleep(HELLO_EVERY_S)
+            if self._reads_no_messages:
+                continue
             self._unanswered += 1  # in hellos, not in seconds: this process itself may have been frozen
             if self._unanswered == UNANSWERED and not self._failed:
                 gevent.spawn(self._abandon)
+
+    @property
+    def _reads_no_messages(self) -> bool:
+        """Locust reads none between a stop and its own "ready": for its stop timeout, whatever that is."""
+        runner = self.environment.runner
+        return runner.state in (STATE_STOPPING, STATE_STOPPED) and runner.worker_state != STATE_INIT
 
     def _abandon(self) -> None:
         runner = self.environment.runner

@@ -105,6 +105,7 @@ class Generator:
         ``log_name`` is the transaction log's file, empty for none; ``standing_at`` as in `connect`.
         """
         settings = self.settings
+        self.measures.reserve()
         # Word lists and plans are CPU work; in a thread the web page stays responsive.
         parts = self.parts = in_thread(
             lambda: build_parts(settings.scenario, settings.seed, settings.speed, self.share.shard)

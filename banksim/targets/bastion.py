@@ -16,8 +16,9 @@ from gevent.event import AsyncResult
 from gevent.pool import Pool
 
 from banksim.model import Decision, ScoreReply, Transaction
-from banksim.targets.bastion_wire import read_alerts, read_batch, read_score, score_body
+from banksim.targets.bastion_wire import is_usable, read_alerts, read_batch, read_score, score_body
 from banksim.targets.calls import (
+    Begun,
     Health,
     Observer,
     Reply,
@@ -107,7 +108,7 @@ class BastionClient:
 
         With a ``batch_size`` above 1 `score` waits up to ``batch_wait_s`` for others to be asked along.
         """
-        self._transport = transport
+        self.transport = transport
         self._directory = directory
         self._observer = observer
         self._feedback = feedback
@@ -117,19 +118,28 @@ class BastionClient:
 
     @property
     def address(self) -> str:
-        return self._transport.address
+        return self.transport.address
 
-    def score(self, tx: Transaction) -> ScoreReply:
-        """Ask for one score.  Never raises for what the detector does: ``error`` says it."""
+    def score(self, tx: Transaction, begun: Begun | None = None) -> ScoreReply:
+        """Ask for one score.  Never raises for what the detector does: ``error`` says it.
+
+        ``begun`` is the call's first attempt when that was made elsewhere.
+        """
         if self._batches is not None and self._batch_paths:
             return self._batches.score(tx)
-        return self._score_alone(tx)
+        return self._score_alone(tx, begun)
 
-    def _score_alone(self, tx: Transaction) -> ScoreReply:
-        request = Request("POST", SCORE_PATH, SCORE_PATH, score_body(tx, self._directory), repeatable=True)
-        reply = self._transport.send(request)
+    @property
+    def batches(self) -> bool:
+        """Whether scores are asked for many at a time."""
+        return self._batches is not None and bool(self._batch_paths)
+
+    def _score_alone(self, tx: Transaction, begun: Begun | None = None) -> ScoreReply:
+        body = score_body(tx, self._directory)
+        request = Request("POST", SCORE_PATH, SCORE_PATH, body, repeatable=True, begun=begun)
+        reply = self.transport.send(request)
         score = read_score(reply)
-        self._report(request, reply, None if _usable(score) else score.error)
+        self._report(request, reply, None if is_usable(score) else score.error)
         return score
 
     def score_batch(self, transactions: Sequence[Transaction]) -> list[ScoreReply]:
@@ -143,12 +153,12 @@ class BastionClient:
         while transactions and self._batch_paths:
             path = self._batch_paths[0]
             request = Request("POST", path, path, bodies, repeatable=True)
-            reply = self._transport.send(request)
+            reply = self.transport.send(request)
             if reply.status in (404, 405):
                 self._batch_paths = tuple(other for other in self._batch_paths if other != path)
                 continue
             scores = read_batch(reply, ids)
-            self._report(request, reply, next((s.error for s in scores if not _usable(s)), None))
+            self._report(request, reply, next((s.error for s in scores if not is_usable(s)), None))
             return scores
         return Pool(ALONE_AT_ONCE).map(self._score_alone, transactions)  # type: ignore[no-any-return]
 
@@ -156,12 +166,12 @@ class BastionClient:
 
     def alerts(self, limit: int = 100) -> list[Mapping[str, Any]]:
         """The detector's newest alerts; none where it has no such route or does not answer."""
-        reply = self._transport.send(Request("GET", "/alerts", "/alerts", query={"limit": str(limit)}))
+        reply = self.transport.send(Request("GET", "/alerts", "/alerts", query={"limit": str(limit)}))
         return read_alerts(reply.data)[:limit] if reply.status == 200 else []
 
     def stats(self) -> Mapping[str, Any] | None:
         """The detector's own figures, None where it has no such route or does not answer."""
-        reply = self._transport.send(Request("GET", "/stats", "/stats"))
+        reply = self.transport.send(Request("GET", "/stats", "/stats"))
         return reply.data if reply.status == 200 and isinstance(reply.data, Mapping) else None
 
     def feedback(self, transaction_id: str, is_fraud: bool, notes: str = "") -> bool:
@@ -178,17 +188,17 @@ class BastionClient:
             "confidence": 1.0,
             "notes": notes,
         }
-        reply = self._transport.send(Request("POST", FEEDBACK_PATH, FEEDBACK_PATH, body))
+        reply = self.transport.send(Request("POST", FEEDBACK_PATH, FEEDBACK_PATH, body))
         if reply.status == 404:
             self._feedback = False  # it learns from nobody
         return reply.status in (200, 201, 202, 204)
 
     def health(self) -> Health:
         """One health check.  It is not told to the observer: it is no part of the load."""
-        return as_health(NAME, check_health(self._transport))
+        return as_health(NAME, check_health(self.transport))
 
     def close(self) -> None:
-        self._transport.close()
+        self.transport.close()
 
     def _report(self, request: Request, reply: Reply, error: str | None) -> None:
         if reply.status in (401, 403) and not self._refusal_logged:
@@ -201,7 +211,3 @@ class BastionClient:
             )
         if reply.limit is None:  # else there was no call
             self._observer(call_of("bastion", request, reply, error))
-
-
-def _usable(score: ScoreReply) -> bool:
-    return score.score is not None and score.decision is not Decision.NONE

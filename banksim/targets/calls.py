@@ -18,10 +18,15 @@ from typing import Any, Literal, NamedTuple, Protocol
 from banksim.model import LocalLimit
 
 
+class Begun:
+    """A request's first attempt, made outside of the transport that is to finish it."""
+
+
 class Request(NamedTuple):
     """One request.  ``name`` is its path as a template ("/customers/{id}/kyc"), by which figures are grouped.
 
     ``body`` is sent as JSON.  ``repeatable`` means that doing it twice does no harm; a GET always is.
+    ``begun`` is its first attempt, when that was made elsewhere: the transport finishes it.
     """
 
     method: str
@@ -30,6 +35,7 @@ class Request(NamedTuple):
     body: Mapping[str, Any] | None = None
     query: Mapping[str, str] | None = None
     repeatable: bool = False
+    begun: Begun | None = None
 
 
 class Reply(NamedTuple):

@@ -30,7 +30,7 @@ from banksim.targets.http.client import (
     NoAnswer,
     Progress,
 )
-from banksim.targets.http.client import describe as _describe
+from banksim.targets.http.connection import describe as _describe
 
 # -- Keep-alive connections and bounded answers, on geventhttpclient's pool and parser --------------
 #

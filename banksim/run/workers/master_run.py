@@ -159,13 +159,13 @@ class MasterRun(Life):
         self.started_at = datetime.now(UTC)
         self.state, self.message = State.RUNNING, "Simulated time is running"
         logger.info("Transaction generation started on %d workers", len(load.membership.live))
-        beside = self._beside(load.counted_until, load.parts.asked_tps)
-        beside.append(gevent.spawn(load.keep_merging))
+        watching = self._beside(load.counted_until, load.parts.asked_tps)
+        watching.append(gevent.spawn(load.keep_merging))
         try:
             with load.targets.conducting(load.parts.clock):
                 self._wait_for_the_end(load)
         finally:
-            gevent.killall(beside)
+            gevent.killall(watching)
 
     def _wait_for_the_end(self, load: RemoteLoad) -> None:
         """Until simulated time is over, the run is ended, or no worker has made load for a while."""

@@ -7,9 +7,10 @@ import pytest
 from banksim.measure import Measures, MeasureSettings
 from banksim.measure.counts import Extremes
 from banksim.measure.detection import MAX_SLICES, OTHER, Slices
+from banksim.measure.drift import MIN_SCORES, ScoreDrift, stability_index
 from banksim.measure.latency import LatencyHistogram
 from banksim.measure.measures import GeneratorUse
-from banksim.measure.scores import MIN_SCORES, ScoreBins, ScoreDrift, calibration, stability_index
+from banksim.measure.scores import ScoreCounts, ScoreScale, calibration
 from banksim.measure.summary import quality_against_load, response_ranges
 from banksim.model import At, BankStatus, Channel, Decision
 from tests.unit.measure.make import ALERT, MISSING, PASSED, UNASKED, end, fraud, outcome, planned
@@ -37,8 +38,8 @@ def test_slices_are_bounded() -> None:
     assert slices.rows()["p000"]["recall"] is None
 
 
-def bins(scores: list[float]) -> ScoreBins:
-    made = ScoreBins()
+def bins(scores: list[float]) -> ScoreCounts:
+    made = ScoreScale().counts()
     for score in scores:
         made.add(score, 1)
     return made
@@ -93,7 +94,7 @@ def test_drift_windows_are_bounded() -> None:
     for number in range(400):
         drift.add(number * 3_600.0, 0.3)
     assert len(drift.windows) <= 48
-    assert sum(sum(window.values()) for window in drift.windows.values()) == 400
+    assert sum(sum(window) for window in drift.windows.values()) == 400
 
 
 def record(measures: Measures, response_ms: float, status: BankStatus = BankStatus.POSTED) -> None:

@@ -1,16 +1,22 @@
 import json
 import random
+import sys
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
+import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from banksim.measure import Measures, MeasureSettings, Roster
 from banksim.measure.summary import live_summary
+from banksim.measure.timeline import Bucket
 from banksim.model import At, BankStatus, Decision, Label, Outcome, Planned
 from banksim.report import build_results
 from tests.unit.measure.make import ALERT, PASSED, START, call, end, fraud, outcome, planned
+from tests.unit.measure.test_block import block_of
 
 SETTINGS = MeasureSettings(interval_s=0.5, max_points=20, warm_up_s=100)
 
@@ -144,3 +150,67 @@ def test_one_record_stays_cheap() -> None:
             end(measures, plan, answer, At(wall_s, plan.sim_s))
         best_us = min(best_us, (perf_counter() - begin) / len(events) * 1e6)
     assert best_us < 60  # about 10 on an idle machine; the bound leaves room for a busy one
+
+
+def test_a_roster_adds_up_only_the_stretches_that_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = Measures()
+    for second in range(100):
+        counted.offered(At(second, second))
+    roster, added = Roster(MeasureSettings()), []
+    for process in ("a", "b"):
+        roster.update(process, counted.to_state())
+    roster.total()
+    real = Bucket.merge_state
+    monkeypatch.setattr(Bucket, "merge_state", lambda self, state: added.append(1) or real(self, state))
+    before = roster.total()
+    assert added == []
+    counted.offered(At(99, 99), 5)
+    roster.update("b", counted.to_state(timeline_from_s=99))
+    after = roster.total()
+    assert len(added) == 2  # one stretch of two processes
+    assert [point["offered"] for point in after.timeline.points()] == [2] * 99 + [7]
+    assert before.timeline.points()[-1]["offered"] == 2  # whoever looks at the last sum sees it whole
+
+
+def calls_of(work: Callable[[], object]) -> int:
+    """How many functions are called: what the work costs, whatever else the machine does."""
+    calls = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def test_a_snapshot_costs_the_same_however_long_the_run() -> None:
+    measures, rng = Measures(), np.random.default_rng(1)
+    costs = {}
+    for second in range(1, 1_501):
+        at = At(second, second)
+        measures.offered(at)
+        end(measures, fraud(1_000, second, campaign=f"c{second}"), ALERT if second % 3 else PASSED, at)
+        block = block_of(rng, 60, 0.0, 15) if second % 100 == 0 else ()
+        measures.ended(at, block)
+        call(measures, "nexum", "/withdraw", 2.0 + second % 7, at=at)
+        costs[second] = calls_of(lambda now_s=second: live_summary(measures, now_s))
+    assert costs[1_500] <= costs[101] * 1.1 < 2_000
+    costs = [calls_of(lambda since=since: measures.timeline.points(since)) for since in (1_497.0, 1_497.0)]
+    assert costs[1] <= costs[0] < 300
+    assert calls_of(lambda: measures.to_state(1_497.0, books=False)) < 30_000
+
+
+def test_a_state_of_the_last_seconds_is_small() -> None:
+    """What a worker sends several times a second may not grow with the run."""
+    sizes = []
+    for seconds in (50, 1_500):
+        measures, rng = Measures(), np.random.default_rng(2)
+        for second in range(1, seconds + 1):
+            measures.ended(At(second, second), block_of(rng, 100, 0.0, 2))
+        sizes.append(len(json.dumps(measures.to_state(seconds - 3.0, books=False))))
+    assert sizes[1] < 3 * sizes[0]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from banksim.measure.scores import ScoreBins, sweep, used_bins
+from banksim.measure.scores import ScoreCounts, sweep, used_scores
 from banksim.model import BanksimError, UsageError
 
 TARGETS = (
@@ -108,7 +108,7 @@ class DemoLists:
 
     selected = "demo"
     dashboard = DASHBOARD
-    bins: dict[str, ScoreBins]
+    bins: dict[str, ScoreCounts]
 
     def __init__(self) -> None:
         self.starts: list[tuple[dict[str, str], bool]] = []
@@ -165,7 +165,7 @@ class DemoLists:
                 }
             ],
             "timeline": [],
-            "scores": snapshot["scores"] | {"sweep": sweep(**self.bins), "bins": used_bins(**self.bins)},
+            "scores": snapshot["scores"] | {"sweep": sweep(**self.bins), "bins": used_scores(**self.bins)},
             "quality_against_load": [
                 {
                     "offered_tps": tps,

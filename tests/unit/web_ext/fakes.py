@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from banksim.measure.scores import ScoreBins, histogram
+from banksim.measure.scores import ScoreScale, histogram
 from banksim.model import BanksimError
 from tests.unit.web_ext.fake_lists import DASHBOARD, TARGETS, DemoLists, errors, wilson
 
@@ -92,7 +92,8 @@ class DemoView(DemoLists):
         self._items: list[dict[str, Any]] = []
         self._counts = dict.fromkeys(("tp", "fp", "tn", "fn"), 0)
         self._by_typology = {name: [0, 0] for name in TYPOLOGIES}
-        self.bins = {"fraud": ScoreBins(), "genuine": ScoreBins()}
+        scale = ScoreScale()
+        self.bins = {"fraud": scale.counts(), "genuine": scale.counts()}
         self._offered = self._achieved = 0.0
         self.controls: list[tuple[str, Any]] = []
         self.failing: Exception | None = None
