@@ -4,7 +4,7 @@
     transaction_feed    each transaction of the feed
     fraud_alert         each of those whose score is above the scenario's threshold
 
-Every field of the description is there with its meaning; ours come beside them.  Amounts are
+Every field of the description is there with its meaning; ours are added.  Amounts are
 JSON numbers here, as described (in every other place of banksim they are text).  What is not known
 yet is null.  One JSON Schema for each message is in schemas/.
 """

@@ -81,7 +81,7 @@ def windows(run: Life | None) -> dict[str, Any]:
 
 
 def schedule(run: Life | None) -> dict[str, Any]:
-    """`windows`, and beside them {"campaigns": […], "campaigns_total", "events": […]}."""
+    """`windows`, and in addition {"campaigns": […], "campaigns_total", "events": […]}."""
     parts = run.parts if run is not None else None
     if run is None or parts is None:
         return {**NOTHING, "campaigns": [], "campaigns_total": 0, "events": []}
@@ -222,7 +222,7 @@ def goals(scenario: Scenario) -> list[dict[str, Any]]:
 
 #: Several readers ask for the same figures within a moment; they are made once.
 FRESH_S = 0.4
-#: Results of a run under way are more work, and made less often.
+#: Results of an active run are more work, and made less often.
 RESULTS_FRESH_S = 3.0
 
 
@@ -330,7 +330,7 @@ class RunView:
         return kept[2]
 
     def control(self, action: str, value: Any | None) -> dict[str, Any]:
-        """Raises UsageError, with a sentence for people, when the run cannot do that now."""
+        """Raises UsageError, with a message for the user, when the run cannot do that now."""
         run = self._session.last_run
         if run is None or run.finished.is_set():
             raise UsageError("There is no run under way. Start one first.")
@@ -348,7 +348,7 @@ class RunView:
         return self.status()
 
     def start(self, options: Mapping[str, str], switch: bool = False) -> dict[str, Any]:
-        """Start a run; ``switch`` ends the one under way first.  Raises BanksimError."""
+        """Start a run; ``switch`` ends the active one first.  Raises BanksimError."""
         self._session.start(options, switch)
         return self.status()
 

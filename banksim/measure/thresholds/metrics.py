@@ -236,7 +236,7 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric(
         "unknown",
         COUNT,
-        "transactions without an answer: booked or not, nobody knows",
+        "transactions without an answer: booked or not is unknown",
         tally_count("unknown", "started"),
         NOTHING_SENT,
         grows=True,
