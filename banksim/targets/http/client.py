@@ -255,7 +255,7 @@ class HttpBegun(Begun):
 
     Exactly one of: a whole ``answer``; a ``failure``; ``expired``, its deadline passed; or `read`,
     to be overridden, which brings the rest.  ``began_s`` is `time.perf_counter`'s; ``sent`` is False
-    where surely nothing left this machine.
+    where surely nothing left this machine; ``status`` is as much as is known of an answer, else 0.
     """
 
     def __init__(
@@ -266,12 +266,14 @@ class HttpBegun(Begun):
         answer: Answer | None = None,
         failure: NoAnswer | None = None,
         expired: bool = False,
+        status: int = 0,
     ) -> None:
         self.began_s = began_s
         self.sent = sent
         self.answer = answer
         self.failure = failure
         self.expired = expired
+        self.status = status
 
     def read(self, progress: Progress) -> Answer:
         """Finish sending and reading, as `HttpCalls._attempt` would."""
@@ -353,7 +355,7 @@ class HttpCalls(ABC):
 
     def _finish(self, begun: HttpBegun, progress: Progress) -> Answer:
         """What became of an attempt that was begun elsewhere.  Raises NoAnswer and DeadlinePassed."""
-        progress.attempts, progress.sent = 1, begun.sent
+        progress.attempts, progress.sent, progress.status = 1, begun.sent, begun.status
         if begun.expired:
             raise DeadlinePassed
         if begun.failure is not None:

@@ -112,13 +112,13 @@ class AnswerReader:
         return True
 
     def _remember(self) -> None:
-        """Keep the head of an answer that came whole in one block."""
-        head, _, body = self._first_block.partition(HEAD_END)
-        in_one_block = len(self._first_block) == self.received_bytes
-        if in_one_block and self._parts == [body]:  # neither chunks nor anything before or after it
+        """Keep the head of an answer that is nothing but a head, whole in its first block, and a body."""
+        head, end, _ = self._first_block.partition(HEAD_END)
+        body_bytes = sum(map(len, self._parts))
+        if end and self.received_bytes == len(head) + len(end) + body_bytes:  # else chunks, or more answers
             if len(self._heads) >= MAX_HEADS:
                 self._heads.clear()
-            self._heads[head] = KnownHead(self.status, len(body))
+            self._heads[head] = KnownHead(self.status, body_bytes)
 
     def end(self) -> None:
         """The server closed.  Raises BrokenAnswer unless that is how this answer ends."""

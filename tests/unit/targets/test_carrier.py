@@ -355,7 +355,71 @@ def test_an_answer_in_two_blocks(cut: int) -> None:
             riding.send(row)
         riding.wait()
     assert {riding.outcome(row).bank.status for row in range(5)} == {BankStatus.POSTED}
-    assert (riding.transactions, seen.connections) == (5, 1), "the connection is given back"
+    assert (riding.transactions, seen.connections) == (0, 1), "no full client is needed"
+    assert {trip.bank_received for trip in riding.trips.values()} == {riding.trips[0].bank_received}
+
+
+def test_an_answer_in_single_bytes() -> None:
+    """Known heads and new ones, cut anywhere."""
+
+    def behave(c: Conversation) -> None:
+        number = 0
+        while c.request():
+            number += 1
+            for byte in JSON_HEAD + b"X: %d\r\nContent-Length: %d\r\n\r\n" % (number // 2, len(DONE)) + DONE:
+                c.send(bytes([byte]))
+                gevent.sleep(0)
+
+    with odd_server(behave) as seen, ride(System(seen.url), concurrency=1) as riding:
+        for row in range(6):
+            riding.send(row)
+        riding.wait()
+    assert {riding.outcome(row).bank.status for row in range(6)} == {BankStatus.POSTED}
+    assert (riding.transactions, seen.connections) == (0, 1)
+
+
+def test_an_answer_larger_than_a_block() -> None:
+    large = DONE[:-1] + b',"n":"' + b"x" * 200_000 + b'"}'
+
+    def behave(c: Conversation) -> None:
+        while c.request():
+            c.answer(large)
+
+    with odd_server(behave) as seen, ride(System(seen.url), concurrency=1) as riding:
+        for row in range(3):
+            riding.send(row)
+        riding.wait()
+    assert {riding.outcome(row).bank.status for row in range(3)} == {BankStatus.POSTED}
+    assert {trip.bank_received for trip in riding.trips.values()} == {len(large) + 43}
+    assert (riding.transactions, seen.connections) == (0, 1)
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("reset", [False, True])
+def test_an_answer_that_breaks_off_after_its_head(known: bool, reset: bool) -> None:
+    whole = JSON_HEAD + b"Content-Length: %d\r\n\r\n" % len(DONE) + DONE
+
+    def behave(c: Conversation) -> None:
+        if known:
+            c.request()
+            c.send(whole)
+        c.request()
+        c.send(whole[:-5])
+        gevent.sleep(0.03)
+        if reset:
+            c.reset()
+
+    with odd_server(behave) as seen:
+        full = System(seen.url)
+        replies = [full.bank.post(planned(row)) for row in range(2)]
+        full.close()
+        with ride(System(seen.url), concurrency=1) as riding:
+            for row in range(2):
+                riding.send(row)
+                riding.wait()
+    assert [bank_view(riding.outcome(row).bank) for row in range(2)] == [bank_view(r) for r in replies]
+    assert replies[1].status is BankStatus.UNKNOWN
+    assert "broke off" in replies[1].detail
 
 
 def test_a_request_that_does_not_leave_whole() -> None:
@@ -368,7 +432,7 @@ def test_a_request_that_does_not_leave_whole() -> None:
         while c.request():
             c.answer(DONE)
 
-    with odd_server(slow) as seen, ride(System(seen.url), concurrency=1) as riding:
+    with odd_server(slow) as seen, ride(System(seen.url, options={"timeout_s": 20}), concurrency=1) as riding:
         riding.send(0, raw=head + large)
         riding.send(1)
         riding.wait()
@@ -715,13 +779,8 @@ def test_what_is_cut_off_is_unknown_where_it_may_have_been_sent() -> None:
 
 
 def test_calls_that_a_full_client_holds_are_cut_off_too() -> None:
-    def half(c: Conversation) -> None:
-        c.request()
-        c.send(JSON_HEAD)
-        gevent.sleep(5)
-
-    with odd_server(half) as seen, ride(System(seen.url)) as riding:
-        riding.send(0)
+    with odd_server(hang) as seen, ride(System(seen.url)) as riding:
+        riding.send(0, raw=b"")
         gevent.sleep(0.05)
         assert riding.transactions == 1
         riding.carrier.close()
