@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 FLUSH_S = 0.02
 #: Flushes between two looks for calls that took too long.
 FLUSHES_PER_LOOK = 5
-#: Rows that are under way or waiting.
+#: Most rows that are in flight or waiting.
 MAX_TRIPS = 20_000
 #: What a posted movement answers; its latency is the trip's.
 POSTED = BankReply(BankStatus.POSTED)

@@ -1,7 +1,7 @@
 """What a customer does at the bank besides moving money: card, loan, statements of account.
 
 These routes are no part of the load (a scenario has no words for them); they complete a
-customer's life at a real bank, for checks before a run and for whoever scripts one.
+customer's life at a real bank, for checks before a run and for scripts.
 
 Quirks of the real bank that decide how this is written:
 
@@ -12,7 +12,7 @@ Quirks of the real bank that decide how this is written:
   one the money comes from nowhere.
 * A history is read from `items` or `transactions`, whichever the answer holds.
 
-A movement is sent once, told to the books, and answers as any other; everything else raises
+A movement is sent once, recorded in the books, and answers as any other; everything else raises
 RequestFailed when the bank says no.  Amounts are integer cents.
 """
 

@@ -7,7 +7,7 @@ gevent's, which has to read and write as its records want it.
 
 The pool hands out the connection used last (LIFO), so a few stay busy and the rest grow
 old together; one that rested longer than `MAX_IDLE_S`, or has something to read (a close,
-or bytes nobody asked for), is not used again.
+or bytes out of turn), is not used again.
 """
 
 from __future__ import annotations

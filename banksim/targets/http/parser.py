@@ -4,8 +4,7 @@ One reader serves all answers of a connection: making a parser costs more than a
 An answer is whole when its length says so, when its last chunk came, or, where it has
 neither length nor chunks, when the server closed.  Interim answers (1xx) are passed over.
 
-Whatever comes after a whole answer nobody asked for: it is dropped, and the connection
-is not used again.
+Whatever comes after a whole answer is dropped, and the connection is not used again.
 
 Under load a server's heads repeat: within a second only the length varies.  So a head that
 the parser has read is remembered with what it meant, and an answer that comes in one block
