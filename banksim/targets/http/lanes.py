@@ -116,7 +116,8 @@ class Trip:
     one.  ``start_s`` is when its first call began, 0.0 as long as it waits; ``began_s`` the same of
     the call that is being made.  A target's own moments are 0.0 where it was not asked.  A half
     that is ``by_client`` has been reported to the observer and to the books by the full client;
-    any other still has to be.  ``dropped`` is why it was not sent at all.
+    any other still has to be.  ``dropped`` is why its first call was not sent: it came too late, or
+    this machine ran out of something.
     """
 
     __slots__ = (

@@ -534,11 +534,12 @@ def test_a_machine_that_is_out_of_ports(monkeypatch: pytest.MonkeyPatch) -> None
         raise OSError(99, "Cannot assign requested address")
 
     monkeypatch.setattr("gevent.socket.create_connection", no_port)
-    with ride(System("http://127.0.0.1:9")) as riding:
+    with ride(System("http://127.0.0.1:9", "http://127.0.0.1:9")) as riding:
         for row in range(30):
             riding.send(row)
         riding.wait()
     assert {riding.outcome(row).limit for row in range(30)} == {LocalLimit.PORTS}
+    assert {trip.dropped for trip in riding.trips.values()} == {"this machine is out of ports"}
     assert riding.system.breakers["Nexum"].status.opened == 0
     assert riding.system.notebook.calls == []
 
