@@ -37,6 +37,21 @@ from banksim.load.worker import TO_MASTER, TO_WORKER  # noqa: E402
 from banksim.run.queues import ANY_PERSONA, FRAUD_SEAT  # noqa: E402
 from banksim.run.run import Run  # noqa: E402
 from banksim.run.settings import Mode, RunSettings  # noqa: E402
+from banksim.run.workers.messages import (  # noqa: E402
+    Account,
+    Ack,
+    Assigned,
+    ClockState,
+    EndRun,
+    Final,
+    FromWorker,
+    Hello,
+    Orders,
+    Pulse,
+    State,
+    encode,
+    from_master,
+)
 from banksim.scenario import parse_scenario  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -84,7 +99,7 @@ class FakeWorker:
         self._id = f"fake_{number}"
         self._client = zmqrpc.Client("127.0.0.1", port, self._id)
         self._state, self._items = state, items
-        self._run, self._epoch, self._seq = "", 0, 0
+        self._run, self._assignment, self._seq = "", 0, 0
         self._pulse_s, self._state_s = 0.1, 0.25
         self._origin_s = 0.0
         self._final = False
@@ -95,13 +110,12 @@ class FakeWorker:
     def _say_locust(self, kind: str, data: Any) -> None:
         self._client.send(Message(kind, data, self._id))
 
-    def _say(self, kind: str, **values: Any) -> None:
-        self._say_locust(TO_MASTER, {"kind": kind, "run": self._run, **values})
+    def _say(self, message: FromWorker) -> None:
+        self._say_locust(TO_MASTER, encode(message))
 
     def _beat(self) -> None:
         while True:
-            about = {"version": banksim.__version__, "host": "bench", "pid": os.getpid()}
-            self._say("hello", **about)
+            self._say(Hello(version=banksim.__version__, host="bench", pid=os.getpid(), run=self._run))
             usage = {
                 "state": "running" if self._run else "ready",
                 "current_cpu_usage": 50,
@@ -115,22 +129,24 @@ class FakeWorker:
             message = self._client.recv()
             if message.type != TO_WORKER:
                 continue
-            what = message.data
-            match what["kind"]:
-                case "run":
-                    self._run = what["run"]
-                    self._say("ready")
-                case "epoch":
-                    self._epoch = what["epoch"]["number"]
-                case "clock" if what["segments"]:
-                    self._origin_s = what["segments"][0][0]
-                case "ack":
-                    self._pulse_s, self._state_s = what["pulse_s"], what["state_s"]
-                case "end":
+            match from_master(message.data):
+                case Orders(run=run):
+                    self._run = run
+                case Assigned(number=number):
+                    self._assignment = number
+                case ClockState(segments=[(wall_s, _, _), *_]):
+                    self._origin_s = wall_s
+                case Ack(pulse_s=pulse_s, state_s=state_s):
+                    self._pulse_s, self._state_s = pulse_s, state_s
+                case EndRun():
                     self._final = True
-                    self._say("final", **self._counted(), extras=orjson.dumps({"end": "interrupted"}))
+                    wall_s, counts = self._counted()
+                    account = Account(end="interrupted")
+                    self._say(
+                        Final(run=self._run, seq=self._seq, wall_s=wall_s, counts=counts, account=account)
+                    )
 
-    def _counted(self) -> dict[str, Any]:
+    def _counted(self) -> tuple[float, bytes]:
         wall_s = max(0.0, time.monotonic() - self._origin_s) if self._origin_s else 0.0
         self._seq += 1
         index = int(wall_s)
@@ -142,41 +158,41 @@ class FakeWorker:
                 "buckets": [[max(0, index - n), bucket[1]] for n, bucket in enumerate(buckets)],
             },
         }
-        return {
-            "seq": self._seq,
-            "wall_s": wall_s,
-            "from_s": max(0.0, wall_s - 3.0),
-            "state": orjson.dumps({"measures": state, "kafka": None}),
-        }
+        return wall_s, orjson.dumps({"measures": state, "kafka": None})
 
     def _work(self) -> None:
         stated_s = 0.0
         while not self._final:
             if self._run:
-                self._say("pulse", **self._pulse())
+                self._say(self._pulse())
                 now_s = time.monotonic()
                 if self._origin_s and now_s - stated_s >= self._state_s:
                     stated_s = now_s
-                    self._say("state", **self._counted(), targets=[])
+                    wall_s, counts = self._counted()
+                    self._say(
+                        State(
+                            run=self._run,
+                            seq=self._seq,
+                            wall_s=wall_s,
+                            from_s=max(0.0, wall_s - 3.0),
+                            counts=counts,
+                            targets=[],
+                        )
+                    )
             gevent.sleep(self._pulse_s)
 
-    def _pulse(self) -> dict[str, Any]:
+    def _pulse(self) -> Pulse:
         wanted = max(1, round(ITEMS_PER_SECOND * self._pulse_s / 10))
-        return {
-            "at_s": time.monotonic(),
-            "phase": "ready" if not self._origin_s else "running",
-            "opened": [0, 0],
-            "opened_epoch": self._epoch,
-            "known": 0,
-            "tally": self._state["tally"],
-            "waiting": 0,
-            "shortage_ms": 0.0,
-            "cpu_percent": 50.0,
-            "rss_bytes": 1e8,
-            "sim_s": 0.0,
-            "seen": WORKER_TPS,
-            "items": self._items[:wanted] if self._origin_s else [],
-        }
+        return Pulse(
+            run=self._run,
+            at_s=time.monotonic(),
+            prepared=True,
+            opened_for=self._assignment,
+            cpu_percent=50.0,
+            rss_bytes=1e8,
+            seen=WORKER_TPS,
+            items=self._items[:wanted] if self._origin_s else [],
+        )
 
 
 def measure(workers: int, state: dict[str, Any], items: list[dict[str, Any]], folder: Path) -> str:

@@ -16,7 +16,7 @@ import argparse
 import random
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import gevent
@@ -42,7 +42,16 @@ from banksim.run.feed import Feed
 from banksim.run.plan import Parts, build_parts
 from banksim.run.queues import ANY_PERSONA, Arrival, Seats
 from banksim.scenario import parse_scenario
-from banksim.targets import AccountDirectory, BastionClient, Call, LeanTransport, NexumClient, Reply, Targets
+from banksim.targets import (
+    AccountDirectory,
+    BastionClient,
+    Call,
+    HttpTransport,
+    NexumClient,
+    Reply,
+    Request,
+    Targets,
+)
 
 SCENARIO = """
 name: Benchmark
@@ -69,16 +78,7 @@ class Constant:
     def __init__(self, data: Any) -> None:
         self._reply = Reply(200, data, 1.0, request_bytes=500, response_bytes=250)
 
-    def call(
-        self,
-        method: str,
-        path: str,
-        name: str,
-        body: Mapping[str, Any] | None = None,
-        query: Mapping[str, str] | None = None,
-        *,
-        repeatable: bool = False,
-    ) -> Reply:
+    def send(self, request: Request) -> Reply:
         return self._reply
 
     def authorize(self, token: str) -> None: ...
@@ -91,7 +91,7 @@ class Stages:
 
     def __init__(self, url: str) -> None:
         self.parts: Parts = build_parts(parse_scenario(SCENARIO, "benchmark", {}), 7, 1.0)
-        self.http = LeanTransport(url, rng=random.Random(1))
+        self.http = HttpTransport(url, rng=random.Random(1))
         directory = AccountDirectory(1)
         for index in range(CUSTOMERS):
             directory.add(index, f"customer-{index}", [f"account-{index}"])
@@ -109,7 +109,7 @@ class Stages:
             self.measures,
             self.feed,
             "post_then_score",
-            lambda run, outcome: None,
+            lambda planned, outcome: None,
             self.moment,
         )
         self.sim_s = 0.0
@@ -176,6 +176,7 @@ def over(stages: Stages, step: Callable[[Planned], object]) -> float:
 def one_round(stages: Stages) -> dict[str, float]:
     body = {"amount": {"amount": "12.50", "currency": "USD"}, "text": "x" * 220}
     path = "/transactions/deposit"
+    request = Request("POST", path, path, body)
     stages.parts.clock.segments.clear()
     stages.parts.clock.start(time.monotonic())
     figures = {
@@ -184,7 +185,7 @@ def one_round(stages: Stages) -> dict[str, float]:
         "hand it to a user": cpu_us(stages.hand_over),
         "bank: build, judge, keep books": over(stages, lambda p: stages.bank.post(p.transaction)),
         "detector: build, read": over(stages, lambda p: stages.detector.score(p.transaction)),
-        "two HTTP calls": 2 * cpu_us(lambda: stages.http.call("POST", path, path, body)),
+        "two HTTP calls": 2 * cpu_us(lambda: stages.http.send(request)),
         "observe two calls": 2 * cpu_us(stages.observe),
         "join with the truth, count, feed": over(stages, stages.count),
     }

@@ -1,7 +1,7 @@
 """The master's half of runs whose load workers make.
 
 Everything a page or a signal asks of a session works as in one process; only the run is
-another one, and what workers say is passed on to it.
+another one, and the messages of workers are passed on to it.
 """
 
 from __future__ import annotations
@@ -9,33 +9,36 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gevent
+import zmq
 from locust.env import Environment
+from locust.exception import RPCError
 from locust.runners import MasterRunner
 
 import banksim
 from banksim.load.session import Session
-from banksim.load.worker import MasterMail
+from banksim.load.worker import TO_MASTER, MasterMail
 from banksim.model import UsageError
 from banksim.run.run import Life
 from banksim.run.settings import RunSettings
 from banksim.run.workers import MasterRun, Members
-from banksim.run.workers.messages import Message
+from banksim.run.workers.members import Member
+from banksim.run.workers.messages import Bye, Final, FromWorker, Hello, Rejected, Welcome, from_worker
 
 logger = logging.getLogger(__name__)
 
-# -- Users for workers: everyone gets the same, enough for every persona and the fraud actors -------
+# -- Users for workers: each worker gets the same, enough for every persona and the fraud actors ----
 #
-# Locust's own dispatcher shares a total out, which leaves a worker without users of some class, a
-# late one without any, and never gives back those of a lost one.  Here users are only seats
-# for arrivals, so all that matters is that each worker has enough of each kind.
+# Locust's own dispatcher divides a total, which leaves a worker without users of some class, a
+# late one without any, and never gives back those of a lost one.  Here users only carry out
+# arrivals, so all that matters is that each worker has enough of each kind.
 #
-# It never says that it is done: then Locust would begin a ramp of its own inside its
-# message loop whenever a worker comes or goes, and nobody would be heard meanwhile.  The load
-# shape notices instead, within a second.
+# It never reports that it is done: then Locust would begin a ramp of its own inside its message
+# loop whenever a worker comes or goes, and no message would be read meanwhile.  The load shape
+# notices instead, within a second.
 
 
 class SeatDispatcher:
@@ -63,8 +66,9 @@ class SeatDispatcher:
         self._workers[worker_node.id] = worker_node
 
     def remove_worker(self, worker_node: Any) -> None:
-        """Called by Locust."""
-        self._workers.pop(worker_node.id, None)
+        """Called by Locust, which fails on an empty dispatch: the last worker stays, it may come back."""
+        if len(self._workers) > 1:
+            self._workers.pop(worker_node.id, None)
 
     def __iter__(self) -> SeatDispatcher:
         return self
@@ -81,12 +85,92 @@ class SeatDispatcher:
         return {name: share + (nth < rest) for nth, name in enumerate(self._classes)}
 
 
+# -- What strangers send to the master's port -------------------------------------------------------
+#
+# Locust's listener ends with the first frame that is no message of its own, and the master is deaf from
+# then on.  So what it receives and handles is guarded: whatever is odd is counted and left out.  A
+# worker whose connection was cut half-way comes back under its old name (ROUTER_HANDOVER).
+
+
+class Strangers:
+    """Counts what could not be read, and logs the first and then ever fewer of them."""
+
+    def __init__(self) -> None:
+        self.refused = 0
+
+    def refuse(self, reason: object) -> None:
+        self.refused += 1
+        if self.refused in (1, 10, 100) or self.refused % 1000 == 0:
+            logger.warning(
+                "Refused %s messages at the workers' port; the last one: %s", f"{self.refused:,}", reason
+            )
+
+
+def guard_listener(runner: MasterRunner, strangers: Strangers) -> None:
+    """Wrap what Locust's listener calls; Locust makes a new server when its connection breaks."""
+    handle, reset = runner.handle_message, runner.reset_connection
+
+    def handle_message(client_id: str, msg: Any) -> None:
+        try:
+            handle(client_id, msg)
+        except Exception as error:
+            strangers.refuse(f"{type(error).__name__}: {error}")
+
+    def reset_connection() -> None:
+        reset()
+        _guard_server(runner.server, strangers)
+
+    runner.handle_message = handle_message
+    runner.reset_connection = reset_connection
+    _guard_server(runner.server, strangers)
+
+
+def leave_the_end_to(session: Session, runner: MasterRunner) -> None:
+    """Locust ends a test as soon as the last worker is missing or has quit; a run decides that itself.
+
+    It waits for workers to come back, and a run that ends without any has failed.
+    """
+    stop, quit_now, check_stopped = runner.stop, runner.quit, runner.check_stopped
+
+    def is_locusts_own() -> bool:
+        current = getattr(gevent.getcurrent(), "_run", None)
+        return session.active and current in (runner.heartbeat_worker, runner.client_listener)
+
+    def stop_unless_its_own(send_stop_to_client: bool = True) -> None:
+        if not is_locusts_own():
+            stop(send_stop_to_client)
+
+    def quit_unless_its_own() -> None:
+        if not is_locusts_own():
+            quit_now()
+
+    def check_stopped_between_runs() -> None:
+        if not session.active:
+            check_stopped()
+
+    runner.stop = stop_unless_its_own
+    runner.check_stopped = check_stopped_between_runs
+    runner.quit = quit_unless_its_own
+
+
+def _guard_server(server: Any, strangers: Strangers) -> None:
+    receive: Callable[[], Any] = server.recv_from_client
+
+    def recv_from_client() -> Any:
+        while True:
+            try:
+                return receive()
+            except RPCError:
+                raise  # Locust knows what to do
+            except Exception as error:
+                strangers.refuse(f"{type(error).__name__}: {error}")
+
+    server.recv_from_client = recv_from_client
+    server.socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
+
+
 #: Users are idle by the time Locust stops them: the run has been drained before.
 STOP_TIMEOUT_S = 1
-NO_WORKER = (
-    "No worker is connected. Start one with `locust -f locustfiles/banking.py --worker`, "
-    "on another machine with --master-host ADDRESS."
-)
 
 
 class MasterSession(Session):
@@ -96,10 +180,13 @@ class MasterSession(Session):
         environment.stop_timeout = environment.stop_timeout or STOP_TIMEOUT_S
         super().__init__(environment)
         environment.dispatcher_class = SeatDispatcher
-        assert isinstance(environment.runner, MasterRunner)
         self._runner: MasterRunner = environment.runner
-        self.members = Members()
-        self._mail = MasterMail(self._runner, self._hear)
+        self.members = Members(self._runner.master_bind_host, self._runner.master_bind_port)
+        self.strangers = Strangers()
+        self._mail = MasterMail(self._runner)
+        guard_listener(self._runner, self.strangers)
+        leave_the_end_to(self, self._runner)
+        self._runner.register_message(TO_MASTER, lambda msg, **_: self._hear(msg.node_id, msg.data))
 
     @property
     def makers(self) -> int:  # type: ignore[override]
@@ -109,6 +196,13 @@ class MasterSession(Session):
     def maker_ids(self) -> frozenset[str]:
         clients = self._runner.clients
         return frozenset(client.id for client in clients.ready + clients.spawning + clients.running)
+
+    @property
+    def idle_message(self) -> str:
+        options, here = self.environment.parsed_options, self.makers
+        if (options.headless or options.autostart) and here < options.expect_workers:
+            return f"Waiting for workers: {here} of {options.expect_workers} connected"
+        return super().idle_message if here else f"No worker is connected. {self._how_to_join}"
 
     def prepare(self, options: Mapping[str, Any], allow_paths: bool = True) -> RunSettings:
         settings = super().prepare(options, allow_paths)
@@ -135,7 +229,7 @@ class MasterSession(Session):
         """Each worker for the status page: those of the run, and those that wait for one."""
         run = self._run
         if isinstance(run, MasterRun) and not run.finished.is_set():
-            return run.worker_rows()
+            return run.standings()
         return [
             {"number": m.number, "host": m.host, "pid": m.pid, "standing": "idle", "share": 0.0}
             | {"cpu_percent": None, "rss_bytes": None}
@@ -143,35 +237,55 @@ class MasterSession(Session):
         ]
 
     def _new_run(self, settings: RunSettings) -> Life:
-        return MasterRun(settings, self.members, self._mail.send)
+        return MasterRun(settings, self.members, self._mail)
+
+    @property
+    def _how_to_join(self) -> str:
+        return f"Start one with: {self.members.how_to_join}"
 
     def _need_worker(self) -> None:
         if not self.members.present():
-            raise UsageError(NO_WORKER)
+            raise UsageError(f"No worker is connected. {self._how_to_join}")
 
-    def _hear(self, client_id: str, message: Message) -> None:
-        if message["kind"] == "hello":
+    def _hear(self, client_id: str, data: object) -> None:
+        try:
+            message = from_worker(data)
+        except ValueError as error:
+            self.strangers.refuse(error)
+            return
+        if isinstance(message, Hello):
             self._greet(client_id, message)
             return
         member, run = self.members.find(client_id), self._run
         if member is None:
             return  # its hello comes every second
         member.heard_s = time.monotonic()
-        if isinstance(run, MasterRun) and message["run"] == run.settings.run_id:
-            if run.finished.is_set() and message["kind"] == "final":
-                self._mail.send(client_id, {"kind": "bye", "run": message["run"]})
-            elif not run.finished.is_set():
-                run.hear(member, message)
+        if isinstance(run, MasterRun) and message.run == run.settings.run_id:
+            self._pass_on(run, member, message)
 
-    def _greet(self, client_id: str, message: Message) -> None:
-        problem = ""
-        if message["version"] != banksim.__version__:
-            problem = (
-                f"the master runs banksim {banksim.__version__}, this worker {message['version']}; "
+    def _pass_on(self, run: MasterRun, member: Member, message: FromWorker) -> None:
+        if not run.finished.is_set():
+            run.hear(member, message)
+        elif isinstance(message, Final):
+            self._mail.send(member.client_id, Bye(run=message.run))
+
+    def _greet(self, client_id: str, hello: Hello) -> None:
+        if client_id not in self._runner.clients and self.members.find(client_id) is None:
+            return  # a worker of an earlier master: Locust gives it no users, and it ends by itself
+        try:
+            member = self._welcome(client_id, hello)
+        except ValueError as error:
+            self._mail.send(client_id, Rejected(reason=str(error)))
+            return
+        self._mail.send(client_id, Welcome(number=member.number))
+        if isinstance(self._run, MasterRun) and self.active:
+            gevent.spawn(self._run.greet, member, hello.run)
+
+    def _welcome(self, client_id: str, hello: Hello) -> Member:
+        """Raises ValueError when the worker cannot work for this master."""
+        if hello.version != banksim.__version__:
+            raise ValueError(
+                f"the master runs banksim {banksim.__version__}, this worker {hello.version}; "
                 "install the same version on both"
             )
-        member = None if problem else self.members.hear(client_id, message["host"], message["pid"])
-        number = member.number if member is not None else -1
-        self._mail.send(client_id, {"kind": "welcome", "run": "", "number": number, "problem": problem})
-        if member is not None and isinstance(self._run, MasterRun) and self.active:
-            gevent.spawn(self._run.greet, member, message["run"])
+        return self.members.hear(client_id, hello.host, hello.pid)

@@ -208,6 +208,11 @@ class Session:
         """Each worker for the status page; None where there are none to be had."""
         return None
 
+    @property
+    def idle_message(self) -> str:
+        """What the pages say before the first run."""
+        return "No run yet"
+
     def quit(self) -> None:
         """Nothing has begun yet, and nothing will."""
 

@@ -1,8 +1,9 @@
-"""A worker's half of runs: it says hello, and lives whatever run the master tells it to.
+"""A worker's half of runs: it says hello, and takes part in each run the master orders.
 
-    hello every second ──► welcome: a number ──► run ──► `WorkerRun` ──► final ──► idle again
+    hello every second ──► welcome: a number ──► orders ──► `WorkerRun` ──► final ──► idle again
 
-Users that Locust spawns before the orders of their run have arrived wait for them.
+Users that Locust spawns before the orders of their run have arrived wait for them.  A worker whose
+master does not answer any more ends, with an exit code that says so.
 """
 
 from __future__ import annotations
@@ -10,14 +11,13 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Callable
 from typing import NoReturn
 
 import gevent
 from gevent.event import Event
 from locust.env import Environment
 from locust.exception import RPCError
-from locust.runners import Runner
+from locust.runners import STATE_INIT, STATE_STOPPED, STATE_STOPPING, Runner
 
 import banksim
 from banksim.load.session import seat_names
@@ -25,14 +25,25 @@ from banksim.load.statistics import LocustStatistics
 from banksim.model import BanksimError, ExitCode
 from banksim.run.run import End
 from banksim.run.workers import WorkerRun
-from banksim.run.workers.messages import Message
+from banksim.run.workers.messages import (
+    FromMaster,
+    FromWorker,
+    Hello,
+    Orders,
+    Refused,
+    Rejected,
+    RunMessage,
+    Welcome,
+    encode,
+    from_master,
+)
 
 logger = logging.getLogger(__name__)
 
 # -- Messages between master and workers over Locust's own connection -------------------------------
 #
-# One type of Locust message each way; what is in them is `banksim.run.workers.messages`' business.
-# A message that cannot be sent is dropped: whoever is gone is noticed by its silence.
+# One type of Locust message each way; `banksim.run.workers.messages` defines what is in them.
+# A message that cannot be sent is dropped: a process that is gone is noticed by its silence.
 
 
 TO_MASTER = "banksim_to_master"
@@ -40,35 +51,40 @@ TO_WORKER = "banksim_to_worker"
 
 
 class MasterMail:
-    """The master's end."""
+    """The master's end; a `banksim.run.workers.members.Outbox`."""
 
-    def __init__(self, runner: Runner, on_message: Callable[[str, Message], None]) -> None:
-        """``on_message`` hears a worker's client id and what it says; it must not wait."""
+    def __init__(self, runner: Runner) -> None:
         self._runner = runner
-        runner.register_message(TO_MASTER, lambda msg, **_: on_message(msg.node_id, msg.data))
 
-    def send(self, client_id: str, message: Message) -> None:
+    def send(self, client_id: str, message: FromMaster) -> None:
         try:
-            self._runner.send_message(TO_WORKER, message, client_id)
+            self._runner.send_message(TO_WORKER, encode(message), client_id)
         except RPCError as error:
-            logger.debug("a message to %s was not sent: %s", client_id, error)
+            logger.debug("A message to %s was not sent: %s", client_id, error)
 
 
 class WorkerMail:
-    """A worker's end."""
+    """A worker's end; a `banksim.run.workers.worker.Uplink`."""
 
-    def __init__(self, runner: Runner, on_message: Callable[[Message], None]) -> None:
+    def __init__(self, runner: Runner) -> None:
         self._runner = runner
-        runner.register_message(TO_WORKER, lambda msg, **_: on_message(msg.data))
+        #: Set once the master is gone: what is sent then would only pile up.
+        self.closed = False
 
-    def send(self, message: Message) -> None:
+    def send(self, message: FromWorker) -> None:
+        if self.closed:
+            return
         try:
-            self._runner.send_message(TO_MASTER, message)
+            self._runner.send_message(TO_MASTER, encode(message))
         except RPCError as error:
-            logger.debug("a message to the master was not sent: %s", error)
+            logger.debug("A message to the master was not sent: %s", error)
 
 
 HELLO_EVERY_S = 1.0
+#: Hellos in a row without any message from the master, after which it is gone.
+UNANSWERED = 20
+#: How long a worker without a master gets to finish what is in flight.
+ABANDON_S = 30.0
 
 
 class WorkerSession:
@@ -78,20 +94,23 @@ class WorkerSession:
         self.environment = environment
         environment.banksim = self
         self._statistics = LocustStatistics(environment)
-        self._mail = WorkerMail(environment.runner, self._hear)
+        self._mail = WorkerMail(environment.runner)
         self._run: WorkerRun | None = None
         self._has_run = Event()
         self._number: int | None = None
         self._failed = False
         self._in_run = ""
+        self._unanswered = 0
+        self._unreadable = 0
+        environment.runner.register_message(TO_WORKER, lambda msg, **_: self._hear(msg.data))
         environment.events.test_stopping.add_listener(lambda **_: self.end(End.STOPPED))
-        gevent.spawn(self._say_hello)
+        gevent.spawn(self._keep_in_touch)
 
     @property
     def stage(self) -> WorkerRun:
-        """Where the users of the run under way play; waits until there is one."""
-        self._has_run.wait()
-        assert self._run is not None
+        """The present run, for its users; waits until there is one."""
+        while self._run is None or not self._has_run.is_set():
+            self._has_run.wait()
         return self._run
 
     @property
@@ -103,7 +122,7 @@ class WorkerSession:
         return ExitCode.ERROR if self._failed else ExitCode.COMPLETED
 
     def end(self, end: End) -> None:
-        """End this worker's part of the run under way, if any, and wait until its figures are handed over."""
+        """End this worker's part of the present run, if any, and wait until its figures are handed over."""
         run = self._run
         if run is not None and not run.finished.is_set():
             run.request_end(end)
@@ -114,56 +133,85 @@ class WorkerSession:
         """Leave the master."""
         self.environment.runner.quit()
 
-    def _say_hello(self) -> NoReturn:
+    def _keep_in_touch(self) -> NoReturn:
         while True:
             self._mail.send(
-                {
-                    "kind": "hello",
-                    "version": banksim.__version__,
-                    "host": socket.gethostname(),
-                    "pid": os.getpid(),
-                    "run": self._in_run,
-                }
+                Hello(
+                    version=banksim.__version__, host=socket.gethostname(), pid=os.getpid(), run=self._in_run
+                )
             )
             gevent.sleep(HELLO_EVERY_S)
+            if self._reads_no_messages:
+                continue
+            self._unanswered += 1  # in hellos, not in seconds: this process itself may have been frozen
+            if self._unanswered == UNANSWERED and not self._failed:
+                gevent.spawn(self._abandon)
 
-    def _hear(self, message: Message) -> None:
-        run = self._run
-        match message["kind"]:
-            case "welcome":
-                self._be_welcomed(message)
-            case "run":
-                if run is None or run.run_id != message["run"]:
+    @property
+    def _reads_no_messages(self) -> bool:
+        """Locust reads none between a stop and its own "ready": for its stop timeout, whatever that is."""
+        runner = self.environment.runner
+        return runner.state in (STATE_STOPPING, STATE_STOPPED) and runner.worker_state != STATE_INIT
+
+    def _abandon(self) -> None:
+        runner = self.environment.runner
+        logger.error(
+            "The master at %s:%d has not answered for %.0f s: this worker ends with exit code %d",
+            runner.master_host,
+            runner.master_port,
+            UNANSWERED * HELLO_EVERY_S,
+            ExitCode.ERROR,
+        )
+        self._failed = self._mail.closed = True
+        if self._run is not None and not self._run.finished.is_set():
+            self._run.abandon()
+            self._run.finished.wait(ABANDON_S)
+        self.quit()
+
+    def _hear(self, data: object) -> None:
+        self._unanswered = 0
+        try:
+            message = from_master(data)
+        except ValueError as error:
+            self._unreadable += 1
+            if self._unreadable == 1:
+                logger.warning("A message of the master cannot be read: %s", error)
+            return
+        match message:
+            case Welcome():
+                self._take_welcome(message)
+            case Rejected():
+                self._take_rejection(message)
+            case Orders():
+                if self._run is None or self._run.run_id != message.run:
                     self._begin(message)
-            case _:
-                if run is not None and run.run_id == message["run"]:
-                    run.hear(message)
+            case RunMessage():
+                if self._run is not None and self._run.run_id == message.run:
+                    self._run.hear(message)
 
-    def _be_welcomed(self, message: Message) -> None:
-        if message["problem"]:
-            logger.error("This worker cannot work here: %s", message["problem"])
+    def _take_rejection(self, rejected: Rejected) -> None:
+        if not self._failed:
+            logger.error("The master rejects this worker: %s", rejected.reason)
             self._failed = True
             gevent.spawn(self.quit)
-        elif self._number is None:
-            self._number = message["number"]
+
+    def _take_welcome(self, welcome: Welcome) -> None:
+        if self._number is None:
+            self._number = welcome.number
             logger.info("This is worker %d of the bank", self._number)
 
-    def _begin(self, orders: Message) -> None:
+    def _begin(self, orders: Orders) -> None:
         """A run begins.  Returns at once."""
         if self._run is not None and not self._run.finished.is_set():
             self._run.request_end(End.STOPPED)  # the master has moved on
-        self._in_run = orders["run"]
+        self._in_run = orders.run
         try:
             run = WorkerRun(
-                orders,
-                orders["number"],
-                seat_names(self.environment.user_classes),
-                self._statistics.add,
-                self._mail.send,
+                orders, seat_names(self.environment.user_classes), self._statistics.add, self._mail
             )
         except BanksimError as error:
-            logger.error("This worker cannot take part: %s", error)
-            self._mail.send({"kind": "refused", "run": orders["run"], "reason": str(error)})
+            logger.error("This worker cannot take part in the run: %s", error)
+            self._mail.send(Refused(run=orders.run, reason=str(error)))
             return
         self._run = run
         self._has_run.set()

@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Callable
 
-from banksim.fraud import CampaignRun
 from banksim.measure import Measures
 from banksim.model import (
     NOT_SCORED,
@@ -49,7 +48,7 @@ class Executor:
         measures: Measures,
         feed: Feed,
         flow: str,
-        advance: Callable[[CampaignRun, Outcome], None],
+        answered: Callable[[Planned, Outcome], None],
         moment: Callable[[], At],
         log: TransactionLog | None = None,
         publish: Callable[[Planned, BankReply], None] | None = None,
@@ -66,7 +65,7 @@ class Executor:
         self._measures = measures
         self._feed = feed
         self._score_first = flow == "score_then_post"
-        self._advance = advance
+        self._answered = answered
         self._moment = moment
         self._log_file = log
         self._publish = publish
@@ -79,7 +78,7 @@ class Executor:
         started_s = time.monotonic()
         lag_s = max(0.0, started_s - arrival.due_wall_s)
         if lag_s > DROP_AFTER_S:
-            self.drop(arrival, f"could not start within {DROP_AFTER_S:.0f} s")
+            self.drop(arrival.planned, f"could not start within {DROP_AFTER_S:.0f} s")
             return
         self._measures.started(self._moment())
         self.in_flight += 1
@@ -95,14 +94,13 @@ class Executor:
             outcome = Outcome(bank, score, lag_s * 1000.0, (ended_s - started_s) * 1000.0)
             self._finish(arrival, outcome)
 
-    def drop(self, arrival: Arrival, reason: str) -> None:
-        """Count an arrival that will not be sent."""
+    def drop(self, planned: Planned, reason: str) -> None:
+        """Count a transaction that will not be sent."""
         at = self._moment()
-        self._measures.dropped(at, arrival.planned, reason)
+        self._measures.dropped(at, planned, reason)
         if self._log_file is not None:
-            self._log_file.add_dropped(arrival.planned, reason, at.wall_s)
-        if arrival.campaign is not None:
-            self._advance(arrival.campaign, DROPPED)
+            self._log_file.add_dropped(planned, reason, at.wall_s)
+        self._answered(planned, DROPPED)
 
     def _send(self, planned: Planned) -> tuple[BankReply, ScoreReply]:
         tx = planned.transaction
@@ -133,8 +131,7 @@ class Executor:
             self._log(planned, outcome)
         if self._heard is not None:
             self._heard(planned, outcome)
-        if arrival.campaign is not None:
-            self._advance(arrival.campaign, outcome)
+        self._answered(planned, outcome)
 
     def _log(self, planned: Planned, outcome: Outcome) -> None:
         tx, truth, score = planned.transaction, planned.truth, outcome.detector

@@ -26,7 +26,7 @@ import gevent
 from banksim.measure.books import BalanceChecks, ExpectedBalances, Fault
 from banksim.report.console import exact
 from banksim.scenario.models import Invariant
-from banksim.targets import NexumClient, Transport
+from banksim.targets import NexumClient, Request, Transport
 
 logger = logging.getLogger(__name__)
 
@@ -186,7 +186,7 @@ class BalanceWatch:
         for _ in range(PAGES_PER_ROUND):
             with self._books.reading() as window:
                 query = {"after": self._after, "limit": str(PAGE)}
-                reply = ledger.call("GET", BALANCES, BALANCES, query=query)
+                reply = ledger.send(Request("GET", BALANCES, BALANCES, query=query))
                 if reply.status != 200 or reply.error:
                     self._checks.unread += 1
                     return suspects

@@ -30,7 +30,8 @@ Result = TypeVar("Result")
 def in_thread(work: Callable[[], Result]) -> Result:
     """Run ``work`` in a native thread while other greenlets go on; returns or raises what it does.
 
-    ``work`` must not touch anything of gevent's.
+    ``work`` must not touch anything of gevent's.  A thread cannot be stopped: a caller that is killed
+    (or times out) meanwhile ends only when ``work`` has, so nothing goes on writing behind its back.
     """
 
     def guarded() -> tuple[Result | None, BaseException | None]:
@@ -39,7 +40,11 @@ def in_thread(work: Callable[[], Result]) -> Result:
         except Exception as error:
             return None, error
 
-    result, error = gevent.get_hub().threadpool.apply(guarded)
+    task = gevent.get_hub().threadpool.spawn(guarded)
+    try:
+        result, error = task.get()
+    finally:
+        task.wait()
     if error is not None:
         raise error
     return result  # type: ignore[no-any-return]

@@ -17,19 +17,28 @@ from banksim.model import Planned
 from banksim.run.queues import ANY_PERSONA, FRAUD_SEAT
 from banksim.run.settings import RunSettings
 from banksim.run.workers import MasterRun, Members, WorkerRun
+from banksim.run.workers.messages import (
+    FromMaster,
+    FromWorker,
+    Orders,
+    RunMessage,
+    encode,
+    from_master,
+    from_worker,
+)
 
-Message = dict[str, Any]
+Wire = dict[str, Any]
 
 
 class Post:
     """Messages to one receiver, in order, each packed and unpacked."""
 
-    def __init__(self, receive: Callable[[Message], None]) -> None:
+    def __init__(self, receive: Callable[[Wire], None]) -> None:
         self._queue: SimpleQueue = SimpleQueue()
         self._receive = receive
         self.greenlet = gevent.spawn(self._deliver)
 
-    def put(self, message: Message) -> None:
+    def put(self, message: Wire) -> None:
         self._queue.put(msgpack.dumps(message))
 
     def _deliver(self) -> None:
@@ -49,14 +58,13 @@ class LoopbackWorker:
         self._greenlets: list[Any] = []
         self.to_me = Post(self._hear)
 
-    def _hear(self, message: Message) -> None:
-        if message["kind"] != "run":
+    def _hear(self, data: Wire) -> None:
+        message = from_master(data)
+        if not isinstance(message, Orders):
             if self.run is not None:
                 self.run.hear(message)
             return
-        self.run = WorkerRun(
-            message, message["number"], {ANY_PERSONA, FRAUD_SEAT}, lambda call: None, self._say
-        )
+        self.run = WorkerRun(message, {ANY_PERSONA, FRAUD_SEAT}, lambda call: None, self)
         self._greenlets = [gevent.spawn(self.run.conduct)]
         for seat in (ANY_PERSONA, FRAUD_SEAT):
             self._greenlets += [gevent.spawn(self._work, self.run, seat) for _ in range(self._users)]
@@ -67,8 +75,8 @@ class LoopbackWorker:
             self.planned.append(arrival.planned)
             run.perform(arrival)
 
-    def _say(self, message: Message) -> None:
-        self._cluster.to_master.put({"from": self.name, "what": message})
+    def send(self, message: FromWorker) -> None:
+        self._cluster.to_master.put({"from": self.name, "what": encode(message)})
 
     def kill(self) -> None:
         """Gone, without a word."""
@@ -86,7 +94,7 @@ class LoopbackCluster:
         self.host = host
         self.members = Members()
         self.workers: dict[str, LoopbackWorker] = {}
-        self.run = MasterRun(settings, self.members, self._send)
+        self.run = MasterRun(settings, self.members, self)
         self.to_master = Post(self._hear)
         self._users = users
         for _ in range(workers):
@@ -101,16 +109,16 @@ class LoopbackCluster:
         return worker
 
     def conduct(self, meanwhile: Callable[[LoopbackCluster], None] | None = None) -> MasterRun:
-        """Live the whole run; ``meanwhile`` is called beside it."""
-        beside = gevent.spawn(meanwhile, self) if meanwhile is not None else None
+        """Live the whole run; ``meanwhile`` is called at the same time."""
+        other = gevent.spawn(meanwhile, self) if meanwhile is not None else None
         try:
             self.run.conduct()
         finally:
             for worker in self.workers.values():
                 worker.kill()
             self.to_master.greenlet.kill()
-        if beside is not None:
-            beside.get()
+        if other is not None:
+            other.get()
         return self.run
 
     @property
@@ -118,10 +126,11 @@ class LoopbackCluster:
         """Everything that all workers did."""
         return [planned for worker in self.workers.values() for planned in worker.planned]
 
-    def _hear(self, letter: Message) -> None:
+    def _hear(self, letter: Wire) -> None:
         member = self.members.hear(letter["from"], self.host, 0)
-        if not self.run.finished.is_set():
-            self.run.hear(member, letter["what"])
+        message = from_worker(letter["what"])
+        if isinstance(message, RunMessage) and not self.run.finished.is_set():
+            self.run.hear(member, message)
 
-    def _send(self, client_id: str, message: Message) -> None:
-        self.workers[client_id].to_me.put(message)
+    def send(self, client_id: str, message: FromMaster) -> None:
+        self.workers[client_id].to_me.put(encode(message))

@@ -50,11 +50,11 @@ def test_it_completes(shared: LoopbackCluster) -> None:
 
 def test_the_same_people(alone: Driver, shared: LoopbackCluster) -> None:
     assert alone.run.parts is not None
-    everybody = [alone.run.parts.world.population.customer(n) for n in range(60)]
+    customers = [alone.run.parts.world.population.customer(n) for n in range(60)]
     for worker in shared.workers.values():
         assert worker.run is not None
         world = worker.run.generator.built.world
-        assert [world.population.customer(n) for n in range(60)] == everybody
+        assert [world.population.customer(n) for n in range(60)] == customers
 
 
 def test_the_same_campaigns_each_at_one_worker(alone: Driver, shared: LoopbackCluster) -> None:
@@ -72,7 +72,7 @@ def test_the_same_amount_of_everything(alone: Driver, shared: LoopbackCluster) -
         assert abs(here - there) < SIGMAS * math.sqrt(here + there), (here, there)
 
 
-def test_everybody_acts_from_one_worker_only(shared: LoopbackCluster) -> None:
+def test_each_customer_acts_from_one_worker_only(shared: LoopbackCluster) -> None:
     actors = [
         {one.transaction.account.customer_index for one in worker.planned if not one.truth.campaign_id}
         for worker in shared.workers.values()
@@ -106,7 +106,7 @@ def test_every_workers_bank_agrees(shared: LoopbackCluster) -> None:
     assert shared.run.results["reconciliation"]["verdict"] == "balanced"
 
 
-def test_steering_reaches_everybody_at_once(tmp_path: Path) -> None:
+def test_steering_reaches_all_workers_at_once(tmp_path: Path) -> None:
     """Pause, another speed, and on: within 200 ms all workers live in the same simulated moment."""
     found: dict[str, list[tuple[float, float, bool]]] = {}
 
@@ -144,7 +144,7 @@ def test_steering_reaches_everybody_at_once(tmp_path: Path) -> None:
     assert run.results["run"]["speed"] == 7200.0
 
 
-def test_a_late_worker_knows_everybody(tmp_path: Path) -> None:
+def test_a_late_worker_knows_every_customer(tmp_path: Path) -> None:
     """At a bank that is shared, who joins late must know the accounts that others have opened."""
 
     def join_late(cluster: LoopbackCluster) -> None:
@@ -169,9 +169,9 @@ def test_a_late_worker_knows_everybody(tmp_path: Path) -> None:
 def test_without_any_worker_left_the_run_fails_with_a_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("banksim.run.workers.remote_load.ALONE_FOR_S", 1.0)
+    monkeypatch.setattr("banksim.run.workers.master_run.ALONE_FOR_S", 1.0)
 
-    def lose_everybody(cluster: LoopbackCluster) -> None:
+    def lose_all_workers(cluster: LoopbackCluster) -> None:
         while cluster.run.state is not State.RUNNING:
             gevent.sleep(0.02)
         gevent.sleep(0.5)
@@ -179,7 +179,7 @@ def test_without_any_worker_left_the_run_fails_with_a_report(
             worker.kill()
 
     settings = settings_for(tmp_path, SMALL_ATTACK, speed="1000")
-    run = LoopbackCluster(settings, 2).conduct(lose_everybody)
+    run = LoopbackCluster(settings, 2).conduct(lose_all_workers)
     assert run.end is End.FAILED
     assert run.state is State.FAILED
     assert "All workers were lost" in run.message
@@ -190,11 +190,12 @@ def test_without_any_worker_left_the_run_fails_with_a_report(
 def test_without_any_worker_there_is_no_run(tmp_path: Path) -> None:
     run = LoopbackCluster(settings_for(tmp_path), 0).conduct()
     assert run.end is End.FAILED
-    assert "No worker is there. Start one" in run.message
+    assert "No worker is connected. Start one" in run.message
+    assert "--master-port 5557" in run.message
 
 
 def test_a_sandbox_is_for_the_masters_own_machine(tmp_path: Path) -> None:
-    """Its stand-ins listen on loopback: a worker elsewhere would call whoever listens there."""
+    """Its stand-ins listen on loopback: a worker elsewhere would call something else."""
     run = LoopbackCluster(settings_for(tmp_path, mode=Mode.SANDBOX), 2, host="elsewhere").conduct()
     assert run.end is End.FAILED
     assert "banksim sandbox --host 0.0.0.0" in run.message

@@ -114,7 +114,7 @@ function noticeFor(status, base, ownEmptyState) {
   if (state === "idle") {
     if (ownEmptyState) return null;
     const text = "Choose a scenario on the Control page and start it. This page follows by itself.";
-    return { kind: "empty", title: "No run yet", text, action: "Choose a scenario", href: `${base}/banksim/${location.search}` };
+    return { kind: "empty", title: message || "No run yet", text, action: "Choose a scenario", href: `${base}/banksim/${location.search}` };
   }
   if (state === "failed") {
     return { kind: "fail", title: "The run failed", text: message || "Locust's log says why.", ...reportAction(report, base) };

@@ -1,9 +1,9 @@
-"""What workers say to the master during a run, and what is kept of it.
+"""What comes in from the workers of one run, and what is kept of it.
 
-    pulse ──► the member's last sign of life, the feed, an answer      opened ──► passed on
-    state ──► merging                                                  final  ──► merging, extras
+    pulse ──► the member's progress, the feed; answered with an ack    opened ──► passed on
+    state ──► merged counts, target rows                               final  ──► merged counts, accounts
 
-Nothing here waits: it runs in the loop that reads everybody's messages.
+Nothing here waits but `MergedCounts.refresh`: it runs in the loop that reads the messages of all workers.
 """
 
 from __future__ import annotations
@@ -11,77 +11,56 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 import orjson
 from gevent.event import Event
+from gevent.lock import BoundedSemaphore
 
 from banksim.measure import Measures, MeasureSettings, Roster
 from banksim.measure.kafka import StreamFigures
 from banksim.run.process import in_thread
 from banksim.run.run import End
-from banksim.run.workers.members import Member, Members, Roll, Standing
-from banksim.run.workers.messages import Message, pulse_every_s, state_every_s
-from banksim.scenario import Scenario
+from banksim.run.workers.members import MAX_WORKERS, Member, Membership, Standing
+from banksim.run.workers.messages import (
+    ROWS,
+    Account,
+    Ack,
+    Bye,
+    Counts,
+    Directory,
+    Final,
+    FromWorker,
+    Opened,
+    OpenedRow,
+    Pulse,
+    Refused,
+    Row,
+    State,
+    TargetRow,
+    pulse_every_s,
+    state_every_s,
+)
 
 logger = logging.getLogger(__name__)
 
-# -- Customers that workers have opened at the bank, passed on to all the others --------------------
-#
-# The bank lists nobody, so whoever opened a customer is the only one to know the ids; a payment
-# to that customer may start at any worker, and the customer may change hands.  The master keeps
-# every row for workers that join late: about 300 bytes a customer, bounded by the population.
-
-
-ROWS = 1000
-
-#: [index, customer id, [account id, …]]
-Row = list[Any]
-
-
-class Openings:
-    """Who is open, as far as the workers have said."""
-
-    def __init__(self, send: Callable[[Member, Message], None]) -> None:
-        self._send = send
-        self._rows: dict[int, Row] = {}
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def take(self, rows: list[Row], joined: bool, others: Iterable[Member]) -> None:
-        """Rows that a worker has told; the others hear of them.
-
-        A worker that was frozen and its heir may both have opened a customer: the first one counts.
-        """
-        fresh = [row for row in rows if row[0] not in self._rows]
-        self._rows.update((row[0], row) for row in fresh)
-        for member in others:
-            self._send(member, {"kind": "directory", "rows": fresh, "joined": joined})
-
-    def tell_all(self, member: Member) -> None:
-        """Everything so far, for a worker that joins."""
-        rows = list(self._rows.values())
-        for first in range(0, len(rows), ROWS):
-            part = rows[first : first + ROWS]
-            self._send(member, {"kind": "directory", "rows": part, "joined": True})
-
-
-# -- Everybody's counts, added up: what the master shows and judges ---------------------------------
+# -- The workers' counts, added up: what the master shows and judges --------------------------------
 #
 # States arrive as bytes several times a second from each worker.  Reading and adding them is CPU
 # work (some ms per worker), so it is done in a thread, at most once a second and only when
 # something new has come; in between, the last sum stands.
 #
-# Bound: what arrives between two sums is a handful of states per worker.
+# A message leaves its queue only after the sum that holds it is in place.  Counts are cumulative,
+# so a message that is added up twice (the greenlet was killed in between) does no harm.
+#
+# Bound: MAX_WAITING states and one final per worker.
 
 
 #: States of one worker that wait for the next sum; with more, the oldest are left out.
 MAX_WAITING = 20
 
 
-class Merging:
+class MergedCounts:
     """The sum over all workers that have counted anything in this run."""
 
     def __init__(self, settings: MeasureSettings) -> None:
@@ -89,72 +68,201 @@ class Merging:
         self.kafka = StreamFigures()
         #: Until when, in wall seconds of the run, each worker (by number) has been counted.
         self.counted_until_s: dict[int, float] = {}
-        self._roster = Roster(settings)
-        self._waiting: dict[int, deque[Mapping[str, Any]]] = {}
+        #: Messages whose counts could not be read.
+        self.unreadable = 0
+        self._roster = Roster(settings, MAX_WORKERS)
+        self._keys = self.measures.to_state(books=False).keys()
+        self._waiting: dict[int, deque[Counts]] = {}
+        self._ended: set[int] = set()
         self._newest: dict[int, int] = {}
-        self._kafka_states: dict[int, Any] = {}
+        self._kafka_states: dict[int, Row] = {}
+        self._one_at_a_time = BoundedSemaphore()
 
-    def take(self, number: int, message: Mapping[str, Any]) -> None:
-        """A "state" or "final" of the worker with this number; an older one than the last is left out."""
-        if message["seq"] <= self._newest.get(number, 0):
+    def take(self, number: int, state: State) -> None:
+        """A state of the worker with this number; one older than the last is left out."""
+        if number in self._ended or state.seq <= self._newest.get(number, 0):
             return
-        self._newest[number] = message["seq"]
+        self._newest[number] = state.seq
         waiting = self._waiting.setdefault(number, deque(maxlen=MAX_WAITING))
-        if message["from_s"] <= self.counted_until_s.get(number, 0.0):
+        if state.from_s <= self.counted_until_s.get(number, 0.0):
             waiting.clear()  # the stretches of the others are in this one too
-        waiting.append(message)
+        waiting.append(state)
+
+    def take_final(self, number: int, final: Final) -> None:
+        """The last counts of the worker with this number, with its books; the first final counts."""
+        if number not in self._ended:
+            self._ended.add(number)
+            self._waiting[number] = deque([final])
 
     def refresh(self) -> bool:
         """Add up what has come; False when nothing has.  Other greenlets run meanwhile."""
-        waiting, self._waiting = self._waiting, {}
-        if not waiting:
-            return False
-        self.measures = in_thread(lambda: self._sum(waiting))
-        for number, messages in waiting.items():
-            self.counted_until_s[number] = messages[-1]["wall_s"]
-        kafka = StreamFigures()
-        for state in self._kafka_states.values():
-            kafka.merge_state(state)
-        self.kafka = kafka
-        return True
+        with self._one_at_a_time:
+            taken = {number: list(waiting) for number, waiting in self._waiting.items() if waiting}
+            if not taken:
+                return False
+            self.measures = in_thread(lambda: self._sum(taken))
+            for number, (*_, counted) in taken.items():
+                self._forget(number, counted)
+            kafka = StreamFigures()
+            for state in self._kafka_states.values():
+                kafka.merge_state(state)
+            self.kafka = kafka
+            return True
 
-    def _sum(self, waiting: Mapping[int, deque[Mapping[str, Any]]]) -> Measures:
-        for number, messages in waiting.items():
-            for message in messages:
-                state = orjson.loads(message["state"])
-                self._roster.update(str(number), state["measures"])
-                if state["kafka"] is not None:
-                    self._kafka_states[number] = state["kafka"]
+    def _forget(self, number: int, counted: Counts) -> None:
+        """The sum holds everything of this worker up to ``counted``."""
+        self.counted_until_s[number] = counted.wall_s
+        waiting = self._waiting[number]
+        while waiting and waiting[0].seq <= counted.seq:
+            waiting.popleft()
+
+    @property
+    def uncounted(self) -> int:
+        """States that were refused since too many workers have counted before."""
+        return self._roster.refused
+
+    def _sum(self, taken: Mapping[int, Sequence[Counts]]) -> Measures:
+        for number, waiting in taken.items():
+            for counted in waiting:
+                self._read(number, counted.counts)
         return self._roster.total()
 
+    def _read(self, number: int, content: bytes) -> None:
+        try:
+            counts = orjson.loads(content)
+            measures, kafka = counts["measures"], counts["kafka"]
+            if not self._keys <= measures.keys():
+                raise ValueError("counts are missing")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            self.unreadable += 1
+            logger.error("Counts of worker %d cannot be read: %s", number, error)
+            return
+        self._roster.update(str(number), measures)
+        if kafka is not None:
+            self._kafka_states[number] = kafka
 
-# -- One feed out of the samples of all workers, numbered anew in the order in which they arrive ----
+
+# -- Customers that workers have opened at the bank, passed on to all other workers -----------------
+#
+# The bank has no list of customers, so only the worker that opened one knows the ids.  A payment to
+# that customer may start at any worker, and the customer may change hands.  The master keeps every
+# row for workers that join late: about 300 bytes a customer, bounded by the population.
+
+
+class OpenedCustomers:
+    """Every customer that is open, as far as the workers have reported."""
+
+    def __init__(self, run_id: str) -> None:
+        self._run_id = run_id
+        self._rows: dict[int, OpenedRow] = {}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def account_ids(self) -> set[str]:
+        """The bank's ids of all accounts of these customers."""
+        return {account_id for _, _, accounts in self._rows.values() for account_id in accounts}
+
+    def take(self, opened: Opened) -> Directory:
+        """Rows from a worker; returns those that are new, for the other workers.
+
+        A worker that was frozen and its heir may both have opened a customer: the first one counts.
+        """
+        fresh = [row for row in opened.rows if row[0] not in self._rows]
+        self._rows.update((row[0], row) for row in fresh)
+        return Directory(run=self._run_id, rows=fresh, joined=opened.joined)
+
+    def directory(self) -> Iterable[Directory]:
+        """Everything so far, for a worker that joins."""
+        rows = list(self._rows.values())
+        for first in range(0, len(rows), ROWS):
+            yield Directory(run=self._run_id, rows=rows[first : first + ROWS], joined=True)
+
+
+# -- One feed out of the samples of all workers, numbered in the order of arrival -------------------
 
 
 class MergedFeed:
     """The last ``max_items`` items of all workers; a `banksim.run.feed.FeedView`."""
 
     def __init__(self, max_items: int) -> None:
-        self._items: deque[dict[str, Any]] = deque(maxlen=max_items)
+        self._items: deque[Row] = deque(maxlen=max_items)
         self._sequence = 0
         self._seen: dict[int, int] = {}
 
-    def take(self, number: int, seen: int, items: Iterable[Mapping[str, Any]]) -> None:
+    def take(self, number: int, seen: int, items: Iterable[Row]) -> None:
         """New items of the worker with this number, and how many transactions it has seen in all."""
         self._seen[number] = seen
         for item in items:
             self._items.append({**item, "seq": self._sequence})
             self._sequence += 1
 
-    def since(self, sequence: int) -> dict[str, Any]:
+    def since(self, sequence: int) -> Row:
         return {
             "next": self._sequence,
             "shown_of": {"sampled": self._sequence, "seen": sum(self._seen.values())},
             "items": [item for item in self._items if item["seq"] >= sequence],
         }
 
-    def items(self) -> list[dict[str, Any]]:
+    def items(self) -> list[Row]:
         return list(self._items)
+
+
+# -- What workers report besides their counts, as one -----------------------------------------------
+
+
+def combined_targets(addresses: Mapping[str, str], rows: Mapping[int, Sequence[TargetRow]]) -> list[Row]:
+    """One row for each target: it does as badly as it does for the worst-off worker."""
+    found: dict[str, Row] = {}
+    for name, url in addresses.items():
+        found[name.capitalize()] = _target_row(name.capitalize(), url)
+    for number, own in sorted(rows.items()):
+        for row in own:
+            target = found.setdefault(row.name, _target_row(row.name, row.url))
+            if row.ok is False or target["ok"] is None:
+                target["ok"] = row.ok
+            if row.detail and not target["detail"]:
+                target["detail"] = f"worker {number}: {row.detail}" if row.ok is False else row.detail
+            latencies_ms = [ms for ms in (target["latency_ms"], row.latency_ms) if ms is not None]
+            target["latency_ms"] = max(latencies_ms, default=None)
+    return list(found.values())
+
+
+def combined_accounts(accounts: Mapping[int, Account]) -> Row:
+    """The keys of results.json's ``run`` that are sums or lists over all workers."""
+    found: Row = {
+        "circuits": [
+            {**circuit, "system": f"{circuit['system']} (worker {number})"}
+            for number, account in sorted(accounts.items())
+            for circuit in account.circuits
+        ]
+    }
+    sums = {
+        "onboarding": _sums(account.onboarding for account in accounts.values()),
+        "feedback": _sums(account.feedback for account in accounts.values()),
+    }
+    found |= {name: counts for name, counts in sums.items() if counts}
+    logs = [account.transaction_log for account in accounts.values() if account.transaction_log is not None]
+    if logs:
+        found["transaction_log"] = {
+            "file": "transactions-N.csv, one for each worker",
+            "files": sorted(log.file for log in logs),
+            "lines": sum(log.lines for log in logs),
+            "lost": sum(log.lost for log in logs),
+        }
+    return found
+
+
+def _target_row(name: str, url: str) -> Row:
+    return {"name": name, "url": url, "ok": None, "detail": "", "latency_ms": None}
+
+
+def _sums(rows: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for row in rows:
+        for name, value in row.items():
+            total[name] = total.get(name, 0) + value
+    return total
 
 
 #: A worker's lease lasts longer than this, so not every pulse needs an answer.
@@ -162,57 +270,45 @@ ACK_EVERY_S = 0.4
 
 
 class Intake:
-    """Takes in the messages of one run.  ``changed`` is set by each, for whoever waits for something."""
+    """Takes in the messages of one run.  Each sets ``changed``."""
 
     def __init__(
-        self,
-        scenario: Scenario,
-        settings: MeasureSettings,
-        members: Members,
-        roll: Roll,
-        tell: Callable[[Member, Message], None],
-        joins_now: Callable[[], bool],
-        leaves_early: Callable[[], bool],
+        self, run_id: str, settings: MeasureSettings, max_items: int, membership: Membership
     ) -> None:
-        """``joins_now``: whether a worker that is ready gets a share at once, or waits for the others.
-
-        ``leaves_early``: whether a final now is one before the end.
-        """
-        self.merging = Merging(settings)
-        self.feed = MergedFeed(scenario.dashboard.max_feed_items)
-        self.openings = Openings(tell)
+        self.counts = MergedCounts(settings)
+        self.feed = MergedFeed(max_items)
+        self.opened = OpenedCustomers(run_id)
         self.changed = Event()
-        #: How each target does, as each worker sees it; what each worker said last.  By number.
-        self.target_rows: dict[int, list[dict[str, Any]]] = {}
-        self.extras: dict[int, dict[str, Any]] = {}
-        self._members = members
-        self._roll = roll
-        self._tell = tell
-        self._joins_now = joins_now
-        self._leaves_early = leaves_early
+        #: Whether the run was ended before its time.
+        self.ended = False
+        #: How each target does, as each worker sees it, and each worker's account.  By number.
+        self.target_rows: dict[int, list[TargetRow]] = {}
+        self.accounts: dict[int, Account] = {}
+        self._run_id = run_id
+        self._membership = membership
         self._shortage_ms = 0.0
 
-    def hear(self, member: Member, message: Message) -> None:
+    def hear(self, member: Member, message: FromWorker) -> None:
         """A message about this run.  Returns at once."""
         if member.standing is Standing.LOST:
-            self._roll.return_of(member)
-        match message["kind"]:
-            case "pulse":
+            self._membership.return_of(member)
+        match message:
+            case Pulse():
                 self._take_pulse(member, message)
-            case "state":
-                self.merging.take(member.number, message)
-                self.target_rows[member.number] = message["targets"]
-            case "opened":
-                others = [m for m in self._members if m is not member and m.standing is not Standing.IDLE]
-                self.openings.take(message["rows"], message["joined"], others)
-            case "ready":
-                self._take_ready(member)
-            case "refused":
-                logger.error("%s cannot take part: %s", member.name, message["reason"])
-                self._roll.leave(member, Standing.REFUSED, message["reason"])
-            case "final":
+            case State():
+                self._take_state(member, message)
+            case Opened():
+                self._pass_on(member, self.opened.take(message))
+            case Refused():
+                self._take_refusal(member, message)
+            case Final():
                 self._take_final(member, message)
         self.changed.set()
+
+    @property
+    def ending(self) -> bool:
+        """Whether every worker is to send its final now."""
+        return self.ended or self._membership.time_is_over
 
     def shortage_ms(self) -> float:
         """The longest an arrival waited for a busy user at any worker, since the last call."""
@@ -220,39 +316,57 @@ class Intake:
         return worst_ms
 
     def wait(self, timeout_s: float) -> None:
-        """Until something is heard, or the time is over."""
+        """Until a message arrives, or the time is over."""
         self.changed.wait(timeout_s)
         self.changed.clear()
 
-    def _take_pulse(self, member: Member, message: Message) -> None:
-        member.pulse = message
+    def _take_pulse(self, member: Member, pulse: Pulse) -> None:
+        member.pulse = pulse
         now_s = time.monotonic()
-        self._shortage_ms = max(self._shortage_ms, message["shortage_ms"])
-        self.feed.take(member.number, message["seen"], message["items"])
+        self._shortage_ms = max(self._shortage_ms, pulse.shortage_ms)
+        self.feed.take(member.number, pulse.seen, pulse.items)
+        if pulse.prepared and self._membership.assignment and not self.ending:
+            self._admit(member)
         if now_s - member.acked_s >= ACK_EVERY_S:
             member.acked_s = now_s
-            count = len(self._roll.live)
-            pulse_s, state_s = pulse_every_s(count), state_every_s(count)
-            answer = {"at_s": message["at_s"], "master_s": now_s, "pulse_s": pulse_s, "state_s": state_s}
-            self._tell(member, {"kind": "ack", **answer})
+            count = len(self._membership.live)
+            ack = Ack(
+                run=self._run_id,
+                at_s=pulse.at_s,
+                master_s=now_s,
+                pulse_s=pulse_every_s(count),
+                state_s=state_every_s(count),
+            )
+            self._membership.tell(member, ack)
 
-    def _take_ready(self, member: Member) -> None:
-        if member.standing is Standing.PREPARING and self._joins_now():
-            self._roll.join(member)
-        else:
-            member.pulse = {**member.pulse, "phase": "ready"}
+    def _admit(self, member: Member) -> None:
+        """A worker that joins a run with an assignment gets a share as soon as it is prepared."""
+        if member.standing is Standing.PREPARING:
+            self._membership.join(member)
 
-    def _take_final(self, member: Member, message: Message) -> None:
-        self.merging.take(member.number, message)
-        self.extras[member.number] = orjson.loads(message["extras"])
-        self._tell(member, {"kind": "bye"})
+    def _take_state(self, member: Member, state: State) -> None:
+        self.counts.take(member.number, state)
+        self.target_rows[member.number] = state.targets
+
+    def _pass_on(self, opener: Member, directory: Directory) -> None:
+        for member in self._membership.involved:
+            if member is not opener:
+                self._membership.tell(member, directory)
+
+    def _take_refusal(self, member: Member, refused: Refused) -> None:
+        logger.error("%s cannot take part: %s", member.name, refused.reason)
+        self._membership.leave(member, Standing.REFUSED, refused.reason)
+
+    def _take_final(self, member: Member, final: Final) -> None:
+        self.counts.take_final(member.number, final)
+        self.accounts.setdefault(member.number, final.account)
+        self._membership.tell(member, Bye(run=self._run_id))
         if member.standing is Standing.FINAL:
             return
         # By a hair a worker's clock may be over before the master's: that is no early end.
-        completed = self.extras[member.number]["end"] == End.COMPLETED
-        if not completed and self._leaves_early():
+        if final.account.end != End.COMPLETED and not self.ending:
             logger.warning("%s leaves the run", member.name)
             member.leaving = True
-            self._roll.leave(member, Standing.FINAL)
+            self._membership.leave(member, Standing.FINAL)
         else:
             member.standing = Standing.FINAL

@@ -1,27 +1,38 @@
-"""The workers a master knows, and which of them are there.
+"""The workers a master knows, and their part in the present run.
 
-    hello ──► idle ──► preparing ──► live ──► final          what a run makes of a worker
+    hello ──► idle ──► preparing ──► live ──► final          standing of a worker in a run
                             │          │ ╲
                             │          │  ╲ silent for 3 s ──► lost ──► live again, if it comes back
-                            └─ refused ┴───────────────────► left (said so)
+                            └─ refused ┴───────────────────► left, as it announced
 
-Numbers are given in the order of the first hello and never again, so that a worker's random
-streams are its own.
+Numbers are given in the order of the first hello and never again, so every worker has random
+streams of its own.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Protocol
 
-from banksim.run.workers.assignment import MAX_MEMBERS, SLOTS, Epoch, table_for
-from banksim.run.workers.messages import LOST_AFTER_S, Message
+from banksim.run.workers.assignment import MAX_NUMBERS, SLOTS, Assignment, table_for
+from banksim.run.workers.messages import LEASE_S, LOST_AFTER_S, FromMaster, Pulse
+from banksim.schedule.clock import Clock
+from banksim.schedule.rate import PiecewiseRate
 
 logger = logging.getLogger(__name__)
+
+NO_PULSE = Pulse(run="", at_s=0.0)
+
+
+class Outbox(Protocol):
+    """The master's way to its workers."""
+
+    def send(self, client_id: str, message: FromMaster) -> None:
+        """Returns at once; what cannot be sent is dropped."""
 
 
 class Standing(StrEnum):
@@ -49,35 +60,51 @@ class Member:
     leaving: bool = False
     acked_s: float = 0.0
     joined_s: float | None = None
-    lost_s: float | None = None
+    lost_s: float = 0.0
     losses: int = 0
-    #: Wall seconds in which its share was nobody's, and the transactions that were not offered then.
+    #: Wall seconds in which its share had no owner, and the transactions that were not offered then.
     gap_s: float = 0.0
     not_offered: float = 0.0
-    pulse: dict[str, Any] = field(default_factory=dict)
+    pulse: Pulse = NO_PULSE
 
     @property
     def name(self) -> str:
-        """For people."""
         return f"worker {self.number} ({self.host}, process {self.pid})"
+
+    @property
+    def lease_end_s(self) -> float:
+        """Up to this moment it may have started something, whether or not it was heard of since."""
+        return max(self.heard_s, self.acked_s + LEASE_S)
 
     def new_run(self) -> None:
         """Forget the last run."""
         self.standing, self.reason, self.leaving = Standing.PREPARING, "", False
-        self.joined_s = self.lost_s = None
+        self.acked_s, self.joined_s, self.lost_s = 0.0, None, 0.0
         self.losses, self.gap_s, self.not_offered = 0, 0.0, 0.0
-        self.pulse = {}
+        self.pulse = NO_PULSE
 
 
 class Members:
     """All workers that ever said hello to this master."""
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        self._now = now
+    def __init__(self, bind_host: str = "*", port: int = 5557) -> None:
+        """The address at which the master listens to workers."""
+        self._bind_host = bind_host
+        self._port = port
         self._by_client: dict[str, Member] = {}
 
     def __iter__(self) -> Iterator[Member]:
         return iter(list(self._by_client.values()))
+
+    @property
+    def how_to_join(self) -> str:
+        """The command that starts a worker of this master."""
+        anywhere = self._bind_host in ("*", "0.0.0.0", "::")
+        host = "ADDRESS" if anywhere else self._bind_host
+        return (
+            f"locust -f locustfiles/banking.py --worker --master-host {host} --master-port {self._port}"
+            + (", where ADDRESS is this machine (127.0.0.1 on the machine itself)" if anywhere else "")
+        )
 
     def find(self, client_id: str) -> Member | None:
         return self._by_client.get(client_id)
@@ -86,58 +113,57 @@ class Members:
         """A hello: the member, made when it is new.  Raises ValueError past the last number."""
         member = self._by_client.get(client_id)
         if member is None:
-            if len(self._by_client) >= MAX_MEMBERS:
-                raise ValueError(f"more than {MAX_MEMBERS:,} workers have been here; restart the master")
-            member = Member(client_id, len(self._by_client), host, pid, self._now())
+            if len(self._by_client) >= MAX_NUMBERS:
+                raise ValueError(f"this master has seen {MAX_NUMBERS:,} workers and has no number left")
+            member = Member(client_id, len(self._by_client), host, pid, time.monotonic())
             self._by_client[client_id] = member
-        member.heard_s = self._now()
+        member.heard_s = time.monotonic()
         return member
 
     def present(self) -> list[Member]:
-        """Those that have been heard of lately."""
+        """Those heard of lately."""
         return [member for member in self if not self.silent(member)]
 
     def silent(self, member: Member) -> bool:
-        return self._now() - member.heard_s > LOST_AFTER_S
+        return time.monotonic() - member.heard_s > LOST_AFTER_S
 
     def forgive_silence(self) -> None:
-        """The master itself was away: nobody is to blame."""
+        """The master itself was stalled: do not count this silence against workers."""
         for member in self:
-            member.heard_s = max(member.heard_s, self._now() - LOST_AFTER_S / 2)
+            member.heard_s = max(member.heard_s, time.monotonic() - LOST_AFTER_S / 2)
 
     def standing(self, *wanted: Standing) -> list[Member]:
         return [member for member in self if member.standing in wanted]
 
 
-# -- The roll of one run: which workers take part, which are lost, and the epochs that follow from it ---
+# -- The membership of one run: which workers take part, which are lost, and what each owns --------------
 #
-# Every change of who is live begins an epoch: a new table of who owns what, sent to all.
+# Every change of the live workers begins an assignment: a new table of owners, sent to all.
+#
+# Bound: MAX_WORKERS take part in one run; the states of more are not added up, so more are refused.
 
 
-#: An epoch begins so many wall seconds after it is announced: long enough for every worker to hear of it.
+#: Wall seconds between announcing an assignment and its start: every worker has it by then.
 AHEAD_S = 1.0
+MAX_WORKERS = 1_000
+FULL = f"a run takes {MAX_WORKERS:,} workers at most"
 
 
-class Roll:
-    """Keeps the members' standing in this run and makes epochs."""
+class Membership:
+    """Keeps the workers' standing in one run and makes assignments."""
 
     def __init__(
-        self,
-        members: Members,
-        send: Callable[[Member, Message], None],
-        sim_at: Callable[[float], float],
-        offered_between: Callable[[float, float], float],
+        self, members: Members, outbox: Outbox, run_id: str, clock: Clock, offered: PiecewiseRate
     ) -> None:
-        """``sim_at``: the simulated second of a monotonic wall moment.
-
-        ``offered_between``: transactions that all together offer between two wall moments.
-        """
+        """``offered``: transactions per wall second of all workers together, by simulated second."""
         self._members = members
-        self._send = send
-        self._sim_at = sim_at
-        self._offered_between = offered_between
-        self.epoch = 0
-        #: Everybody who was ever given a share.
+        self._outbox = outbox
+        self._run_id = run_id
+        self._clock = clock
+        self._offered = offered
+        #: The number of the present assignment, 0 before the first.
+        self.assignment = 0
+        #: Every worker that was ever given a share, by number.
         self.took_part: dict[int, Member] = {}
         self._parts: dict[int, float] = {}
         self._watched_s = time.monotonic()
@@ -151,48 +177,71 @@ class Roll:
     def preparing(self) -> list[Member]:
         return self._members.standing(Standing.PREPARING)
 
+    @property
+    def involved(self) -> list[Member]:
+        """Workers that must know what becomes of the run; a lost one may only be frozen."""
+        return self._members.standing(Standing.LIVE, Standing.PREPARING, Standing.LOST)
+
+    @property
+    def time_is_over(self) -> bool:
+        """Whether simulated time has come to its end."""
+        return self._clock.finished(time.monotonic())
+
+    @property
+    def full(self) -> bool:
+        return len(self.took_part.keys() | {member.number for member in self.preparing}) >= MAX_WORKERS
+
     def join(self, *joining: Member) -> None:
-        """Workers that are ready get a share."""
+        """Workers that are prepared get a share."""
         now_s = time.monotonic()
         for member in joining:
             member.standing = Standing.LIVE
             member.joined_s = member.joined_s or now_s
             self.took_part[member.number] = member
-        self._begin({}, from_s=now_s + AHEAD_S if self.epoch else now_s)
+        self._begin({}, from_s=now_s + AHEAD_S if self.assignment else now_s)
 
     def leave(self, member: Member, standing: Standing, reason: str = "") -> None:
-        """A worker says that it takes no further part; what it has begun it has ended."""
+        """A worker takes no further part; it has already finished everything it started."""
         was_live = member.standing is Standing.LIVE
         member.standing, member.reason = standing, reason
         if was_live:
             now_s = time.monotonic()
-            self._begin({member.number: self._sim_at(now_s)}, from_s=now_s)
+            self._begin({member.number: self._clock.sim_at(now_s)}, from_s=now_s)
 
     def watch(self) -> list[Member]:
-        """Look for workers that have fallen silent, and give away their share; returns them.
+        """Find workers that have fallen silent, and give away their share; returns them.
 
-        A master that was itself away for a while blames nobody.
+        A master that was stalled itself counts no silence.
         """
         now_s, before_s = time.monotonic(), self._watched_s
         self._watched_s = now_s
         if now_s - before_s > AHEAD_S:
             self._members.forgive_silence()
             return []
-        silent = [
-            member
-            for member in self._members.standing(Standing.LIVE, Standing.PREPARING)
-            if self._members.silent(member)
-        ]
-        had_share = {m.number: self._sim_at(m.heard_s) for m in silent if m.standing is Standing.LIVE}
+        silent = [m for m in (*self.live, *self.preparing) if self._members.silent(m)]
+        owned = {m.number: self._clock.sim_at(m.lease_end_s) for m in silent if m.standing is Standing.LIVE}
         for member in silent:
-            self._note_loss(member, now_s)
-        if had_share:
-            self._begin(had_share, from_s=now_s)
+            self.lose(member)
+        if owned:
+            self._begin(owned, from_s=now_s)
         return silent
 
+    def lose(self, member: Member) -> None:
+        """Count a worker as lost: silent, or unable to finish."""
+        now_s = time.monotonic()
+        if member.standing is Standing.LIVE:
+            gap_s = now_s - member.heard_s
+            member.losses += 1
+            member.gap_s += gap_s
+            member.not_offered += self.part_of(member) * self._offered_between(member.heard_s, now_s)
+            logger.warning(
+                "No message from %s for %.1f s: other workers take its customers", member.name, gap_s
+            )
+        member.standing, member.lost_s = Standing.LOST, now_s
+
     def return_of(self, member: Member) -> None:
-        """A worker that was lost is heard of again, with all it had counted."""
-        logger.warning("%s is back after %.1f s", member.name, time.monotonic() - (member.lost_s or 0.0))
+        """A lost worker is back, with all it had counted."""
+        logger.warning("%s is back after %.1f s", member.name, time.monotonic() - member.lost_s)
         if member.number in self.took_part:
             self.join(member)
         else:
@@ -202,23 +251,27 @@ class Roll:
         """The member's part of all slots, 0..1."""
         return self._parts.get(member.number, 0.0)
 
-    def _note_loss(self, member: Member, now_s: float) -> None:
-        if member.standing is Standing.LIVE:
-            gap_s = now_s - member.heard_s
-            member.losses += 1
-            member.gap_s += gap_s
-            member.not_offered += self.part_of(member) * self._offered_between(member.heard_s, now_s)
-            logger.warning(
-                "%s has not been heard of for %.1f s: its customers go to the others", member.name, gap_s
-            )
-        member.standing, member.lost_s = Standing.LOST, now_s
+    def tell(self, member: Member, message: FromMaster) -> None:
+        self._outbox.send(member.client_id, message)
+
+    def tell_all(self, message: FromMaster) -> None:
+        """To every worker that is involved."""
+        for member in self.involved:
+            self.tell(member, message)
+
+    def _offered_between(self, from_s: float, until_s: float) -> float:
+        """Transactions that all workers together should offer between two wall moments."""
+        clock = self._clock
+        if not clock.started:
+            return 0.0
+        return self._offered.integral(clock.sim_at(from_s), clock.sim_at(until_s)) / clock.speed
 
     def _begin(self, lost: dict[int, float], from_s: float) -> None:
         live = self.live
         table = table_for(member.number for member in live)
-        self.epoch += 1
-        epoch = Epoch(self.epoch, self._sim_at(from_s), table, lost)
+        self.assignment += 1
+        assignment = Assignment(self.assignment, self._clock.sim_at(from_s), table, lost)
         self._parts = {member.number: table.count(member.number) / SLOTS for member in live}
-        message = {"kind": "epoch", "epoch": epoch.to_wire()}
+        message = assignment.to_message(self._run_id)
         for member in self._members.standing(Standing.LIVE, Standing.LOST):
-            self._send(member, message)
+            self.tell(member, message)

@@ -1,156 +1,419 @@
-"""What master and workers tell each other.
+"""What master and workers send each other: one class per kind, and its form on the wire.
 
-A message is a dictionary with its ``kind`` and plain values (numbers, text, bytes, lists,
-dictionaries).  Every message about a run carries its ``run`` id, and one about another run than
-the present one is not read.  Messages between two processes keep their order; any of them
-may be lost when a process dies, and none is needed twice: states are cumulative.
+    worker ──► master                               master ──► worker
+    hello     sign of life, every second            welcome     the worker's number
+    refused   cannot take part in a run             rejected    may not work for this master
+    pulse     several times a second                orders      a run begins, or has begun
+    state     all counts so far                     directory   customers opened by other workers
+    opened    customers that the bank has opened    assignment  who owns what, from when on
+    final     the last counts, books, accounts      clock       segments and changes of speed
+                                                    ack         answers a pulse, renews the lease
+                                                    end         offer nothing more, drain, send the final
+                                                    bye         the final has arrived
 
-worker to master
+Messages between two processes keep their order.  Any of them may be lost when a process dies, and
+none is needed twice: pulses and states are cumulative, hellos and finals are repeated.
 
-    hello       I am here; repeated until welcome, and while there is no run as a sign of life
-                {version, host, pid, run}: the run this worker is in, or ""
-    ready       prepared for the run: give me a share                        {run, warnings}
-    refused     cannot take part in the run                                  {run, reason}
-    pulse       several times a second                                       `worker.py`
-    state       about as often: all counts so far, as JSON bytes             {run, seq, wall_s, from_s, state}
-    opened      customers that the bank has opened                           {run, rows, joined}
-    final       the last counts, books and balances; nothing follows         {run, state, extras}
-
-master to worker
-
-    welcome     {number, run}: the worker's number, and whether a run is on
-    run         a run begins, or has begun: everything that a worker must know  `wire.py`
-    directory   customers that others have opened                            {run, rows, joined}
-    epoch       who owns what from when on                                   `epochs.py`
-    clock       the clock's segments and the changes of speed                `following.py`
-    ack         answers a pulse, renews the worker's lease, tells the master's time
-                {run, at_s, master_s, pulse_s, state_s}
-    end         offer nothing more, drain, send the final                    {run, end}
-    bye         the final has arrived                                        {run}
+``*_s`` are wall seconds unless named ``*_sim_s``; ``at_s`` is the worker's monotonic clock,
+``master_s`` and ``segments`` the master's.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, get_args
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from banksim.run.settings import KafkaUse, Mode, RunSettings
 from banksim.scenario import parse_scenario
-from banksim.schedule.clock import Clock, Segment
 
-# -- A run's settings and its clock on the wire -----------------------------------------------------
-#
-# The scenario travels as it was merged by the master (file, environment, command line or start
-# form), so that every worker runs the same, whatever its own environment says.  It is checked
-# again when it arrives, like any scenario.
-
-
-def settings_to_wire(settings: RunSettings) -> dict[str, Any]:
-    """Everything in it, as plain values."""
-    scenario = settings.scenario
-    return {
-        "scenario": scenario.model_dump_json(exclude_unset=True),
-        "source": str(scenario.source_path) if scenario.source_path is not None else "",
-        "seed": settings.seed,
-        "speed": settings.speed,
-        "mode": str(settings.mode),
-        "report_dir": str(settings.report_dir),
-        "run_id": settings.run_id,
-        "transaction_log": settings.transaction_log,
-        "kafka": str(settings.kafka),
-    }
-
-
-def settings_from_wire(data: Mapping[str, Any]) -> RunSettings:
-    """The same settings.  Raises ScenarioError for a scenario that this version does not understand."""
-    source = data["source"]
-    scenario = parse_scenario(data["scenario"], source or "the master's scenario")
-    return RunSettings(
-        scenario=scenario.with_source(Path(source) if source else None),
-        seed=int(data["seed"]),
-        speed=float(data["speed"]),
-        mode=Mode(data["mode"]),
-        report_dir=Path(data["report_dir"]),
-        run_id=str(data["run_id"]),
-        transaction_log=bool(data["transaction_log"]),
-        kafka=KafkaUse(data["kafka"]),
-    )
-
-
-def segments_to_wire(clock: Clock) -> list[list[float]]:
-    """[[wall_s, sim_s, speed], …]"""
-    return [[segment.wall_s, segment.sim_s, segment.speed] for segment in clock.segments]
-
-
-def segments_from_wire(rows: Sequence[Sequence[float]], offset_s: float) -> list[Segment]:
-    """The master's segments in this process's wall time."""
-    return [Segment(wall_s + offset_s, sim_s, speed) for wall_s, sim_s, speed in rows]
-
-
-# -- The master's clock as a worker sees it, told from answered pulses ------------------------------
-#
-#     worker  ──at_s──────────────────now_s──►      offset = at_s + round trip ÷ 2 − master_s
-#                  ╲              ╱
-#     master  ──────────master_s────────────►
-#
-# The quickest of the last round trips is believed: its error is at most half of it.  On one
-# machine both clocks are the same, and what is left is the noise of some 0.1 ms.
-
-
-ROUND_TRIPS_KEPT = 64
-
-
-class Offset:
-    """``to_here`` turns a moment of the master's monotonic clock into one of this process."""
-
-    def __init__(self) -> None:
-        self._samples: deque[tuple[float, float]] = deque(maxlen=ROUND_TRIPS_KEPT)
-
-    def add(self, at_s: float, master_s: float, now_s: float) -> None:
-        """A pulse sent at ``at_s`` was answered at ``master_s`` (there) and heard of at ``now_s``."""
-        round_trip_s = max(0.0, now_s - at_s)
-        self._samples.append((round_trip_s, at_s + round_trip_s / 2 - master_s))
-
-    @property
-    def known(self) -> bool:
-        return bool(self._samples)
-
-    @property
-    def offset_s(self) -> float:
-        """What to add to the master's time; 0 before the first answer."""
-        return min(self._samples)[1] if self._samples else 0.0
-
-    @property
-    def error_ms(self) -> float | None:
-        """How wrong it may be, in ms; None before the first answer."""
-        return min(self._samples)[0] / 2 * 1000.0 if self._samples else None
-
-    def to_here(self, master_s: float) -> float:
-        return master_s + self.offset_s
-
-
-Message = dict[str, Any]
+#: A row of the feed, of a circuit, of a fault: plain values with keys that are not read here.
+Row = dict[str, Any]
+#: A customer that the bank has opened: index, customer id, account ids by slot.
+OpenedRow = tuple[int, str, list[str]]
 
 #: Wall seconds between two pulses of a worker, with few workers; with many they share a budget.
 PULSE_S = 0.1
 #: Wall seconds between two states of a worker, with few workers: what a worker that dies takes with it.
 STATE_S = 0.25
-#: Pulses and states a second that a master is asked to read from all workers together.
+#: Pulses and states a second that a master reads from all workers together.
 PULSES_A_SECOND = 200.0
 STATES_A_SECOND = 80.0
 #: A worker offers nothing once its last answered pulse is this old …
 LEASE_S = 2.0
 #: … and only later the master gives its share to others: never two for one customer.
 LOST_AFTER_S = 3.0
+#: Customers in one message.
+ROWS = 1000
 
 
 def pulse_every_s(workers: int) -> float:
-    """Wall seconds between two pulses of each of so many workers."""
+    """Wall seconds between two pulses of each of ``workers`` workers."""
     return max(PULSE_S, workers / PULSES_A_SECOND)
 
 
 def state_every_s(workers: int) -> float:
-    """Wall seconds between two states of each of so many workers."""
+    """Wall seconds between two states of each of ``workers`` workers."""
     return max(STATE_S, workers / STATES_A_SECOND)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """Base of every message.  A key that its class does not have is refused."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    kind: ClassVar[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunMessage(Message):
+    """About one run; one about another run than the present one is not read."""
+
+    run: str
+
+
+# -- Worker to master -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello(Message):
+    """``run`` is the run this worker is in, or empty."""
+
+    kind: ClassVar[str] = "hello"
+    version: str
+    host: str
+    pid: int
+    run: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused(RunMessage):
+    """This worker cannot take part, and why."""
+
+    kind: ClassVar[str] = "refused"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulse(RunMessage):
+    """How far the worker is, and the transactions it shows.
+
+    ``known`` customers are in its directory; ``opened_done`` of ``opened_total`` have been opened here
+    for assignment ``opened_for``; ``items`` are new rows of the feed, out of ``seen`` transactions.
+    """
+
+    kind: ClassVar[str] = "pulse"
+    at_s: float
+    prepared: bool = False
+    opened_done: int = 0
+    opened_total: int = 0
+    opened_for: int = 0
+    known: int = 0
+    in_flight: int = 0
+    shortage_ms: float = 0.0
+    cpu_percent: float | None = None
+    rss_bytes: float | None = None
+    seen: int = 0
+    items: list[Row] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetRow:
+    """How one target does, as one worker sees it."""
+
+    name: str
+    url: str
+    ok: bool | None = None
+    detail: str = ""
+    latency_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts(RunMessage):
+    """``counts``: {measures, kafka} up to ``wall_s`` as JSON.
+
+    ``seq`` numbers a worker's counts from 1; an older one than the last is not read.
+    """
+
+    seq: int
+    wall_s: float
+    counts: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State(Counts):
+    """Counts so far, without the expected balances; of the timeline only stretches since ``from_s``."""
+
+    kind: ClassVar[str] = "state"
+    from_s: float
+    targets: list[TargetRow]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened(RunMessage):
+    """Customers opened by this worker; ``joined``: while simulated time ran."""
+
+    kind: ClassVar[str] = "opened"
+    rows: list[OpenedRow]
+    joined: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogAccount:
+    """A worker's transaction log: its file, lines written and lost."""
+
+    file: str
+    lines: int
+    lost: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What one worker reports besides its counts."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    end: str
+    circuits: list[Row] = field(default_factory=list)
+    faults: list[Row] = field(default_factory=list)
+    feedback: dict[str, int] = field(default_factory=dict)
+    onboarding: dict[str, int] = field(default_factory=dict)
+    transaction_log: LogAccount | None = None
+    reconciliation: Row | None = None
+
+
+def account_of(end: str, found: Row) -> Account:
+    """``found``: what `Generator.account` tells, and a comparison.  Raises ValueError for an unknown key."""
+    account: Account = TypeAdapter(Account).validate_python({"end": end, **found})
+    return account
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Final(Counts):
+    """Everything, with the expected balances; nothing follows."""
+
+    kind: ClassVar[str] = "final"
+    account: Account
+
+
+FromWorker = Hello | Refused | Pulse | State | Opened | Final
+
+
+# -- Master to worker -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Welcome(Message):
+    """The number is the worker's for as long as the master lives."""
+
+    kind: ClassVar[str] = "welcome"
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected(Message):
+    """The worker may not work for this master, and why; it ends."""
+
+    kind: ClassVar[str] = "rejected"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireSettings:
+    """A run's settings as text and numbers.
+
+    The scenario travels as the master merged it (file, environment, command line or start form), so
+    every worker runs the same, whatever its own environment says; ``source`` is its path.
+    """
+
+    scenario: str
+    source: str
+    seed: int
+    speed: float
+    mode: str
+    report_dir: str
+    run_id: str
+    transaction_log: bool
+    kafka: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireBrokers:
+    """The fields of `Brokers` that workers need."""
+
+    servers: str
+    wanted: bool
+    asked_for: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orders(RunMessage):
+    """All a worker must know of a run.
+
+    ``addresses`` of the targets by name, ``workers`` that share the run now, and how many customers of
+    other workers the ``directory`` messages that follow will bring.
+    """
+
+    kind: ClassVar[str] = "orders"
+    number: int
+    settings: WireSettings
+    addresses: dict[str, str]
+    brokers: WireBrokers
+    workers: int
+    directory: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directory(RunMessage):
+    """Customers opened by other workers; ``joined``: while simulated time ran."""
+
+    kind: ClassVar[str] = "directory"
+    rows: list[OpenedRow]
+    joined: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assigned(RunMessage):
+    """See `banksim.run.workers.assignment`; ``table`` holds two bytes per slot."""
+
+    kind: ClassVar[str] = "assignment"
+    number: int
+    from_sim_s: float
+    table: bytes
+    lost: dict[int, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockState(RunMessage):
+    """The master's clock: ``segments`` are (wall_s, sim_s, speed), ``changes`` (sim_s, speed)."""
+
+    kind: ClassVar[str] = "clock"
+    segments: list[tuple[float, float, float]]
+    speed: float
+    paused: bool
+    changes: list[tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ack(RunMessage):
+    """Answers the pulse sent at ``at_s``; says how often pulses and states are wanted."""
+
+    kind: ClassVar[str] = "ack"
+    at_s: float
+    master_s: float
+    pulse_s: float
+    state_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndRun(RunMessage):
+    """``end`` is an `End` of the run."""
+
+    kind: ClassVar[str] = "end"
+    end: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bye(RunMessage):
+    """The master has the final."""
+
+    kind: ClassVar[str] = "bye"
+
+
+FromMaster = Welcome | Rejected | Orders | Directory | Assigned | ClockState | Ack | EndRun | Bye
+
+
+# -- On the wire ------------------------------------------------------------------------------------
+
+
+FROM_WORKER: tuple[type[FromWorker], ...] = get_args(FromWorker)
+FROM_MASTER: tuple[type[FromMaster], ...] = get_args(FromMaster)
+_ADAPTERS = {kind: TypeAdapter[Any](kind) for kind in (*FROM_WORKER, *FROM_MASTER)}
+_OF_WORKERS = {kind.kind: _ADAPTERS[kind] for kind in FROM_WORKER}
+_OF_MASTERS = {kind.kind: _ADAPTERS[kind] for kind in FROM_MASTER}
+
+
+def encode(message: FromWorker | FromMaster) -> Row:
+    """Plain values: numbers, text, bytes, lists, dictionaries."""
+    fields: Row = _ADAPTERS[type(message)].dump_python(message)
+    return {"kind": message.kind, **fields}
+
+
+def from_worker(data: object) -> FromWorker:
+    """What a worker sent.  Raises ValueError, with a short reason, for anything else."""
+    message: FromWorker = _decoded(data, _OF_WORKERS)
+    return message
+
+
+def from_master(data: object) -> FromMaster:
+    """What the master sent.  Raises ValueError, with a short reason, for anything else."""
+    message: FromMaster = _decoded(data, _OF_MASTERS)
+    return message
+
+
+def _decoded(data: object, adapters: Mapping[str, TypeAdapter[Any]]) -> Any:
+    if not isinstance(data, dict):
+        raise ValueError("it is no dictionary")
+    kind = data.get("kind")
+    adapter = adapters.get(kind) if isinstance(kind, str) else None
+    if adapter is None:
+        raise ValueError(f"there is no kind {str(kind)[:40]!r}")
+    try:
+        return adapter.validate_python({key: value for key, value in data.items() if key != "kind"})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part)[:40] for part in first["loc"])
+        raise ValueError(f"{kind}: {place}: {first['msg']}") from None
+
+
+def json_schema() -> Row:
+    """All kinds as one JSON Schema; bytes are strings of format "binary"."""
+    kinds = (*FROM_WORKER, *FROM_MASTER)
+    _, made = TypeAdapter.json_schemas([(kind.__name__, "validation", _ADAPTERS[kind]) for kind in kinds])
+    definitions = made["$defs"]
+    for kind in kinds:
+        definition = definitions[kind.__name__]
+        definition["properties"] = {"kind": {"const": kind.kind}, **definition["properties"]}
+        definition["required"] = ["kind", *definition.get("required", [])]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Messages between a master and its workers",
+        "oneOf": [{"$ref": f"#/$defs/{kind.__name__}"} for kind in kinds],
+        "$defs": definitions,
+    }
+
+
+# -- A run's settings -------------------------------------------------------------------------------
+
+
+def settings_to_wire(settings: RunSettings) -> WireSettings:
+    scenario = settings.scenario
+    return WireSettings(
+        scenario=scenario.model_dump_json(exclude_unset=True),
+        source=str(scenario.source_path) if scenario.source_path is not None else "",
+        seed=settings.seed,
+        speed=settings.speed,
+        mode=str(settings.mode),
+        report_dir=str(settings.report_dir),
+        run_id=settings.run_id,
+        transaction_log=settings.transaction_log,
+        kafka=str(settings.kafka),
+    )
+
+
+def settings_from_wire(wire: WireSettings) -> RunSettings:
+    """The same settings.  Raises ScenarioError for a scenario that this version does not understand."""
+    scenario = parse_scenario(wire.scenario, wire.source or "the master's scenario")
+    return RunSettings(
+        scenario=scenario.with_source(Path(wire.source) if wire.source else None),
+        seed=wire.seed,
+        speed=wire.speed,
+        mode=Mode(wire.mode),
+        report_dir=Path(wire.report_dir),
+        run_id=wire.run_id,
+        transaction_log=wire.transaction_log,
+        kafka=KafkaUse(wire.kafka),
+    )

@@ -1,10 +1,10 @@
-"""A run whose load is made by workers: the master plans it, keeps its time, and adds up its counts.
+"""The load of a run, made by workers: planned here, steered from here, added up here.
 
-    orders ─► everybody prepared ─► customers opened ─► clock ─► … ─► finals ─► report
+    orders ─► all workers prepared ─► customers opened ─► clock ─► … ─► finals ─► totals
 
-The master makes no load itself.  It opens the stand-ins of a sandbox, looks for brokers once
-for all, and owns the clock.  Workers may join, fall silent and come back at any moment; what
-that cost is told in the report.
+The master makes no load itself.  It opens the stand-ins of a sandbox, discovers the brokers once on
+behalf of all workers, and owns the clock.  Workers may join, fall silent and come back at any
+moment; the report states what that cost.
 """
 
 from __future__ import annotations
@@ -12,41 +12,46 @@ from __future__ import annotations
 import logging
 import socket
 import time
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
 import gevent
 
-from banksim.measure import Measures, Tally
-from banksim.model import BanksimError
-from banksim.run.monitor import tell_start
-from banksim.run.plan import Parts, build_parts
-from banksim.run.process import in_thread
-from banksim.run.run import End, Life, Progress, State, counting
+from banksim.measure import Measures
+from banksim.run.closing import run_info
+from banksim.run.local_load import DRAIN_TIMEOUTS
+from banksim.run.plan import Parts
+from banksim.run.run import End, counting
 from banksim.run.settings import Mode, RunSettings
-from banksim.run.workers.closing import combined_targets, write_combined
-from banksim.run.workers.intake import Intake, MergedFeed
-from banksim.run.workers.members import Member, Members, Roll, Standing
-from banksim.run.workers.messages import Message, segments_to_wire, settings_to_wire, state_every_s
-from banksim.run.workers.shared_targets import Premises
+from banksim.run.workers.intake import Intake, combined_accounts, combined_targets
+from banksim.run.workers.members import FULL, Member, Members, Membership, Outbox, Standing
+from banksim.run.workers.messages import (
+    ClockState,
+    EndRun,
+    Orders,
+    Row,
+    settings_to_wire,
+    state_every_s,
+)
+from banksim.run.workers.shared_targets import SharedTargets
 
 logger = logging.getLogger(__name__)
 
-#: Simulated time begins so long after it is announced, so that no worker starts late.
+#: Delay between announcing simulated time and its start, so that no worker starts late.
 START_AHEAD_S = 0.3
 WATCH_EVERY_S = 0.25
 MERGE_EVERY_S = 1.0
 POLL_S = 0.1
-#: Without any worker for so long, a run is over.
-ALONE_FOR_S = 15.0
+#: How long the master waits at the end for finals of workers that have drained.
+FINALS_FOR_S = 180.0
+#: A line names the workers that are awaited, this often.
+TELL_EVERY_S = 10.0
 NOT_REACHED = (
     "the stand-ins of --sandbox listen to the master's own machine only; start "
     "`banksim sandbox --host 0.0.0.0` and give its addresses with --nexum-url and --bastion-url"
 )
 
 
-class Opened:
+class OpeningProgress:
     """Customers opened so far, by all workers together."""
 
     def __init__(self) -> None:
@@ -54,68 +59,52 @@ class Opened:
         self.total = 0
 
 
-class MasterRun(Life):
-    """One run, seen from the master."""
+class RemoteLoad:
+    """The load of one run, made by workers: planned, steered and added up here."""
 
-    def __init__(self, settings: RunSettings, members: Members, send: Callable[[str, Message], None]) -> None:
-        """``send`` takes a worker's client id and a message, and returns at once."""
-        super().__init__(settings)
+    def __init__(self, settings: RunSettings, parts: Parts, members: Members, outbox: Outbox) -> None:
+        """Opens what the workers share.  Raises BanksimError when something does not start."""
         scenario = settings.scenario
-        self._members = members
-        self._send_to = send
-        self._parts: Parts | None = None
-        self._opened = Opened()
-        self._premises = Premises(settings)
-        self._changes: list[list[float]] = []
+        self.settings = settings
+        self.parts = parts
+        self.members = members
+        self.membership = Membership(members, outbox, settings.run_id, parts.clock, parts.offered)
+        self.intake = Intake(
+            settings.run_id, counting(scenario), scenario.dashboard.max_feed_items, self.membership
+        )
+        self.targets = SharedTargets(settings)
+        self.opening = OpeningProgress()
+        self._changes: list[tuple[float, float]] = []
         self._origin_s = 0.0
         self._ended_s: float | None = None
-        self._gathering = False
-        self.roll = Roll(members, self._tell, self._sim_at, self._offered_between)
-        self.intake = Intake(
-            scenario,
-            counting(scenario),
-            members,
-            self.roll,
-            self._tell,
-            joins_now=lambda: self.roll.epoch > 0 and self.end is None,
-            leaves_early=lambda: self.end is None and not self._over(),
-        )
+        self._told_s = 0.0
 
     # -- what is known of it ----------------------------------------------------------------
 
     @property
     def measures(self) -> Measures:
-        return self.intake.merging.measures
-
-    @property
-    def parts(self) -> Parts | None:
-        return self._parts
-
-    @property
-    def feed(self) -> MergedFeed:
-        return self.intake.feed
-
-    @property
-    def opening(self) -> Progress | None:
-        return self._opened
-
-    @property
-    def addresses(self) -> Mapping[str, str]:
-        return self._premises.addresses
-
-    def target_rows(self) -> list[dict[str, Any]]:
-        return combined_targets(self.addresses, self.intake.target_rows)
+        return self.intake.counts.measures
 
     def moment(self) -> tuple[float, float]:
-        if self._parts is None or not self._parts.clock.started:
+        """(wall seconds since simulated time began, simulated seconds), now or at the end."""
+        if not self.parts.clock.started:
             return 0.0, 0.0
         now_s = self._ended_s if self._ended_s is not None else time.monotonic()
-        return max(0.0, now_s - self._origin_s), self._parts.clock.sim_at(now_s)
+        return max(0.0, now_s - self._origin_s), self.parts.clock.sim_at(now_s)
 
-    def shortage_ms(self) -> float:
-        return self.intake.shortage_ms()
+    def counted_until(self) -> tuple[float, float]:
+        """The moment up to which every live worker has been counted: what curves can be drawn of."""
+        counted_s = self.intake.counts.counted_until_s
+        until_s = [counted_s[m.number] for m in self.membership.live if m.number in counted_s]
+        if not until_s:
+            return self.moment()
+        wall_s = max(0.0, min(until_s))
+        return wall_s, self.parts.clock.sim_at(self._origin_s + wall_s)
 
-    def worker_rows(self) -> list[dict[str, Any]]:
+    def target_rows(self) -> list[Row]:
+        return combined_targets(self.targets.addresses, self.intake.target_rows)
+
+    def standings(self) -> list[Row]:
         """Each worker of this run, for the status page."""
         return [
             {
@@ -123,284 +112,195 @@ class MasterRun(Life):
                 "host": member.host,
                 "pid": member.pid,
                 "standing": str(member.standing),
-                "share": round(self.roll.part_of(member), 4),
-                "cpu_percent": member.pulse.get("cpu_percent"),
-                "rss_bytes": member.pulse.get("rss_bytes"),
+                "share": round(self.membership.part_of(member), 4),
+                "cpu_percent": member.pulse.cpu_percent,
+                "rss_bytes": member.pulse.rss_bytes,
             }
-            for member in self._members
+            for member in self.members
             if member.standing is not Standing.IDLE
         ]
 
-    @property
-    def moment_origin_s(self) -> float:
-        """The monotonic wall moment of simulated second 0."""
-        return self._origin_s
+    def worker_rows(self) -> list[Row]:
+        """Every worker that had a share, in the order of their numbers, for the results.
 
-    def in_flight_of(self, member: Member) -> int:
-        """Transactions a worker had under way when last heard of; 0 when its figures are whole."""
-        tally = Tally()
-        if "tally" in member.pulse and member.standing is not Standing.FINAL:
-            tally.merge_state(member.pulse["tally"])
-        return tally.in_flight
-
-    # -- what workers say ---------------------------------------------------------------------
-
-    def greet(self, member: Member, in_run: str) -> None:
-        """A worker says hello; ``in_run`` is the run it is in, or empty."""
-        if in_run == self.settings.run_id or not self._gathering or self.end is not None:
-            return
-        if self.state in (State.OPENING, State.RUNNING, State.PAUSED):
-            if member.standing is Standing.REFUSED:
-                return
-            if member.standing is not Standing.PREPARING:
-                member.new_run()
-                logger.info("%s joins the run", member.name)
-            self._give_orders(member)
-
-    def hear(self, member: Member, message: Message) -> None:
-        """A message about this run.  Returns at once."""
-        self.intake.hear(member, message)
-
-    # -- the line of life -----------------------------------------------------------------
-
-    def _live(self) -> None:
-        self._prepare()
-        watching = gevent.spawn(self._watch)
-        try:
-            self._gather()
-            if self.end is None:
-                self._open()
-            if self.end is None:
-                self._simulate()
-            self._collect()
-        finally:
-            watching.kill()
-        self._close()
-
-    def _prepare(self) -> None:
-        settings = self.settings
-        tell_start(settings)
-        self._parts = in_thread(lambda: build_parts(settings.scenario, settings.seed, settings.speed))
-        logger.info("Generated %s customer profiles", f"{self._parts.world.population.size:,}")
-        self._premises.start()
-
-    def _gather(self) -> None:
-        """Everybody who is there prepares; the first share-out is among those who could."""
-        self.message = "Workers are preparing"
-        self._gathering = True
-        for member in self._members.present():
-            member.new_run()
-            self._give_orders(member)
-        while self.end is None and any(m.pulse.get("phase") != "ready" for m in self.roll.preparing):
-            self._wait()
-        ready = self.roll.preparing
-        if not ready and self.end is None:
-            raise BanksimError(self._why_nobody())
-        if self.end is None:
-            self.roll.join(*ready)
-
-    def _open(self) -> None:
-        self.message = "Opening customers at the bank"
-        while self.end is None and not self._all_open():
-            opened = [member.pulse.get("opened", (0, 0)) for member in self.roll.live]
-            self._opened.done = sum(done for done, _ in opened)
-            self._opened.total = sum(total for _, total in opened)
-            if not self.roll.live:
-                raise BanksimError(self._why_nobody())
-            self._wait()
-
-    def _all_open(self) -> bool:
-        """Whether everybody has opened theirs under the present epoch and knows of all the others'."""
-        everybody = self.roll.live
-        dry = self.settings.mode is Mode.DRY_RUN
-        return bool(everybody) and all(
-            member.pulse.get("opened_epoch") == self.roll.epoch
-            and (dry or member.pulse.get("known", 0) >= len(self.intake.openings))
-            for member in everybody
-        )
-
-    def _simulate(self) -> None:
-        assert self._parts is not None
-        self._origin_s = time.monotonic() + START_AHEAD_S
-        self._parts.clock.start(self._origin_s)
-        self._tell_clock()
-        gevent.sleep(START_AHEAD_S)
-        self.started_at = datetime.now(UTC)
-        self.state, self.message = State.RUNNING, "Simulated time is running"
-        logger.info("Transaction generation started on %d workers", len(self.roll.live))
-        beside = self._beside(self._counted_until, self._parts.asked_tps)
-        beside.append(gevent.spawn(self._keep_merging))
-        try:
-            with self._premises.conducting(self._parts.clock):
-                self._wait_for_the_end()
-        finally:
-            gevent.killall(beside)
-
-    def _wait_for_the_end(self) -> None:
-        """Until simulated time is over or somebody ends the run; also when nobody makes load any more."""
-        alone_since_s: float | None = None
-        while self.end is None and not self._over():
-            self._wait()
-            if self.roll.live or self.roll.preparing:
-                alone_since_s = None
-                continue
-            alone_since_s = alone_since_s or time.monotonic()
-            if time.monotonic() - alone_since_s > ALONE_FOR_S:
-                logger.error("No worker is left: the run ends")
-                self.message = self._why_nobody()
-                self.request_end(End.FAILED)
-
-    def _collect(self) -> None:
-        """Wait for the last figures of everybody who is alive."""
-        failed = self.end is End.FAILED
-        self.state = State.DRAINING
-        if not failed:
-            self.message = "Waiting for the last answers"
-        for member in self.roll.preparing:  # whoever has no share has nothing to drain
-            self._tell(member, {"kind": "end", "end": str(self.end or End.STOPPED)})
-        while self.roll.live:
-            self._wait()
-        if self.end is None:
-            self.end = End.COMPLETED
-
-    def _close(self) -> None:
-        self._ended_s = time.monotonic()
-        self.intake.merging.refresh()
-        if self.started_at is None:
-            self.message = "Ended before simulated time began"
-            self.state = State.FINISHED
-            return
-        write_combined(self, self._premises)
-        where = f"Report: {self.settings.folder / 'report.html'}"
-        failed = self.end is End.FAILED
-        self.state = State.FAILED if failed else State.FINISHED
-        self.message = f"{self.message}. {where}" if failed else where
-        logger.info("%s", where)
-
-    def _stop_offering(self) -> None:
-        for member in self._members:
-            if member.standing in (Standing.LIVE, Standing.PREPARING, Standing.LOST):
-                self._tell(member, {"kind": "end", "end": str(self.end)})
-        self.intake.changed.set()
-
-    def _let_go(self) -> None:
-        self._premises.close()
-        if self.end is End.FAILED:
-            self._stop_offering()
-
-    # -- steering -------------------------------------------------------------------------------
-
-    def pause(self) -> None:
-        if self.state is State.RUNNING and self._parts is not None:
-            self._parts.clock.pause(time.monotonic())
-            self._tell_clock()
-            self.state, self.message = State.PAUSED, "Paused: simulated time stands still"
-
-    def resume(self) -> None:
-        if self.state is State.PAUSED and self._parts is not None:
-            self._parts.clock.resume(time.monotonic())
-            self._tell_clock()
-            self.state, self.message = State.RUNNING, "Simulated time is running"
-
-    def set_speed(self, speed: float) -> None:
-        if self.state not in (State.RUNNING, State.PAUSED) or self._parts is None:
-            raise ValueError("speed: there is no run whose speed could change")
-        clock, now_s = self._parts.clock, time.monotonic()
-        clock.set_speed(speed, now_s)
-        sim_s = clock.sim_at(now_s)
-        self._changes.append([sim_s, clock.speed])
-        self._tell_clock()
-        self._parts.desk.replan(sim_s, clock.speed)  # workers do the same; here it is for the pages
-        logger.info("Speed: %gx from simulated second %.0f on", speed, sim_s)
-
-    # -- the parts ------------------------------------------------------------------------------
-
-    def _give_orders(self, member: Member) -> None:
-        if self.settings.mode is Mode.SANDBOX and member.host != socket.gethostname():
-            logger.error("%s: %s", member.name, NOT_REACHED)
-            member.standing, member.reason = Standing.REFUSED, NOT_REACHED
-            return
-        present = len(self._members.present())
-        self._tell(
-            member,
+        ``ended``: "final" (all its figures are in) or "lost" (figures up to its last state).
+        """
+        return [
             {
-                "kind": "run",
                 "number": member.number,
-                "settings": settings_to_wire(self.settings),
-                "standing_at": dict(self.addresses),
-                "brokers": self._premises.brokers_to_wire(),
-                "workers": present,
-                "directory": len(self.intake.openings),
-            },
-        )
-        self.intake.openings.tell_all(member)
-        if self._parts is not None and self._parts.clock.started:
-            self._tell(member, self._clock())
+                "host": member.host,
+                "pid": member.pid,
+                "ended": str(Standing.FINAL if member.standing is Standing.FINAL else Standing.LOST),
+                "left": member.leaving,
+                "joined_wall_s": max(0.0, (member.joined_s or self._origin_s) - self._origin_s),
+                "losses": member.losses,
+                "gap_s": round(member.gap_s, 3),
+                "not_offered": round(member.not_offered, 1),
+                "in_flight": 0 if member.standing is Standing.FINAL else member.pulse.in_flight,
+            }
+            for _, member in sorted(self.membership.took_part.items())
+        ]
 
-    def _clock(self) -> Message:
-        assert self._parts is not None
-        clock = self._parts.clock
-        return {
-            "kind": "clock",
-            "segments": segments_to_wire(clock),
-            "speed": clock.speed,
-            "paused": clock.paused,
-            "changes": self._changes,
-        }
+    # -- the line of life -------------------------------------------------------------------
 
-    def _tell_clock(self) -> None:
-        message = self._clock()
-        for member in self._members:
-            if member.standing in (Standing.LIVE, Standing.PREPARING, Standing.LOST):
-                self._tell(member, message)
+    def begin(self) -> None:
+        """Simulated time begins, in a moment; returns when it does."""
+        self._origin_s = time.monotonic() + START_AHEAD_S
+        self.parts.clock.start(self._origin_s)
+        self.broadcast_clock()
+        gevent.sleep(START_AHEAD_S)
 
-    def _tell(self, member: Member, message: Message) -> None:
-        self._send_to(member.client_id, {"run": self.settings.run_id, **message})
-
-    def _watch(self) -> None:
+    def watch(self) -> None:
+        """Look for silent workers, until killed."""
         while True:
             gevent.sleep(WATCH_EVERY_S)
-            if self.roll.watch():
+            if self.membership.watch():
                 self.intake.changed.set()
 
-    def _keep_merging(self) -> None:
+    def keep_merging(self) -> None:
+        """Add up what workers have counted, until killed."""
         while True:
-            gevent.sleep(max(MERGE_EVERY_S, state_every_s(len(self.roll.live))))
-            self.intake.merging.refresh()
+            gevent.sleep(max(MERGE_EVERY_S, state_every_s(len(self.membership.live))))
+            self.intake.counts.refresh()
 
-    def _counted_until(self) -> tuple[float, float]:
-        """The moment up to which every live worker has been counted: what curves can be drawn of."""
-        until = [
-            self.intake.merging.counted_until_s[member.number]
-            for member in self.roll.live
-            if member.number in self.intake.merging.counted_until_s
-        ]
-        if not until or self._parts is None:
-            return self.moment()
-        wall_s = max(0.0, min(until))
-        return wall_s, self._parts.clock.sim_at(self._origin_s + wall_s)
+    def all_prepared(self) -> bool:
+        return all(member.pulse.prepared for member in self.membership.preparing)
 
-    def _sim_at(self, wall_s: float) -> float:
-        return self._parts.clock.sim_at(wall_s) if self._parts is not None else 0.0
+    def all_open(self) -> bool:
+        """Whether every worker has opened its customers of the present assignment and knows all others."""
+        live = self.membership.live
+        dry = self.settings.mode is Mode.DRY_RUN
+        opened = [(member.pulse.opened_done, member.pulse.opened_total) for member in live]
+        self.opening.done = sum(done for done, _ in opened)
+        self.opening.total = sum(total for _, total in opened)
+        return bool(live) and all(
+            member.pulse.opened_for == self.membership.assignment
+            and (dry or member.pulse.known >= len(self.intake.opened))
+            for member in live
+        )
 
-    def _offered_between(self, from_s: float, until_s: float) -> float:
-        if self._parts is None or not self._parts.clock.started:
-            return 0.0
-        clock = self._parts.clock
-        area = self._parts.offered.integral(clock.sim_at(from_s), clock.sim_at(until_s))
-        return area / clock.speed
+    def wait(self, what: str = "", for_members: list[Member] | None = None) -> None:
+        """Until a message arrives, or a moment; now and then a line of log names the awaited workers."""
+        self.intake.wait(POLL_S)
+        if what and for_members and time.monotonic() - self._told_s > TELL_EVERY_S:
+            if self._told_s:
+                logger.info("%s: %s", what, ", ".join(member.name for member in for_members))
+            self._told_s = time.monotonic()
 
-    def _why_nobody(self) -> str:
-        refused = self._members.standing(Standing.REFUSED)
+    def stop(self, end: End) -> None:
+        """Have all workers offer nothing more, drain and send their finals."""
+        self.intake.ended = True
+        self.membership.tell_all(EndRun(run=self.settings.run_id, end=str(end)))
+        self.intake.changed.set()
+
+    def collect(self) -> None:
+        """Wait for the finals of all live workers, within a bound; then add everything up."""
+        timeout_s = self.settings.scenario.connections.timeout_seconds
+        bound_s = FINALS_FOR_S + DRAIN_TIMEOUTS * timeout_s
+        until_s = time.monotonic() + bound_s
+        self._told_s = time.monotonic()
+        while (live := self.membership.live) and time.monotonic() < until_s:
+            self.wait("Waiting for the last figures of", live)
+        for member in self.membership.live:
+            logger.error("%s sent no final within %g s: its figures end here", member.name, bound_s)
+            self.membership.lose(member)
+        self._ended_s = time.monotonic()
+        self.intake.counts.refresh()
+
+    def close(self) -> None:
+        self.targets.close()
+
+    # -- the results ------------------------------------------------------------------------
+
+    def info(self, started_at: datetime, end: str) -> Row:
+        """The run's identity and what its parts came to."""
+        accounts = list(self.intake.accounts.values())
+        info = run_info(self.settings, self.parts, self.targets.addresses, self.moment(), started_at, end)
+        info |= combined_accounts(self.intake.accounts)
+        faults = self.targets.faults_of(accounts)
+        if faults:
+            info["faults"] = faults
+        info["detector"] = self.targets.detector_stats()
+        info["workers"] = self.worker_rows()
+        if self.intake.counts.uncounted:
+            logger.error("%d states of further workers are not counted", self.intake.counts.uncounted)
+        return info
+
+    def reconciliation(self) -> Row:
+        lost = [row["number"] for row in self.worker_rows() if row["ended"] != Standing.FINAL]
+        accounts = list(self.intake.accounts.values())
+        return self.targets.reconcile(self.measures.books, self.intake.opened.account_ids(), lost, accounts)
+
+    def kafka(self) -> Row:
+        brokers = self.targets.brokers
+        return {
+            "enabled": bool(brokers.servers),
+            "servers": brokers.asked_for,
+            "format": self.settings.scenario.connections.kafka_format,
+            "detail": brokers.reason,
+            **self.intake.counts.kafka.results(),
+        }
+
+    # -- steering ---------------------------------------------------------------------------
+
+    def set_speed(self, speed: float) -> None:
+        """Change the speed from now on.  Raises ValueError on a speed out of range."""
+        clock, now_s = self.parts.clock, time.monotonic()
+        clock.set_speed(speed, now_s)
+        sim_s = clock.sim_at(now_s)
+        self._changes.append((sim_s, clock.speed))
+        self.broadcast_clock()
+        self.parts.desk.replan(sim_s, clock.speed)  # workers do the same; here it is for the pages
+        logger.info("Speed: %gx from simulated second %.0f on", speed, sim_s)
+
+    def broadcast_clock(self) -> None:
+        self.membership.tell_all(self._clock_state())
+
+    # -- workers ----------------------------------------------------------------------------
+
+    def give_orders(self, member: Member) -> None:
+        """Make a worker part of this run, or refuse it."""
+        problem = self._problem_with(member)
+        if problem:
+            logger.error("%s: %s", member.name, problem)
+            member.standing, member.reason = Standing.REFUSED, problem
+            return
+        if member.standing is not Standing.PREPARING:
+            member.new_run()
+        orders = Orders(
+            run=self.settings.run_id,
+            number=member.number,
+            settings=settings_to_wire(self.settings),
+            addresses=dict(self.targets.addresses),
+            brokers=self.targets.wire_brokers(),
+            workers=len(self.members.present()),
+            directory=len(self.intake.opened),
+        )
+        self.membership.tell(member, orders)
+        for directory in self.intake.opened.directory():
+            self.membership.tell(member, directory)
+        if self.parts.clock.started:
+            self.membership.tell(member, self._clock_state())
+
+    def why_no_worker(self) -> str:
+        refused = self.members.standing(Standing.REFUSED)
         if refused:
             return f"{refused[0].name} cannot take part: {refused[0].reason}"
-        if self._members.standing(Standing.LOST):
+        if self.members.standing(Standing.LOST):
             return "All workers were lost"
-        return "No worker is there. Start one with: locust -f locustfiles/banking.py --worker"
+        return f"No worker is connected. Start one with: {self.members.how_to_join}"
 
-    def _wait(self) -> None:
-        self.intake.wait(POLL_S)
+    def _problem_with(self, member: Member) -> str:
+        if self.settings.mode is Mode.SANDBOX and member.host != socket.gethostname():
+            return NOT_REACHED
+        return FULL if self.membership.full and member.standing is not Standing.PREPARING else ""
 
-    def _over(self) -> bool:
-        """Whether simulated time has come to its end."""
-        return self._parts is not None and self._parts.clock.finished(time.monotonic())
+    def _clock_state(self) -> ClockState:
+        clock = self.parts.clock
+        return ClockState(
+            run=self.settings.run_id,
+            segments=[(segment.wall_s, segment.sim_s, segment.speed) for segment in clock.segments],
+            speed=clock.speed,
+            paused=clock.paused,
+            changes=self._changes,
+        )

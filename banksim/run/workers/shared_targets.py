@@ -1,4 +1,4 @@
-"""What a run needs once, however many workers it has: the sandbox's stand-ins, brokers, a way to balances.
+"""What all workers of a run share: the sandbox's stand-ins, brokers, access to balances.
 
 live       addresses as given; the bank is asked for balances at the end
 sandbox    bank and detector are started here, workers call them
@@ -7,91 +7,111 @@ dry run    every worker has a bank and a detector of its own, in process
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
 
 from banksim.measure import ExpectedBalances
+from banksim.measure.books import combined, not_checked
 from banksim.run.connect import Connected, connect, read_stats, says
 from banksim.run.invariant import MovementBooks
-from banksim.run.kafka import Brokers, find_brokers
+from banksim.run.kafka import find_brokers
+from banksim.run.reconcile import reconcile
 from banksim.run.settings import Mode, RunSettings
 from banksim.run.stand_ins import FaultConductor, made
+from banksim.run.workers.messages import Account, Row, WireBrokers
 from banksim.sandbox.detector.kafka import DetectorBridge
 from banksim.schedule.clock import Clock
 from banksim.targets import ignore_call
 
+logger = logging.getLogger(__name__)
+
 IN_PROCESS = {"nexum": "in process, one for each worker", "bastion": "in process, one for each worker"}
 
 
-class Premises:
-    """Started before the workers hear of the run, closed after its report."""
+class SharedTargets:
+    """Opened before the workers get their orders, closed after the report."""
 
     def __init__(self, settings: RunSettings) -> None:
+        """Raises BanksimError when something does not start."""
         self._settings = settings
-        self.brokers = Brokers()
-        self.connected: Connected | None = None
+        self._connected: Connected | None = None
         self._bridge: DetectorBridge | None = None
         self._faults: FaultConductor | None = None
-        self._detector_before: dict[str, Any] | None = None
+        self.brokers = find_brokers(settings)
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def addresses(self) -> Mapping[str, str]:
-        """Where each target is; empty before `start`."""
-        if self._settings.mode is Mode.DRY_RUN:
-            return IN_PROCESS
-        return self.connected.addresses if self.connected is not None else {}
+        """Where each target is."""
+        return self._connected.addresses if self._connected is not None else IN_PROCESS
 
-    def start(self) -> None:
-        """Raises BanksimError when something does not start."""
-        self.brokers = find_brokers(self._settings)
-        if self._settings.mode is not Mode.DRY_RUN:
-            self.connected = connect(
-                self._settings, MovementBooks(ExpectedBalances()), ignore_call, self.brokers.servers
-            )
-            self._detector_before = read_stats(self.connected.targets.detector)
-        elif self.brokers.servers:
-            self._bridge = DetectorBridge(self.brokers.servers)
-            self._bridge.start()
-
-    def detector_says(self) -> dict[str, Any] | None:
-        """What the one detector says of itself; None in a dry run, where every worker has its own."""
-        return says(self.connected.targets.detector, self._detector_before) if self.connected else None
+    def wire_brokers(self) -> WireBrokers:
+        found = self.brokers
+        return WireBrokers(
+            servers=found.servers, wanted=found.wanted, asked_for=found.asked_for, reason=found.reason
+        )
 
     def conducting(self, clock: Clock) -> AbstractContextManager[None]:
         """While this lasts the scenario's faults are made in the stand-ins that were started here."""
-        if self.connected is not None and self.connected.stand_ins is not None:
-            self._faults = FaultConductor(self._settings.scenario.faults, clock, self.connected.stand_ins)
+        if self._connected is not None and self._connected.stand_ins is not None:
+            self._faults = FaultConductor(self._settings.scenario.faults, clock, self._connected.stand_ins)
         return made(self._faults)
 
-    def faults_of(self, extras: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    def detector_stats(self) -> Row | None:
+        """The detector's own statistics; None in a dry run, where every worker has a detector."""
+        return says(self._connected.targets.detector, self._detector_before) if self._connected else None
+
+    def faults_of(self, accounts: Sequence[Account]) -> list[Row]:
         """What each fault did; in a dry run every worker has made them in its own stand-ins."""
         if self._faults is not None:
             return self._faults.rows()
-        total: list[dict[str, Any]] = []
-        for rows in (extra["faults"] for extra in extras if extra.get("faults")):
-            if not total:
-                total = [dict(row) for row in rows]
+        total: list[Row] = []
+        for account in accounts:
+            if account.faults and not total:
+                total = [dict(row) for row in account.faults]
                 continue
-            for mine, row in zip(total, rows, strict=True):
+            for mine, row in zip(total, account.faults, strict=False):
                 mine["begun"] = mine["begun"] or row["begun"]
                 if mine["affected"] is not None:
                     mine["affected"] += row["affected"]
         return total
 
-    def brokers_to_wire(self) -> dict[str, Any]:
-        """The fields of `Brokers` that workers need."""
-        found = self.brokers
-        return {
-            "servers": found.servers,
-            "wanted": found.wanted,
-            "asked_for": found.asked_for,
-            "reason": found.reason,
-        }
+    def reconcile(
+        self, books: ExpectedBalances, opened: set[str], lost: Sequence[int], accounts: Sequence[Account]
+    ) -> Row:
+        """Compare balances, where every worker's expected ones have arrived.
+
+        ``opened`` are the accounts that workers have opened, ``lost`` the numbers of lost workers.  In
+        a dry run every worker has compared its own bank.
+        """
+        if self._connected is None:
+            return combined(account.reconciliation for account in accounts if account.reconciliation)
+        if lost:
+            named = f"worker {lost[0]} was" if len(lost) == 1 else f"workers {', '.join(map(str, lost))} were"
+            return not_checked(books, f"{named} lost, and with it what the bank had acknowledged to it")
+        missing = len(opened - books.opening.keys())
+        if missing and not books.overflow:
+            logger.error("The workers' figures lack %s accounts that they have opened", f"{missing:,}")
+            return not_checked(books, f"the expected balances of {missing:,} opened accounts did not arrive")
+        return reconcile(books, self._connected, self._settings.scenario.currency)
 
     def close(self) -> None:
         if self._bridge is not None:
             self._bridge.close()
-        if self.connected is not None:
-            self.connected.close()
+        if self._connected is not None:
+            self._connected.close()
         self.brokers.close()
+
+    def _open(self) -> None:
+        servers = self.brokers.servers
+        if self._settings.mode is not Mode.DRY_RUN:
+            self._connected = connect(self._settings, MovementBooks(ExpectedBalances()), ignore_call, servers)
+            self._detector_before = read_stats(self._connected.targets.detector)
+        elif servers:
+            self._bridge = DetectorBridge(servers)
+            self._bridge.start()

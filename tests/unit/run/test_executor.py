@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import gevent
@@ -22,7 +21,7 @@ class Desk:
     def __init__(self) -> None:
         self.outcomes: list[Outcome] = []
 
-    def advance(self, run: Any, outcome: Outcome) -> None:
+    def answered(self, planned: Any, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
 
 
@@ -35,7 +34,7 @@ def executor(
         measures,
         NoFeed(),  # type: ignore[arg-type]
         flow,
-        desk.advance,
+        desk.answered,
         lambda: AT,
     )
     return made, measures, desk
@@ -126,9 +125,7 @@ def test_what_the_bank_said_decides_the_count(status: BankStatus, count: str) ->
 
 def test_a_campaign_hears_of_its_outcome_also_when_its_step_is_dropped() -> None:
     made, measures, desk = executor(FakeBank(), FakeDetector())
-    campaign = SimpleNamespace()
     for late_s in (0.0, DROP_AFTER_S + 1):
         measures.offered(AT)
-        due = arrival(late_s=late_s, fraud="card_testing")
-        made.perform(type(due)(due.due_wall_s, due.planned, campaign))
+        made.perform(arrival(late_s=late_s, fraud="card_testing"))
     assert [outcome.approved for outcome in desk.outcomes] == [True, False]

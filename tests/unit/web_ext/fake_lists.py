@@ -1,4 +1,4 @@
-"""What the made-up cockpit knows beside its day: scenarios, plan, results, past runs."""
+"""What the made-up view knows beside its day: scenarios, plan, results, past runs."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def past_run(run_id: str, recall: float) -> dict[str, Any]:
 
 
 class DemoLists:
-    """The part of `web_ext.cockpit.Cockpit` that does not move with the clock."""
+    """The part of `web_ext.run_view.RunView` that does not move with the clock."""
 
     selected = "demo"
     dashboard = DASHBOARD

@@ -1,6 +1,6 @@
-"""A cockpit without an engine: a made-up day at a bank, as a pure function of a clock.
+"""A view without an engine: a made-up day at a bank, as a pure function of a clock.
 
-`DemoCockpit` moves by itself (give it the real clock to look at the page) or only when a
+`DemoView` moves by itself (give it the real clock to look at the page) or only when a
 test moves its clock.  The same run looks the same every time: all figures come from
 formulas and `random.Random(seed)`.
 """
@@ -58,8 +58,8 @@ def planned_tps(sim_s: float) -> float:
     return 12 + 70 * math.exp(-(((hour - 13) / 4) ** 2)) + 25 * math.exp(-(((hour - 19) / 2) ** 2))
 
 
-class DemoCockpit(DemoLists):
-    """Implements `web_ext.cockpit.Cockpit`.  ``speed`` is simulated seconds per second of ``clock``."""
+class DemoView(DemoLists):
+    """Implements `web_ext.run_view.RunView`.  ``speed`` is simulated seconds per second of ``clock``."""
 
     def __init__(
         self,

@@ -6,59 +6,187 @@ import orjson
 import pytest
 
 from banksim.measure import Measures, MeasureSettings
-from banksim.run.workers.intake import Intake
-from banksim.run.workers.members import Member, Members, Roll, Standing
-from banksim.scenario import parse_scenario
+from banksim.run.workers.intake import Intake, combined_accounts, combined_targets
+from banksim.run.workers.members import Members, Membership, Standing
+from banksim.run.workers.messages import (
+    Account,
+    Final,
+    LogAccount,
+    Opened,
+    Pulse,
+    Refused,
+    State,
+    TargetRow,
+    account_of,
+)
+from banksim.schedule.clock import Clock
+from banksim.schedule.rate import PiecewiseRate
+from tests.unit.run.workers.post import PostOffice
 
 SETTINGS = MeasureSettings(interval_s=1.0)
-SCENARIO = "name: A run\nduration_hours: 1\ntransaction_rate: {peak_tps: 1, off_peak_tps: 1}\n"
+RUN = "run-1"
 
 
 class Desk:
-    """An intake with two live workers, in the middle of a run."""
+    """An intake with two live workers, in the middle of a run, and a third one that is preparing."""
 
     def __init__(self) -> None:
-        self.sent: list[tuple[int, str]] = []
+        self.post = PostOffice()
         members = Members()
-        self.workers = [members.hear(str(n), "host", n) for n in range(2)]
-        self.roll = Roll(members, self._send, lambda wall_s: 100.0, lambda from_s, until_s: 0.0)
-        self.intake = Intake(
-            parse_scenario(SCENARIO),
-            SETTINGS,
-            members,
-            self.roll,
-            self._send,
-            joins_now=lambda: True,
-            leaves_early=lambda: True,
-        )
+        clock = Clock(1e6, 1.0)
+        self.membership = Membership(members, self.post, RUN, clock, PiecewiseRate.constant(1.0, 1e6))
+        self.intake = Intake(RUN, SETTINGS, 10, self.membership)
+        self.workers = [members.hear(str(n), "host", n) for n in range(3)]
         for worker in self.workers:
             worker.standing = Standing.PREPARING
-        self.roll.join(*self.workers)
-
-    def _send(self, member: Member, message: dict[str, Any]) -> None:
-        self.sent.append((member.number, message["kind"]))
+        self.membership.join(*self.workers[:2])
+        self.post.sent.clear()
 
 
-def final(end: str) -> dict[str, Any]:
-    state = orjson.dumps({"measures": Measures(SETTINGS).to_state(), "kafka": None})
-    extras = orjson.dumps({"end": end})
-    return {"kind": "final", "seq": 1, "wall_s": 1.0, "from_s": 0.0, "state": state, "extras": extras}
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def pulse(**values: Any) -> Pulse:
+    return Pulse(run=RUN, at_s=7.0, **values)
+
+
+def counts(offered: int = 0) -> bytes:
+    measures = Measures(SETTINGS)
+    measures.offered(offered, sim_s=0.0, wall_s=0.0)
+    return orjson.dumps({"measures": measures.to_state(), "kafka": None})
+
+
+def final(end: str) -> Final:
+    return Final(run=RUN, seq=1, wall_s=1.0, counts=counts(3), account=Account(end=end))
 
 
 @pytest.mark.parametrize(("end", "early"), [("completed", False), ("interrupted", True)])
-def test_only_who_was_interrupted_leaves_early(end: str, early: bool) -> None:
+def test_only_a_worker_that_was_interrupted_leaves_early(desk: Desk, end: str, early: bool) -> None:
     """A worker whose clock is a hair ahead sends its final before the master's time is over."""
-    desk = Desk()
     desk.intake.hear(desk.workers[0], final(end))
     assert desk.workers[0].standing is Standing.FINAL
     assert desk.workers[0].leaving is early
-    assert desk.roll.epoch == (2 if early else 1)
-    assert (0, "bye") in desk.sent
+    assert desk.membership.assignment == (2 if early else 1)
+    assert "bye" in desk.post.kinds("0")
 
 
-def test_a_final_that_comes_again_is_only_answered() -> None:
-    desk = Desk()
+def test_a_final_that_comes_again_is_only_answered(desk: Desk) -> None:
     for _ in range(2):
         desk.intake.hear(desk.workers[0], final("interrupted"))
-    assert desk.roll.epoch == 2
-    assert desk.sent.count((0, "bye")) == 2
+    assert desk.membership.assignment == 2
+    assert desk.post.kinds("0").count("bye") == 2
+    desk.intake.counts.refresh()
+    assert desk.intake.counts.measures.tally.offered == 3
+
+
+def test_a_final_after_the_end_changes_no_shares(desk: Desk) -> None:
+    desk.intake.ended = True
+    desk.intake.hear(desk.workers[0], final("interrupted"))
+    assert desk.membership.assignment == 1
+    assert not desk.workers[0].leaving
+
+
+def test_a_pulse_is_answered_now_and_then(desk: Desk) -> None:
+    for _ in range(3):
+        desk.intake.hear(desk.workers[0], pulse(shortage_ms=12.0))
+    assert desk.post.kinds("0") == ["ack"]
+    assert desk.intake.shortage_ms() == 12.0
+    assert desk.intake.shortage_ms() == 0.0, "since the last call"
+
+
+def test_a_prepared_worker_joins_a_run_that_goes_on(desk: Desk) -> None:
+    late = desk.workers[2]
+    desk.intake.hear(late, pulse(prepared=False))
+    assert late.standing is Standing.PREPARING
+    desk.intake.hear(late, pulse(prepared=True))
+    assert late.standing is Standing.LIVE
+    assert desk.membership.assignment == 2
+
+
+def test_a_prepared_worker_does_not_join_a_run_that_ends(desk: Desk) -> None:
+    desk.intake.ended = True
+    desk.intake.hear(desk.workers[2], pulse(prepared=True))
+    assert desk.workers[2].standing is Standing.PREPARING
+
+
+def test_feed_items_of_all_workers_are_one_feed(desk: Desk) -> None:
+    desk.intake.hear(desk.workers[0], pulse(seen=5, items=[{"id": "a"}]))
+    desk.intake.hear(desk.workers[1], pulse(seen=2, items=[{"id": "b"}]))
+    assert [item["id"] for item in desk.intake.feed.items()] == ["a", "b"]
+
+
+def test_opened_customers_are_passed_on_to_all_others(desk: Desk) -> None:
+    desk.intake.hear(desk.workers[0], Opened(run=RUN, rows=[(4, "c", ["a"])], joined=True))
+    assert desk.post.kinds("0") == []
+    assert desk.post.kinds("1") == desk.post.kinds("2") == ["directory"]
+    assert len(desk.intake.opened) == 1
+
+
+def test_a_state_brings_counts_and_targets(desk: Desk) -> None:
+    row = TargetRow(name="Nexum", url="http://bank", ok=True, latency_ms=2.0)
+    state = State(run=RUN, seq=1, wall_s=1.0, from_s=0.0, counts=counts(9), targets=[row])
+    desk.intake.hear(desk.workers[1], state)
+    desk.intake.counts.refresh()
+    assert desk.intake.counts.measures.tally.offered == 9
+    assert desk.intake.target_rows == {1: [row]}
+
+
+def test_a_worker_that_cannot_take_part_gives_its_share_back(desk: Desk) -> None:
+    desk.intake.hear(desk.workers[0], Refused(run=RUN, reason="no plugin"))
+    assert (desk.workers[0].standing, desk.workers[0].reason) == (Standing.REFUSED, "no plugin")
+    assert desk.membership.assignment == 2
+
+
+def test_a_lost_worker_that_reports_is_back(desk: Desk) -> None:
+    desk.workers[0].standing = Standing.LOST
+    desk.intake.hear(desk.workers[0], pulse())
+    assert desk.workers[0].standing is Standing.LIVE
+
+
+# -- Together ---------------------------------------------------------------------------------------
+
+
+def test_a_target_does_as_badly_as_for_the_worst_off_worker() -> None:
+    good = TargetRow(name="Nexum", url="", ok=True, latency_ms=2.0)
+    bad = TargetRow(name="Nexum", url="", ok=False, detail="refused", latency_ms=9.0)
+    kafka = TargetRow(name="Kafka", url="k:9092")
+    rows = combined_targets({"nexum": "http://bank"}, {0: [good, kafka], 1: [bad]})
+    assert rows == [
+        {
+            "name": "Nexum",
+            "url": "http://bank",
+            "ok": False,
+            "detail": "worker 1: refused",
+            "latency_ms": 9.0,
+        },
+        {"name": "Kafka", "url": "k:9092", "ok": None, "detail": "", "latency_ms": None},
+    ]
+
+
+def test_accounts_are_added_up() -> None:
+    log = {"file": "transactions-1.csv", "lines": 4, "lost": 1}
+    found = combined_accounts(
+        {
+            0: Account(end="completed", circuits=[{"system": "bank"}], onboarding={"joined": 2}),
+            1: account_of("completed", {"onboarding": {"joined": 3, "failed": 1}, "transaction_log": log}),
+        }
+    )
+    assert found == {
+        "circuits": [{"system": "bank (worker 0)"}],
+        "onboarding": {"joined": 5, "failed": 1},
+        "transaction_log": {
+            "file": "transactions-N.csv, one for each worker",
+            "files": ["transactions-1.csv"],
+            "lines": 4,
+            "lost": 1,
+        },
+    }
+
+
+def test_an_account_with_an_unknown_key_is_refused() -> None:
+    assert account_of("stopped", {}).transaction_log is None
+    assert LogAccount(file="f", lines=1, lost=0).lines == 1
+    with pytest.raises(ValueError, match="weather"):
+        account_of("stopped", {"weather": "fine"})

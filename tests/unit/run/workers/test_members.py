@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+import pytest
+
 from banksim.run.workers.members import Members, Standing
-from banksim.run.workers.messages import LEASE_S, LOST_AFTER_S, pulse_every_s, state_every_s
+from banksim.run.workers.messages import LEASE_S, LOST_AFTER_S, Pulse, pulse_every_s, state_every_s
 
 
 class Now:
-    def __init__(self) -> None:
-        self.s = 1000.0
+    """A monotonic clock in the hands of the test."""
 
-    def __call__(self) -> float:
-        return self.s
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.s = 1000.0
+        monkeypatch.setattr("banksim.run.workers.members.time.monotonic", lambda: self.s)
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> Now:
+    return Now(monkeypatch)
 
 
 def test_numbers_are_given_once() -> None:
@@ -20,9 +27,8 @@ def test_numbers_are_given_once() -> None:
     assert again is first
 
 
-def test_whoever_says_nothing_is_not_there() -> None:
-    now = Now()
-    members = Members(now)
+def test_a_silent_worker_is_not_present(now: Now) -> None:
+    members = Members()
     quiet, loud = members.hear("a", "host", 1), members.hear("b", "host", 2)
     now.s += LOST_AFTER_S + 0.1
     members.hear("b", "host", 2)
@@ -30,9 +36,8 @@ def test_whoever_says_nothing_is_not_there() -> None:
     assert members.silent(quiet)
 
 
-def test_nobody_is_blamed_for_a_master_that_was_away() -> None:
-    now = Now()
-    members = Members(now)
+def test_silence_is_not_counted_while_the_master_was_stalled(now: Now) -> None:
+    members = Members()
     members.hear("a", "host", 1)
     now.s += 60.0
     members.forgive_silence()
@@ -42,7 +47,7 @@ def test_nobody_is_blamed_for_a_master_that_was_away() -> None:
 def test_a_new_run_forgets_the_last_one() -> None:
     member = Members().hear("a", "host", 1)
     member.standing, member.losses, member.gap_s, member.leaving = Standing.LOST, 2, 6.0, True
-    member.pulse = {"phase": "final"}
+    member.pulse = Pulse(run="run-1", at_s=1.0, prepared=True)
     member.new_run()
     assert (member.standing, member.losses, member.gap_s, member.leaving) == (
         Standing.PREPARING,
@@ -50,7 +55,7 @@ def test_a_new_run_forgets_the_last_one() -> None:
         0.0,
         False,
     )
-    assert member.pulse == {}
+    assert not member.pulse.prepared
 
 
 def test_a_worker_falls_silent_before_its_share_is_given_away() -> None:
@@ -62,3 +67,14 @@ def test_many_workers_share_the_masters_attention() -> None:
     assert pulse_every_s(200) <= LEASE_S / 2, "still several pulses within a lease"
     assert 200 / pulse_every_s(200) <= 200
     assert 200 / state_every_s(200) <= 80
+
+
+@pytest.mark.parametrize(
+    ("host", "wanted"),
+    [
+        ("*", "--master-host ADDRESS --master-port 25557, where ADDRESS is this machine"),
+        ("10.0.0.7", "--master-host 10.0.0.7 --master-port 25557"),
+    ],
+)
+def test_the_command_for_a_worker_names_host_and_port(host: str, wanted: str) -> None:
+    assert wanted in Members(host, 25557).how_to_join

@@ -1,0 +1,69 @@
+"""Whatever a stranger sends to the port for workers: the run goes on, and what was refused is counted."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+import zmq
+
+from banksim.load.worker import TO_MASTER
+from tests.integration.cluster import STEADY, Cluster, cluster
+
+SHORT = STEADY.format(hours=0.2, speed=72.0, tps=30.0)
+
+#: Frames as they arrive: what Locust cannot read, what it can but not handle, what banksim cannot read.
+ODD: dict[str, list[bytes]] = {
+    "empty frame": [b""],
+    "three bytes": [b"abc"],
+    "an integer": [msgpack.dumps(7)],
+    "many frames": [b"a", b"b", b"c"],
+    "too short": [msgpack.dumps(["stats"])],
+    "wrong types": [msgpack.dumps([{"a": 1}, 3, None])],
+    "no such kind": [msgpack.dumps([TO_MASTER, {"kind": "weather"}, "stranger"])],
+    "no dictionary": [msgpack.dumps([TO_MASTER, 3, "stranger"])],
+    "a pulse without a hello": [
+        msgpack.dumps([TO_MASTER, {"kind": "pulse", "run": "x", "at_s": 1.0}, "stranger"])
+    ],
+    "another version": [msgpack.dumps(["client_ready", {"a": 1}, "stranger"])],
+}
+
+
+def send(port: int, frames: list[bytes]) -> None:
+    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+        socket.setsockopt(zmq.IDENTITY, b"stranger")
+        socket.setsockopt(zmq.LINGER, 1000)
+        socket.connect(f"tcp://127.0.0.1:{port}")
+        socket.send_multipart(frames)
+        time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def visited(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cluster, int, str]:
+    """One run with all of them, its exit code and the master's log."""
+    folder: Path = tmp_path_factory.mktemp("strangers")
+    with cluster(folder, SHORT, "--dry-run") as found:
+        found.wait_for("Transaction generation started", timeout_s=60)
+        for frames in ODD.values():
+            send(found.port, frames)
+        code = found.wait_for_the_end(90)
+    return found, code, found.said()
+
+
+def test_the_run_completes(visited: tuple[Cluster, int, str]) -> None:
+    found, code, said = visited
+    results: dict[str, Any] = found.results()
+    assert code == 0, said
+    assert results["run"]["end"] == "completed"
+    assert [row["ended"] for row in results["run"]["workers"]] == ["final", "final"]
+    assert sum(row["losses"] for row in results["run"]["workers"]) == 0
+    assert results["reconciliation"]["verdict"] == "balanced"
+
+
+def test_what_was_odd_is_counted_without_a_traceback(visited: tuple[Cluster, int, str]) -> None:
+    said = visited[2]
+    assert "messages at the workers' port; the last one:" in said
+    assert "Traceback" not in said

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+
+from banksim.run.local_load import Generator
+from banksim.run.workers.messages import ClockState
+from banksim.run.workers.worker import ClockSync
+from banksim.schedule.clock import Segment
+
+
+def test_nothing_is_known_before_the_first_answer() -> None:
+    assert ClockSync().offset_s == 0.0
+
+
+def test_the_middle_of_the_round_trip_is_the_masters_moment() -> None:
+    sync = ClockSync()
+    sync.add(at_s=100.0, master_s=7.0, now_s=100.2)
+    assert 7.0 + sync.offset_s == pytest.approx(100.1)
+
+
+def test_the_quickest_round_trip_is_believed() -> None:
+    sync = ClockSync()
+    sync.add(100.0, 50.9, 102.0)  # the answer was held up for almost two seconds
+    sync.add(110.0, 60.001, 110.002)
+    sync.add(120.0, 70.4, 120.5)
+    assert sync.offset_s == pytest.approx(50.0, abs=0.001)
+
+
+def test_a_clock_stepped_back_is_no_negative_round_trip() -> None:
+    sync = ClockSync()
+    sync.add(100.0, 50.0, 99.0)
+    sync.add(100.0, 30.0, 100.1)
+    assert sync.offset_s == pytest.approx(50.0), "a round trip of 0 is the quickest there is"
+
+
+class FollowedClock:
+    """Stands for a generator: keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.followed: list[tuple[float, bool, list[Segment]]] = []
+        self.speeds: list[tuple[float, float]] = []
+        self.woken = 0
+        self.built = self.clock = self.dispatcher = self
+
+    def follow(self, speed: float, paused: bool, segments: list[Segment]) -> None:
+        self.followed.append((speed, paused, segments))
+
+    def change_speed(self, sim_s: float, speed: float) -> None:
+        self.speeds.append((sim_s, speed))
+
+    def wake(self) -> None:
+        self.woken += 1
+
+
+def state(paused: bool, *changes: tuple[float, float]) -> ClockState:
+    segments = [(50.0, 0.0, 10.0), (60.0, 100.0, 0.0)]
+    return ClockState(run="run-1", segments=segments, speed=10.0, paused=paused, changes=list(changes))
+
+
+def test_segments_are_turned_into_this_process_time() -> None:
+    sync, generator = ClockSync(), FollowedClock()
+    sync.add(at_s=10.0, master_s=50.0, now_s=10.0)
+    sync.adopt(state(True), cast(Generator, generator))
+    ((speed, paused, segments),) = generator.followed
+    assert (speed, paused) == (10.0, True)
+    assert [(one.wall_s, one.sim_s, one.speed) for one in segments] == [(10.0, 0.0, 10.0), (20.0, 100.0, 0.0)]
+    assert sync.origin_s == 10.0
+    assert generator.woken == 1
+
+
+def test_each_change_of_speed_is_replayed_once() -> None:
+    sync, generator = ClockSync(), FollowedClock()
+    sync.adopt(state(False, (100.0, 20.0)), cast(Generator, generator))
+    sync.adopt(state(False, (100.0, 20.0), (300.0, 5.0)), cast(Generator, generator))
+    assert generator.speeds == [(100.0, 20.0), (300.0, 5.0)]
