@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from banksim.measure.block import CHANNELS, NO_DECISION, Bools, ResultBlock
+from banksim.measure.block import CHANNELS, NO_DECISION, Bools, ResultBlock, number_of
 from banksim.measure.campaigns import Campaigns
 from banksim.measure.drift import ScoreDrift
 from banksim.measure.scores import (
@@ -252,11 +252,14 @@ class Detection:
         asked = (block.decision != NO_DECISION) | block.score_failed
         group.transactions += len(block)
         group.amount_cents += int(amounts_cents.sum())
-        group.alerted += int(alert.sum())
-        group.alerted_cents += int(amounts_cents[alert].sum())
-        group.late += int((alert & (block.lag_ms + block.service_ms > self._deadline_ms)).sum())
-        group.unasked += len(block) - int(asked.sum())
-        group.unasked_cents += int(amounts_cents[~asked].sum())
+        if alert.any():
+            late = alert & (block.lag_ms + block.service_ms > self._deadline_ms)
+            group.alerted += number_of(alert)
+            group.alerted_cents += int(amounts_cents[alert].sum())
+            group.late += number_of(late)
+        if not asked.all():
+            group.unasked += len(block) - number_of(asked)
+            group.unasked_cents += int(amounts_cents[~asked].sum())
         self.personas.add_honest(block.personas, block.persona, asked, alert)
         self.channels.add_honest(CHANNELS, block.channel, asked, alert)
         scored = ~np.isnan(block.score)
