@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from banksim.measure.results import Results, Snapshot
+
 #: What `Cockpit.status` may say under "state".
 STATES = ("idle", "opening", "running", "paused", "draining", "finished", "failed")
 
@@ -42,27 +44,16 @@ class Cockpit(Protocol):
     def status(self) -> dict[str, Any]:
         """Where the run is.
 
-        Keys: state (one of `STATES`), message, run_id, scenario {name, title, description, currency, goals
-        [{metric, statistic, comparison, bound, bound_text}]}, mode, seed, speed, sim_s, duration_s, sim_time
-        (ISO 8601), wall_s, progress (0..1), opening {done, total} or None, targets [{name, url, ok, detail,
-        latency_ms}], report (address or None), users, workers (None, or [{number, host, pid,
-        standing, share, cpu_percent, rss_bytes}]), selected (the scenario of the next start), dashboard
-        (the scenario's block: theme, refresh_rate_ms, …).
+        Keys: state (one of `STATES`), message, run_id, scenario {name, title, description, currency}, mode,
+        seed, speed, sim_s, duration_s, sim_time (ISO 8601), wall_s, progress (0..1), opening {done, total}
+        or None, targets [{name, url, ok, detail, latency_ms}], report (address or None), users, workers
+        (None, or [{number, host, pid, standing, share, cpu_percent, rss_bytes}]), selected (the scenario of
+        the next start), dashboard (the scenario's block: theme, refresh_rate_ms, …).
         """
         ...
 
-    def snapshot(self) -> dict[str, Any]:
-        """The measures so far.
-
-        Keys: transactions {offered, sent, completed, refused, failed, unknown, dropped, in_flight}
-        (refused ones were answered, so they are among the completed);
-        rate {offered_tps, achieved_tps, peak_tps, achieved_share}; fraud {transactions, by_typology
-        {name: {transactions, alerted, recall, recall_low, recall_high}}}; detection {recall, recall_low,
-        recall_high, false_positive_rate, false_positives_per_10000, precision, alert_rate, coverage,
-        confusion {tp, fp, tn, fn}, net_savings_cents}; latency_ms {response, nexum, bastion, lag: {p50, p95,
-        p99, count}}; response_ranges {fast_ms, slow_ms, fast, middle, slow, failed}; errors [{target, call,
-        error, count}].
-        """
+    def snapshot(self) -> Snapshot | None:
+        """The figures so far, with the verdict on them; None before the first run."""
         ...
 
     def timeline(self, since: int = 0) -> dict[str, Any]:
@@ -111,7 +102,7 @@ class Cockpit(Protocol):
         """Take a scenario for the next start.  Raises BanksimError when it does not load."""
         ...
 
-    def results(self) -> dict[str, Any] | None:
+    def results(self) -> Results | None:
         """The last run's results.json, with "partial" while it goes on; None before the first run."""
         ...
 

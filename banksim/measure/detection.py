@@ -21,6 +21,7 @@ from math import sqrt
 from typing import Any
 
 from banksim.measure.campaigns import Campaigns
+from banksim.measure.figures import Confusion, DecoyRow, DetectionFigures, TypologyRow
 from banksim.measure.scores import (
     ScoreBins,
     ScoreDrift,
@@ -241,64 +242,74 @@ class Detection:
         """All typologies together."""
         return _sum_of(self.fraud.values())
 
-    def figures(self, prevalence: float, false_alert_cost_cents: int) -> dict[str, Any]:
-        """Every figure of the measurement; shares are 0..1, amounts cents, None where undefined."""
+    def figures(self, prevalence: float, false_alert_cost_cents: int) -> DetectionFigures:
+        """Every figure of the measurement; without a usable score, rates and ratios are None."""
         fraud, honest = self.fraudulent(), self.honest()
         tp, fn = fraud.alerted, fraud.not_alerted
         fp, tn = honest.alerted, honest.not_alerted
         judged = fraud.judged + honest.judged
-        recall, fpr = share(tp, tp + fn), share(fp, fp + tn)
-        recall_ends, fpr_ends = wilson(tp, tp + fn), wilson(fp, fp + tn)
+        scored = fraud.scored + honest.scored
+        frauds, genuine = (tp + fn, fp + tn) if scored else (0, 0)
         campaigns = len(self.campaigns.lines)
-        anyone_asked = judged > 0
-        return {
-            "recall": recall,
-            **_ends("recall", recall_ends),
-            "on_time_recall": share(tp - fraud.late, tp + fn),
-            "campaigns": campaigns,
-            "campaigns_detected": self.campaigns.detected,
-            "campaign_recall": share(self.campaigns.detected, campaigns) if anyone_asked else None,
-            **_ends("campaign_recall", wilson(self.campaigns.detected, campaigns) if anyone_asked else None),
-            "false_positive_rate": fpr,
-            **_ends("false_positive_rate", fpr_ends),
-            "false_positives_per_10000": None if fpr is None else fpr * 10_000,
-            "precision": share(tp, tp + fp),
+        recall, fpr = share(tp, frauds), share(fp, genuine)
+        detected = self.campaigns.detected
+        return DetectionFigures(
+            recall=recall,
+            **_ends("recall", wilson(tp, frauds)),
+            on_time_recall=share(tp - fraud.late, frauds),
+            campaigns=campaigns,
+            campaigns_detected=detected,
+            campaign_recall=share(detected, campaigns) if scored else None,
+            **_ends("campaign_recall", wilson(detected, campaigns) if scored else None),
+            false_positive_rate=fpr,
+            **_ends("false_positive_rate", wilson(fp, genuine)),
+            false_positives_per_10000=None if fpr is None else fpr * 10_000,
+            precision=share(tp, tp + fp),
             **_ends("precision", wilson(tp, tp + fp)),
-            "precision_adjusted": adjusted_precision(recall, fpr, prevalence),
-            "prevalence": prevalence,
-            "measured_prevalence": share(tp + fn, judged),
-            "value_detection_rate": share(fraud.alerted_cents, fraud.judged_cents),
-            "value_cents": fraud.judged_cents,
-            "caught_cents": fraud.alerted_cents,
-            "false_alert_cost_cents": false_alert_cost_cents,
-            "net_savings_cents": fraud.alerted_cents - fp * false_alert_cost_cents if tp + fn else None,
-            "alert_rate": share(tp + fp, judged),
-            "coverage": share(fraud.scored + honest.scored, fraud.transactions + honest.transactions)
-            if anyone_asked
-            else None,
-            "scored": fraud.scored + honest.scored,
-            "missing": fraud.missing + honest.missing,
-            "unasked": fraud.unasked + honest.unasked,
-            "late": fraud.late + honest.late,
-            "f1": share(2 * tp, 2 * tp + fp + fn) if tp + fn else None,
-            "mcc": matthews(tp, fp, tn, fn),
-            "average_precision": average_precision(fraud.bins, honest.bins),
-            "roc_auc": roc_auc(fraud.bins, honest.bins),
-            "confusion": {"tp": tp, "fp": fp, "tn": tn, "fn": fn},
+            precision_adjusted=adjusted_precision(recall, fpr, prevalence),
+            prevalence=prevalence,
+            measured_prevalence=share(tp + fn, judged),
+            value_detection_rate=share(fraud.alerted_cents, fraud.judged_cents) if scored else None,
+            value_cents=fraud.judged_cents,
+            caught_cents=fraud.alerted_cents,
+            false_alert_cost_cents=false_alert_cost_cents,
+            net_savings_cents=fraud.alerted_cents - fp * false_alert_cost_cents if frauds else None,
+            alert_rate=share(tp + fp, judged) if scored else None,
+            coverage=share(scored, fraud.transactions + honest.transactions) if judged else None,
+            scored=scored,
+            missing=fraud.missing + honest.missing,
+            unasked=fraud.unasked + honest.unasked,
+            late=fraud.late + honest.late,
+            f1=share(2 * tp, 2 * tp + fp + fn) if frauds else None,
+            mcc=matthews(tp, fp, tn, fn) if scored else None,
+            average_precision=average_precision(fraud.bins, honest.bins),
+            roc_auc=roc_auc(fraud.bins, honest.bins),
+            confusion=Confusion(tp, fp, tn, fn),
+        )
+
+    def by_typology(self) -> dict[str, TypologyRow]:
+        """Fraud by typology; recall is None when nothing at all was scored."""
+        nothing = not self.honest().scored and not self.fraudulent().scored
+        return {
+            name: TypologyRow(
+                **_counts(group),
+                recall=None if nothing else share(group.alerted, group.judged),
+                **_ends("recall", None if nothing else wilson(group.alerted, group.judged)),
+                caught_cents=group.alerted_cents,
+            )
+            for name, group in sorted(self.fraud.items())
         }
 
-    def by_typology(self) -> dict[str, dict[str, Any]]:
-        return {name: _row(group) for name, group in sorted(self.fraud.items())}
-
-    def by_decoy(self) -> dict[str, dict[str, Any]]:
-        """The same per kind of decoy; here ``recall`` would be praise for a mistake, so it is absent."""
-        rows = {name: _row(group) for name, group in sorted(self.decoys.items())}
-        for row in rows.values():
-            row["false_positive_rate"] = row.pop("recall")
-            row["false_positive_rate_low"] = row.pop("recall_low")
-            row["false_positive_rate_high"] = row.pop("recall_high")
-            row.pop("caught_cents")
-        return rows
+    def by_decoy(self) -> dict[str, DecoyRow]:
+        """Decoys by kind: an alert on one is a false positive."""
+        return {
+            name: DecoyRow(
+                **_counts(group),
+                false_positive_rate=share(group.alerted, group.judged),
+                **_ends("false_positive_rate", wilson(group.alerted, group.judged)),
+            )
+            for name, group in sorted(self.decoys.items())
+        }
 
     def score_histogram(self, bars: int = 20) -> list[dict[str, float]]:
         return histogram({"fraud": self.fraudulent().bins, "genuine": self.honest().bins}, bars)
@@ -349,19 +360,16 @@ def _sum_of(groups: Iterable[GroupCounts]) -> GroupCounts:
     return total
 
 
-def _ends(name: str, interval: tuple[float, float] | None) -> dict[str, float | None]:
+def _ends(name: str, interval: tuple[float, float] | None) -> dict[str, Any]:
     low, high = interval or (None, None)
     return {f"{name}_low": low, f"{name}_high": high}
 
 
-def _row(group: GroupCounts) -> dict[str, Any]:
+def _counts(group: GroupCounts) -> dict[str, Any]:
     return {
         "transactions": group.transactions,
         "scored": group.scored,
         "missing": group.missing,
         "alerted": group.alerted,
-        "recall": share(group.alerted, group.judged),
-        **_ends("recall", wilson(group.alerted, group.judged)),
         "value_cents": group.amount_cents,
-        "caught_cents": group.alerted_cents,
     }

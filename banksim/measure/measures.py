@@ -22,7 +22,6 @@ from banksim.measure.books import BalanceChecks, Books
 from banksim.measure.counts import BoundedCounts, Calls, Fate, Tally, fate_of
 from banksim.measure.detection import DEFAULT_PREVALENCE, Detection
 from banksim.measure.latency import LatencyHistogram
-from banksim.measure.summary import live_summary
 from banksim.measure.timeline import Bucket, Timeline
 from banksim.model import Decision, Label, Outcome, Planned
 
@@ -154,7 +153,6 @@ class Measures:
         self.balance_checks = BalanceChecks()
         self.generator = GeneratorUse()
         self.drop_reasons: BoundedCounts[str] = BoundedCounts(self.settings.max_errors)
-        self.planned_fraud: BoundedCounts[str] = BoundedCounts(self.settings.max_campaigns)
         self.fraud_dropped = 0
         self._now = (0.0, 0.0)
 
@@ -191,10 +189,6 @@ class Measures:
         if planned is not None and planned.truth.is_fraud:
             self.fraud_dropped += 1
         self._bucket(sim_s, wall_s).dropped += 1
-
-    def fraud_planned(self, typology: str, n: int = 1) -> None:
-        """A campaign intends ``n`` more transactions of this typology."""
-        self.planned_fraud.add(typology, n)
 
     def record(self, planned: Planned, outcome: Outcome, sim_s: float, wall_s: float) -> None:
         """One transaction ended, now.  Call once per `started`; about 10 µs."""
@@ -257,10 +251,6 @@ class Measures:
         self.generator.add(cpu_percent, rss_bytes, network_bytes_s)
         self.timeline.at(wall_s, sim_s).use((cpu_percent, rss_bytes, network_bytes_s))
 
-    def snapshot(self, now_s: float) -> dict[str, Any]:
-        """The live picture at wall second ``now_s``; see summary.py for its keys."""
-        return live_summary(self, now_s)
-
     def merge(self, state: Mapping[str, Any]) -> None:
         """Add a state from `to_state` of a process with the same settings."""
         self.tally.merge_state(state["tally"])
@@ -269,7 +259,6 @@ class Measures:
         self.calls.merge_state(state["calls"])
         self.timeline.merge_state(state["timeline"])
         self.drop_reasons.merge(state["drop_reasons"][0], state["drop_reasons"][1])
-        self.planned_fraud.merge(state["planned_fraud"][0], state["planned_fraud"][1])
         self.fraud_dropped += state["fraud_dropped"]
         self.generator.merge_state(state["generator"])
         wall_s, sim_s = state["now"]
@@ -290,7 +279,6 @@ class Measures:
             "calls": self.calls.to_state(),
             "timeline": self.timeline.to_state(timeline_from_s),
             "drop_reasons": [list(self.drop_reasons.counts.items()), self.drop_reasons.other],
-            "planned_fraud": [list(self.planned_fraud.counts.items()), self.planned_fraud.other],
             "fraud_dropped": self.fraud_dropped,
             "generator": self.generator.to_state(),
             "now": list(self._now),

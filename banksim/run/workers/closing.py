@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from banksim.measure import Books
 from banksim.measure.books import combined, not_checked
+from banksim.measure.figures import Reconciliation
+from banksim.measure.results import decode
 from banksim.run.closing import run_info, write_results
 from banksim.run.reconcile import keep_books, reconcile
 from banksim.run.settings import Mode
@@ -103,10 +105,14 @@ def combined_targets(addresses: Mapping[str, str], rows: Mapping[int, Sequence[R
 
 def _reconciled(
     run: MasterRun, premises: Premises, books: Books, extras: Mapping[int, Mapping[str, Any]]
-) -> Row:
+) -> Reconciliation:
     """Every worker of a dry run compared its own bank; any other bank is compared here, with all books."""
     if run.settings.mode is Mode.DRY_RUN:
-        return combined(extra["reconciliation"] for extra in extras.values() if "reconciliation" in extra)
+        return combined(
+            decode(Reconciliation, extra["reconciliation"])
+            for extra in extras.values()
+            if "reconciliation" in extra
+        )
     lost = [str(row["number"]) for row in workers(run) if row["ended"] != Standing.FINAL]
     if lost:
         named = f"worker {lost[0]} was" if len(lost) == 1 else f"workers {', '.join(lost)} were"

@@ -22,6 +22,7 @@ import orjson
 from gevent.event import Event
 
 from banksim.measure import Measures
+from banksim.measure.results import encode
 from banksim.model import BanksimError
 from banksim.run.feed import ITEMS_PER_SECOND
 from banksim.run.kafka import Brokers
@@ -387,7 +388,9 @@ class WorkerRun:
         extras = generator.account() | {"end": str(self.end or End.COMPLETED)}
         if generator.connected is not None and self.settings.mode is Mode.DRY_RUN:
             currency = self.settings.scenario.currency
-            extras["reconciliation"] = reconcile(generator.measures.books, generator.connected, currency)
+            extras["reconciliation"] = encode(
+                reconcile(generator.measures.books, generator.connected, currency)
+            )
         message = self._reporter.final(extras)
         until_s = time.monotonic() + FINAL_FOR_S
         while not self._bye.is_set() and time.monotonic() < until_s:
