@@ -451,7 +451,8 @@ def json_schema(kind: type[object], name: str) -> dict[str, Any]:
 def reference_table() -> str:
     """The classes as a Markdown table, which docs/reading-results.md holds word for word."""
     lines = ["| Value | Meaning | Keys |", "|---|---|---|"]
-    for kind in _parts_of(Results):
+    kinds: list[type[Any]] = [Snapshot, *_parts_of(Results)]
+    for kind in kinds:
         meaning = " ".join((kind.__doc__ or "").split())
         keys = ", ".join(f"`{one.name}`" for one in dataclasses.fields(kind))
         lines.append(f"| {kind.__name__} | {meaning} | {keys} |")

@@ -70,10 +70,11 @@ def run_info(
     }
 
 
-def asked(settings: RunSettings, parts: Parts) -> Asked:
-    """What the run is held against, and what its scenario plans."""
+def asked(settings: RunSettings, parts: Parts | None) -> Asked:
+    """What the run is held against, and what its scenario plans once that is known."""
     scenario = settings.scenario
-    return Asked(scenario.goals, thresholds_of(scenario), _planned(settings, parts), scenario.currency)
+    planned = _planned(settings, parts) if parts is not None else None
+    return Asked(scenario.goals, thresholds_of(scenario), planned, scenario.currency)
 
 
 def _planned(settings: RunSettings, parts: Parts) -> Planned:

@@ -7,10 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from banksim.measure import Measures, MeasureSettings, Roster
+from banksim.measure.results import RunInfo, ScenarioInfo, encode
+from banksim.measure.summary import Asked, build_results, live
 from banksim.model import BankStatus, Decision, Label, Outcome, Planned
-from banksim.report import build_results
+from banksim.scenario.models import Goals
 from tests.unit.measure.make import ALERT, PASSED, fraud, outcome, planned
 
+ASKED = Asked(Goals())
+RUN = RunInfo("r1", ScenarioInfo("made"), "live", "USD", wall_s=30.0, simulated_s=400.0, end="completed")
 SETTINGS = MeasureSettings(interval_s=0.5, max_points=20, warm_up_s=100)
 
 
@@ -51,9 +55,9 @@ def count(measures: Measures, event: tuple[Planned, Outcome, float]) -> None:
 
 def figures(measures: Measures) -> dict[str, Any]:
     """Everything a reader sees, live and in the report."""
-    return measures.snapshot(30.0) | {
-        "timeline": measures.timeline.points(),
-        "report": build_results({"wall_s": 30.0}, measures),
+    return {
+        "live": encode(live(measures, 30.0, ASKED)),
+        "report": encode(build_results(RUN, measures, ASKED)),
     }
 
 
@@ -86,7 +90,7 @@ def test_nothing_is_lost_between_offered_and_ended() -> None:
         count(measures, event)
     measures.offered(7)
     measures.started()
-    found = measures.snapshot(20)["transactions"]
+    found = encode(live(measures, 20, ASKED).transactions)
     assert found["in_flight"] == 7
     assert found["offered"] == 207
     assert found["dropped"] == sum(found["drop_reasons"].values()) > 0
@@ -99,12 +103,12 @@ def test_the_warm_up_is_counted_apart() -> None:
     measures.record(fraud(sim_s=100.0), PASSED, 100.0, 1.0)
     assert measures.detection.fraudulent().transactions == 1
     assert measures.cold.detection.fraudulent().alerted == 1
-    assert measures.snapshot(2)["detection"]["recall"] == 0
+    assert live(measures, 2, ASKED).detection.recall == 0
     assert measures.tally.completed == 2
 
 
 def test_a_fresh_snapshot_is_json_and_claims_nothing() -> None:
-    found = json.loads(json.dumps(Measures().snapshot(0.0)))
+    found = json.loads(json.dumps(encode(live(Measures(), 0.0, ASKED))))
     assert found["detection"]["recall"] is None
     assert found["rate"] == {
         "offered_tps": None,
