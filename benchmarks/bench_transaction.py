@@ -25,7 +25,17 @@ from locust.env import Environment
 
 from banksim.load.statistics import LocustStatistics
 from banksim.measure import Measures
-from banksim.model import AccountRef, BankReply, BankStatus, Decision, Outcome, Planned, ScoreReply
+from banksim.model import (
+    AccountRef,
+    At,
+    BankReply,
+    BankStatus,
+    Decision,
+    Ended,
+    Outcome,
+    Planned,
+    ScoreReply,
+)
 from banksim.run.connect import MovementBooks
 from banksim.run.executor import Executor
 from banksim.run.feed import Feed
@@ -111,9 +121,9 @@ class Stages:
         )
         self.call = Call("nexum", "POST", "/transactions/deposit", 1.0, 200, 500, 250, None)
 
-    def moment(self) -> tuple[float, float]:
+    def moment(self) -> At:
         now_s = time.monotonic()
-        return now_s, self.parts.clock.sim_at(now_s)
+        return At(now_s, self.parts.clock.sim_at(now_s))
 
     def is_open(self, index: int) -> bool:
         return self.directory.account_id(AccountRef(index)) is not None
@@ -137,20 +147,15 @@ class Stages:
             self.seats.take(ANY_PERSONA)
 
     def observe(self) -> None:
-        call = self.call
-        wall_s, sim_s = self.moment()
-        self.measures.call(
-            call.system, f"{call.method} {call.name}", call.latency_ms, None, sim_s=sim_s, wall_s=wall_s
-        )
-        self.statistics.add(call)
+        self.measures.called(self.moment(), self.call)
+        self.statistics.add(self.call)
 
     def count(self, planned: Planned) -> None:
-        wall_s, sim_s = self.moment()
-        self.measures.tick(sim_s, wall_s)
-        self.measures.offered()
-        self.measures.started()
-        self.measures.record(planned, self.outcome, sim_s, wall_s)
-        self.feed.offer(planned, self.outcome, wall_s)
+        at = self.moment()
+        self.measures.offered(at)
+        self.measures.started(at)
+        self.measures.ended(at, (Ended(planned, self.outcome),))
+        self.feed.offer(planned, self.outcome, at.wall_s)
 
 
 def cpu_us(step: Callable[[], object], times: int = PER_ROUND) -> float:

@@ -286,7 +286,10 @@ class CampaignRow:
 
 @dataclass(frozen=True, slots=True)
 class Fraud:
-    """What was attacked: as planned, as sent, by typology and by campaign; and the decoys."""
+    """What was attacked, by typology and by campaign; and the decoys.
+
+    ``planned``: transactions that the campaigns begun so far were to make.
+    """
 
     transactions: int
     planned: int

@@ -5,8 +5,8 @@ All that is kept adds up exactly and in any order, with two stated exceptions: a
 whose parts overlap in time on two workers (see campaigns.py), and which texts keep a line of
 their own once a bound is hit (their total stays right).
 
-Times: ``wall_s`` is wall seconds since the run's start, the same origin in every process;
-``sim_s`` is simulated seconds since the run's start.
+An `At` is wall seconds since the run's start, with the same origin in every process, and
+simulated seconds since then.
 
 Warm-up: transactions planned before ``warm_up_s`` count in the tally and the timeline, and go
 to ``cold`` figures of their own for detection and latency.
@@ -23,7 +23,8 @@ from banksim.measure.counts import BoundedCounts, Calls, Fate, Tally, fate_of
 from banksim.measure.detection import DEFAULT_PREVALENCE, Detection
 from banksim.measure.latency import LatencyHistogram
 from banksim.measure.timeline import Bucket, Timeline
-from banksim.model import Decision, Label, Outcome, Planned
+from banksim.model import At, Decision, Ended, Label, Outcome, Planned
+from banksim.targets import Call
 
 # -- What the load generator itself used: a generator at its limit must never look like a slow bank ---
 #
@@ -128,8 +129,8 @@ class Quality:
     def merge_state(self, state: Mapping[str, Any]) -> None:
         self.detection.merge_state(state["detection"])
         for name, histogram in self.latency.items():
-            histogram.merge(LatencyHistogram.from_state(state["latency"][name]))
-        self.failed_response.merge(LatencyHistogram.from_state(state["failed_response"]))
+            histogram.merge_state(state["latency"][name])
+        self.failed_response.merge_state(state["failed_response"])
 
     def to_state(self) -> dict[str, Any]:
         return {
@@ -153,8 +154,9 @@ class Measures:
         self.balance_checks = BalanceChecks()
         self.generator = GeneratorUse()
         self.drop_reasons: BoundedCounts[str] = BoundedCounts(self.settings.max_errors)
+        #: Transactions that the campaigns begun so far were to make, by typology.
+        self.planned_fraud: BoundedCounts[str] = BoundedCounts(self.settings.max_campaigns)
         self.fraud_dropped = 0
-        self._now = (0.0, 0.0)
 
     @property
     def detection(self) -> Detection:
@@ -166,33 +168,46 @@ class Measures:
         """ "response", "service" and "lag" after the warm-up."""
         return self.warm.latency
 
-    def tick(self, sim_s: float, wall_s: float) -> None:
-        """The moment that `offered`, `started` and `dropped` count for when they are not told one."""
-        self._now = (wall_s, sim_s)
+    # -- as a sink of a run's events (banksim/run/sink.py) ----------------------------------------
 
-    def offered(self, n: int = 1, *, sim_s: float | None = None, wall_s: float | None = None) -> None:
-        """``n`` arrivals fell due."""
+    def offered(self, at: At, n: int = 1) -> None:
+        """``n`` transactions fell due."""
         self.tally.offered += n
-        self._bucket(sim_s, wall_s).offered += n
+        self.timeline.at(at).offered += n
 
-    def started(self, *, sim_s: float | None = None, wall_s: float | None = None) -> None:
-        """One transaction is on its way."""
-        self.tally.started += 1
-        self._bucket(sim_s, wall_s).sent += 1
+    def started(self, at: At, n: int = 1) -> None:
+        """``n`` transactions are being sent."""
+        self.tally.started += n
+        self.timeline.at(at).sent += n
 
-    def dropped(
-        self, planned: Planned | None, reason: str, *, sim_s: float | None = None, wall_s: float | None = None
-    ) -> None:
-        """An offered arrival will not be sent.  ``planned`` is None when it was not yet drawn up."""
-        self.tally.dropped += 1
-        self.drop_reasons.add(reason)
+    def dropped(self, at: At, planned: Planned | None, reason: str, n: int = 1) -> None:
+        """``n`` transactions will not be sent; ``planned`` is None where they were not planned."""
+        self.tally.dropped += n
+        self.drop_reasons.add(reason, n)
         if planned is not None and planned.truth.is_fraud:
-            self.fraud_dropped += 1
-        self._bucket(sim_s, wall_s).dropped += 1
+            self.fraud_dropped += n
+        self.timeline.at(at).dropped += n
 
-    def record(self, planned: Planned, outcome: Outcome, sim_s: float, wall_s: float) -> None:
-        """One transaction ended, now.  Call once per `started`; about 10 µs."""
-        self._now = (wall_s, sim_s)
+    def ended(self, at: At, results: Sequence[Ended]) -> None:
+        """Transactions that were sent have ended; each counts once per `started`."""
+        bucket = self.timeline.at(at)
+        for planned, outcome in results:
+            self._count(bucket, planned, outcome)
+
+    def called(self, at: At, call: Call) -> None:
+        """A call to a target has returned, or was held back by its open circuit."""
+        name = f"{call.method} {call.name}"
+        if call.sent:
+            self.calls.add(call.system, name, call.latency_ms, call.error, at)
+        else:
+            self.calls.add_unsent(call.system, name, call.error or "")
+
+    def resources(self, at: At, cpu_percent: float, rss_bytes: float, network_bytes_s: float) -> None:
+        """A sample of what this process uses; CPU in % of one core."""
+        self.generator.add(cpu_percent, rss_bytes, network_bytes_s)
+        self.timeline.at(at).use((cpu_percent, rss_bytes, network_bytes_s))
+
+    def _count(self, bucket: Bucket, planned: Planned, outcome: Outcome) -> None:
         quality = self.warm if planned.sim_s >= self.settings.warm_up_s else self.cold
         quality.detection.add(planned, outcome)
         lag_ms = outcome.lag_ms
@@ -202,7 +217,6 @@ class Measures:
         quality.lag.add(lag_ms)
         fate = fate_of(outcome)
         self.tally.end(fate)
-        bucket = self.timeline.at(wall_s, sim_s)
         if fate is _COMPLETED or fate is _REFUSED:
             bucket.completed += 1
         else:
@@ -223,33 +237,7 @@ class Measures:
             bucket.genuine += 1
             bucket.false_alerts += alert
 
-    def call(
-        self,
-        system: str,
-        name: str,
-        latency_ms: float,
-        error: str | None = None,
-        *,
-        sim_s: float | None = None,
-        wall_s: float | None = None,
-    ) -> None:
-        """One HTTP call ended; ``error`` is a short text, empty or None when it went well."""
-        known_wall_s, known_sim_s = self._now
-        self.calls.add(
-            system,
-            name,
-            latency_ms,
-            error,
-            known_wall_s if wall_s is None else wall_s,
-            known_sim_s if sim_s is None else sim_s,
-        )
-
-    def resources(
-        self, cpu_percent: float, rss_bytes: float, network_bytes_s: float, *, sim_s: float, wall_s: float
-    ) -> None:
-        """A sample of what this process uses; CPU in % of one core."""
-        self.generator.add(cpu_percent, rss_bytes, network_bytes_s)
-        self.timeline.at(wall_s, sim_s).use((cpu_percent, rss_bytes, network_bytes_s))
+    # -- over processes ---------------------------------------------------------------------------
 
     def merge(self, state: Mapping[str, Any]) -> None:
         """Add a state from `to_state` of a process with the same settings."""
@@ -259,10 +247,9 @@ class Measures:
         self.calls.merge_state(state["calls"])
         self.timeline.merge_state(state["timeline"])
         self.drop_reasons.merge(state["drop_reasons"][0], state["drop_reasons"][1])
+        self.planned_fraud.merge(state["planned_fraud"][0], state["planned_fraud"][1])
         self.fraud_dropped += state["fraud_dropped"]
         self.generator.merge_state(state["generator"])
-        wall_s, sim_s = state["now"]
-        self._now = max(self._now, (wall_s, sim_s))
         if "books" in state:
             self.books.merge_state(state["books"])
 
@@ -279,19 +266,13 @@ class Measures:
             "calls": self.calls.to_state(),
             "timeline": self.timeline.to_state(timeline_from_s),
             "drop_reasons": [list(self.drop_reasons.counts.items()), self.drop_reasons.other],
+            "planned_fraud": [list(self.planned_fraud.counts.items()), self.planned_fraud.other],
             "fraud_dropped": self.fraud_dropped,
             "generator": self.generator.to_state(),
-            "now": list(self._now),
         }
         if books:
             state["books"] = self.books.to_state()
         return state
-
-    def _bucket(self, sim_s: float | None, wall_s: float | None) -> Bucket:
-        known_wall_s, known_sim_s = self._now
-        return self.timeline.at(
-            known_wall_s if wall_s is None else wall_s, known_sim_s if sim_s is None else sim_s
-        )
 
 
 # -- Many processes' states, added up ---------------------------------------------------------------

@@ -77,7 +77,7 @@ def live(measures: Measures, now_s: float, asked: Asked) -> Snapshot:
     return Snapshot(
         transactions=evidence.transactions,
         rate=evidence.rate,
-        fraud=fraud(measures, asked.planned, MAX_LIVE_CAMPAIGN_ROWS),
+        fraud=fraud(measures, MAX_LIVE_CAMPAIGN_ROWS),
         detection=evidence.detection,
         latency_ms=evidence.latency_ms,
         response_parts=evidence.response_parts,
@@ -115,7 +115,7 @@ def build_results(
     evidence.thresholds = (
         standing(asked.thresholds, Figures(measures, run.wall_s)) if partial else list(thresholds)
     )
-    attacked = fraud(measures, asked.planned, MAX_CAMPAIGN_ROWS)
+    attacked = fraud(measures, MAX_CAMPAIGN_ROWS)
     extremes = measures.calls.extremes
     return Results(
         schema=SCHEMA,
@@ -204,14 +204,13 @@ def _rate(measures: Measures, offered_tps: float | None, achieved_tps: float | N
     return Rate(offered_tps, achieved_tps, timeline.peak_tps(), timeline.interval_s, achieved)
 
 
-def fraud(measures: Measures, planned: Planned | None, max_campaigns: int) -> Fraud:
+def fraud(measures: Measures, max_campaigns: int) -> Fraud:
     """What was attacked, by typology and campaign, and the decoys."""
     found = measures.detection
-    by_typology = planned.fraud_by_typology if planned is not None else {}
     return Fraud(
         transactions=found.fraudulent().transactions,
-        planned=sum(by_typology.values()),
-        planned_by_typology=dict(by_typology),
+        planned=measures.planned_fraud.total,
+        planned_by_typology=dict(measures.planned_fraud.most_common()),
         dropped=measures.fraud_dropped,
         by_typology=found.by_typology(),
         decoys=found.by_decoy(),

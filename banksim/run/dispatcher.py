@@ -31,7 +31,7 @@ from gevent.hub import Waiter
 from banksim.activity.onboarding import Joining
 from banksim.fraud import CampaignRun, CampaignSpec
 from banksim.measure import Measures
-from banksim.model import Outcome, Planned
+from banksim.model import At, Outcome, Planned
 from banksim.run.plan import WHOLE, Parts, Share
 from banksim.run.queues import ENDED_FIRST, FRAUD_SEAT, Arrival, Seats
 
@@ -172,12 +172,12 @@ class Dispatcher:
         measures: Measures,
         on_drop: Callable[[Arrival, str], None],
         on_join: Callable[[Joining], None],
-        moment: Callable[[], tuple[float, float]],
+        moment: Callable[[], At],
         is_open: Callable[[int], bool],
         share: Share = WHOLE,
         may_offer: Callable[[], bool] | None = None,
     ) -> None:
-        """``moment``: (wall, simulated) seconds since the start; ``is_open``: whether a customer can act.
+        """``moment``: the current one of the run; ``is_open``: whether a customer can act.
 
         ``share`` is this process's part of the load.  While ``may_offer`` says no, what is due waits.
         """
@@ -238,7 +238,7 @@ class Dispatcher:
         while (moment_s := self._arrivals.peek()) is not None and moment_s <= now_s:
             self._arrivals.take()
             self._count_offered()
-            self._measures.dropped(None, ENDED_FIRST)
+            self._measures.dropped(self._moment(), None, ENDED_FIRST)
 
     def stop(self) -> None:
         """Hand out nothing more."""
@@ -330,7 +330,7 @@ class Dispatcher:
                 self._put(planned.truth.persona, Arrival(self._clock.wall_at(moment_s), planned))
             else:
                 self._count_offered()
-                self._measures.dropped(None, "no customer was open")
+                self._measures.dropped(self._moment(), None, "no customer was open")
             return
         _, entry = self._agenda.pop()
         match entry:
@@ -353,9 +353,7 @@ class Dispatcher:
                 self._put(planned.truth.persona, Arrival(self._clock.wall_at(moment_s), planned))
 
     def _count_offered(self) -> None:
-        wall_s, sim_s = self._moment()
-        self._measures.tick(sim_s, wall_s)
-        self._measures.offered()
+        self._measures.offered(self._moment())
 
     def _put(self, seat: str, arrival: Arrival) -> None:
         self._count_offered()
@@ -366,6 +364,8 @@ class Dispatcher:
     def _begin_campaign(self, run: CampaignRun) -> None:
         self.active_campaigns += 1
         self._begun.add(run.spec.campaign_id)
+        if not run.spec.decoy:
+            self._measures.planned_fraud.add(run.spec.typology, run.spec.size)
         planned = run.first()
         logger.debug("Campaign %s starts", run.spec.campaign_id)
         if planned is None:

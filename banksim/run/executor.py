@@ -15,9 +15,11 @@ from banksim.measure import Measures
 from banksim.model import (
     NOT_SCORED,
     NOT_SENT,
+    At,
     BankReply,
     BankStatus,
     Decision,
+    Ended,
     Outcome,
     Planned,
     ScoreReply,
@@ -48,14 +50,14 @@ class Executor:
         feed: Feed,
         flow: str,
         advance: Callable[[CampaignRun, Outcome], None],
-        moment: Callable[[], tuple[float, float]],
+        moment: Callable[[], At],
         log: TransactionLog | None = None,
         publish: Callable[[Planned, BankReply], None] | None = None,
         heard: Callable[[Planned, Outcome], None] | None = None,
     ) -> None:
         """``flow`` is the scenario's: "post_then_score" or "score_then_post".
 
-        ``moment`` tells (wall, simulated) seconds since the start of the run.  ``publish`` hears what
+        ``moment`` is the current one of the run.  ``publish`` hears what
         the bank answered before anything else is done about it, ``heard`` what came of it all; neither
         may wait.
         """
@@ -79,7 +81,7 @@ class Executor:
         if lag_s > DROP_AFTER_S:
             self.drop(arrival, f"could not start within {DROP_AFTER_S:.0f} s")
             return
-        self._measures.started()
+        self._measures.started(self._moment())
         self.in_flight += 1
         try:
             bank, score = self._send(arrival.planned)
@@ -95,9 +97,10 @@ class Executor:
 
     def drop(self, arrival: Arrival, reason: str) -> None:
         """Count an arrival that will not be sent."""
-        self._measures.dropped(arrival.planned, reason)
+        at = self._moment()
+        self._measures.dropped(at, arrival.planned, reason)
         if self._log_file is not None:
-            self._log_file.add_dropped(arrival.planned, reason, self._moment()[0])
+            self._log_file.add_dropped(arrival.planned, reason, at.wall_s)
         if arrival.campaign is not None:
             self._advance(arrival.campaign, DROPPED)
 
@@ -121,11 +124,11 @@ class Executor:
 
     def _finish(self, arrival: Arrival, outcome: Outcome) -> None:
         planned = arrival.planned
-        wall_s, sim_s = self._moment()
-        self._measures.record(planned, outcome, sim_s, wall_s)
-        self._feed.offer(planned, outcome, wall_s)
+        at = self._moment()
+        self._measures.ended(at, (Ended(planned, outcome),))
+        self._feed.offer(planned, outcome, at.wall_s)
         if self._log_file is not None:
-            self._log_file.add(planned, outcome, wall_s)
+            self._log_file.add(planned, outcome, at.wall_s)
         if self._tells:
             self._log(planned, outcome)
         if self._heard is not None:

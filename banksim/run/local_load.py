@@ -20,7 +20,7 @@ import gevent
 from banksim.activity.onboarding import Joining
 from banksim.fraud import CampaignRun
 from banksim.measure import Measures
-from banksim.model import Outcome
+from banksim.model import At, Outcome
 from banksim.report.transaction_log import TransactionLog, open_transaction_log
 from banksim.run.connect import Connected, connect, read_stats, says
 from banksim.run.customers import Joiners, Opening
@@ -294,12 +294,12 @@ class Generator:
         if self.dispatcher is not None:
             self.dispatcher.wake()
 
-    def moment(self) -> tuple[float, float]:
+    def moment(self) -> At:
         """(wall seconds since simulated time began, simulated seconds), now or at the end."""
         now_s = self._ended_s if self._ended_s is not None else time.monotonic()
         if self.parts is None or not self.parts.clock.started:
-            return 0.0, 0.0
-        return now_s - self._origin_s, self.parts.clock.sim_at(now_s)
+            return At(0.0, 0.0)
+        return At(now_s - self._origin_s, self.parts.clock.sim_at(now_s))
 
     def is_open(self, customer_index: int) -> bool:
         """Whether a customer can act: known to the bank, when there is a bank."""
@@ -339,10 +339,5 @@ class Generator:
     def _observe(self, call: Call) -> None:
         self.last_calls[call.system] = call
         if self._begun:  # opening customers is not what is measured
-            calls, name = self.measures.calls, f"{call.method} {call.name}"
-            if call.sent:
-                wall_s, sim_s = self.moment()
-                calls.add(call.system, name, call.latency_ms, call.error, wall_s, sim_s)
-            else:
-                calls.add_unsent(call.system, name, call.error or "")
+            self.measures.called(self.moment(), call)
         self._on_call(call)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import gevent
 
 from banksim.measure import Measures
-from banksim.model import NOT_SCORED, BankReply, BankStatus, Outcome
+from banksim.model import NOT_SCORED, At, BankReply, BankStatus, Outcome
 from banksim.run.dispatcher import Agenda, Dispatcher
 from banksim.run.plan import build_parts
 from banksim.run.process import rare_collections
@@ -94,9 +94,9 @@ class DispatchRig:
     def lags_ms(self) -> list[float]:
         return sorted(start.lag_ms for start in self.starts)
 
-    def _moment(self) -> tuple[float, float]:
+    def _moment(self) -> At:
         now_s = time.monotonic()
-        return now_s - self.origin_s, self.parts.clock.sim_at(now_s)
+        return At(now_s - self.origin_s, self.parts.clock.sim_at(now_s))
 
     def _work(self, seat: str) -> None:
         while True:

@@ -187,6 +187,8 @@ def test_a_day_in_nine_seconds_keeps_every_campaign_and_every_hours_share() -> N
     assert rig.dropped == []
     assert len(planned) > 20
     assert planned <= {start.campaign_id for start in rig.starts}
+    asked_for = sum(spec.size for spec in rig.parts.desk.specs if not spec.decoy)
+    assert rig.measures.planned_fraud.total == asked_for > 0
     assert sum(start.campaign_id.startswith("card_testing") for start in rig.starts) == 120
     genuine = Counter(int(start.sim_s // 3600) for start in rig.starts if not start.campaign_id)
     rate = rig.parts.offered.times(rig.parts.desk.genuine_share)

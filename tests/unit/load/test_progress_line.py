@@ -12,8 +12,9 @@ import pytest
 
 from banksim.load.terminal import ProgressLine, progress_of, share_terminal, show_progress, text_of
 from banksim.measure import Measures, MeasureSettings
+from banksim.model import At
 from banksim.run.run import State
-from tests.unit.measure.make import ALERT, PASSED, fraud, planned
+from tests.unit.measure.make import ALERT, PASSED, START, end, fraud, planned
 
 
 class Terminal(io.StringIO):
@@ -43,11 +44,11 @@ def life(state: State = State.RUNNING, measures: Measures | None = None, **chang
 
 def measured() -> Measures:
     measures = Measures(MeasureSettings())
-    measures.tick(3600.0, 9.0)
+    at = At(9.0, 3600.0)
     for planned_one, outcome in [(fraud(), ALERT), (fraud(), PASSED), (planned(), PASSED)] * 10:
-        measures.offered()
-        measures.started()
-        measures.record(planned_one, outcome, 3600.0, 9.0)
+        measures.offered(at)
+        measures.started(at)
+        end(measures, planned_one, outcome, at)
     return measures
 
 
@@ -73,8 +74,8 @@ def test_other_moments_of_a_run() -> None:
 
 def test_drops_are_said() -> None:
     measures = measured()
-    measures.offered()
-    measures.dropped(planned(), "no seat")
+    measures.offered(START)
+    measures.dropped(START, planned(), "no seat")
     assert "1 dropped" in text_of(life(measures=measures))
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from banksim.measure import Measures, MeasureSettings, Roster
 from banksim.measure.results import RunInfo, ScenarioInfo, encode
 from banksim.measure.summary import Asked, build_results, live
-from banksim.model import BankStatus, Decision, Label, Outcome, Planned
+from banksim.model import At, BankStatus, Decision, Label, Outcome, Planned
 from banksim.scenario.models import Goals
-from tests.unit.measure.make import ALERT, PASSED, fraud, outcome, planned
+from tests.unit.measure.make import ALERT, PASSED, START, call, end, fraud, outcome, planned
 
 ASKED = Asked(Goals())
 RUN = RunInfo("r1", ScenarioInfo("made"), "live", "USD", wall_s=30.0, simulated_s=400.0, end="completed")
@@ -41,16 +41,15 @@ def random_events(seed: int, count: int) -> list[tuple[Planned, Outcome, float]]
 
 def count(measures: Measures, event: tuple[Planned, Outcome, float]) -> None:
     plan, answer, wall_s = event
-    measures.offered(sim_s=plan.sim_s, wall_s=wall_s)
+    at = At(wall_s, plan.sim_s)
+    measures.offered(at)
     if len(plan.truth.typology) == 5 and not plan.truth.campaign_id:
-        measures.dropped(plan, "no seat", sim_s=plan.sim_s, wall_s=wall_s)
+        measures.dropped(at, plan, "no seat")
         return
-    measures.started(sim_s=plan.sim_s, wall_s=wall_s)
-    measures.record(plan, answer, plan.sim_s, wall_s)
-    measures.call(
-        "bastion", "score", answer.service_ms, answer.detector.error or None, sim_s=plan.sim_s, wall_s=wall_s
-    )
-    measures.resources(wall_s % 1 * 99, 1e6 + wall_s, answer.service_ms, sim_s=plan.sim_s, wall_s=wall_s)
+    measures.started(at)
+    end(measures, plan, answer, at)
+    call(measures, "bastion", "/score", answer.service_ms, answer.detector.error or None, at)
+    measures.resources(at, wall_s % 1 * 99, 1e6 + wall_s, answer.service_ms)
 
 
 def figures(measures: Measures) -> dict[str, Any]:
@@ -88,8 +87,8 @@ def test_nothing_is_lost_between_offered_and_ended() -> None:
     measures = Measures()
     for event in random_events(3, 200):
         count(measures, event)
-    measures.offered(7)
-    measures.started()
+    measures.offered(START, 7)
+    measures.started(START)
     found = encode(live(measures, 20, ASKED).transactions)
     assert found["in_flight"] == 7
     assert found["offered"] == 207
@@ -99,8 +98,8 @@ def test_nothing_is_lost_between_offered_and_ended() -> None:
 
 def test_the_warm_up_is_counted_apart() -> None:
     measures = Measures(SETTINGS)
-    measures.record(fraud(sim_s=99.9), ALERT, 99.9, 1.0)
-    measures.record(fraud(sim_s=100.0), PASSED, 100.0, 1.0)
+    end(measures, fraud(sim_s=99.9), ALERT, At(1.0, 99.9))
+    end(measures, fraud(sim_s=100.0), PASSED, At(1.0, 100.0))
     assert measures.detection.fraudulent().transactions == 1
     assert measures.cold.detection.fraudulent().alerted == 1
     assert live(measures, 2, ASKED).detection.recall == 0
@@ -145,6 +144,6 @@ def test_one_record_stays_cheap() -> None:
     for _ in range(5):
         begin = perf_counter()
         for plan, answer, wall_s in events:
-            measures.record(plan, answer, plan.sim_s, wall_s)
+            end(measures, plan, answer, At(wall_s, plan.sim_s))
         best_us = min(best_us, (perf_counter() - begin) / len(events) * 1e6)
     assert best_us < 60  # about 10 on an idle machine; the bound leaves room for a busy one

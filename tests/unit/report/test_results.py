@@ -7,7 +7,8 @@ import pytest
 from banksim.measure import Measures, MeasureSettings
 from banksim.measure.results import SCHEMA, Results, Snapshot, decode, encode, json_schema, reference_table
 from banksim.measure.summary import build_results, live
-from tests.unit.measure.make import ALERT, PASSED, fraud, planned
+from banksim.model import At
+from tests.unit.measure.make import ALERT, PASSED, end, fraud, planned
 from tests.unit.report.make import ASKED, PLANNED, RUN, busy_results, busy_run, empty_results
 
 REFERENCE_BEGIN = "<!-- generated from the types: begin -->"
@@ -83,6 +84,7 @@ def test_undefined_is_none_never_zero() -> None:
 
 
 def test_what_was_planned_stands_next_to_what_was_sent() -> None:
+    assert busy_results().planned == PLANNED
     for found in (busy_results().fraud, live(busy_run(), 288.0, ASKED).fraud):
         assert found.planned == sum(PLANNED.fraud_by_typology.values()) == 241
         assert found.planned_by_typology == PLANNED.fraud_by_typology
@@ -100,8 +102,8 @@ def test_limits_name_what_was_missed() -> None:
 def test_few_frauds_are_named() -> None:
     measures = Measures()
     for _ in range(5):
-        measures.record(fraud(), ALERT, 0, 0)
-    measures.record(planned(), PASSED, 0, 0)
+        end(measures, fraud(), ALERT)
+    end(measures, planned(), PASSED)
     limits = " ".join(build_results(RUN, measures, ASKED).limits)
     assert "Only 5 fraudulent transactions" in limits
     assert "6 more transactions ended than were offered" in limits
@@ -109,8 +111,8 @@ def test_few_frauds_are_named() -> None:
 
 def test_a_warm_up_has_figures_of_its_own() -> None:
     measures = Measures(MeasureSettings(warm_up_s=60))
-    measures.record(fraud(sim_s=10), PASSED, 10, 0)
-    measures.record(fraud(sim_s=70), ALERT, 70, 0)
+    end(measures, fraud(sim_s=10), PASSED, At(0, 10))
+    end(measures, fraud(sim_s=70), ALERT, At(0, 70))
     results = build_results(RUN, measures, ASKED)
     assert results.detection.recall == 1
     assert results.warm_up is not None
@@ -124,7 +126,7 @@ def test_a_generator_at_its_limit_is_named() -> None:
     measures = Measures()
     for second in range(40):
         cpu_percent = 97.0 if second % 10 == 0 else 40.0
-        measures.resources(cpu_percent, 1e6, 1e3, sim_s=second, wall_s=second)
+        measures.resources(At(second, second), cpu_percent, 1e6, 1e3)
     text = " ".join(build_results(RUN, measures, ASKED).limits)
     assert "bottleneck" in text and "4 of 40 samples" in text
 

@@ -9,9 +9,11 @@ import gevent
 import pytest
 
 from banksim.measure import Measures
-from banksim.model import BankReply, BankStatus, Decision, Outcome, ScoreReply
+from banksim.model import At, BankReply, BankStatus, Decision, Outcome, ScoreReply
 from banksim.run.executor import DROP_AFTER_S, Executor
 from tests.unit.run.makers import FakeBank, FakeDetector, NoFeed, arrival, targets
+
+AT = At(1.0, 100.0)
 
 
 class Desk:
@@ -34,13 +36,13 @@ def executor(
         NoFeed(),  # type: ignore[arg-type]
         flow,
         desk.advance,
-        lambda: (1.0, 100.0),
+        lambda: AT,
     )
     return made, measures, desk
 
 
 def send(made: Executor, measures: Measures, **kwargs: Any) -> None:
-    measures.offered()
+    measures.offered(AT)
     made.perform(arrival(**kwargs))
 
 
@@ -100,7 +102,7 @@ def test_the_lag_is_part_of_the_response_time() -> None:
 @pytest.mark.parametrize("error", [RuntimeError("boom"), gevent.GreenletExit()])
 def test_an_interrupted_send_is_unknown_and_still_counted(error: BaseException) -> None:
     made, measures, _ = executor(FakeBank(), FakeDetector(error=error))
-    measures.offered()
+    measures.offered(AT)
     with pytest.raises(type(error)):
         made.perform(arrival())
     assert counts(measures) == {"offered": 1, "sent": 1, "unknown": 1}
@@ -126,7 +128,7 @@ def test_a_campaign_hears_of_its_outcome_also_when_its_step_is_dropped() -> None
     made, measures, desk = executor(FakeBank(), FakeDetector())
     campaign = SimpleNamespace()
     for late_s in (0.0, DROP_AFTER_S + 1):
-        measures.offered()
+        measures.offered(AT)
         due = arrival(late_s=late_s, fraud="card_testing")
         made.perform(type(due)(due.due_wall_s, due.planned, campaign))
     assert [outcome.approved for outcome in desk.outcomes] == [True, False]
