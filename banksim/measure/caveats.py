@@ -9,7 +9,8 @@ from banksim.measure.figures import DetectionFigures, Fraud
 from banksim.measure.formats import THIN, count, duration, milliseconds, percent
 from banksim.measure.measures import Measures
 from banksim.measure.results import RunInfo
-from banksim.measure.verdicts import FEW, Evidence
+from banksim.measure.scores import FEW
+from banksim.measure.verdicts import Evidence
 
 #: The generator's CPU is mentioned when it was busy (see BUSY_PERCENT) in this share of the samples.
 BUSY_SHARE = 0.05

@@ -27,6 +27,7 @@ from banksim.measure.scores import (
     ScoreDrift,
     average_precision,
     bin_of,
+    enough,
     histogram,
     roc_auc,
     share,
@@ -293,6 +294,7 @@ class Detection:
         return {
             name: TypologyRow(
                 **_counts(group),
+                enough=enough(group.judged),
                 recall=None if nothing else share(group.alerted, group.judged),
                 **_ends("recall", None if nothing else wilson(group.alerted, group.judged)),
                 caught_cents=group.alerted_cents,

@@ -137,8 +137,9 @@ class TimelinePoint:
 
 @dataclass(frozen=True, slots=True)
 class LoadRow:
-    """Quality at one offered rate: all stretches of the run with a like rate together."""
+    """Quality at one offered rate; ``enough``: whether its recall rests on enough fraud to be judged."""
 
+    enough: bool
     offered_tps: float
     seconds: float
     ended: int
@@ -250,8 +251,9 @@ class GroupRow:
 
 @dataclass(frozen=True, slots=True)
 class TypologyRow(GroupRow):
-    """Fraud of one typology."""
+    """Fraud of one typology; ``enough``: whether its recall rests on enough of it to be judged."""
 
+    enough: bool
     recall: float | None
     recall_low: float | None
     recall_high: float | None

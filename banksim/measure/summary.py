@@ -7,11 +7,13 @@ values of results.py.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from banksim.measure import figures as made_of
 from banksim.measure.caveats import caveats
+from banksim.measure.detection import Slices
 from banksim.measure.figures import (
     CallRow,
     CampaignRow,
@@ -38,7 +40,7 @@ from banksim.measure.figures import (
 from banksim.measure.latency import LatencyHistogram
 from banksim.measure.measures import Measures, Quality
 from banksim.measure.results import SCHEMA, Kafka, Planned, Results, RunInfo, Snapshot, ThresholdRow, decode
-from banksim.measure.scores import calibration, share, used_bins, wilson
+from banksim.measure.scores import calibration, enough, share, used_bins, wilson
 from banksim.measure.thresholds.grammar import Threshold
 from banksim.measure.thresholds.judge import standing
 from banksim.measure.thresholds.readings import Figures
@@ -55,6 +57,8 @@ LOAD_STRETCH_S = 5.0
 MAX_LOAD_ROWS = 8
 #: Live rates are means over this many wall seconds.
 RATE_WINDOW_S = 5.0
+#: A rate and the ends of its interval.
+ENDS = ("", "_low", "_high")
 MAX_CAMPAIGN_ROWS = 100
 MAX_LIVE_CAMPAIGN_ROWS = 20
 
@@ -128,8 +132,8 @@ def build_results(
         fraud=attacked,
         detection=evidence.detection,
         detection_by={
-            "persona": {name: SliceRow(**row) for name, row in measures.detection.personas.rows().items()},
-            "channel": {name: SliceRow(**row) for name, row in measures.detection.channels.rows().items()},
+            "persona": _slices(measures.detection.personas, evidence.detection.scored),
+            "channel": _slices(measures.detection.channels, evidence.detection.scored),
         },
         latency_ms=evidence.latency_ms,
         latency_intervals_ms={name: latency_intervals(one) for name, one in _histograms(measures).items()},
@@ -275,6 +279,15 @@ def _bars(measures: Measures) -> list[ScoreBar]:
     return [decode(ScoreBar, bar) for bar in measures.detection.score_histogram()]
 
 
+def _slices(slices: Slices, scored: int) -> dict[str, SliceRow]:
+    """Rates are None when nothing at all was scored."""
+    rows = {name: SliceRow(**row) for name, row in slices.rows().items()}
+    rates: dict[str, Any] = dict.fromkeys(
+        f"{name}{end}" for name in ("recall", "false_positive_rate") for end in ENDS
+    )
+    return rows if scored else {name: replace(row, **rates) for name, row in rows.items()}
+
+
 def _scores(measures: Measures) -> Scores:
     found = measures.detection
     fraudulent, honest = found.fraudulent().bins, found.honest().bins
@@ -341,15 +354,17 @@ def _round_width(least: float) -> float:
 
 
 def _load_row(total: Bucket, seconds: float) -> LoadRow:
-    low, high = wilson(total.fraud_alerted, total.fraud_sent) or (None, None)
+    judged = total.fraud_sent if total.scored else 0
+    low, high = wilson(total.fraud_alerted, judged) or (None, None)
     ended = total.genuine + total.fraud_sent
     return LoadRow(
+        enough=enough(total.fraud_sent),
         offered_tps=total.offered / seconds,
         seconds=seconds,
         ended=ended,
         fraud=total.fraud_sent,
         caught=total.fraud_alerted,
-        recall=share(total.fraud_alerted, total.fraud_sent),
+        recall=share(total.fraud_alerted, judged),
         recall_low=low,
         recall_high=high,
         coverage=share(total.scored, ended),

@@ -20,12 +20,11 @@ from banksim.measure.formats import (
     rate,
 )
 from banksim.measure.results import FunnelStep, Kind, ThresholdRow, Tile
-from banksim.measure.scores import share
+from banksim.measure.scores import enough, share
 from banksim.measure.verdicts import (
     Evidence,
     coverage_kind,
     dropped_kind,
-    enough,
     errors_kind,
     sent_kind,
     too_few,

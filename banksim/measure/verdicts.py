@@ -30,12 +30,10 @@ from banksim.measure.figures import (
 )
 from banksim.measure.formats import count, figure, interval, milliseconds, money, percent, rate
 from banksim.measure.results import Kind, Planned, Results, RunInfo, ThresholdRow, Verdict, Word
-from banksim.measure.scores import wilson
+from banksim.measure.scores import enough, wilson
 from banksim.model import ExitCode
 from banksim.scenario.models import Goals
 
-#: Fewer events than this are not judged: a share of 30 has an interval of up to 36 points.
-FEW = 30
 #: A word fails, and does not only warn, when this many times the tolerated share is missing or wrong ...
 MISSING_FAILS = 5.0
 ERRORS_FAIL = 10.0
@@ -60,11 +58,6 @@ DETECTION_METRICS = frozenset(
 #: The word of a detector whose figures fail a threshold.
 MISSES = "misses its threshold"
 PAST_THE_LIMIT = "A capacity search goes past the limit on purpose."
-
-
-def enough(events: int) -> bool:
-    """Whether a word, a tile or a curve may rest on so many events."""
-    return events >= FEW
 
 
 def too_few(events: int, of: int) -> str:

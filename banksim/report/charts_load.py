@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from banksim.measure.figures import LoadRow
 from banksim.measure.formats import count, figure, interval, milliseconds, percent, rate
 from banksim.measure.results import CapacityStep, Results
-from banksim.measure.verdicts import FEW, enough
+from banksim.measure.scores import FEW
 from banksim.report.charts_frame import (
     Chart,
     error_bars,
@@ -220,8 +220,8 @@ def load_quality_chart(results: Results) -> Chart:
     offered = [round(row.offered_tps, 3) for row in drawn]
     chart = go.Figure()
     with_fraud = [row for row in drawn if row.recall is not None]
-    _add_recall(chart, "recall, with 95 % interval", [row for row in with_fraud if enough(row.fraud)])
-    few = [row for row in with_fraud if not enough(row.fraud)]
+    _add_recall(chart, "recall, with 95 % interval", [row for row in with_fraud if row.enough])
+    few = [row for row in with_fraud if not row.enough]
     _add_recall(chart, f"recall, fewer than {FEW} frauds", few, joined=False)
     for name, key, role, symbol, axis in (
         ("coverage", "coverage", "data-genuine", "circle", "y"),

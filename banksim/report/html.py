@@ -20,7 +20,8 @@ from banksim.measure import formats
 from banksim.measure.figures import ScoreTable
 from banksim.measure.formats import NOT_AVAILABLE, THIN, count
 from banksim.measure.results import Results, encode
-from banksim.measure.verdicts import enough, too_few
+from banksim.measure.scores import enough
+from banksim.measure.verdicts import too_few
 from banksim.model.money import minor_digits
 from banksim.report.charts_detection import campaign_chart, cost_chart, pr_chart, recall_chart, score_chart
 from banksim.report.charts_frame import Chart, bands, moment_text

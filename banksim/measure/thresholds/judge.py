@@ -21,10 +21,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from banksim.measure.results import ThresholdRow
+from banksim.measure.scores import enough
 from banksim.measure.thresholds.grammar import IN_WORDS, Threshold, parse_thresholds
 from banksim.measure.thresholds.metrics import Bracket
 from banksim.measure.thresholds.readings import Figures, Reading
-from banksim.measure.verdicts import enough
 from banksim.model import ScenarioError
 from banksim.scenario import Scenario
 from banksim.scenario.fraud import KNOWN_PATTERN_TYPES
