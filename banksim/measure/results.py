@@ -444,13 +444,8 @@ def decode(kind: type[Value], data: object) -> Value:
 
 def json_schema(kind: type[object], name: str) -> dict[str, Any]:
     """The JSON Schema of ``kind``, as kept in web_ext/schemas under ``name``."""
-    made = _adapter(kind).json_schema(mode="serialization")
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"{name}.json",
-        **made,
-        "title": name,
-    }
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"{name}.json"}
+    return head | _adapter(kind).json_schema(mode="serialization") | {"title": name}
 
 
 def reference_table() -> str:

@@ -282,9 +282,8 @@ def _bars(measures: Measures) -> list[ScoreBar]:
 def _slices(slices: Slices, scored: int) -> dict[str, SliceRow]:
     """Rates are None when nothing at all was scored."""
     rows = {name: SliceRow(**row) for name, row in slices.rows().items()}
-    rates: dict[str, Any] = dict.fromkeys(
-        f"{name}{end}" for name in ("recall", "false_positive_rate") for end in ENDS
-    )
+    names = ("recall", "false_positive_rate")
+    rates: dict[str, Any] = dict.fromkeys(f"{name}{end}" for name in names for end in ENDS)
     return rows if scored else {name: replace(row, **rates) for name, row in rows.items()}
 
 
