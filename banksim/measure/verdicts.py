@@ -287,9 +287,7 @@ def _bank(evidence: Evidence) -> Word:
     text = text if counts.error_share else "No transaction failed"
     text += f"; 99 % of the calls took at most {milliseconds(calls.p99)}"
     if _searched(evidence):
-        return Word(
-            "Bank", "none", "not judged", f"{text}. A capacity search goes past its limit on purpose."
-        )
+        return Word("Bank", "none", "not judged", f"{text}. {PAST_THE_LIMIT}")
     errors, time = errors_kind(evidence), bank_time_kind(evidence)
     if not enough(counts.ended) and errors != "fail":
         few = too_few(counts.ended, counts.offered)
@@ -326,7 +324,8 @@ def _money(evidence: Evidence) -> Word:
     if found.differing:
         text = (
             f"{count(found.differing)} of {count(found.accounts)} accounts differ from what the bank "
-            f"acknowledged, by {money(found.difference_cents, evidence.currency)} in sum."
+            f"acknowledged, by {money(found.difference_cents, evidence.currency)} in sum "
+            f"({', '.join(f'{fault}: {count(sums.accounts)}' for fault, sums in found.by_fault.items())})."
         )
         return Word("Money", worst, "does not agree", text)
     text = f"All {count(found.accounts)} accounts hold what the bank acknowledged"

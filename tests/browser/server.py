@@ -29,8 +29,7 @@ LOCUSTFILE = """
     from locust import User, constant, events, task
     from tests.unit.web_ext.fakes import DemoCockpit
     from web_ext import register
-    from web_ext.guard import Guard
-    from web_ext.login import set_up_login
+    from web_ext.guard import Guard, set_up_login
 
     class Somebody(User):
         wait_time = constant(1)
