@@ -28,7 +28,7 @@ speed_multiplier: 1800
 start_at: 2026-01-05 09:00:00
 customers: 60
 transaction_rate: {{peak_tps: {tps}, off_peak_tps: {tps}}}
-connections: {{timeout_seconds: 1, max_retries: 0}}
+connections: {{timeout_seconds: {timeout_s}, max_retries: 0}}
 fraud:
   rate: 0.1
   patterns:
@@ -52,6 +52,8 @@ def losing(self, method, path, query, body=None):
 
 
 BankApi.handle = losing
+
+from locustfiles.banking import *
 """
 
 
@@ -63,7 +65,8 @@ class Run:
     arguments: tuple[str, ...] = ()
     tps: int = 40
     hours: float = 5
-    plugin: str = ""
+    timeout_s: float = 1
+    locustfile: str = ""
     signals: tuple[tuple[float, int], ...] = ()
 
 
@@ -74,12 +77,14 @@ def fault(target: str, kind: str, start_hour: float, minutes: float, more: str =
 
 RUNS = {
     "calm": Run(arguments=("--threshold", "recall >= 10%", "--threshold", "errors < 5%")),
-    "slow_bank": Run("faults:\n" + fault("bank", "latency", 0, 300, "latency_ms: [2500, 3000]"), tps=10),
+    "slow_bank": Run(
+        "faults:\n" + fault("bank", "latency", 0, 300, "latency_ms: [2100, 2600]"), tps=10, timeout_s=10
+    ),
     "hung_detector": Run("faults:\n" + fault("detector", "hangs", 1, 240), tps=20),
     "frozen_generator": Run(signals=((3.0, signal.SIGSTOP), (7.0, signal.SIGCONT))),
     "interrupted": Run(signals=((4.0, signal.SIGINT),)),
     "failed_threshold": Run(arguments=("--threshold", "recall >= 99%", "--threshold", "errors < 5%")),
-    "money_differs": Run(plugin=LOSING_BANK),
+    "money_differs": Run(locustfile=LOSING_BANK),
     "outage": Run(
         "faults:\n"
         + fault("detector", "hangs", 1, 45)
@@ -101,19 +106,15 @@ def record(name: str) -> None:
     run = RUNS[name]
     with tempfile.TemporaryDirectory(prefix="banksim-recorded-") as folder:
         scenario = Path(folder, f"{name}.yaml")
-        text = BASE.format(name=name.replace("_", " ").capitalize(), hours=run.hours, tps=run.tps)
-        if run.plugin:
-            Path(folder, "plugin.py").write_text(run.plugin)
-            text += "plugins: [plugin.py]\n"
+        text = BASE.format(
+            name=name.replace("_", " ").capitalize(), hours=run.hours, tps=run.tps, timeout_s=run.timeout_s
+        )
         scenario.write_text(text + run.more)
-        command = [
-            sys.executable,
-            "-m",
-            "locust",
-            "-f",
-            str(ROOT / "locustfiles" / "banking.py"),
-            "--headless",
-        ]
+        locustfile = ROOT / "locustfiles" / "banking.py"
+        if run.locustfile:
+            locustfile = Path(folder, "locustfile.py")
+            locustfile.write_text(run.locustfile)
+        command = [sys.executable, "-m", "locust", "-f", str(locustfile), "--headless"]
         command += ["--scenario", str(scenario), "--dry-run", "--seed", "7", "--report-dir", f"{folder}/out"]
         process = subprocess.Popen(
             [*command, *run.arguments], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from banksim.model import BanksimError, UsageError
+from tests.recorded import NAMES
 
 TARGETS = (
     {"name": "Nexum", "url": "http://localhost:8090", "ok": True, "detail": "", "latency_ms": 12.4},
@@ -131,7 +132,7 @@ class DemoLists:
         return self.status()
 
     def select(self, name: str) -> dict[str, Any]:
-        if name not in {card["name"] for card in CARDS}:
+        if name not in {*NAMES, *(card["name"] for card in CARDS)}:
             raise UsageError(f"{name!r}: no scenario of that name; known: demo, quiet")
         self.selected = name
         return self.status()

@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from banksim.measure import Measures
+from banksim.measure.figures import ScoreHistogram
 from banksim.measure.results import Planned as Plan
 from banksim.measure.results import Results, RunInfo, ScenarioInfo, Snapshot
 from banksim.measure.summary import Asked, build_results, live
@@ -43,6 +45,7 @@ from banksim.model import (
 from banksim.run.feed import Feed
 from banksim.scenario.models import Goals
 from banksim.targets import Call
+from tests.recorded import NAMES, recorded
 from tests.unit.web_ext.fake_lists import DASHBOARD, TARGETS, DemoLists
 
 START_AT = datetime(2026, 1, 5)
@@ -128,9 +131,16 @@ class DemoCockpit(DemoLists):
     def status(self) -> dict[str, Any]:
         self._catch_up()
         now_s = self._clock()
-        idle = self._state == "idle"
         opened = min(500, int(500 * (now_s - self._started_s) / self._opening_s)) if self._opening_s else 500
         opening = self._state == "running" and opened < 500
+        if (done := self._recorded()) is not None:
+            over = {"state": "finished", "run_id": done.run.run_id, "report": None, "progress": 1.0}
+            return self._status(opened, opening=False) | over
+        return self._status(opened, opening)
+
+    def _status(self, opened: int, opening: bool) -> dict[str, Any]:
+        now_s = self._clock()
+        idle = self._state == "idle"
         return {
             "state": "opening" if opening else self._state,
             "message": "",
@@ -155,10 +165,20 @@ class DemoCockpit(DemoLists):
 
     def snapshot(self) -> Snapshot | None:
         self._catch_up()
+        if (done := self._recorded()) is not None:
+            names = (one.name for one in fields(Snapshot) if one.name != "scores")
+            values = {name: getattr(done, name) for name in names}
+            return Snapshot(**values, scores=ScoreHistogram(done.scores.histogram))
         return live(self._measures, self._wall_s, self._asked)
+
+    def _recorded(self) -> Results | None:
+        """The recorded run that was selected in place of the made-up day."""
+        return recorded(self.selected) if self.selected in NAMES else None
 
     def results(self) -> Results | None:
         self._catch_up()
+        if (done := self._recorded()) is not None:
+            return done
         if self._state == "idle":
             return None
         over = self._state == "finished"
