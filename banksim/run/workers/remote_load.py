@@ -17,6 +17,7 @@ from datetime import datetime
 import gevent
 
 from banksim.measure import Measures
+from banksim.measure.figures import Reconciliation
 from banksim.run.closing import run_info
 from banksim.run.local_load import DRAIN_TIMEOUTS
 from banksim.run.plan import Parts
@@ -227,7 +228,7 @@ class RemoteLoad:
             logger.error("%d states of further workers are not counted", self.intake.counts.uncounted)
         return info
 
-    def reconciliation(self) -> Row:
+    def reconciliation(self) -> Reconciliation:
         books, customers = self.measures.books, self.parts.onboarding or self.parts.world.population
         missing = in_thread(lambda: self.intake.opened.without_balance(books, customers))
         lost = [row["number"] for row in self.worker_rows() if row["ended"] != Standing.FINAL]

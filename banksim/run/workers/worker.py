@@ -20,6 +20,7 @@ import orjson
 from gevent.event import Event
 
 from banksim.measure import Measures
+from banksim.measure.results import encode
 from banksim.model import BanksimError
 from banksim.run.feed import ITEMS_PER_SECOND
 from banksim.run.kafka import Brokers
@@ -291,7 +292,9 @@ class WorkerRun:
         account = generator.account()
         if generator.connected is not None and self.settings.mode is Mode.DRY_RUN:
             currency = self.settings.scenario.currency
-            account["reconciliation"] = reconcile(generator.measures.books, generator.connected, currency)
+            account["reconciliation"] = encode(
+                reconcile(generator.measures.books, generator.connected, currency)
+            )
         final = self._reporter.final(account_of(str(self.end or End.COMPLETED), account))
         until_s = time.monotonic() + FINAL_FOR_S
         while not self._bye.is_set() and time.monotonic() < until_s:
