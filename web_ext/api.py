@@ -19,10 +19,11 @@ import orjson
 from flask import Blueprint, Response, request
 from flask import send_file as flask_send_file
 
+from banksim.measure.results import encode
 from banksim.model import BanksimError, UsageError
 from banksim.report.compare import compare_runs
 from banksim.report.compare_page import render_comparison
-from banksim.report.export import print_pdf, save_pngs
+from banksim.report.export import print_pdf, read_results, save_pngs
 from banksim.report.write import feed_csv
 from web_ext.run_view import ACTIONS, MAX_SPEED, MIN_SPEED, RunView
 from web_ext.site import NAME, NOT_FOUND, Site, assets, plotly_name, plotly_response
@@ -130,9 +131,8 @@ def add_files(blueprint: Blueprint, site: Site) -> None:
 def _compared(before: Path, after: Path) -> str:
     """The page that `banksim compare` writes.  Raises BanksimError for results it cannot compare."""
     try:
-        runs = [orjson.loads(path.read_bytes()) for path in (before, after)]
-        return render_comparison(compare_runs(runs[0], runs[1]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return render_comparison(compare_runs(read_results(before), read_results(after)))
+    except UsageError as error:
         raise BanksimError("The results of these two runs cannot be compared.") from error
 
 
@@ -172,7 +172,9 @@ def _add_reading(blueprint: Blueprint, site: Site) -> None:
     @blueprint.get("/api/metrics")
     def metrics() -> Response:
         found = view.snapshot()
-        return json_response(found | {"timeline_tail": view.timeline()["points"][-TAIL:]} if found else {})
+        if found is None:
+            return json_response({})
+        return json_response(encode(found) | {"timeline_tail": view.timeline()["points"][-TAIL:]})
 
     @blueprint.get("/api/timeline")
     def timeline() -> Response:

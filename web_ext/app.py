@@ -27,7 +27,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from banksim.load import Session
 from banksim.load.install import pages_wanted
 from banksim.model import BanksimError, UsageError
-from banksim.report.formats import chart_layout
+from banksim.report.theme import chart_layout
 from web_ext.api import PLAIN_NAME, add_api, add_files
 from web_ext.guard import SAFE_METHODS, Guard, check_starts, harden, is_loopback, set_up_login, trusted_hosts
 from web_ext.recorder import Recorder

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
+from banksim.measure.figures import Reconciliation
 from banksim.model import ExitCode
 from banksim.report.console import account_lines, headline
 
@@ -44,16 +44,15 @@ def run(options: argparse.Namespace) -> int:
     if not path.exists() and (options.report_dir / options.run).exists():
         path = options.report_dir / options.run
     results = read_results(path)
-    currency = str(results["run"].get("currency", "USD"))
-    found = results.get("reconciliation")
+    currency, found = results.run.currency, results.reconciliation
     _print_verdict("After the run", found, currency)
     if not options.offline:
         found = _look_again(results_path(path).parent, found)
-    balanced = bool(found and found.get("balanced"))
+    balanced = found is not None and bool(found.balanced)
     return int(ExitCode.COMPLETED if balanced else ExitCode.ERROR)
 
 
-def _look_again(folder: Path, before: dict[str, Any] | None) -> dict[str, Any] | None:
+def _look_again(folder: Path, before: Reconciliation | None) -> Reconciliation | None:
     """What the bank says now, or ``before`` when it cannot be asked."""
     # Imported here: it brings the clients along, which --offline does without.
     from banksim.run.reconcile import ask_again, load_books
@@ -72,7 +71,7 @@ def _look_again(folder: Path, before: dict[str, Any] | None) -> dict[str, Any] |
     return found
 
 
-def _print_verdict(when: str, found: dict[str, Any] | None, currency: str) -> None:
+def _print_verdict(when: str, found: Reconciliation | None, currency: str) -> None:
     print(f"{when}: {headline(found, currency)}")
     for line in account_lines(found, currency) if found else ():
         print(f"  {line}")

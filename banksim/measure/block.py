@@ -142,6 +142,11 @@ class CallBlock(Sequence[Call]):
         )
 
 
+def number_of(mask: Bools) -> int:
+    """How many are true."""
+    return int(np.count_nonzero(mask))
+
+
 def take(block: Block, places: Ints | Bools) -> Block:
     """Some rows of a block, by places or by a mask."""
     columns = {one.name: getattr(block, one.name) for one in fields(block)}

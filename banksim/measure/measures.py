@@ -20,7 +20,17 @@ from typing import Any
 
 import numpy as np
 
-from banksim.measure.block import FAILED, GENUINE, REFUSED, SKIPPED, UNKNOWN, CallBlock, ResultBlock, take
+from banksim.measure.block import (
+    FAILED,
+    GENUINE,
+    REFUSED,
+    SKIPPED,
+    UNKNOWN,
+    CallBlock,
+    ResultBlock,
+    number_of,
+    take,
+)
 from banksim.measure.books import BalanceChecks, ExpectedBalances
 from banksim.measure.counts import BoundedCounts, Calls, Fate, Tally, fate_of
 from banksim.measure.detection import DEFAULT_PREVALENCE, Detection
@@ -255,7 +265,7 @@ class Measures:
             bucket.genuine += 1
             bucket.false_alerts += alert
 
-    def _count_columns(self, bucket: Bucket, block: ResultBlock) -> ResultBlock:
+    def _count_columns(self, bucket: Bucket, block: ResultBlock) -> Sequence[Ended]:
         """Count what is genuine; returns the rest."""
         genuine, warm = block.label == GENUINE, block.sim_s >= self.settings.warm_up_s
         for quality, chosen in ((self.warm, genuine & warm), (self.cold, genuine & ~warm)):
@@ -263,7 +273,7 @@ class Measures:
                 self._count_genuine(quality, bucket, block)
             elif chosen.any():
                 self._count_genuine(quality, bucket, take(block, chosen))
-        return take(block, ~genuine)
+        return () if genuine.all() else take(block, ~genuine)
 
     def _count_genuine(self, quality: Quality, bucket: Bucket, block: ResultBlock) -> None:
         quality.detection.add_genuine(block)
@@ -274,21 +284,22 @@ class Measures:
         quality.lag.add_many(lag_us)
         bucket.response.add_many(response_us)
         bucket.lag.add_many(lag_us)
-        refused, unknown = block.status == REFUSED, block.status == UNKNOWN
+        unknown = block.status == UNKNOWN
         failed = (block.status == FAILED) | ((block.status == SKIPPED) & block.score_failed)
-        quality.failed_response.add_many(response_us[failed | unknown])
-        unknowns, failures = int(unknown.sum()), int(failed.sum())
+        unknowns, failures = number_of(unknown), number_of(failed)
+        if unknowns or failures:
+            quality.failed_response.add_many(response_us[failed | unknown])
         completed = len(block) - unknowns - failures
         self.tally.completed += completed
-        self.tally.refused += int(refused.sum())
+        self.tally.refused += number_of(block.status == REFUSED)
         self.tally.failed += failures
         self.tally.unknown += unknowns
         bucket.completed += completed
         bucket.failed += failures
         bucket.unknown += unknowns
-        bucket.scored += len(block) - int(np.isnan(block.score).sum())
+        bucket.scored += len(block) - number_of(np.isnan(block.score))
         bucket.genuine += len(block)
-        bucket.false_alerts += int(block.alert.sum())
+        bucket.false_alerts += number_of(block.alert)
 
     # -- over processes ---------------------------------------------------------------------------
 

@@ -16,14 +16,14 @@ knows what the others have under way.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any
 
 import gevent
 
 from banksim.measure.books import BalanceChecks, ExpectedBalances, Fault
+from banksim.measure.figures import BalanceRow, BalanceTotal
 from banksim.report.console import exact
 from banksim.scenario.models import Invariant
 from banksim.targets import NexumClient, Request, Transport
@@ -196,7 +196,7 @@ class BalanceWatch:
             self._after = reply.data["next"] or ""
             if not self._after:
                 break
-        self._checks.total = total
+        self._checks.total = BalanceTotal(**total)
         return suspects
 
     def _read_moved(self) -> list[str]:
@@ -209,7 +209,7 @@ class BalanceWatch:
             cents, allowed, _ = self._read(account_id)
             if cents is not None:
                 suspects += self._judge(account_id, cents, allowed, total)
-        self._checks.total = total
+        self._checks.total = BalanceTotal(**total)
         return suspects
 
     def _read(self, account_id: str) -> tuple[int | None, tuple[int, int], bool]:
@@ -247,17 +247,8 @@ class BalanceWatch:
         wall_s, sim_s = self._moment()
         difference = cents - (high if cents > high else low)
         fault = Fault.GONE if gone else self._books.books.fault_of(account_id, difference)
-        row: Mapping[str, Any] = {
-            "account": account_id,
-            "expected_low_cents": low,
-            "expected_high_cents": high,
-            "actual_cents": cents,
-            "difference_cents": difference,
-            "fault": str(fault),
-            "sim_s": sim_s,
-            "wall_s": wall_s,
-        }
-        self._checks.violation(dict(row))
+        row = BalanceRow(account_id, low, high, cents, difference, str(fault), sim_s, wall_s)
+        self._checks.violation(row)
         if self._checks.violations <= MAX_SECOND_LOOKS:
             logger.error(
                 "Balances: account %s holds %s, %s off what the bank acknowledged (%s)",

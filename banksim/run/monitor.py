@@ -102,11 +102,6 @@ class Gate:
         self.live = self._judge.live
         self.verdicts: list[Verdict] = []
 
-    @property
-    def failed(self) -> bool:
-        """Whether a threshold was not met, once judged."""
-        return any(not verdict.passed for verdict in self.verdicts)
-
     def watch(
         self,
         measures: Callable[[], Measures],

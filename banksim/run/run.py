@@ -19,8 +19,10 @@ import gevent
 from gevent.event import Event
 
 from banksim.measure import Measures, MeasureSettings
+from banksim.measure.results import Results
 from banksim.measure.thresholds.grammar import parse_thresholds
 from banksim.measure.thresholds.judge import thresholds_of
+from banksim.measure.verdicts import exit_code
 from banksim.model import BanksimError, ExitCode
 from banksim.report import check_folder
 from banksim.report.transaction_log import FILE_NAME
@@ -111,15 +113,6 @@ class End(StrEnum):
     FAILED = "failed"
 
 
-EXIT_CODES = {
-    End.COMPLETED: ExitCode.COMPLETED,
-    End.STOPPED: ExitCode.COMPLETED,
-    End.INTERRUPTED: ExitCode.INTERRUPTED,
-    End.ABORTED: ExitCode.THRESHOLD_FAILED,
-    End.FAILED: ExitCode.ERROR,
-}
-
-
 class Progress(Protocol):
     """How many customers have been opened at the bank."""
 
@@ -150,7 +143,7 @@ class Life(ABC):
         self.history = History()
         self.gate = Gate(settings.scenario)
         self.started_at: datetime | None = None
-        self.results: dict[str, Any] | None = None
+        self.results: Results | None = None
 
     # -- what is known of it ----------------------------------------------------------------
 
@@ -208,8 +201,7 @@ class Life(ABC):
 
     @property
     def exit_code(self) -> ExitCode:
-        code = EXIT_CODES[self.end] if self.end is not None else ExitCode.ERROR
-        return ExitCode.THRESHOLD_FAILED if code is ExitCode.COMPLETED and self.gate.failed else code
+        return exit_code(self.end, self.results)
 
     # -- what is asked of it ------------------------------------------------------------------
 

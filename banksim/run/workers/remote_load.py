@@ -17,9 +17,11 @@ from datetime import datetime
 import gevent
 
 from banksim.measure import Measures
+from banksim.measure.figures import Reconciliation
 from banksim.run.closing import run_info
 from banksim.run.local_load import DRAIN_TIMEOUTS
 from banksim.run.plan import Parts
+from banksim.run.process import in_thread
 from banksim.run.run import End, counting
 from banksim.run.settings import Mode, RunSettings
 from banksim.run.workers.intake import Intake, combined_accounts, combined_targets
@@ -226,10 +228,12 @@ class RemoteLoad:
             logger.error("%d states of further workers are not counted", self.intake.counts.uncounted)
         return info
 
-    def reconciliation(self) -> Row:
+    def reconciliation(self) -> Reconciliation:
+        books, customers = self.measures.books, self.parts.onboarding or self.parts.world.population
+        missing = in_thread(lambda: self.intake.opened.without_balance(books, customers))
         lost = [row["number"] for row in self.worker_rows() if row["ended"] != Standing.FINAL]
         accounts = list(self.intake.accounts.values())
-        return self.targets.reconcile(self.measures.books, self.intake.opened.account_ids(), lost, accounts)
+        return self.targets.reconcile(books, missing, lost, accounts)
 
     def kafka(self) -> Row:
         brokers = self.targets.brokers
@@ -288,6 +292,8 @@ class RemoteLoad:
             return f"{refused[0].name} cannot take part: {refused[0].reason}"
         if self.members.standing(Standing.LOST):
             return "All workers were lost"
+        if self.membership.took_part:
+            return "All workers have left the run"
         return f"No worker is connected. Start one with: {self.members.how_to_join}"
 
     def _problem_with(self, member: Member) -> str:

@@ -20,6 +20,7 @@ import orjson
 from gevent.event import Event
 
 from banksim.measure import Measures
+from banksim.measure.results import encode
 from banksim.model import BanksimError
 from banksim.run.feed import ITEMS_PER_SECOND
 from banksim.run.kafka import Brokers
@@ -160,7 +161,7 @@ class WorkerRun:
         self._uplink = uplink
         self._reporter = Reporter(self)
         self._kept: list[Callable[[], None]] = []
-        self._directory_size = 0
+        self._from_others: set[int] = set()
         self._answered_s = time.monotonic()
         self._changed = Event()
         self._bye = Event()
@@ -247,7 +248,7 @@ class WorkerRun:
         self._kept.clear()
         if self.settings.mode is Mode.DRY_RUN:  # its own bank must know every customer
             generator.open_customers(range(generator.existing_customers), generator.existing_customers)
-        while self._directory_size < orders.directory and self.end is None:
+        while len(self._from_others) < orders.directory and self.end is None:
             self._wait()
         self.prepared = True
 
@@ -291,7 +292,9 @@ class WorkerRun:
         account = generator.account()
         if generator.connected is not None and self.settings.mode is Mode.DRY_RUN:
             currency = self.settings.scenario.currency
-            account["reconciliation"] = reconcile(generator.measures.books, generator.connected, currency)
+            account["reconciliation"] = encode(
+                reconcile(generator.measures.books, generator.connected, currency)
+            )
         final = self._reporter.final(account_of(str(self.end or End.COMPLETED), account))
         until_s = time.monotonic() + FINAL_FOR_S
         while not self._bye.is_set() and time.monotonic() < until_s:
@@ -321,7 +324,7 @@ class WorkerRun:
         generator.wake()
 
     def _take_directory(self, directory: Directory) -> None:
-        self._directory_size += len(directory.rows)
+        self._from_others.update(index for index, _, _ in directory.rows)
         self._when_generator_is_ready(lambda: self._enter(directory))
 
     def _take_end(self, message: EndRun) -> None:

@@ -4,12 +4,13 @@ from hypothesis import strategies as st
 
 from banksim.measure.campaigns import Campaigns
 from banksim.measure.detection import Detection, adjusted_precision
+from banksim.measure.results import encode
 from banksim.model import BankStatus, Decision, Label
 from tests.unit.measure.make import ALERT, MISSING, PASSED, UNASKED, fraud, outcome, planned
 
 
 def figures(detection: Detection) -> dict:
-    return detection.figures(prevalence=0.001, false_alert_cost_cents=500)
+    return encode(detection.figures(prevalence=0.001, false_alert_cost_cents=500))
 
 
 def test_without_any_fraud_nothing_is_claimed_about_it() -> None:
@@ -67,7 +68,7 @@ def test_decoys_count_as_honest_and_are_told_apart() -> None:
     detection.add(planned(Label.DECOY, typology="holiday_trip"), ALERT)
     detection.add(planned(), PASSED)
     assert figures(detection)["confusion"] == {"tp": 0, "fp": 1, "tn": 1, "fn": 0}
-    assert detection.by_decoy()["holiday_trip"]["false_positive_rate"] == 1
+    assert detection.by_decoy()["holiday_trip"].false_positive_rate == 1
     assert detection.by_typology() == {}
 
 
