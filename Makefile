@@ -8,14 +8,14 @@ SCENARIO ?= demo
 PORT ?= 8089
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test pythons lint format audit picture bench clean
+.PHONY: help run setup test pythons lint format gauges audit picture bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.run ## Set up, then run the demo day with the live page (SCENARIO=, PORT=)
 	@echo "Open http://127.0.0.1:$(PORT)/banksim/ for the live page (Locust's own is at http://127.0.0.1:$(PORT)/)."
-	$(BIN)/locust -f locustfiles/banking.py --scenario $(SCENARIO) --dry-run --autostart --web-port $(PORT)
+	$(BIN)/locust -f locustfiles/banking.py --scenario $(SCENARIO) --dry-run --autostart --web-port $(PORT) || [ $$? -eq 130 ]
 
 setup: $(VENV)/.run ## Only set up what a run needs
 
@@ -33,6 +33,9 @@ lint: $(VENV)/.dev ## Style, types and formatting
 format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+gauges: $(VENV)/.dev ## Print the gauges of the code's structure, each with its limit (--list: python -m tests.gauges --list)
+	$(BIN)/python -m tests.gauges
 
 audit: $(VENV)/.dev ## Look the pinned packages up in the list of known vulnerabilities (needs a network)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit

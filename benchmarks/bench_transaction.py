@@ -16,7 +16,7 @@ import argparse
 import random
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import gevent
@@ -25,14 +25,33 @@ from locust.env import Environment
 
 from banksim.load.statistics import LocustStatistics
 from banksim.measure import Measures
-from banksim.model import AccountRef, BankReply, BankStatus, Decision, Outcome, Planned, ScoreReply
+from banksim.model import (
+    AccountRef,
+    At,
+    BankReply,
+    BankStatus,
+    Decision,
+    Ended,
+    Outcome,
+    Planned,
+    ScoreReply,
+)
 from banksim.run.connect import MovementBooks
 from banksim.run.executor import Executor
 from banksim.run.feed import Feed
 from banksim.run.plan import Parts, build_parts
 from banksim.run.queues import ANY_PERSONA, Arrival, Seats
 from banksim.scenario import parse_scenario
-from banksim.targets import AccountDirectory, BastionClient, Call, LeanTransport, NexumClient, Reply, Targets
+from banksim.targets import (
+    AccountDirectory,
+    BastionClient,
+    Call,
+    HttpTransport,
+    NexumClient,
+    Reply,
+    Request,
+    Targets,
+)
 
 SCENARIO = """
 name: Benchmark
@@ -59,16 +78,7 @@ class Constant:
     def __init__(self, data: Any) -> None:
         self._reply = Reply(200, data, 1.0, request_bytes=500, response_bytes=250)
 
-    def call(
-        self,
-        method: str,
-        path: str,
-        name: str,
-        body: Mapping[str, Any] | None = None,
-        query: Mapping[str, str] | None = None,
-        *,
-        repeatable: bool = False,
-    ) -> Reply:
+    def send(self, request: Request) -> Reply:
         return self._reply
 
     def authorize(self, token: str) -> None: ...
@@ -81,7 +91,7 @@ class Stages:
 
     def __init__(self, url: str) -> None:
         self.parts: Parts = build_parts(parse_scenario(SCENARIO, "benchmark", {}), 7, 1.0)
-        self.http = LeanTransport(url, rng=random.Random(1))
+        self.http = HttpTransport(url, rng=random.Random(1))
         directory = AccountDirectory(1)
         for index in range(CUSTOMERS):
             directory.add(index, f"customer-{index}", [f"account-{index}"])
@@ -99,7 +109,7 @@ class Stages:
             self.measures,
             self.feed,
             "post_then_score",
-            lambda run, outcome: None,
+            lambda planned, outcome: None,
             self.moment,
         )
         self.sim_s = 0.0
@@ -111,9 +121,9 @@ class Stages:
         )
         self.call = Call("nexum", "POST", "/transactions/deposit", 1.0, 200, 500, 250, None)
 
-    def moment(self) -> tuple[float, float]:
+    def moment(self) -> At:
         now_s = time.monotonic()
-        return now_s, self.parts.clock.sim_at(now_s)
+        return At(now_s, self.parts.clock.sim_at(now_s))
 
     def is_open(self, index: int) -> bool:
         return self.directory.account_id(AccountRef(index)) is not None
@@ -137,20 +147,15 @@ class Stages:
             self.seats.take(ANY_PERSONA)
 
     def observe(self) -> None:
-        call = self.call
-        wall_s, sim_s = self.moment()
-        self.measures.call(
-            call.system, f"{call.method} {call.name}", call.latency_ms, None, sim_s=sim_s, wall_s=wall_s
-        )
-        self.statistics.add(call)
+        self.measures.called(self.moment(), self.call)
+        self.statistics.add(self.call)
 
     def count(self, planned: Planned) -> None:
-        wall_s, sim_s = self.moment()
-        self.measures.tick(sim_s, wall_s)
-        self.measures.offered()
-        self.measures.started()
-        self.measures.record(planned, self.outcome, sim_s, wall_s)
-        self.feed.offer(planned, self.outcome, wall_s)
+        at = self.moment()
+        self.measures.offered(at)
+        self.measures.started(at)
+        self.measures.ended(at, (Ended(planned, self.outcome),))
+        self.feed.offer(planned, self.outcome, at.wall_s)
 
 
 def cpu_us(step: Callable[[], object], times: int = PER_ROUND) -> float:
@@ -171,6 +176,7 @@ def over(stages: Stages, step: Callable[[Planned], object]) -> float:
 def one_round(stages: Stages) -> dict[str, float]:
     body = {"amount": {"amount": "12.50", "currency": "USD"}, "text": "x" * 220}
     path = "/transactions/deposit"
+    request = Request("POST", path, path, body)
     stages.parts.clock.segments.clear()
     stages.parts.clock.start(time.monotonic())
     figures = {
@@ -179,7 +185,7 @@ def one_round(stages: Stages) -> dict[str, float]:
         "hand it to a user": cpu_us(stages.hand_over),
         "bank: build, judge, keep books": over(stages, lambda p: stages.bank.post(p.transaction)),
         "detector: build, read": over(stages, lambda p: stages.detector.score(p.transaction)),
-        "two HTTP calls": 2 * cpu_us(lambda: stages.http.call("POST", path, path, body)),
+        "two HTTP calls": 2 * cpu_us(lambda: stages.http.send(request)),
         "observe two calls": 2 * cpu_us(stages.observe),
         "join with the truth, count, feed": over(stages, stages.count),
     }

@@ -10,9 +10,7 @@ from typing import Any, ClassVar
 
 from locust import FastHttpUser, User, task
 
-from banksim.targets.http.client import HttpCalls
-from banksim.targets.http.connection import LeanTransport
-from banksim.targets.http.reference import HttpTransport
+from banksim.targets import HttpTransport, Request
 
 PATH = "/transactions/deposit"
 BODY = {
@@ -34,21 +32,19 @@ class FastUser(FastHttpUser):
 
 
 class TransportUser(User):
-    """One of banksim's clients, shared by all users, with Locust's request event."""
+    """banksim's own client, shared by all users, with Locust's request event."""
 
-    abstract = True
-    client_class: type[HttpCalls]
-    shared: ClassVar[dict[str, HttpCalls]] = {}
+    shared: ClassVar[dict[str, HttpTransport]] = {}
 
     def on_start(self) -> None:
         client = self.shared.get(self.host)
         if client is None:
-            client = self.shared[self.host] = self.client_class(self.host, rng=random.Random(1))
+            client = self.shared[self.host] = HttpTransport(self.host, rng=random.Random(1))
         self.client = client
 
     @task
     def post(self) -> None:
-        reply = self.client.call("POST", PATH, PATH, BODY)
+        reply = self.client.send(Request("POST", PATH, PATH, BODY))
         self._fire(reply)
 
     def _fire(self, reply: Any) -> None:
@@ -60,11 +56,3 @@ class TransportUser(User):
             exception=RuntimeError(reply.error) if reply.error else None,
             context={},
         )
-
-
-class LeanUser(TransportUser):
-    client_class = LeanTransport
-
-
-class ReferenceUser(TransportUser):
-    client_class = HttpTransport

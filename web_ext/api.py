@@ -5,6 +5,7 @@ Answers are JSON (one is CSV); an error is {"error": "what happened and what to 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 import tempfile
@@ -24,7 +25,7 @@ from banksim.report.compare import compare_runs
 from banksim.report.compare_page import render_comparison
 from banksim.report.export import print_pdf, save_pngs
 from banksim.report.write import feed_csv
-from web_ext.cockpit import ACTIONS, MAX_SPEED, MIN_SPEED, Cockpit
+from web_ext.run_view import ACTIONS, MAX_SPEED, MIN_SPEED, RunView
 from web_ext.site import NAME, NOT_FOUND, Site, assets, plotly_name, plotly_response
 from web_ext.wire import json_response, problem, to_json
 
@@ -103,7 +104,7 @@ def add_files(blueprint: Blueprint, site: Site) -> None:
 
     @blueprint.get(f"/{NAME}/report/<run_id>/<name>")
     def report_file(run_id: str, name: str) -> Response:
-        path = report_path(site.cockpit, run_id, name)
+        path = report_path(site.view, run_id, name)
         if path is None:
             return problem("No finished run of this name left such a file.", 404)
         as_attachment = request.args.get("download") == "1"
@@ -116,7 +117,7 @@ def add_files(blueprint: Blueprint, site: Site) -> None:
 
     @blueprint.get(f"/{NAME}/compare/<before>/<after>")
     def comparison(before: str, after: str) -> Response:
-        paths = [report_path(site.cockpit, run_id, "results.json") for run_id in (before, after)]
+        paths = [report_path(site.view, run_id, "results.json") for run_id in (before, after)]
         if paths[0] is None or paths[1] is None:
             return problem("No finished run of this name left its results.", 404)
         # Reading and comparing whole results is CPU work; in a thread the run goes on undisturbed.
@@ -136,11 +137,11 @@ def _compared(before: Path, after: Path) -> str:
         raise BanksimError("The results of these two runs cannot be compared.") from error
 
 
-def report_path(cockpit: Cockpit, run_id: str, name: str) -> Path | None:
+def report_path(view: RunView, run_id: str, name: str) -> Path | None:
     """The file, if both names are plain and it really lies in that run's folder."""
     if not (PLAIN_NAME.fullmatch(run_id) and PLAIN_NAME.fullmatch(name)):
         return None
-    path = cockpit.report_file(run_id, name)
+    path = view.report_file(run_id, name)
     if path is None:
         return None
     path = path.resolve()
@@ -163,43 +164,43 @@ def add_api(blueprint: Blueprint, site: Site) -> None:
 
 
 def _add_reading(blueprint: Blueprint, site: Site) -> None:
-    cockpit = site.cockpit
+    view = site.view
 
     @blueprint.get("/api/status")
     def status() -> Response:
-        return json_response(cockpit.status())
+        return json_response(view.status())
 
     @blueprint.get("/api/metrics")
     def metrics() -> Response:
-        found = cockpit.snapshot()
-        return json_response(found | {"timeline_tail": cockpit.timeline()["points"][-TAIL:]} if found else {})
+        found = view.snapshot()
+        return json_response(found | {"timeline_tail": view.timeline()["points"][-TAIL:]} if found else {})
 
     @blueprint.get("/api/timeline")
     def timeline() -> Response:
-        return json_response(cockpit.schedule())
+        return json_response(view.schedule())
 
     @blueprint.get("/api/feed")
     def feed() -> Response:
         since = request.args.get("since", "0")
         if not since.isdecimal():
             return problem(f"since: expected a number from 0, got {since[:40]!r}", 400)
-        return json_response(cockpit.feed(int(since)))
+        return json_response(view.feed(int(since)))
 
     @blueprint.get("/api/feed.csv")
     def feed_as_csv() -> Response:
-        response = Response(feed_csv(cockpit.feed(0)["items"]), mimetype="text/csv")
-        run_id = cockpit.status().get("run_id") or "no-run"
+        response = Response(feed_csv(view.feed(0)["items"]), mimetype="text/csv")
+        run_id = view.status().get("run_id") or "no-run"
         response.headers["Content-Disposition"] = f'attachment; filename="banksim-feed-{run_id}.csv"'
         response.headers["Cache-Control"] = "no-store"
         return response
 
     @blueprint.get("/api/scenarios")
     def scenarios() -> Response:
-        return json_response(cockpit.scenarios())
+        return json_response(view.scenarios())
 
     @blueprint.get("/api/health")
     def health() -> Response:
-        now = cockpit.status()
+        now = view.status()
         failing = [target["name"] for target in now["targets"] if target["ok"] is False]
         answer = {
             "status": "degraded" if failing or now["state"] == "failed" else "ok",
@@ -207,23 +208,27 @@ def _add_reading(blueprint: Blueprint, site: Site) -> None:
             "run_id": now["run_id"],
             "failing": failing,
             "targets": now["targets"],
-            "clients": {"pages": site.hub.clients, "websocket": site.broadcaster.clients},
+            "clients": {
+                "pages": site.hub.clients,
+                "websocket": site.hub.sockets,
+                **dataclasses.asdict(site.hub.counts),
+            },
         }
         return json_response(answer)
 
 
 def _add_results(blueprint: Blueprint, site: Site) -> None:
-    cockpit = site.cockpit
+    view = site.view
 
     @blueprint.get("/api/results.json")
     def results() -> Response:
         run_id = request.args.get("run")
-        if run_id is not None and run_id != cockpit.status().get("run_id"):
-            path = report_path(cockpit, run_id, "results.json")
+        if run_id is not None and run_id != view.status().get("run_id"):
+            path = report_path(view, run_id, "results.json")
             if path is None:
                 return problem("No finished run of this name left its results.", 404)
             return flask_send_file(path, mimetype="application/json", conditional=True, max_age=0)
-        found = cockpit.results()
+        found = view.results()
         if found is None:
             return problem("No run has begun yet, so there are no results. Start one first.", 404)
         return json_response(found)
@@ -234,23 +239,23 @@ def _add_results(blueprint: Blueprint, site: Site) -> None:
         run_id, kind = body.get("run"), body.get("kind")
         if not isinstance(run_id, str) or kind not in ("pdf", "png"):
             raise UsageError('render: expected {"run": "its name", "kind": "pdf" or "png"}')
-        report = report_path(cockpit, run_id, "report.html")
+        report = report_path(view, run_id, "report.html")
         if report is None:
             return problem("No finished run of this name left its report.", 404)
         return json_response({"run": run_id, "file": rendered(report, kind).name})
 
     @blueprint.get("/api/runs")
     def runs() -> Response:
-        return json_response({"runs": cockpit.runs()})
+        return json_response({"runs": view.runs()})
 
 
 def _add_control(blueprint: Blueprint, site: Site) -> None:
-    cockpit = site.cockpit
+    view = site.view
 
     def steer(action: str) -> Response:
         value = _speed_asked() if action == "speed" else None
         try:
-            return json_response(cockpit.control(action, value))
+            return json_response(view.control(action, value))
         except BanksimError as error:
             return problem(str(error), 409)
 
@@ -266,7 +271,7 @@ def _add_control(blueprint: Blueprint, site: Site) -> None:
     @blueprint.post("/api/control/start")
     def start() -> Response:
         options, switch = _start_asked(_body("start"))
-        return json_response(cockpit.start(options, switch), 202)
+        return json_response(view.start(options, switch), 202)
 
     @blueprint.post("/api/control/scenario")
     def scenario() -> Response:
@@ -274,7 +279,7 @@ def _add_control(blueprint: Blueprint, site: Site) -> None:
         name = body.get("scenario")
         if not isinstance(name, str) or not name:
             raise UsageError('scenario: expected {"scenario": "its name"}')
-        return json_response(cockpit.select(name))
+        return json_response(view.select(name))
 
 
 def _body(action: str) -> Mapping[str, Any]:

@@ -1,8 +1,8 @@
 """banksim's pages and API on Locust's own web port.
 
-    <base>/banksim/                      the pages, see pages.py (``?embed=1``: inside a tab of Locust's page)
-    <base>/banksim/events                the pages' live stream (see hub.py)
-    <base>/banksim/static/…              scripts, styles, chart library (see files.py)
+    <base>/banksim/                      the pages, see site.py (``?embed=1``: inside a tab of Locust's page)
+    <base>/banksim/events                the pages' live stream (see stream.py)
+    <base>/banksim/static/…              scripts, styles, chart library (see site.py)
     <base>/banksim/report/<run>/<file>   what finished runs left
     <base>/api/…                         the same figures and controls for scripts (see api.py)
     <base>/ws                            WebSocket (see websocket.py)
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import os
+from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
@@ -24,18 +25,16 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from banksim.load import Session
-from banksim.load.cockpit import SessionCockpit
 from banksim.load.install import pages_wanted
 from banksim.model import BanksimError, UsageError
 from banksim.report.formats import chart_layout
 from web_ext.api import PLAIN_NAME, add_api, add_files
-from web_ext.cockpit import MAX_SPEED, MIN_SPEED, Cockpit
 from web_ext.guard import SAFE_METHODS, Guard, check_starts, harden, is_loopback, set_up_login, trusted_hosts
-from web_ext.inject import add_tab
 from web_ext.recorder import Recorder
+from web_ext.run_view import MAX_SPEED, MIN_SPEED, RunView
 from web_ext.site import NAME, NOT_FOUND, PAGES, Page, Site, assets, plotly_name
 from web_ext.stream import Hub
-from web_ext.websocket import Broadcaster, add_websocket
+from web_ext.websocket import add_websocket
 from web_ext.wire import problem
 
 logger = logging.getLogger(__name__)
@@ -44,7 +43,7 @@ logger = logging.getLogger(__name__)
 _ERROR_HINTS = {404: NOT_FOUND, 405: "This address does not take that method."}
 
 
-def register(environment: Any, cockpit: Cockpit, *, hub: Hub | None = None) -> Blueprint:
+def register(environment: Any, view: RunView, *, hub: Hub | None = None) -> Blueprint:
     """Put banksim's pages into a Locust environment's web UI; call it from an ``init`` listener.
 
     Follows --web-base-path, --web-login and --web-host, adds the tab to Locust's page, and asks
@@ -60,7 +59,7 @@ def register(environment: Any, cockpit: Cockpit, *, hub: Hub | None = None) -> B
         trusted_hosts=trusted_hosts(),
     )
     base_path = (getattr(options, "web_base_path", None) or "").rstrip("/")
-    blueprint = create_blueprint(cockpit, base_path, guard, hub=hub)
+    blueprint = create_blueprint(view, base_path, guard, hub=hub)
     app = web_ui.app
     app.register_blueprint(blueprint)
     protect_locust(app, guard)
@@ -69,11 +68,11 @@ def register(environment: Any, cockpit: Cockpit, *, hub: Hub | None = None) -> B
 
 
 def create_blueprint(
-    cockpit: Cockpit, base_path: str = "", guard: Guard | None = None, *, hub: Hub | None = None
+    view: RunView, base_path: str = "", guard: Guard | None = None, *, hub: Hub | None = None
 ) -> Blueprint:
     """All routes under ``base_path`` ("" or "/bank").  Without a guard nobody needs to sign in."""
     guard = guard or Guard()
-    site = Site(cockpit, hub or Hub(cockpit), Broadcaster(cockpit), guard, base_path)
+    site = Site(view, hub or Hub(view), guard, base_path)
     blueprint = Blueprint(NAME, __name__, url_prefix=base_path or None, template_folder="templates")
     _ask_the_guard(blueprint, site)
     _answer_errors(blueprint, site)
@@ -82,7 +81,7 @@ def create_blueprint(
     _add_stream(blueprint, site)
     add_files(blueprint, site)
     add_api(blueprint, site)
-    add_websocket(blueprint, site.broadcaster, guard)
+    add_websocket(blueprint, site.hub, guard)
     return blueprint
 
 
@@ -162,7 +161,7 @@ def _add_page(blueprint: Blueprint, site: Site, page: Page) -> None:
                 "minSpeed": MIN_SPEED,
                 "maxSpeed": MAX_SPEED,
                 "replay": None if asked is None else {"run": asked if PLAIN_NAME.fullmatch(asked) else None},
-                "dashboard": site.cockpit.status().get("dashboard") or {},
+                "dashboard": site.view.status().get("dashboard") or {},
             },
         )
         response = Response(html, mimetype="text/html")
@@ -200,7 +199,49 @@ def _ending_this_greenlet() -> Any:
     return (lambda: kill(block=False)) if kill else (lambda: None)
 
 
-# -- banksim's pages for a session: what the locustfile hands to `banksim.load.hooks.install` -------
+# -- A banksim tab in Locust's own page -------------------------------------------------------------
+#
+# Locust's page lets an extension name a tab but fill it only with tables; a tab without a table
+# shows nothing.  One small script (static/inject.js), added to the page's HTML, puts a frame with the
+# live page into that empty tab.  The script touches nothing until it has found what it knows; should
+# a later Locust look different, the tab stays empty and a plain link remains.
+
+
+TAB_KEY = "banksim"
+TAB_TITLE = "banksim"
+
+
+def add_tab(web_ui: Any, base_path: str) -> None:
+    """Name the tab and add the script to Locust's page, once per web UI."""
+    tabs = web_ui.template_args.setdefault("extended_tabs", [])
+    if any(tab.get("key") == TAB_KEY for tab in tabs):
+        return
+    tabs.append({"title": TAB_TITLE, "key": TAB_KEY})
+
+    app: Flask = web_ui.app
+
+    @app.after_request
+    def add_script(response: Response) -> Response:
+        if request.endpoint != "locust.index" or response.status_code != 200 or response.is_streamed:
+            return response
+        html = response.get_data(as_text=True)
+        head, found, tail = html.rpartition("</body>")
+        # Without #root this is not the page (an error text, say), and it is left alone.
+        if found and 'id="root"' in head:
+            response.set_data(head + script_tag(base_path) + found + tail)
+        return response
+
+
+def script_tag(base_path: str) -> str:
+    """The one element added to Locust's page."""
+    source = f"{base_path}/banksim/static/{assets().digest}/inject.js"
+    return (
+        f'<script type="module" src="{escape(source)}" data-page="{escape(base_path)}/banksim/" '
+        f'data-tab="{TAB_KEY}" id="banksim-inject"></script>'
+    )
+
+
+# -- banksim's pages for a session: what the locustfile hands to `banksim.load.install` -------
 
 
 def attach(session: Session) -> None:
@@ -210,8 +251,8 @@ def attach(session: Session) -> None:
     """
     environment = session.environment
     base_path = (environment.parsed_options.web_base_path or "").rstrip("/")
-    cockpit = SessionCockpit(session, base_path)
-    record_runs(session, cockpit)
+    view = RunView(session, base_path)
+    record_runs(session, view)
     web_ui = environment.web_ui
     if web_ui is None:
         return
@@ -223,16 +264,16 @@ def attach(session: Session) -> None:
     if web_ui.web_login:
         set_up_login(web_ui, os.environ, base_path, guard)
     if pages_wanted(vars(environment.parsed_options), os.environ):
-        register(environment, cockpit)
+        register(environment, view)
     else:
         logger.info("The scenario says dashboard.enabled: false, so only Locust's own pages are served")
         protect_locust(web_ui.app, guard)
     check_starts(web_ui.app, guard, session.prepare_form)
 
 
-def record_runs(session: Session, cockpit: Cockpit) -> None:
+def record_runs(session: Session, view: RunView) -> None:
     """Let every run leave its record, also without a web UI."""
-    recorder = Recorder(cockpit, session.report_dir)
+    recorder = Recorder(view, session.report_dir)
     events = session.environment.events
     events.test_stop.add_listener(lambda **_: recorder.look())
     events.quitting.add_listener(lambda **_: recorder.close())

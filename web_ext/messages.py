@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from web_ext.wire import to_json
+
 TOPICS: Final = ("metrics", "transactions", "fraud_alerts")
 
 #: The pages' colour bands: a score from here on is medium, above the second one high.
@@ -110,6 +112,12 @@ def is_alert(item: Mapping[str, Any], threshold: float) -> bool:
     return score is not None and score > threshold
 
 
+def alert_threshold(status: Mapping[str, Any]) -> float:
+    """The score above which the scenario's dashboard block wants an alert."""
+    dashboard = status.get("dashboard") or {}
+    return float(dashboard.get("fraud_alert_threshold", DEFAULT_ALERT_THRESHOLD))
+
+
 def severity_of(score: float) -> str:
     """ "high" above 0.7, "medium" from 0.3 on, else "low"."""
     if score > SCORE_HIGH:
@@ -132,6 +140,33 @@ def problem_message(text: str) -> dict[str, Any]:
 
 def wall_now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+# -- As frames: a frame to a client is not masked, so its bytes are the same for all -----------------
+
+#: A message with its frame; the frame is made again only to say how many were skipped before it.
+Framed = tuple[dict[str, Any], bytes]
+
+_TEXT: Final = 0x81
+
+
+def feed_entry(item: Mapping[str, Any]) -> Framed:
+    message = transaction_feed(item)
+    return message, frame_of(message)
+
+
+def frame_of(message: Any) -> bytes:
+    return text_frame(to_json(message))
+
+
+def text_frame(payload: bytes) -> bytes:
+    """A whole text message (UTF-8) as the bytes of one unmasked frame."""
+    size = len(payload)
+    if size < 126:
+        return bytes((_TEXT, size)) + payload
+    if size < 65_536:
+        return bytes((_TEXT, 126)) + size.to_bytes(2, "big") + payload
+    return bytes((_TEXT, 127)) + size.to_bytes(8, "big") + payload
 
 
 def _mean_ms(latency: Mapping[str, Any], name: str) -> float | None:

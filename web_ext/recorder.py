@@ -1,6 +1,6 @@
 """Keeps a record of every run, whether anybody watches it or not.
 
-    cockpit ──look, four times a second──▶ Recorder ──at each interval──▶ reports/<run>/record.jsonl.gz
+    view ──look, four times a second──▶ Recorder ──at each interval──▶ reports/<run>/record.jsonl.gz
 
 A run's end is also told by Locust's events (`look` is called), so that the last figures are in the
 record before the next run or the end of the process.  A disk that refuses costs the record, never
@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from web_ext.cockpit import Cockpit, refresh_s
+from web_ext.run_view import RunView, refresh_s
 from web_ext.stream import Reader, spawn
 from web_ext.wire import to_json
 
@@ -104,15 +104,15 @@ OVER: Final = frozenset(("finished", "failed"))
 
 
 class Recorder:
-    """Watches a cockpit for runs that begin, and writes each into its folder below ``reports``."""
+    """Watches a view for runs that begin, and writes each into its folder below ``reports``."""
 
-    def __init__(self, cockpit: Cockpit, reports: Path) -> None:
-        self._cockpit = cockpit
+    def __init__(self, view: RunView, reports: Path) -> None:
+        self._view = view
         self._reports = reports
         self._looking = threading.Lock()
         self._ended = threading.Event()
         self._record: Record | None = None
-        self._reader = Reader(cockpit)
+        self._reader = Reader(view)
         self._due_s = 0.0
         self._updates = 0
         self._plan: dict[str, Any] | None = None
@@ -132,7 +132,7 @@ class Recorder:
         """Write what is due.  Never raises: a record is not worth a run."""
         with self._looking:
             try:
-                self._look(self._cockpit.status())
+                self._look(self._view.status())
             except Exception as error:
                 reason = error.strerror if isinstance(error, OSError) else None
                 logger.warning("The run is not recorded: %s", reason or repr(error))
@@ -161,7 +161,7 @@ class Recorder:
         if not (status.get("dashboard") or {}).get("record", True):
             self._refused = run_id
             return
-        self._reader, self._updates, self._plan, self._due_s = Reader(self._cockpit), 0, None, 0.0
+        self._reader, self._updates, self._plan, self._due_s = Reader(self._view), 0, None, 0.0
         self._refused = run_id  # unless it can be written
         self._record = Record(self._reports / run_id, run_id)
         self._refused = None
@@ -171,11 +171,11 @@ class Recorder:
             record.add(*self._reader.read(status))
         else:
             # A page gets the whole state when it changes; here all that came before is in the file.
-            windows = {"windows": self._cockpit.windows()} if self._reader.changed(status) else {}
+            windows = {"windows": self._view.windows()} if self._reader.changed(status) else {}
             record.add("update", self._reader.news(status) | windows, last=last)
         self._updates += 1
         if last or self._updates % UPDATES_PER_PLAN == 1:
-            plan = self._cockpit.schedule()
+            plan = self._view.schedule()
             if plan != self._plan:
                 self._plan = plan
                 record.add("plan", plan, last=last)

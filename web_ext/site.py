@@ -14,10 +14,9 @@ from flask import send_file as flask_send_file
 from plotly.offline import get_plotlyjs_version
 
 from banksim.report.formats import tokens_css
-from web_ext.cockpit import Cockpit
 from web_ext.guard import Guard
+from web_ext.run_view import RunView
 from web_ext.stream import Hub
-from web_ext.websocket import Broadcaster
 
 # -- The pages there are.  Adding one is a line here, a template and a module in static/ ------------
 
@@ -114,8 +113,7 @@ NOT_FOUND: Final = "There is nothing at this address."
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    cockpit: Cockpit
+    view: RunView
     hub: Hub
-    broadcaster: Broadcaster
     guard: Guard
     base_path: str

@@ -1,301 +1,166 @@
-"""What every WebSocket client is told: one reader of the run, many listeners.
+"""WebSocket clients: ``/ws``, what each of them gets, and the connection beneath.
 
-    cockpit ──each PULSE_S──▶ feed and alerts ─┐
-            ──each refresh──▶ metrics ─────────┴─▶ outboxes ─▶ one writer per client
+Until its first ``subscribe`` a client gets everything; that message then names its topics, and later
+ones add to them.  A client that joins gets a metrics_update and the last transactions at once.
 
-Until its first ``subscribe`` a client hears everything; that message then names its topics,
-later ones add to them.  A client that joins gets a metrics_update and the last transactions at
-once.  Nothing runs while nobody listens.
+    hub's logs ─► replies ─► metrics (the newest one only) ─► alerts ─► feed, one batch at a time ─► socket
+
+Ready-made servers write with ``send``, which on a gevent socket may take only a part: the
+rest is lost and the stream of a slow client breaks.  Here every byte goes out by ``sendall``.
+wsproto does the handshake and reads what the client sends.
+
+Bounds: a message from a client has at most MAX_MESSAGE_BYTES; a write that is stuck for
+SEND_TIMEOUT_S, or a client silent for two pings, ends the connection.
 """
 
 from __future__ import annotations
 
 import logging
+import socket
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import orjson
 from flask import Blueprint, Response, request
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import (
+    AcceptConnection,
+    BytesMessage,
+    CloseConnection,
+    Message,
+    Ping,
+    Request,
+    TextMessage,
+)
 from wsproto.utilities import ProtocolError
 
 from web_ext import messages
-from web_ext.cockpit import Cockpit, refresh_s
-from web_ext.frames import Connection, NoSocket, text_frame
 from web_ext.guard import Guard
-from web_ext.stream import PULSE_S, spawn
-from web_ext.wire import problem, to_json
+from web_ext.stream import SNAPSHOT_ITEMS, Hub, Log
+from web_ext.wire import problem
 
 logger = logging.getLogger(__name__)
 
-# -- What waits to be written to one WebSocket client -----------------------------------------------
-#
-# A client that reads too slowly loses feed messages, oldest first, and is told how many; it
-# never loses the newest metrics, and alerts only when very many wait.
-#
-#     replies ─► metrics (the newest one only) ─► alerts ─► feed, one batch at a time
-
-
-MAX_FEED: Final = 400
-MAX_ALERTS: Final = 200
 MAX_REPLIES: Final = 50
 #: Bytes of one write: small enough that newer metrics never wait long behind it.
 BATCH_BYTES: Final = 32_768
 
 
-def frame_of(message: Any) -> bytes:
-    return text_frame(to_json(message))
+class Listener:
+    """One client's place in the hub's logs, and the topics it wants.  Read by one thread, told by another."""
 
-
-class Outbox:
-    """Filled by one thread, emptied by another."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
+    def __init__(self, hub: Hub) -> None:
+        self.closed = False
+        self._hub = hub
+        self._logs: dict[str, Log[Any]] = {
+            "metrics": hub.metrics,
+            "fraud_alerts": hub.alerts,
+            "transactions": hub.feed,
+        }
+        self._next = dict.fromkeys(self._logs, 0)
+        self._topics = set(messages.TOPICS)
+        self._chosen = False
         self._replies: deque[bytes] = deque(maxlen=MAX_REPLIES)
-        self._metrics: bytes | None = None
-        self._alerts: deque[bytes] = deque(maxlen=MAX_ALERTS)
-        self._feed: deque[tuple[dict[str, Any], bytes]] = deque(maxlen=MAX_FEED)
-        self._skipped = 0
-        self._closed = False
 
-    @property
-    def closed(self) -> bool:
-        return self._closed
-
-    def reply(self, message: Any) -> None:
-        with self._changed:
-            self._replies.append(frame_of(message))
-            self._changed.notify()
-
-    def put(
-        self, metrics: bytes | None, alerts: Iterable[bytes], feed: Iterable[tuple[dict[str, Any], bytes]]
-    ) -> None:
-        """``feed`` holds messages with their frames; a frame is made again only to tell of a loss."""
-        with self._changed:
-            if metrics is not None:
-                self._metrics = metrics
-            self._alerts.extend(alerts)
-            for entry in feed:
-                if len(self._feed) == MAX_FEED:
-                    self._skipped += 1
-                self._feed.append(entry)
-            self._changed.notify()
-
-    def forget(self, topics: set[str]) -> None:
-        """Drop what waits for topics that are not wanted any more."""
-        with self._changed:
-            if "transactions" in topics:
-                self._feed.clear()
-                self._skipped = 0
-            if "fraud_alerts" in topics:
-                self._alerts.clear()
-            if "metrics" in topics:
-                self._metrics = None
+    def join(self) -> bool:
+        """Take a place and begin with the last figures and transactions; False when every place is taken."""
+        if not self._hub.listen(self):
+            return False
+        shown = {"metrics": 1, "fraud_alerts": 0, "transactions": SNAPSHOT_ITEMS}
+        self._next = {topic: max(0, log.end - shown[topic]) for topic, log in self._logs.items()}
+        return True
 
     def take(self, timeout_s: float | None = None) -> bytes:
         """Frames to write now, at most about BATCH_BYTES; b"" when closed or after ``timeout_s``."""
-        with self._changed:
-            self._changed.wait_for(self._has_something, timeout=timeout_s)
-            if self._closed:
+        with self._hub.changed:
+            self._hub.changed.wait_for(self._has_something, timeout=timeout_s)
+            if self.closed:
                 return b""
-            parts = list(self._replies)
+            parts = [*self._replies, *self._metrics()]
             self._replies.clear()
-            if self._metrics is not None:
-                parts.append(self._metrics)
-                self._metrics = None
-            size = sum(map(len, parts))
-            while self._alerts and size < BATCH_BYTES:
-                parts.append(self._alerts.popleft())
-                size += len(parts[-1])
-            while self._feed and size < BATCH_BYTES:
-                parts.append(self._next_feed())
-                size += len(parts[-1])
+            for topic in ("fraud_alerts", "transactions"):
+                self._fill(parts, topic)
             return b"".join(parts)
 
-    def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    def _has_something(self) -> bool:
-        return bool(self._closed or self._replies or self._metrics or self._alerts or self._feed)
-
-    def _next_feed(self) -> bytes:
-        message, frame = self._feed.popleft()
-        if not self._skipped:
-            return frame
-        skipped, self._skipped = self._skipped, 0
-        return frame_of({**message, "skipped": skipped})
-
-
-MAX_CLIENTS: Final = 64
-#: Transactions that a client is shown when it joins.
-SNAPSHOT_ITEMS: Final = 20
-
-Entry = tuple[dict[str, Any], bytes]
-
-
-@dataclass(eq=False, slots=True)
-class Listener:
-    """One client.  ``chosen``: it has said which topics it wants."""
-
-    outbox: Outbox = field(default_factory=Outbox)
-    topics: set[str] = field(default_factory=lambda: set(messages.TOPICS))
-    chosen: bool = False
-
-
-class Broadcaster:
-    """Reads the cockpit while somebody listens."""
-
-    def __init__(
-        self,
-        cockpit: Cockpit,
-        max_clients: int = MAX_CLIENTS,
-        clock: Callable[[], float] = time.monotonic,
-        start: Callable[[Callable[[], None]], None] = spawn,
-    ) -> None:
-        self._cockpit = cockpit
-        self._max_clients = max_clients
-        self._clock = clock
-        self._start = start
-        self._changed = threading.Condition()
-        self._listeners: set[Listener] = set()
-        self._ticking = False
-        self._run_id: Any = None
-        self._since = 0
-        self._metrics_at_s = 0.0
-        self.refused = 0
-
-    @property
-    def clients(self) -> int:
-        return len(self._listeners)
-
-    def join(self) -> Listener | None:
-        """A new listener with the snapshot in its outbox, or None when all places are taken."""
-        listener = Listener()
-        with self._changed:
-            if len(self._listeners) >= self._max_clients:
-                self.refused += 1
-                return None
-            first = not self._ticking
-            self._ticking = True
-            if first:
-                self._catch_up()
-            self._listeners.add(listener)
-        recent = self._cockpit.feed(max(0, self._since - SNAPSHOT_ITEMS))["items"]
-        shown = [entry_of(item) for item in recent if item["seq"] < self._since]
-        listener.outbox.put(self._metrics(), (), shown[-SNAPSHOT_ITEMS:])
-        if first:
-            self._start(self._run)
-        return listener
-
-    def leave(self, listener: Listener) -> None:
-        with self._changed:
-            self._listeners.discard(listener)
-            self._changed.notify_all()
-        listener.outbox.close()
-
-    def hear(self, listener: Listener, text: str) -> None:
-        """A client said something; whatever it is gets an answer."""
+    def hear(self, text: str) -> None:
+        """Answer a message of the client, whatever it is."""
         try:
             said = orjson.loads(text)
         except orjson.JSONDecodeError:
             said = None
         kind = said.get("type") if isinstance(said, dict) else None
         if kind in ("subscribe", "unsubscribe"):
-            self._choose(listener, kind, said.get("topics"))
+            self._choose(kind, said.get("topics"))
         elif kind == "ping":
-            listener.outbox.reply(messages.pong())
+            self._reply(messages.pong())
         else:
-            listener.outbox.reply(
+            self._reply(
                 messages.problem_message(
                     'Expected JSON with "type": "subscribe", "unsubscribe" (and "topics") or "ping".'
                 )
             )
 
-    def pulse(self) -> None:
-        """Tell every listener what is new; metrics only when they are due."""
-        status = self._cockpit.status()
-        if status.get("run_id") != self._run_id:
-            self._run_id, self._since = status.get("run_id"), 0
-            self._metrics_at_s = 0.0
-        feed = self._cockpit.feed(self._since)
-        self._since = feed["next"]
-        threshold = alert_threshold(status)
-        entries = [entry_of(item) for item in feed["items"]]
-        alerts = [
-            frame_of(messages.fraud_alert(item))
-            for item in feed["items"]
-            if messages.is_alert(item, threshold)
-        ]
-        metrics = None
-        if self._clock() - self._metrics_at_s >= refresh_s(status):
-            self._metrics_at_s = self._clock()
-            metrics = self._metrics(status)
-        if entries or metrics is not None:
-            self._tell(metrics, alerts, entries)
+    def close(self) -> None:
+        """Leave the hub; what waits is not sent."""
+        self.closed = True
+        self._hub.leave(self)
 
-    def _tell(self, metrics: bytes | None, alerts: list[bytes], entries: list[Entry]) -> None:
-        with self._changed:
-            listeners = list(self._listeners)
-        for listener in listeners:
-            topics = listener.topics
-            listener.outbox.put(
-                metrics if "metrics" in topics else None,
-                alerts if "fraud_alerts" in topics else (),
-                entries if "transactions" in topics else (),
-            )
+    def _has_something(self) -> bool:
+        waiting = (self._logs[topic].end > self._next[topic] for topic in self._topics)
+        return self.closed or bool(self._replies) or any(waiting)
 
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: not self._listeners, timeout=PULSE_S)
-                if not self._listeners:
-                    self._ticking = False
-                    return
-            try:
-                self.pulse()
-            except Exception:
-                logger.exception("The run could not be read for the WebSocket's clients")
-                time.sleep(1.0)
+    def _metrics(self) -> list[bytes]:
+        found, _ = self._logs["metrics"].after(self._next["metrics"])
+        self._next["metrics"] = self._logs["metrics"].end
+        return found if "metrics" in self._topics else []
 
-    def _catch_up(self) -> None:
-        """Nobody listened until now: what happened meanwhile is no news."""
-        self._run_id = self._cockpit.status().get("run_id")
-        self._since = self._cockpit.feed(0)["next"]
+    def _fill(self, parts: list[bytes], topic: str) -> None:
+        """Add what the client has not got of a topic, until the batch is full."""
+        if topic not in self._topics:
+            return
+        waiting, lost = self._logs[topic].after(self._next[topic])
+        size, taken = sum(map(len, parts)), 0
+        for entry in waiting:
+            if size >= BATCH_BYTES:
+                break
+            parts.append(_frame(entry, lost if not taken else 0))
+            size += len(parts[-1])
+            taken += 1
+        if taken:  # what is lost is counted, and said, with the next message that is sent
+            self._next[topic] += lost + taken
+            self._hub.counts.skipped += lost
 
-    def _metrics(self, status: dict[str, Any] | None = None) -> bytes:
-        return frame_of(messages.metrics_update(status or self._cockpit.status(), self._cockpit.snapshot()))
-
-    def _choose(self, listener: Listener, kind: str, topics: Any) -> None:
+    def _choose(self, kind: str, topics: Any) -> None:
         if not isinstance(topics, list) or not all(topic in messages.TOPICS for topic in topics):
             known = ", ".join(messages.TOPICS)
-            listener.outbox.reply(messages.problem_message(f'"topics": expected a list out of {known}.'))
+            self._reply(messages.problem_message(f'"topics": expected a list out of {known}.'))
             return
-        named = set(topics)
-        if kind == "unsubscribe":
-            listener.topics = listener.topics - named
-            listener.outbox.forget(named)
-        elif listener.chosen:
-            listener.topics = listener.topics | named
-        else:
-            listener.outbox.forget(set(messages.TOPICS) - named)
-            listener.topics, listener.chosen = named, True
-        listener.outbox.reply(messages.subscribed(listener.topics))
+        before, named = self._topics, set(topics)
+        with self._hub.changed:
+            if kind == "unsubscribe":
+                self._topics = before - named
+            elif self._chosen:
+                self._topics = before | named
+            else:
+                self._topics, self._chosen = named, True
+            for topic in self._topics - before:  # not what came while it was not wanted
+                self._next[topic] = self._logs[topic].end
+        self._reply(messages.subscribed(self._topics))
+
+    def _reply(self, message: Any) -> None:
+        with self._hub.changed:
+            self._replies.append(messages.frame_of(message))
+            self._hub.changed.notify_all()
 
 
-def entry_of(item: dict[str, Any]) -> Entry:
-    message = messages.transaction_feed(item)
-    return message, frame_of(message)
-
-
-def alert_threshold(status: dict[str, Any]) -> float:
-    dashboard = status.get("dashboard") or {}
-    return float(dashboard.get("fraud_alert_threshold", messages.DEFAULT_ALERT_THRESHOLD))
+def _frame(entry: bytes | messages.Framed, skipped: int) -> bytes:
+    if isinstance(entry, bytes):
+        return entry
+    message, frame = entry
+    return messages.frame_of({**message, "skipped": skipped}) if skipped else frame
 
 
 # -- The route ``/ws``: host, origin and login are asked before the handshake, like everywhere ------
@@ -311,7 +176,7 @@ class _Taken(Response):
         return []
 
 
-def add_websocket(blueprint: Blueprint, broadcaster: Broadcaster, guard: Guard) -> None:
+def add_websocket(blueprint: Blueprint, hub: Hub, guard: Guard) -> None:
     """Add ``/ws`` to a blueprint whose ``before_request`` asks the guard."""
 
     def ws() -> Any:
@@ -322,22 +187,22 @@ def add_websocket(blueprint: Blueprint, broadcaster: Broadcaster, guard: Guard) 
         refused = guard.refuse_other_site()
         if refused is not None:
             return refused
-        listener = broadcaster.join()
-        if listener is None:
+        listener = Listener(hub)
+        if not listener.join():
             return problem("Too many clients are connected already. Close one, or try again later.", 503)
         try:
             connection = Connection(request.environ, _headers())
         except (NoSocket, ProtocolError, OSError) as error:
-            broadcaster.leave(listener)
+            listener.close()
             return problem(f"The handshake failed: {error}", 400)
-        _converse(broadcaster, listener, connection)
+        _converse(listener, connection)
         return _Taken()
 
     blueprint.add_url_rule("/ws", "ws", ws, websocket=True)
-    blueprint.add_url_rule("/ws", "ws_plain", ws)  # whoever asks without an upgrade is told what this is
+    blueprint.add_url_rule("/ws", "ws_plain", ws)  # without an upgrade the answer says what this address is
 
 
-def _converse(broadcaster: Broadcaster, listener: Listener, connection: Connection) -> None:
+def _converse(listener: Listener, connection: Connection) -> None:
     """Until the client leaves, or a write to it fails."""
     writer = threading.Thread(
         target=_write, args=(listener, connection), name="banksim-websocket", daemon=True
@@ -345,15 +210,15 @@ def _converse(broadcaster: Broadcaster, listener: Listener, connection: Connecti
     writer.start()
     try:
         for text in connection.messages():
-            broadcaster.hear(listener, text)
+            listener.hear(text)
     finally:
-        broadcaster.leave(listener)
+        listener.close()
         connection.close()
 
 
 def _write(listener: Listener, connection: Connection) -> None:
-    while not listener.outbox.closed:
-        frames = listener.outbox.take()
+    while not listener.closed:
+        frames = listener.take()
         try:
             connection.send(frames)
         except OSError as error:
@@ -364,3 +229,122 @@ def _write(listener: Listener, connection: Connection) -> None:
 
 def _headers() -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in request.headers]
+
+
+# -- One connection, on the socket of a request that gevent's server is answering --------------------
+
+
+MAX_MESSAGE_BYTES: Final = 16_384
+PING_EVERY_S: Final = 15.0
+SEND_TIMEOUT_S: Final = 30.0
+#: Small, so that a slow client's backlog stays here, where it is dropped in order, and not in the kernel.
+SEND_BUFFER_BYTES: Final = 65_536
+
+PING_FRAME: Final = b"\x89\x00"
+
+
+class NoSocket(Exception):
+    """The request's connection cannot be taken over."""
+
+
+class Connection:
+    """Accepts on construction.  One reader (`messages`); any number of writers (`send`)."""
+
+    def __init__(self, environ: Mapping[str, Any], headers: list[tuple[bytes, bytes]]) -> None:
+        """Raises NoSocket when the server is not gevent's, ProtocolError for a bad handshake."""
+        raw = _socket_of(environ)
+        self._reader, self._writer = raw.dup(), raw.dup()
+        self._reader.settimeout(PING_EVERY_S)
+        self._writer.settimeout(SEND_TIMEOUT_S)
+        self._writer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        self._writing = threading.Lock()
+        self._parts: list[str] = []
+        self._protocol = WSConnection(ConnectionType.SERVER)
+        try:
+            self._accept(headers, environ.get("PATH_INFO", "/"))
+        except BaseException:
+            self._reader.close()
+            self._writer.close()
+            raise
+
+    def send(self, data: bytes) -> None:
+        """Write whole frames.  Raises OSError when the client is gone or stuck."""
+        with self._writing:
+            self._writer.sendall(data)
+
+    def messages(self) -> Iterator[str]:
+        """What the client says, until it leaves or falls silent.  Sends the pings."""
+        unanswered = 0
+        while True:
+            try:
+                data = self._reader.recv(4096)
+            except TimeoutError:
+                unanswered += 1
+                if unanswered > 2:
+                    return
+                self._try_send(PING_FRAME)
+                continue
+            except OSError:
+                return
+            if not data:
+                return
+            unanswered = 0
+            try:
+                self._protocol.receive_data(data)
+                yield from self._take_events()
+            except (_Closed, ProtocolError):
+                return
+
+    def close(self) -> None:
+        """End the connection, also for the server's own handle of it; closing twice does no harm."""
+        with suppress(OSError):  # the client may have been first
+            self._reader.shutdown(socket.SHUT_RDWR)
+        self._reader.close()
+        self._writer.close()
+
+    def _accept(self, headers: list[tuple[bytes, bytes]], path: str) -> None:
+        self._protocol.initiate_upgrade_connection(headers, path.encode("ascii", "replace"))
+        for event in self._protocol.events():
+            if isinstance(event, Request):
+                self.send(self._protocol.send(AcceptConnection()))
+
+    def _take_events(self) -> Iterator[str]:
+        for event in self._protocol.events():
+            if isinstance(event, Ping):
+                self._try_send(self._protocol.send(event.response()))
+            elif isinstance(event, CloseConnection):
+                self._try_send(self._protocol.send(event.response()))
+                raise _Closed
+            elif isinstance(event, TextMessage | BytesMessage):
+                self._parts.append(_text_of(event))
+                if sum(map(len, self._parts)) > MAX_MESSAGE_BYTES:
+                    raise _Closed
+                if event.message_finished:
+                    text, self._parts = "".join(self._parts), []
+                    yield text
+
+    def _try_send(self, data: bytes) -> None:
+        try:
+            self.send(data)
+        except OSError:
+            raise _Closed from None
+
+
+class _Closed(Exception):
+    """The conversation is over."""
+
+
+def _text_of(event: Message[Any]) -> str:
+    data = event.data
+    return data if isinstance(data, str) else bytes(data).decode("utf-8", "replace")
+
+
+def _socket_of(environ: Mapping[str, Any]) -> socket.socket:
+    """The connection beneath a request that gevent's pywsgi is answering."""
+    source = environ.get("wsgi.input")
+    # For an upgrade it hands out the connection's own reader, else a wrapper around it.
+    reader = getattr(source, "rfile", source)
+    found = getattr(getattr(reader, "raw", None), "_sock", None)
+    if found is None:
+        raise NoSocket("this server's connections cannot be taken over")
+    return found  # type: ignore[no-any-return]

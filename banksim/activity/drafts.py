@@ -11,6 +11,13 @@ from dataclasses import dataclass
 
 from banksim.activity.actors import Actor, Sighting, reachable
 from banksim.activity.calendar import Act, Rhythm
+from banksim.activity.descriptions import (
+    TRANSFER_WORDS,
+    deposit_words,
+    pay_words,
+    purchase_words,
+    withdrawal_words,
+)
 from banksim.activity.habits import REGULAR_ONLINE_SHARE, REGULAR_PAYEE_SHARE, REGULAR_SHARE, Bill, HabitBook
 from banksim.activity.prices import Pricing
 from banksim.model import AccountRef, Channel, Kind, Merchant, Place
@@ -22,25 +29,11 @@ _PAYEE_TRIES = 4
 _RENT_DAYS = 25
 _OWN_TRANSFER_SHARE = 0.20
 _TO_SAVINGS_SHARE = 0.15
-#: A persona whose youngest are this old lives on a pension.
-_PENSION_FROM_AGE = 60
 #: A wire is taken for larger sums (judgement).
 _WIRE_FACTOR = 6.0
 _REGULAR_PAY_NOISE = 0.08
 _BILL_NOISE = 0.06
 
-_TRANSFER_WORDS = (
-    "Transfer",
-    "Thanks",
-    "Dinner",
-    "My share",
-    "Birthday",
-    "Groceries",
-    "Trip",
-    "Tickets",
-    "Loan",
-)
-_DEPOSIT_WORDS = {Channel.MOBILE: "Check deposit", Channel.ACH: "Incoming payment"}
 _BILL_WORDS = {"rent": "Rent", "utilities": "Utilities", "telecom": "Phone and internet", "tax": "Tax"}
 
 
@@ -115,7 +108,7 @@ class Drafts:
         """One text per merchant, so that whoever looks texts up need not hash a new one each time."""
         found = self._words.get(merchant.merchant_id)
         if found is None:
-            found = self._words[merchant.merchant_id] = f"Purchase at {merchant.name}"
+            found = self._words[merchant.merchant_id] = purchase_words(merchant.name)
         return found
 
     def _shop(self, at: Situation) -> Merchant | None:
@@ -151,8 +144,8 @@ class Drafts:
             machines = at.actor.habits.cash_machines
             place = machines[0] if self._rng.random() < 0.75 else machines[1]
         amount = self.pricing.cash(at.actor.persona, at_machine, self._rng)
-        words = "Cash withdrawal" if at_machine else "Counter withdrawal"
-        return Draft(Kind.WITHDRAWAL, channel, amount, self._within_reach(at, place), words)
+        here = self._within_reach(at, place)
+        return Draft(Kind.WITHDRAWAL, channel, amount, here, withdrawal_words(channel))
 
     def deposit(self, at: Situation) -> Draft:
         """Cash or a cheque paid in."""
@@ -160,7 +153,7 @@ class Drafts:
         in_cash = channel in (Channel.BRANCH, Channel.ATM)
         amount = self.pricing.deposit(at.actor.persona, in_cash, self._rng)
         saves = len(at.actor.customer.accounts) > 1 and self._rng.random() < _TO_SAVINGS_SHARE
-        words = _DEPOSIT_WORDS.get(channel, "Cash deposit" if in_cash else "Deposit")
+        words = deposit_words(channel)
         return Draft(Kind.DEPOSIT, channel, amount, self._here(at), words, slot=1 if saves else 0)
 
     def _salary(self, at: Situation) -> Draft:
@@ -170,7 +163,7 @@ class Drafts:
         limit = self.pricing.limit_cents(at.actor.customer)
         amount = self.pricing.cents(units)
         amount = amount if amount < limit else amount // 2
-        words = "Pension payment" if at.actor.persona.ages[0] >= _PENSION_FROM_AGE else "Salary"
+        words = pay_words(at.actor.persona)
         return Draft(Kind.SALARY, self._channel(at), amount, self._here(at), words)
 
     def _transfer(self, at: Situation) -> Draft:
@@ -183,7 +176,7 @@ class Drafts:
             payee = self._payee(at)
             if payee is None:
                 return self._bill_payment(at)
-            other, words = AccountRef(payee), rng.choice(_TRANSFER_WORDS)
+            other, words = AccountRef(payee), rng.choice(TRANSFER_WORDS)
         channel = self._channel(at)
         factor = _WIRE_FACTOR if channel is Channel.WIRE else 1.0
         amount = self.pricing.transfer(at.actor.persona, rng, factor)

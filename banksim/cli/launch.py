@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import banksim
-from banksim.cli import main as cli
+from banksim.cli import scenarios
 from banksim.model import BanksimError
 from banksim.scenario import load_scenario
 from banksim.scenario.loader import LOCUSTFILE
@@ -39,25 +39,38 @@ SAME_NAME = ("speed", "customers", "nexum_url", "bastion_url", "kafka_servers")
 def main(argv: Sequence[str] | None = None, prog: str = "run.py") -> int:
     """Become the Locust command, or do a chore; the exit code it returns is that of a chore or an error."""
     options, others = _parser(prog).parse_known_args(argv)
-    if options.list_scenarios:
-        return cli.main(["scenarios"])
-    if options.locust_help:
-        return _become(["-f", str(LOCUSTFILE), "--help"])
-    if options.validate_scenario:
-        return cli.main(["validate", options.validate_scenario])
+    if options.help or options.locust_help:
+        print(_help(prog), flush=True)
+        return _become(["-f", str(LOCUSTFILE), "--help"], prog) if options.locust_help else 0
     try:
+        if options.list_scenarios:
+            return scenarios.run_list()
+        if options.validate_scenario:
+            return scenarios.run_validate([options.validate_scenario])
         arguments = locust_arguments(options, others, os.environ)
     except BanksimError as error:
         print(error, file=sys.stderr)
         return int(error.exit_code)
-    return _become(arguments)
+    return _become(arguments, prog)
 
 
-def _become(arguments: Sequence[str]) -> NoReturn:
-    """Print the command and let it take this process's place."""
+def _become(arguments: Sequence[str], prog: str) -> NoReturn:
+    """Print the command and let it take this process's place; its errors begin with ``prog``."""
     shown = [_shown(LOCUSTFILE) if argument == str(LOCUSTFILE) else argument for argument in arguments]
     print(f"locust {shlex.join(shown)}", flush=True)
-    os.execv(sys.executable, [sys.executable, "-m", "locust", *arguments])
+    named = f"import sys; sys.argv[0] = {prog!r}; from locust.main import main; main()"
+    os.execv(sys.executable, [sys.executable, "-c", named, *arguments])
+
+
+def _help(prog: str) -> str:
+    """The flags that are only known here, then every option of a run."""
+    # Imported here: it brings Locust along, which a run imports anyway.
+    from banksim.load.options import add_help
+
+    parser = _frame(prog)
+    add_help(parser)
+    _add_chores(parser, prog)
+    return parser.format_help()
 
 
 def locust_arguments(
@@ -81,43 +94,46 @@ def locust_arguments(
         arguments += [] if scenario.dashboard.enabled else ["--dashboard"]
     elif not {"--headless", "--autostart", "--worker"} & set(others):
         arguments.append("--headless")
-        arguments += [] if "--print-stats" in others else ["--only-summary"]
     return [*arguments, *others]
 
 
-def _parser(prog: str = "run.py") -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _frame(prog: str) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(
         prog=prog,
-        description="Run a scenario: print the Locust command that it stands for, and become it. "
-        "Options that are not listed here go through to Locust.",
+        usage=f"{prog} [options]",
+        description="Run a scenario: print the Locust command that it stands for, and become it.",
         epilog="Exit codes: 0 completed, 1 error, 2 wrong option or scenario, 99 a threshold failed, "
         "130 interrupted.",
+        add_help=False,
         allow_abbrev=False,
+        conflict_handler="resolve",
         formatter_class=partial(argparse.HelpFormatter, max_help_position=32),
     )
-    add = parser.add_argument_group("the run").add_argument
-    add("--scenario", default=DEFAULT_SCENARIO, metavar="NAME|FILE", help="scenario (default: %(default)s)")
-    add("--speed", metavar="X", help="simulated seconds per second (default: the scenario's)")
-    add("--customers", metavar="N", help="number of customers (default: the scenario's)")
-    add = parser.add_argument_group("systems under test").add_argument
-    add("--nexum-url", metavar="URL", help="core bank (default: NEXUM_URL, else the scenario's; '': none)")
-    add("--bastion-url", metavar="URL", help="detector (default: BASTION_URL, else the scenario's; '': none)")
+
+
+def _parser(prog: str = "run.py") -> argparse.ArgumentParser:
+    """Reads what has to be known here; all other options go through to Locust."""
+    parser = _frame(prog)
+    add = parser.add_argument
+    add("--scenario", default=DEFAULT_SCENARIO)
+    for name in ("speed", "customers", "nexum-url", "bastion-url", "kafka-servers"):
+        add(f"--{name}")
+    for name in ("dry-run", "no-kafka"):
+        add(f"--{name}", action="store_true")
+    _add_chores(parser, prog)
+    return parser
+
+
+def _add_chores(parser: argparse.ArgumentParser, prog: str) -> None:
+    """What only this command takes."""
+    add = parser.add_argument_group("short forms and chores").add_argument
     add("--no-bastion", dest="bastion_url", action="store_const", const="", help="short for --bastion-url ''")
-    add("--dry-run", action="store_true", help="stand-ins in this process instead of real systems")
-    add(
-        "--kafka-servers",
-        metavar="A,B",
-        help="brokers (default: KAFKA_BOOTSTRAP_SERVERS, else the scenario's)",
-    )
-    add("--no-kafka", action="store_true", help="publish no events")
-    add = parser.add_argument_group("dashboard").add_argument
     add("--dashboard", action="store_true", help="with the web pages, the run already started")
     add(
         "--dashboard-port",
         metavar="PORT",
         help="their port (default: DASHBOARD_PORT, else the scenario's, 8095)",
     )
-    add = parser.add_argument_group("information").add_argument
     add("--list-scenarios", action="store_true", help="list the scenarios and exit")
     add("--validate-scenario", metavar="FILE", help="check a scenario, tell what it would do, and exit")
     add("--verbose", "-v", action="store_true", help="log calls, transactions and campaign decisions")
@@ -130,8 +146,8 @@ def _parser(prog: str = "run.py") -> argparse.ArgumentParser:
         help=f"write the log to FILE too, '' for none{default}",
     )
     add("--version", action="version", version=f"banksim {banksim.__version__}")
-    add("--locust-help", action="store_true", help="list every option of a run, Locust's own too, and exit")
-    return parser
+    add("--help", "-h", action="store_true", help="show this and exit")
+    add("--locust-help", action="store_true", help="show this and all of Locust's own options, and exit")
 
 
 def _shown(path: Path) -> str:

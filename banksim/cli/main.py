@@ -22,6 +22,7 @@ import sys
 from collections.abc import Sequence
 
 import banksim
+from banksim.cli import launch
 from banksim.cli import reports as cli_reconcile
 from banksim.cli import reports as cli_reports
 from banksim.cli import scenarios as cli_scenarios
@@ -34,10 +35,10 @@ from banksim.scenario.reference import reference, schema_text
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code.  Wrong options end in SystemExit(2) with a message."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments:
+        _parser().print_help()
+        return int(ExitCode.COMPLETED)
     if arguments[:1] == ["run"]:
-        # Imported here: `run` knows these commands under the original's flags.
-        from banksim.cli import launch
-
         return launch.main(arguments[1:], prog="banksim run")
     if arguments[:1] == ["sandbox"]:
         # Imported here: serving needs gevent's patches, which the other commands do without.

@@ -26,13 +26,14 @@ from banksim.dataset.files import ACCOUNTS, CUSTOMERS, TRANSACTIONS, Outputs, Tr
 from banksim.dataset.people import PeopleLines
 from banksim.dataset.stream import Entry, Stream
 from banksim.model import BanksimError, ExitCode, UsageError
+from banksim.report.console import wants_colour
+from banksim.report.terminal import Line, can_rewrite
 from banksim.run.plan import Parts, build_parts
 from banksim.scenario import Scenario, load_scenario
 
 # -- How far the writing is: one line that rewrites itself on a terminal, nothing elsewhere ---------
 
 
-_BAR = 24
 _EVERY_S = 0.2
 
 
@@ -40,9 +41,9 @@ class Progress:
     """Shows itself on ``out`` (standard error) when that is a terminal; colour unless NO_COLOR is set."""
 
     def __init__(self, duration_s: float, out: TextIO | None = None) -> None:
-        self._out = sys.stderr if out is None else out
-        self._shown = self._out.isatty()
-        self._colour = not os.environ.get("NO_COLOR")
+        stream = sys.stderr if out is None else out
+        self._line = Line(stream, wants_colour(stream, os.environ))
+        self._shown = can_rewrite(stream, os.environ)
         self._duration_s = duration_s
         self._started_s = time.monotonic()
         self._next_s = 0.0
@@ -53,18 +54,16 @@ class Progress:
             rate = rows / max(1e-9, time.monotonic() - self._started_s)
             days, rest = divmod(int(sim_s), 86_400)
             moment = f"day {days + 1} {rest // 3600:02d}:{rest // 60 % 60:02d}"
-            self._show(sim_s / self._duration_s, f"{moment}  {rows:,} rows  {rate:,.0f} rows/s")
+            self._line.draw(sim_s / self._duration_s, [moment, f"{rows:,} rows", f"{rate:,.0f} rows/s"])
 
     def step(self, name: str, done: int, total: int) -> None:
         """A step beside the rows: ``done`` of ``total``."""
         if self._is_due():
-            self._show(done / max(1, total), f"{name} {done:,} of {total:,}")
+            self._line.draw(done / max(1, total), [f"{name} {done:,} of {total:,}"])
 
     def clear(self) -> None:
         """Take the line away."""
-        if self._shown:
-            self._out.write("\r\x1b[K")
-            self._out.flush()
+        self._line.clear()
 
     def _is_due(self) -> bool:
         now_s = time.monotonic()
@@ -72,13 +71,6 @@ class Progress:
             return False
         self._next_s = now_s + _EVERY_S
         return True
-
-    def _show(self, share: float, text: str) -> None:
-        full = round(_BAR * max(0.0, min(1.0, share)))
-        bar = "█" * full + "░" * (_BAR - full)
-        bar = f"\x1b[36m{bar}\x1b[0m" if self._colour else bar
-        self._out.write(f"\r{bar} {share:4.0%}  {text}\x1b[K")
-        self._out.flush()
 
 
 #: Rows handled between two looks at the progress line.

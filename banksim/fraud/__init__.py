@@ -1,6 +1,6 @@
 """Fraud: which campaigns a run has, and what each of them does, step by step.
 
-FraudDesk(world, scenario, seed, offered, speed)   the plan: shares, planned, windows
+FraudProgram(world, scenario, seed, offered, speed) the plan: shares, planned, windows
     .open(spec) -> CampaignRun                     first(), advance(outcome)
     .finished(run, at_s) -> followers
 check_fraud(scenario)                              whether plugins load and all types exist
@@ -9,16 +9,16 @@ typology                                           marks a generator function as
 
 from banksim.fraud.calendar import AttackWindow, CampaignSpec
 from banksim.fraud.campaign import Campaign
-from banksim.fraud.program import CampaignRun, FraudDesk, check_fraud
-from banksim.fraud.registry import Registry, build_registry
-from banksim.fraud.typology import Steps, Typology, typology
+from banksim.fraud.program import CampaignRun, FraudProgram, check_fraud
+from banksim.fraud.registry import build_registry
+from banksim.fraud.typology import Registry, Steps, Typology, typology
 
 __all__ = [
     "AttackWindow",
     "Campaign",
     "CampaignRun",
     "CampaignSpec",
-    "FraudDesk",
+    "FraudProgram",
     "Registry",
     "Steps",
     "Typology",

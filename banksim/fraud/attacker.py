@@ -1,7 +1,7 @@
-"""Where a fraudster sits and with which devices: the things an attack is recognised by.
+"""The attacker's location and devices, and the normal behaviour a careful attacker imitates.
 
-A clumsy attacker uses a machine of his own, from far away.  A sophisticated one controls
-the victim's own device, or at least an address near the victim's home.
+A clumsy attacker uses a machine of their own, from far away.  A sophisticated one controls the
+victim's own device, or at least an address near the victim's home.
 """
 
 from __future__ import annotations
@@ -16,21 +16,27 @@ from banksim.world import Choice, Customer, World, distance_km, opaque_id
 from banksim.world.persona import load_categories
 from banksim.world.places import CITY_RADIUS_KM
 
-# -- How honest people here behave, as far as a fraudster imitates it -------------------------------
-#
-# Made once per run and shared by all campaigns: the parts keep caches.
+#: Devices of one attacker, fewest and most (judgement).
+DEVICES = (1, 3)
+#: How often a fully sophisticated attacker acts through the victim's own device (judgement).
+HIJACKED_AT_BEST = 0.8
+#: How often a clumsy attacker acts from another country (judgement).
+ABROAD_AT_WORST = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Customs:
-    """The habits of each customer, which channels are used when, and who is away from home."""
+class NormalBehaviour:
+    """Customers' habits, the hours of each channel, and their journeys.
+
+    Made once per run and shared by all campaigns, since the parts keep caches.
+    """
 
     habits: HabitBook
     rhythm: Rhythm
     trips: Trips
 
     @classmethod
-    def of(cls, world: World) -> Customs:
+    def of(cls, world: World) -> NormalBehaviour:
         return cls(HabitBook(world), Rhythm(world), Trips(world))
 
     def of_customer(self, customer: Customer) -> Habits:
@@ -45,7 +51,7 @@ class Customs:
         moment_s: float,
         rng: random.Random,
     ) -> Channel:
-        """One of ``allowed`` that is open then, as often as the customer's persona uses it."""
+        """One of ``allowed`` that is open at that moment, as often as the customer's persona uses it."""
         in_use = self.rhythm.channels_at(customer.persona, kind, world.hour_of_week(moment_s))
         open_now = allowed if in_use is None else tuple(c for c in allowed if c in in_use.items)
         usual = world.personas[customer.persona].channels.get(kind, {})
@@ -55,16 +61,7 @@ class Customs:
         return rng.choice(open_now or allowed[-1:])
 
 
-#: Devices of one attacker, fewest and most (judgement).
-DEVICES = (1, 3)
-#: How often a fully sophisticated attacker acts through the victim's own device (judgement).
-HIJACKED_AT_BEST = 0.8
-#: How often a clumsy attacker sits in another country (judgement).
-ABROAD_AT_WORST = 0.5
-DRAWS = 40
-
-
-class Scene:
+class Attacker:
     """One attacker's devices and places."""
 
     def __init__(self, world: World, rng: random.Random, sophistication: float, honest: bool = False) -> None:
@@ -82,7 +79,7 @@ class Scene:
         return self._rng.choice(self.devices)
 
     def base(self, customer: Customer) -> Place:
-        """Where the attacker seems to be while using the customer's account."""
+        """The place the attacker appears to use the customer's account from."""
         if self._honest or self._rng.random() < self._sophistication:
             return customer.home
         abroad = self._rng.random() < ABROAD_AT_WORST * (1 - self._sophistication)
@@ -90,9 +87,9 @@ class Scene:
         return place or customer.home
 
     def far_place(self, origin: Place, least_km: float) -> Place:
-        """A city all of whose shops are at least ``least_km`` from ``origin``; the farthest when none is.
+        """A city all of whose shops are at least ``least_km`` from ``origin``, or else the farthest city.
 
-        In the home country as long as that has one and the attacker is careful enough.
+        It is in the home country if that has such a city and the attacker is careful enough.
         """
         cities, away_km = self._world.places.cities, least_km + CITY_RADIUS_KM
         far = [city for city in cities if distance_km(origin, city.place) >= away_km]

@@ -12,25 +12,24 @@ a phase, at `rate` during the phase and not at all elsewhere.  The share at a mo
 highest level of the patterns acting then, and `shares` splits it among them.
 
 Patterns with `count` come on top of the offered rate and take nothing from the share.  A
-scenario whose every pattern has a count therefore has a share of 0: it asked for exactly
-that fraud and no other.  Followers without `count` hold their share at all times though
-they act only after their parents, which may be at a different hour.
+scenario whose every pattern has a count therefore has a share of 0: it gets exactly the
+counted fraud.  Followers without `count` hold their share at all times although they act
+only after their parents, which may be at a different hour.
 """
 
 from __future__ import annotations
 
+import random
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from banksim.scenario import FraudSettings
+from banksim.scenario import FraudSettings
 
 # -- What is decided about a campaign before it starts: a plain, picklable value --------------------
 #
-# A spec says who attacks, when, how much and how long; it never says whom, since victims
-# are drawn by the campaign itself from its own stream.  Two processes that plan the same
+# A spec holds when an attack happens, how large it is and how long it takes, but no victims: the
+# campaign draws those itself from its own stream.  Two processes that plan the same
 # scenario with the same seed hold equal specs, so a campaign can be handed to a worker by
 # its id alone.
 
@@ -43,7 +42,7 @@ class CampaignSpec:
     transactions it makes, ``exact`` whether that number was asked for by ``count`` (extra
     load) or is a part of the fraud share; ``decoy`` that it is no fraud at all.  ``follows`` is
     the id of the campaign whose end starts this one: until that has ended ``start_s`` is an
-    estimate.  ``campaign_id`` and ``label`` are for people and reports; neither goes on the wire.
+    estimate.  ``campaign_id`` and ``label`` are for displays and reports; neither goes on the wire.
     """
 
     campaign_id: str
@@ -61,9 +60,9 @@ class CampaignSpec:
 
     @property
     def rate_driven(self) -> bool:
-        """Whether a change of speed plans this campaign anew, as long as it has not started.
+        """Whether a change of speed plans this campaign again, as long as it has not started.
 
-        A follow-up never is: once its parent has begun, it stays.
+        A follow-up is not planned again once its parent has started.
         """
         return not self.exact and self.follows is None
 
@@ -137,7 +136,7 @@ class Calendar:
 
     def attack_at(self, moment_s: float) -> AttackWindow | None:
         """The attack window that holds ``moment_s``."""
-        index = bisect_right([w.start_s for w in self.attacks], moment_s) - 1
+        index = bisect_right(self.attacks, moment_s, key=lambda window: window.start_s) - 1
         if index >= 0 and moment_s < self.attacks[index].end_s:
             return self.attacks[index]
         return None
@@ -150,3 +149,94 @@ class Calendar:
         if settings.attack_window is None or self.attack_at(moment_s) is not None:
             return settings.rate
         return settings.outside_rate
+
+
+# -- A campaign's own clock: when its next step happens, in simulated seconds -----------------------
+#
+# Steps come at the typology's natural tempo × intensity as long as there is time.  When what
+# is left to do would not fit before the deadline, the steps are squeezed, never dropped: with
+# k mean gaps still wanted in a remaining time T, the next gap is
+#
+#     T · (1 − U^(1/k))      U uniform in (0, 1)
+#
+# which is the spacing of k uniform moments in T.  It is never longer than T, so the deadline
+# holds whatever is drawn, and the steps stay evenly spread instead of piling up at the end.
+#
+# Sophistication changes the rhythm: at 0 a script's near-constant gaps, at 1 longer,
+# exponential ones, as people have.  Nothing here reads the wall clock.
+
+
+#: A script's gaps vary this much around their mean (judgement).
+SCRIPT_JITTER = 0.3
+#: A careful fraudster takes up to this much longer than a script (judgement).
+CAREFUL_FACTOR = 2.0
+
+
+class Pace:
+    """The cursor of simulated time of one campaign.  ``mean_gap_s`` is the typology's usual gap."""
+
+    def __init__(
+        self,
+        rng: random.Random,
+        start_s: float,
+        deadline_s: float,
+        mean_gap_s: float,
+        intensity: float,
+        sophistication: float,
+    ) -> None:
+        self._rng = rng
+        self.now_s = start_s
+        self.deadline_s = max(start_s, deadline_s)
+        self._usual_gap_s = mean_gap_s / intensity
+        self._intensity = intensity
+        self._sophistication = sophistication
+        self._fresh = True
+
+    def next_moment(self, steps_left: int, mean_gap_s: float | None = None) -> float:
+        """Move to the next step and return its moment.
+
+        ``steps_left`` counts the step asked for and those after it.  ``mean_gap_s`` is a gap
+        at intensity 1; the typology's usual one when not given.  The first step of a campaign is
+        at its start.
+        """
+        if self._fresh:
+            self._fresh = False
+            return self.now_s
+        mean_s = self._usual_gap_s if mean_gap_s is None else mean_gap_s / self._intensity
+        return self._advance(mean_s, mean_s + max(0, steps_left - 1) * self._usual_gap_s)
+
+    def within(self, until_s: float, steps: int, steps_left: int) -> float:
+        """Move to the next of ``steps`` steps that are spread evenly up to ``until_s``, and return it.
+
+        They get no more than their part of the time to the deadline, of ``steps_left`` in all.
+        """
+        if self._fresh:
+            self._fresh = False
+            return self.now_s
+        fair_s = (self.deadline_s - self.now_s) * min(1.0, steps / max(1, steps_left))
+        room_s = max(0.0, min(until_s - self.now_s, fair_s))
+        self.now_s += room_s * (1.0 - (1.0 - self._rng.random()) ** (1.0 / max(1, steps)))
+        return self.now_s
+
+    def skip_to(self, moment_s: float) -> None:
+        """Let time pass up to ``moment_s``, at most to the deadline; the next step is not before it."""
+        self.now_s = max(self.now_s, min(moment_s, self.deadline_s))
+
+    def _advance(self, mean_s: float, wanted_s: float) -> float:
+        left_s = self.deadline_s - self.now_s
+        careful = 1.0 + CAREFUL_FACTOR * self._sophistication
+        if wanted_s * careful <= left_s:
+            gap_s = min(self._gap(mean_s) * careful, left_s / 2)
+        elif wanted_s <= left_s:
+            gap_s = min(self._gap(mean_s), left_s / 2)
+        elif wanted_s > 0 and left_s > 0:
+            gap_s = left_s * (1.0 - (1.0 - self._rng.random()) ** (mean_s / wanted_s))
+        else:
+            gap_s = 0.0
+        self.now_s += gap_s
+        return self.now_s
+
+    def _gap(self, mean_s: float) -> float:
+        script = self._rng.uniform(1 - SCRIPT_JITTER, 1 + SCRIPT_JITTER)
+        human = self._rng.expovariate(1.0)
+        return mean_s * ((1 - self._sophistication) * script + self._sophistication * human)

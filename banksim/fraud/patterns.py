@@ -1,27 +1,21 @@
-"""Tactics: the scenario's patterns with everything resolved that a planner needs.
+"""The scenario's patterns with everything resolved that planning needs.
 
-A pattern in a file leaves things open: which typology its type is, whom it follows, which
-window it lives in, what it is called when two patterns have one type.  A `Tactic` has the
-answers.  Without any pattern at all a scenario still has its fraud rate: then a mix of
-common kinds makes it (`DEFAULT_MIX`).
+A pattern in a file leaves things open: the typology behind its type, the pattern it follows, the
+window it acts in, the name where two patterns have one type.  A `ResolvedPattern` has the answers.
+A scenario without any pattern still has its fraud rate; a mix of common kinds makes it (`DEFAULT_MIX`).
 
-Decoys need no pattern: `DECOY_MIX` makes `fraud.decoy_rate`.  A decoy of a plugin may be named as
-a pattern; without `count` such patterns replace the mix and share the decoy rate by weight.
+Decoys need no pattern: `DECOY_MIX` makes `fraud.decoy_rate`.  A plugin's decoy may be named as a
+pattern; without `count` such patterns replace the mix and share the decoy rate by weight.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from banksim.fraud.registry import Registry
-from banksim.fraud.typology import Typology
+from banksim.fraud.typology import Registry, Typology
 from banksim.model import Label
-from banksim.scenario import Pattern
-
-if TYPE_CHECKING:
-    from banksim.scenario import FraudSettings
+from banksim.scenario import FraudSettings, Pattern
 
 #: Share of each kind when a scenario names none.  Judgement, after the channels of card fraud
 #: (card-not-present 73–79 %, point of sale 19 %, cash machine 8 %; ECB 2016–18, indicative).
@@ -31,7 +25,7 @@ DEFAULT_MIX: dict[str, float] = {
     "unusual_location": 0.11,
     "account_takeover": 0.09,
     "large_amount": 0.07,
-    # 186 k scams beside 3.13 M unauthorised cases (UK 2024, indicative): 6 %.
+    # 186 k scams against 3.13 M unauthorised cases (UK 2024, indicative): 6 %.
     "app_scam": 0.06,
     "velocity_attack": 0.05,
     "mule_network": 0.03,
@@ -47,16 +41,19 @@ DECOY_MIX: dict[str, float] = {
     "pay_day_burst": 0.25,
     "landlord_fan_in": 0.15,
 }
-#: Honest people keep no rhythm of a script.
+#: Honest people do not keep the rhythm of a script.
 DECOY_SOPHISTICATION = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Tactic:
-    """One pattern of the scenario.  ``parent`` is the key of the tactic it follows."""
+class ResolvedPattern:
+    """One pattern of the scenario.
+
+    ``options`` is the pattern as written, ``parent`` the key of the pattern it follows.
+    """
 
     key: str
-    pattern: Pattern
+    options: Pattern
     typology: Typology
     sophistication: float
     phase: str | None = None
@@ -64,67 +61,67 @@ class Tactic:
 
     @property
     def count(self) -> int | None:
-        return self.pattern.count
+        return self.options.count
 
     @property
     def delay_s(self) -> float:
-        return self.pattern.delay_minutes * 60.0
+        return self.options.delay_minutes * 60.0
 
     @property
     def duration_s(self) -> float | None:
-        """The longest a campaign may take, None when the scenario does not say."""
-        return None if self.pattern.duration_minutes is None else self.pattern.duration_minutes * 60.0
+        """The longest a campaign may take; None if the scenario sets no limit."""
+        return None if self.options.duration_minutes is None else self.options.duration_minutes * 60.0
 
     @property
     def mean_size(self) -> float:
         """Transactions of a usual campaign; ``intensity`` does not make a counted one larger."""
-        factor = self.pattern.intensity if self.count is None else 1.0
-        own = getattr(self.pattern, self.typology.size_option) if self.typology.size_option else None
+        factor = self.options.intensity if self.count is None else 1.0
+        own = getattr(self.options, self.typology.size_option) if self.typology.size_option else None
         usual = self.typology.mean_size if own is None else float(own)
         return max(float(self.typology.min_size), usual * factor)
 
     def natural_s(self, size: float) -> float:
-        """Simulated seconds a campaign of ``size`` takes if nothing presses, at most ``duration_s``."""
-        usual_s = size * self.typology.mean_gap_s / self.pattern.intensity
+        """Simulated seconds a campaign of ``size`` takes at its usual tempo, at most ``duration_s``."""
+        usual_s = size * self.typology.mean_gap_s / self.options.intensity
         return usual_s if self.duration_s is None else min(usual_s, self.duration_s)
 
 
-def resolve_tactics(settings: FraudSettings, registry: Registry) -> list[Tactic]:
-    """Every pattern of the scenario as a tactic, parents before their followers.
+def resolve_patterns(settings: FraudSettings, registry: Registry) -> list[ResolvedPattern]:
+    """Resolve every pattern of the scenario, parents before their followers.
 
     Raises ScenarioError when a pattern's type is unknown.
     """
     placed = list(_patterns(settings))
     keys = _unique_keys(placed)
-    tactics: dict[str, Tactic] = {}
+    resolved: dict[str, ResolvedPattern] = {}
     for key, (pattern, phase) in zip(keys, placed, strict=True):
         link = pattern.follows or pattern.requires_successful
         target = settings.find_pattern(link, pattern) if link else None
         parent = next((k for k, (p, _) in zip(keys, placed, strict=True) if p is target), None)
         own = pattern.sophistication
-        tactics[key] = Tactic(
+        resolved[key] = ResolvedPattern(
             key=key,
-            pattern=pattern,
+            options=pattern,
             typology=registry.get(pattern.type),
             sophistication=settings.sophistication if own is None else own,
             phase=phase,
             parent=parent,
         )
-    return _parents_first(tactics | _usual_decoys(settings, registry, tactics))
+    return _parents_first(resolved | _usual_decoys(settings, registry, resolved))
 
 
 def _usual_decoys(
-    settings: FraudSettings, registry: Registry, named: Mapping[str, Tactic]
-) -> dict[str, Tactic]:
-    """The mix of decoys, unless the scenario names its own; of those this registry knows."""
+    settings: FraudSettings, registry: Registry, named: Mapping[str, ResolvedPattern]
+) -> dict[str, ResolvedPattern]:
+    """The usual mix of decoys this registry knows, unless the scenario names its own."""
     if settings.decoy_rate == 0 or any(t.typology.is_decoy and t.count is None for t in named.values()):
         return {}
     known = registry.names(Label.DECOY)
     usual = {name: weight for name, weight in DECOY_MIX.items() if name in known}
     return {
-        f"{name}~decoy" if name in named else name: Tactic(
+        f"{name}~decoy" if name in named else name: ResolvedPattern(
             key=f"{name}~decoy" if name in named else name,
-            pattern=Pattern(type=name, weight=weight),
+            options=Pattern(type=name, weight=weight),
             typology=registry.get(name),
             sophistication=DECOY_SOPHISTICATION,
         )
@@ -144,7 +141,7 @@ def _patterns(settings: FraudSettings) -> Iterator[tuple[Pattern, str | None]]:
 
 
 def _unique_keys(placed: list[tuple[Pattern, str | None]]) -> list[str]:
-    """A short readable key each: its label, with a number where labels repeat."""
+    """A short readable key for each: its label, with a number where labels repeat."""
     seen: dict[str, int] = {}
     keys: list[str] = []
     for pattern, _ in placed:
@@ -157,17 +154,17 @@ def _unique_keys(placed: list[tuple[Pattern, str | None]]) -> list[str]:
     return keys
 
 
-def _parents_first(tactics: dict[str, Tactic]) -> list[Tactic]:
-    ordered: dict[str, Tactic] = {}
+def _parents_first(resolved: dict[str, ResolvedPattern]) -> list[ResolvedPattern]:
+    ordered: dict[str, ResolvedPattern] = {}
 
     def place(key: str, seen: tuple[str, ...]) -> None:
-        if key in ordered or key in seen:  # a circle is refused by the scenario; never loop on one
+        if key in ordered or key in seen:  # the scenario's check refuses circles; never loop on one
             return
-        tactic = tactics[key]
-        if tactic.parent is not None:
-            place(tactic.parent, (*seen, key))
-        ordered[key] = tactic
+        pattern = resolved[key]
+        if pattern.parent is not None:
+            place(pattern.parent, (*seen, key))
+        ordered[key] = pattern
 
-    for key in tactics:
+    for key in resolved:
         place(key, ())
     return list(ordered.values())

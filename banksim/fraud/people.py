@@ -1,8 +1,8 @@
-"""Who can be drawn into fraud: victims and accomplices, drawn but never stored.
+"""The people of fraud: exposed victims, accomplices, and the accounts a campaign has compromised.
 
-Not everybody is a victim sooner or later: in each run only part of the customers are
-*exposed* (their data is in some breach), and a few others lend their accounts.  The two
-groups do not overlap, and both are spread over personas and over the whole index range:
+Not every customer becomes a victim: in each run only part of them are *exposed* (their data is in
+some breach), and a few others lend their accounts.  The two groups do not overlap, and both are
+spread over personas and over the whole index range:
 
     rank r  →  index (offset + r × stride) mod size      stride coprime to size
     |── victims ──|─ accomplices ─|───── never touched ─────|
@@ -14,69 +14,10 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import overload
 
 from banksim.world import Customer, Population, stream
-
-# -- The accomplices of one campaign, by post: a blocked one loses the post to the next -------------
-#
-# A typology names posts (0, 1, 2 …), never keeps people, so that whoever holds a post when
-# money is sent is the one it goes to.  What a blocked account holds is lost: nobody passes it on.
-# In a small bank there may be fewer people than posts; then one holds several.
-
-
-#: Replacements drawn before a post stays with somebody who was blocked already.
-ACCOMPLICE_DRAWS = 8
-
-#: Draws somebody who lends an account.
-Recruit = Callable[[], Customer]
-
-
-class Crew(Sequence[Customer]):
-    """Accomplices by post.  ``blocked`` holds the indices of those who were replaced."""
-
-    def __init__(self, recruit: Recruit, posts: int) -> None:
-        self.blocked: set[int] = set()
-        self._recruit = recruit
-        people = (recruit() for _ in range(max(1, posts)))
-        self._members = list({person.index: person for person in people}.values())
-
-    def __len__(self) -> int:
-        """Different people, at most as many as posts were asked for."""
-        return len(self._members)
-
-    @overload
-    def __getitem__(self, post: int) -> Customer: ...
-    @overload
-    def __getitem__(self, post: slice) -> list[Customer]: ...
-    def __getitem__(self, post: int | slice) -> Customer | list[Customer]:
-        """Who holds ``post`` now; posts beyond the last person start again at the first."""
-        if isinstance(post, slice):
-            return self._members[post]
-        return self._members[post % len(self._members)]
-
-    def __iter__(self) -> Iterator[Customer]:
-        return iter(self._members)
-
-    def holds(self, index: int) -> bool:
-        """Whether the customer of that population index has a post."""
-        return any(person.index == index for person in self._members)
-
-    def replace(self, index: int) -> None:
-        """The account of that customer was blocked: somebody else takes the post."""
-        self.blocked.add(index)
-        for post, person in enumerate(self._members):
-            if person.index == index:
-                self._members[post] = self._successor(person)
-
-    def _successor(self, blocked: Customer) -> Customer:
-        for _ in range(ACCOMPLICE_DRAWS):
-            person = self._recruit()
-            if person.index not in self.blocked and not self.holds(person.index):
-                return person
-        return blocked
-
 
 #: Part of the customers whose data is exposed, and the least number of them (judgement).
 EXPOSED_SHARE, LEAST_EXPOSED = 0.3, 20
@@ -84,11 +25,19 @@ EXPOSED_SHARE, LEAST_EXPOSED = 0.3, 20
 ACCOMPLICE_SHARE, LEAST_ACCOMPLICES = 0.05, 10
 #: Draws before a less suitable person is taken.
 DRAWS = 60
+#: Draws for a replacement before a post stays with a person who is already blocked.
+REPLACEMENT_DRAWS = 8
+#: Bound: compromised customers that one campaign remembers.  A thief with ten thousand live cards
+#: has no use for more.
+MAX_COMPROMISED = 10_000
 
+#: Whether a customer is suitable.
 Suits = Callable[[Customer], bool]
+#: Draws one customer who lends an account.
+Recruit = Callable[[], Customer]
 
 
-class Cast:
+class VictimPool:
     """The exposed customers and the accomplices of one run."""
 
     def __init__(self, seed: int, population: Population) -> None:
@@ -106,47 +55,122 @@ class Cast:
             self.victims = max(1, size - min(wanted, size // 2))
         self.accomplices = min(wanted, size - self.victims)
 
-    def is_victim(self, rank: int) -> bool:
-        return rank < self.victims
-
     def index_of(self, rank: int) -> int:
         """Index of the ``rank``-th customer: victims first, then accomplices, then the others."""
         return (self._offset + rank * self._stride) % self._population.size
 
     def victim(self, rng: random.Random, suits: Suits, avoid: Collection[int]) -> Customer:
-        """An exposed customer who suits and is not to be avoided, if there is one to be found.
+        """Draw a suitable exposed customer who is not in ``avoid``.
 
-        After `DRAWS` tries one who suits, though to be avoided, will do; then the first drawn.
+        After `DRAWS` draws a suitable one from ``avoid`` is taken, or else the first one drawn.
         """
         return self._pick(rng, 0, self.victims, suits, avoid)
 
     def accomplice(self, rng: random.Random, suits: Suits, avoid: Collection[int]) -> Customer:
-        """An accomplice, by the same rules.  In a population of one, that one."""
+        """Draw an accomplice by the same rules.  A population of one has only that one."""
         if self.accomplices == 0:
             return self._pick(rng, 0, self.victims, suits, avoid)
         return self._pick(rng, self.victims, self.accomplices, suits, avoid)
 
     def bystander(self, rng: random.Random, suits: Suits, avoid: Collection[int]) -> Customer:
-        """Anybody but an accomplice, by the same rules: exposed customers live honestly too."""
-        return self._pick(rng, self.victims + self.accomplices, self._honest, suits, avoid)
-
-    @property
-    def _honest(self) -> int:
-        return self._population.size - self.accomplices
+        """Draw any customer except accomplices by the same rules; exposed ones live honestly too."""
+        honest = self._population.size - self.accomplices
+        return self._pick(rng, self.victims + self.accomplices, honest, suits, avoid)
 
     def _pick(
         self, rng: random.Random, first_rank: int, ranks: int, suits: Suits, avoid: Collection[int]
     ) -> Customer:
-        first: Customer | None = None
-        second_best: Customer | None = None
+        fallback: Customer | None = None
+        suitable: Customer | None = None
         for _ in range(DRAWS):
             customer = self._population.customer(self.index_of(first_rank + rng.randrange(ranks)))
-            first = first or customer
+            fallback = fallback or customer
             if not suits(customer):
                 continue
             if customer.index not in avoid:
                 return customer
-            second_best = second_best or customer
-        found = second_best or first
-        assert found is not None  # DRAWS is at least 1
-        return found
+            suitable = suitable or customer
+        return suitable or fallback or customer
+
+
+class Accomplices(Sequence[Customer]):
+    """The accomplices of one campaign by post; a blocked one loses the post to the next.
+
+    A typology names posts (0, 1, 2 …) and never keeps people, so money goes to the holder of a post
+    at the moment it is sent.  The balance of a blocked account is lost: it is not passed on.  In a
+    small bank there may be fewer people than posts; then one person holds several.
+
+    ``blocked`` holds the indices of the people who were replaced.
+    """
+
+    def __init__(self, recruit: Recruit, posts: int) -> None:
+        self.blocked: set[int] = set()
+        self._recruit = recruit
+        people = (recruit() for _ in range(max(1, posts)))
+        self._members = list({person.index: person for person in people}.values())
+
+    def __len__(self) -> int:
+        """Number of different people, at most the number of posts."""
+        return len(self._members)
+
+    @overload
+    def __getitem__(self, post: int) -> Customer: ...
+    @overload
+    def __getitem__(self, post: slice) -> list[Customer]: ...
+    def __getitem__(self, post: int | slice) -> Customer | list[Customer]:
+        """The current holder of ``post``; posts beyond the last person start again at the first."""
+        if isinstance(post, slice):
+            return self._members[post]
+        return self._members[post % len(self._members)]
+
+    def __iter__(self) -> Iterator[Customer]:
+        return iter(self._members)
+
+    def holds(self, index: int) -> bool:
+        """Whether the customer with that population index has a post."""
+        return any(person.index == index for person in self._members)
+
+    def replace(self, index: int) -> None:
+        """The account of that customer was blocked: give the post to another accomplice."""
+        self.blocked.add(index)
+        for post, person in enumerate(self._members):
+            if person.index == index:
+                self._members[post] = self._successor(person)
+
+    def _successor(self, blocked: Customer) -> Customer:
+        for _ in range(REPLACEMENT_DRAWS):
+            person = self._recruit()
+            if person.index not in self.blocked and not self.holds(person.index):
+                return person
+        return blocked
+
+
+class Compromised:
+    """Customers whose card or account worked: indices, each once, in order.  A follower inherits them.
+
+    Bounded by `MAX_COMPROMISED`; beyond it nothing is added, and ``overflow`` counts.
+    """
+
+    def __init__(self, indices: Iterable[int] = ()) -> None:
+        self._indices: dict[int, None] = {}
+        self.overflow = 0
+        for index in indices:
+            self.add(index)
+
+    def add(self, target: Customer | int) -> None:
+        index = target if isinstance(target, int) else target.index
+        if index in self._indices:
+            return
+        if len(self._indices) >= MAX_COMPROMISED:
+            self.overflow += 1
+            return
+        self._indices[index] = None
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._indices)
+
+    def __contains__(self, target: object) -> bool:
+        return (target.index if isinstance(target, Customer) else target) in self._indices

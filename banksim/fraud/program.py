@@ -1,35 +1,32 @@
-"""The fraud desk: the whole plan of a run's fraud, and its campaigns as they are carried out.
+"""The fraud program of a run: all its campaigns as planned, and each one as it is carried out.
 
-Every process of a distributed run has an equal desk.  `share` and `planned` are pure functions
-of (seed, scenario, offered rate, changes of speed); a campaign is then opened by the one
-process it is assigned to, and its followers start in that same process, which alone
-knows the loot.
+Every process of a distributed run holds an equal program.  Its shares and plan are pure functions of
+(seed, scenario, offered rate, changes of speed); a campaign is then opened by the one process it is
+assigned to, and its followers start in that same process, which alone holds the list of customers
+it compromised.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from banksim.fraud.attacker import Customs
+from banksim.fraud.attacker import NormalBehaviour
 from banksim.fraud.calendar import AttackWindow, Calendar, CampaignSpec
-from banksim.fraud.campaign import Campaign
-from banksim.fraud.patterns import resolve_tactics
-from banksim.fraud.people import Cast
+from banksim.fraud.campaign import Campaign, Stage
+from banksim.fraud.patterns import resolve_patterns
+from banksim.fraud.people import VictimPool
 from banksim.fraud.plan import Plan, Planner
-from banksim.fraud.registry import Registry, build_registry
+from banksim.fraud.registry import build_registry
 from banksim.fraud.shares import plan_shares
-from banksim.fraud.typology import Steps, Typology
+from banksim.fraud.typology import Registry, Steps, Typology
 from banksim.model import Outcome, Planned
+from banksim.scenario import Scenario
 from banksim.schedule.rate import PiecewiseRate
 from banksim.world import World
-
-if TYPE_CHECKING:
-    from banksim.scenario import Scenario
 
 logger = logging.getLogger(__name__)
 
@@ -42,11 +39,10 @@ logger = logging.getLogger(__name__)
 # * exactly `spec.size` transactions.  A typology that ends early (its victim is drained, the
 #   card is dead) is started again with the next victim.  Three starts in a row without a step
 #   end the campaign short; so does a typology that raises, which is logged and kept in `fault`.
-# * none at all when the campaign acts on successful targets alone and there are none.
+# * none at all when the campaign acts on compromised customers alone and there are none.
 # * simulated moments never decrease, and never pass the deadline.
 #
-# Nobody needs to answer quickly: moments are drawn from the campaign's stream, not from a
-# clock.
+# Answers may come late: moments are drawn from the campaign's stream, not from a clock.
 
 
 #: Starts of a typology in a row that may yield nothing.
@@ -54,7 +50,7 @@ MAX_EMPTY_STARTS = 3
 
 
 class CampaignRun:
-    """Drives one typology.  ``approved`` counts steps that got through, ``restarts`` new victims."""
+    """Drives one typology.  ``approved`` counts approved steps, ``restarts`` new victims."""
 
     def __init__(self, spec: CampaignSpec, typology: Typology, campaign: Campaign) -> None:
         self.spec = spec
@@ -78,7 +74,7 @@ class CampaignRun:
         return self._done
 
     def first(self) -> Planned | None:
-        """The first transaction; None when there is nothing to do.  Call once."""
+        """The first transaction; None if there is nothing to do.  Call once."""
         if self.campaign.options.requires_successful and not self.campaign.inherited:
             return self._end()
         return self._next(None)
@@ -96,7 +92,7 @@ class CampaignRun:
             return self._end()
         try:
             planned = self._ask(outcome)
-        except Exception as error:  # a user's typology may raise anything; the run goes on without it
+        except Exception as error:  # a plugin may raise anything; the run continues without it
             self.fault = f"{type(error).__name__}: {error}"
             logger.exception("Campaign %s ends: its typology failed", self.spec.campaign_id)
             return self._end()
@@ -124,7 +120,7 @@ class CampaignRun:
         return None
 
     def _in_order(self, planned: Planned) -> Planned:
-        """``planned`` at a moment that keeps the promises; built-in typologies need no change."""
+        """``planned``, moved to a moment that keeps the promises; built-in typologies always do."""
         earliest_s = self.spec.start_s if self._last is None else self._last.sim_s
         moment_s = max(earliest_s, min(planned.sim_s, self.spec.deadline_s))
         if moment_s == planned.sim_s:
@@ -135,7 +131,7 @@ class CampaignRun:
         )
 
     def _end(self) -> Planned | None:
-        """Nothing more to do: always None, so that callers can return it."""
+        """End the campaign.  Returns None, so that callers can return it."""
         self._done = True
         if self._steps is not None:
             self._steps.close()
@@ -149,7 +145,7 @@ def _checked(step: object) -> Planned:
     return step
 
 
-class FraudDesk:
+class FraudProgram:
     """Plans and opens campaigns.
 
     ``offered`` is λ in transactions per wall second over simulated seconds, ``speed``
@@ -175,21 +171,23 @@ class FraudDesk:
         self._world = world
         self._duration_s = offered.duration_s
         self._calendar = Calendar.of(scenario.fraud, scenario.start_at, offered.duration_s)
-        tactics = resolve_tactics(scenario.fraud, self.registry)
-        self._tactics = {tactic.key: tactic for tactic in tactics}
-        shares = self._shares = plan_shares(tactics, self._calendar, scenario.fraud, offered)
-        self._planner = Planner(seed, tactics, self._calendar, shares, offered)
-        self._plan = self._planner.first(speed)
-        self._cast = Cast(seed, world.population)
+        patterns = resolve_patterns(scenario.fraud, self.registry)
+        self._patterns = {pattern.key: pattern for pattern in patterns}
+        self._shares = plan_shares(patterns, self._calendar, scenario.fraud, offered)
+        self._planner = Planner(seed, patterns, self._calendar, self._shares, offered)
+        self._pool = VictimPool(seed, world.population)
         self._inherited: dict[str, tuple[int, ...]] = {}
+        self._plan = self._planner.first(speed)
         self._followers = _by_parent(self._plan)
+        self._specs: tuple[CampaignSpec, ...] | None = None
+        self._replanning: Iterator[None] = iter(())
         joined_before = None if scenario.onboarding is None else scenario.onboarding.existing_share
         self._existing = round(world.population.size * (1.0 if joined_before is None else joined_before))
 
     @cached_property
-    def _customs(self) -> Customs:
-        # Takes a while to build, and a desk that only plans never needs it.
-        return Customs.of(self._world)
+    def _stage(self) -> Stage:
+        # Takes a while to build, and a program that only plans never needs it.
+        return Stage(self._world, self._pool, NormalBehaviour.of(self._world))
 
     @property
     def share(self) -> PiecewiseRate:
@@ -203,23 +201,26 @@ class FraudDesk:
 
     @property
     def genuine_share(self) -> PiecewiseRate:
-        """What fraud and decoys leave of λ to the others."""
+        """The share of λ that fraud and decoys leave to genuine customers."""
         return self._shares.genuine
 
     @property
-    def planned(self) -> list[CampaignSpec]:
-        """Campaigns, decoys too, with a start of their own, in order of start."""
-        return list(self._plan.starts)
+    def planned(self) -> tuple[CampaignSpec, ...]:
+        """Campaigns, decoys included, with a start of their own, in order of start."""
+        return self._plan.starts
 
     @property
-    def follow_ups(self) -> list[CampaignSpec]:
+    def follow_ups(self) -> tuple[CampaignSpec, ...]:
         """Campaigns that wait for the end of another; their starts are estimates."""
-        return list(self._plan.follow_ups)
+        return self._plan.follow_ups
 
     @property
-    def specs(self) -> list[CampaignSpec]:
-        """All of them by (estimated) start, for a timeline."""
-        return sorted((*self._plan.starts, *self._plan.follow_ups), key=lambda s: (s.start_s, s.campaign_id))
+    def specs(self) -> tuple[CampaignSpec, ...]:
+        """All of them by (estimated) start, for a timeline; sorted once per plan."""
+        if self._specs is None:
+            every = (*self._plan.starts, *self._plan.follow_ups)
+            self._specs = tuple(sorted(every, key=lambda spec: spec.start_s))
+        return self._specs
 
     @property
     def windows(self) -> list[AttackWindow]:
@@ -232,64 +233,87 @@ class FraudDesk:
         return self._plan.enlarged
 
     def replan(self, from_s: float, speed: float) -> list[CampaignSpec]:
-        """The rate-driven campaigns from ``from_s`` (simulated) on, planned anew for ``speed``.
+        """Plan the rate-driven campaigns from ``from_s`` (simulated) on again, for ``speed``.
 
-        They replace every planned campaign with `rate_driven` that starts at or after ``from_s``.
-        All processes must see the same changes of speed in the same order.
+        Returns those that replace every planned campaign with `rate_driven` that starts at or after
+        ``from_s``.  All processes must apply the same changes of speed in the same order.
+
+        With many campaigns this takes a few hundred milliseconds; see `replanning`.
         """
-        self._plan = self._planner.again(self._plan, from_s, speed)
-        self._followers = _by_parent(self._plan)
-        return [spec for spec in self._plan.starts if spec.rate_driven and spec.start_s >= from_s]
+        for _ in self.replanning(from_s, speed):
+            pass
+        return self.rate_driven_from(from_s)
+
+    def replanning(self, from_s: float, speed: float) -> Iterator[None]:
+        """`replan` in slices of a few milliseconds, for a caller that does other work in between.
+
+        The new plan is in force when the iterator is exhausted; until then the old one is.  Changes
+        are planned in the order in which they were asked for, whichever iterator is advanced.
+        """
+        self._replanning = self._in_slices(self._replanning, from_s, speed)
+        return self._replanning
+
+    def _in_slices(self, earlier: Iterator[None], from_s: float, speed: float) -> Iterator[None]:
+        yield from earlier
+        plan = yield from self._planner.again(self._plan, from_s, speed)
+        yield
+        followers = _by_parent(plan)
+        yield
+        self._plan, self._followers, self._specs = plan, followers, None
+
+    def rate_driven_from(self, from_s: float) -> list[CampaignSpec]:
+        """The planned rate-driven campaigns that start at ``from_s`` or later, in order of start."""
+        return [spec for spec in self._plan.from_moment(from_s) if spec.rate_driven]
 
     def open(self, spec: CampaignSpec, onboarded: Callable[[int], bool] | None = None) -> CampaignRun:
         """The campaign, ready for `first`.
 
-        ``onboarded(index)`` says who is a customer already; without it, those who were there
-        before the run.
+        ``onboarded(index)``: whether that customer has joined; by default those who joined before
+        the run.
         """
-        tactic = self._tactics[spec.pattern]
+        pattern = self._patterns[spec.pattern]
         campaign = Campaign(
             spec,
-            tactic.pattern,
-            tactic.typology,
-            self._world,
-            self._cast,
-            self._customs,
+            pattern.options,
+            pattern.typology,
+            self._stage,
             self._inherited.pop(spec.campaign_id, ()),
-            onboarded or self._was_there,
+            onboarded or self._joined_before,
         )
-        return CampaignRun(spec, tactic.typology, campaign)
+        return CampaignRun(spec, pattern.typology, campaign)
 
     def finished(self, run: CampaignRun, at_s: float) -> list[CampaignSpec]:
-        """The followers of an ended campaign, now with their start; they inherit its loot.
+        """The followers of an ended campaign, now with their start; they inherit its compromised customers.
 
         A follower starts its delay after the *simulated* moment of the campaign's last step;
-        ``at_s``, when that was noticed, is only logged.  Call once per campaign.
+        ``at_s``, when the end was noticed, is only logged.  Call once per campaign.
         """
-        loot = tuple(run.campaign.loot)
+        compromised = tuple(run.campaign.loot)
         logger.debug(
-            "Campaign %s made %d of %d, %d targets open; noticed %.1f simulated seconds later",
+            "Campaign %s made %d of %d, %d customers compromised (%d over the limit);"
+            " noticed %.1f simulated seconds later",
             run.spec.campaign_id,
             run.made,
             run.spec.size,
-            len(loot),
+            len(compromised),
+            run.campaign.loot.overflow,
             at_s - run.ended_s,
         )
         ready = []
         for spec in self._followers.get(run.spec.campaign_id, ()):
-            tactic = self._tactics[spec.pattern]
-            start_s = self._planner.follow_start(tactic, run.ended_s)
-            if tactic.pattern.requires_successful and not loot:
+            pattern = self._patterns[spec.pattern]
+            start_s = self._planner.follow_start(pattern, run.ended_s)
+            if pattern.options.requires_successful and not compromised:
                 self.starved += 1
             elif start_s >= self._duration_s:
                 self.missed += 1
             else:
-                deadline_s = self._planner.follow_deadline(tactic, start_s, spec.size)
-                self._inherited[spec.campaign_id] = loot
+                deadline_s = self._planner.follow_deadline(pattern, start_s, spec.size)
+                self._inherited[spec.campaign_id] = compromised
                 ready.append(replace(spec, start_s=start_s, deadline_s=deadline_s))
         return ready
 
-    def _was_there(self, index: int) -> bool:
+    def _joined_before(self, index: int) -> bool:
         return index < self._existing
 
 
@@ -301,11 +325,11 @@ def _by_parent(plan: Plan) -> dict[str, list[CampaignSpec]]:
 
 
 def plugin_paths(scenario: Scenario) -> list[Path]:
-    """Files named under `plugins`; relative ones are relative to the scenario's file."""
+    """The files named under `plugins`; relative ones are relative to the scenario's file."""
     base = scenario.source_path.parent if scenario.source_path is not None else Path()
     return [base / path for path in scenario.plugins]
 
 
 def check_fraud(scenario: Scenario) -> None:
     """Raise ScenarioError when a plugin does not load or a pattern's type does not exist."""
-    resolve_tactics(scenario.fraud, build_registry(plugin_paths(scenario)))
+    resolve_patterns(scenario.fraud, build_registry(plugin_paths(scenario)))

@@ -1,13 +1,4 @@
-"""The typologies one run knows, by name: the built-in ones, then those of plugin files.
-
-A typology is a generator function that yields planned transactions and receives their
-outcomes.  The decorator only *marks* a function with its name and usual size; which
-typologies exist is decided by a `Registry` built from modules: the built-in ones, then
-the files a scenario names under `plugins`.  So importing a file changes nothing by
-itself, and two runs in one process can know different typologies.
-
-    @typology("card_testing", mean_size=30, mean_duration_s=15 * 60)
-    def card_testing(campaign): ...
+"""Loads the typologies of a run: the built-in ones, then the plugin files its scenario names.
 
 A plugin may replace a built-in typology by using its name; the later file wins.
 """
@@ -18,50 +9,19 @@ import sys
 import traceback
 from collections.abc import Iterable
 from hashlib import blake2b
-from importlib import util
+from importlib import import_module, util
 from pathlib import Path
+from pkgutil import iter_modules
 from types import ModuleType
 
 from banksim.activity.payments import payments_in
-from banksim.fraud.typology import MARK, Typology
-from banksim.model import Label, ScenarioError
-
-
-class Registry:
-    """The typologies one run knows."""
-
-    def __init__(self, modules: Iterable[ModuleType] = ()) -> None:
-        self._by_name: dict[str, Typology] = {}
-        self._alias: dict[str, str] = {}
-        for module in modules:
-            self.add_module(module)
-
-    def add_module(self, module: ModuleType) -> list[str]:
-        """Take in every typology defined in ``module``; returns their names."""
-        found = []
-        for value in vars(module).values():
-            kind = getattr(value, MARK, None)
-            if isinstance(kind, Typology) and value.__module__ == module.__name__:
-                self._by_name[kind.name] = kind
-                self._alias.update(dict.fromkeys(kind.aliases, kind.name))
-                found.append(kind.name)
-        return found
-
-    def get(self, name: str) -> Typology:
-        """The typology of that name or alias.  Raises ScenarioError when there is none."""
-        found = self._by_name.get(name) or self._by_name.get(self._alias.get(name, ""))
-        if found is None:
-            known = ", ".join(self.names(Label.FRAUD))
-            raise ScenarioError([f"fraud.patterns: unknown kind of fraud {name!r}; known: {known}"])
-        return found
-
-    def names(self, label: Label | None = None) -> list[str]:
-        """Every name, or those of one label, sorted; aliases are not listed."""
-        return sorted(name for name, kind in self._by_name.items() if label is None or kind.label is label)
+from banksim.fraud import typologies
+from banksim.fraud.typology import Registry
+from banksim.model import ScenarioError
 
 
 def load_plugin(path: Path) -> ModuleType:
-    """The module in a user's file.  Raises ScenarioError, naming the file, when it fails to load."""
+    """Load the module in a user's file.  Raises ScenarioError, which names the file, on failure."""
     name = f"banksim_plugin_{path.stem}_{blake2b(str(path).encode(), digest_size=4).hexdigest()}"
     spec = util.spec_from_file_location(name, path) if path.suffix == ".py" else None
     if spec is None or spec.loader is None or not path.is_file():
@@ -95,9 +55,9 @@ def build_registry(plugin_paths: Iterable[Path] = ()) -> Registry:
 
 def registry_of(plugins: Iterable[ModuleType]) -> Registry:
     """The built-in typologies and those of loaded files.  Raises ScenarioError for one that adds nothing."""
-    from banksim.fraud import typologies
-
-    registry = Registry(typologies.MODULES)
+    registry = Registry(
+        import_module(f"{typologies.__name__}.{found.name}") for found in iter_modules(typologies.__path__)
+    )
     for module in plugins:
         if not registry.add_module(module) and not payments_in(module):
             raise ScenarioError([f"plugins: {module.__file__} marks no function with @typology or @payment"])

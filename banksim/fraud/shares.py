@@ -1,33 +1,30 @@
 """The planned shares of fraud and decoys in the offered rate, moment by moment.
 
 Fraud.  The share at a moment is the highest level of the rate-driven patterns acting then
-(see `windows`), split among them by weight × level: so a phase outside the attack window
+(see `calendar`), split among them by weight × level: so a phase outside the attack window
 has the phase's own patterns and a little of the background.
 
-Hours.  A clumsy fraudster works when nobody looks; a careful one when his victims are
-awake.  So a pattern's part bends by the hour, the more the less sophisticated it is:
+Hours.  A clumsy fraudster works when few people watch; a careful one when the victims are awake.
+So a pattern's part bends by the hour, and bends more the less sophisticated it is:
 
     part × (1 + (NIGHT_PULL[hour] − 1) × (1 − sophistication) × (1 − level)²)  ÷  its mean over the span
 
 The mean is weighted with λ, so a span between two edges of windows and phases holds exactly as
 many transactions as without the bend.  The last factor keeps every share below 1.
 
-Decoys.  `decoy_rate` at all hours, split by weight.  They too are part of λ: genuine customers
-get what both leave.
+Decoys.  `decoy_rate` at all hours, split by weight.  They are part of λ too: genuine customers
+get what fraud and decoys leave.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from banksim.fraud.calendar import SECONDS_PER_DAY, SECONDS_PER_HOUR, Calendar
+from banksim.fraud.patterns import ResolvedPattern
+from banksim.scenario import FraudSettings
 from banksim.schedule.rate import Piece, PiecewiseRate
-
-if TYPE_CHECKING:
-    from banksim.fraud.patterns import Tactic
-    from banksim.scenario import FraudSettings
 
 #: How much likelier than by daylight a clumsy fraudster acts, by clock hour (judgement).
 NIGHT_PULL = (2.4, 2.8, 3.0, 3.0, 2.6, 2.0, 1.3, *(1.0,) * 14, 1.2, 1.6, 2.0)
@@ -43,7 +40,7 @@ class Shares:
 
     @property
     def genuine(self) -> PiecewiseRate:
-        """What is left to the others."""
+        """The share that fraud and decoys leave to genuine customers."""
         return PiecewiseRate(
             Piece(p.start_s, p.end_s, max(0.0, 1.0 - p.value - self.decoys.at((p.start_s + p.end_s) / 2)))
             for p in self.whole
@@ -51,16 +48,16 @@ class Shares:
 
 
 def plan_shares(
-    tactics: Sequence[Tactic], calendar: Calendar, settings: FraudSettings, offered: PiecewiseRate
+    patterns: Sequence[ResolvedPattern], calendar: Calendar, settings: FraudSettings, offered: PiecewiseRate
 ) -> Shares:
     """The shares over the run, on common pieces no longer than an hour where a pattern bends."""
-    driven = [tactic for tactic in tactics if tactic.count is None and tactic.pattern.weight > 0]
-    frauds = [tactic for tactic in driven if not tactic.typology.is_decoy]
-    decoys = [tactic for tactic in driven if tactic.typology.is_decoy]
-    decoy_weight = sum(tactic.pattern.weight for tactic in decoys)
+    driven = [pattern for pattern in patterns if pattern.count is None and pattern.options.weight > 0]
+    frauds = [pattern for pattern in driven if not pattern.typology.is_decoy]
+    decoys = [pattern for pattern in driven if pattern.typology.is_decoy]
+    decoy_weight = sum(pattern.options.weight for pattern in decoys)
     whole: list[Piece] = []
     decoy_whole: list[Piece] = []
-    parts: dict[str, list[Piece]] = {tactic.key: [] for tactic in driven}
+    parts: dict[str, list[Piece]] = {pattern.key: [] for pattern in driven}
     for start_s, end_s in _spans(calendar):
         values = _fraud_parts(frauds, calendar, settings, (start_s, end_s))
         hours = list(_hours(calendar, start_s, end_s)) if _bends(frauds) else [(start_s, end_s)]
@@ -71,7 +68,7 @@ def plan_shares(
             decoy = min(settings.decoy_rate, 1.0 - fraud) if decoys else 0.0
             whole.append(Piece(a, b, fraud))
             decoy_whole.append(Piece(a, b, decoy))
-            now |= {t.key: decoy * t.pattern.weight / decoy_weight for t in decoys}
+            now |= {t.key: decoy * t.options.weight / decoy_weight for t in decoys}
             for key, value in now.items():
                 parts[key].append(Piece(a, b, value))
     by_pattern = {key: PiecewiseRate(pieces) for key, pieces in parts.items()}
@@ -87,29 +84,29 @@ def _spans(calendar: Calendar) -> Iterator[tuple[float, float]]:
 
 
 def _fraud_parts(
-    frauds: Sequence[Tactic], calendar: Calendar, settings: FraudSettings, span: tuple[float, float]
+    frauds: Sequence[ResolvedPattern], calendar: Calendar, settings: FraudSettings, span: tuple[float, float]
 ) -> dict[str, float]:
     """Each pattern's mean share over the span."""
     middle_s = sum(span) / 2
     levels = {t.key: calendar.level_at(middle_s, t.phase, settings) for t in frauds}
-    weighted = {t.key: t.pattern.weight * levels[t.key] for t in frauds}
+    weighted = {t.key: t.options.weight * levels[t.key] for t in frauds}
     share, total = max(levels.values(), default=0.0), sum(weighted.values())
     return {key: share * value / total if total else 0.0 for key, value in weighted.items()}
 
 
-def _bends(frauds: Sequence[Tactic]) -> bool:
-    return any(tactic.sophistication < 1.0 for tactic in frauds)
+def _bends(frauds: Sequence[ResolvedPattern]) -> bool:
+    return any(pattern.sophistication < 1.0 for pattern in frauds)
 
 
 def _bend(
-    tactic: Tactic,
+    pattern: ResolvedPattern,
     calendar: Calendar,
     hours: Sequence[tuple[float, float]],
     offered: PiecewiseRate,
     level: float,
 ) -> list[float]:
     """The pattern's factor in each of ``hours``; their mean, weighted with λ, is 1."""
-    strength = (1.0 - tactic.sophistication) * (1.0 - level) ** 2
+    strength = (1.0 - pattern.sophistication) * (1.0 - level) ** 2
     factors = [1.0 + (NIGHT_PULL[_clock_hour(calendar, a, b)] - 1.0) * strength for a, b in hours]
     loads = [offered.integral(a, b) for a, b in hours]
     if strength == 0 or not sum(loads) > 0:

@@ -1,7 +1,10 @@
 """What a locustfile switches on with one call: options, session, checks before the start.
 
-Everything a user can have got wrong on the command line is told before Locust starts
+Everything a user can have got wrong on the command line is reported before Locust starts
 anything, as one message on stderr and the documented exit code.
+
+LOCUST_INTERNALS lists every place where Locust is patched, or where something is used that it does not
+promise: the first thing to read when another version of Locust is to be used.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from typing import Any, NoReturn
 from urllib.parse import quote
 
 import locust.main
+import locust.stats
 import locust.web
 import psutil
 from locust import events
@@ -35,6 +39,39 @@ from banksim.run.settings import RunSettings
 from banksim.scenario import load_scenario
 
 logger = logging.getLogger(__name__)
+
+#: What of Locust 2.47 is patched or reached into, and for what.  A test finds any other place, and checks
+#: that each of these is still there.
+LOCUST_INTERNALS = {
+    # Wrapped, here.
+    "locust.env.Environment.create_master_runner": "a port that is taken is one line, not a traceback",
+    "locust.main.get_html_report": "Locust's report links to ours",
+    "locust.web.get_html_report": "the same, from the web UI",
+    "locust.stats.print_stats": "no tables of calls after a headless run, unless asked for",
+    "locust.stats.print_percentile_stats": "the same",
+    "locust.stats.print_error_report": "the same",
+    # Used, in statistics.py.
+    "locust.event.EventHook._handlers": "whether anything but Locust itself listens to calls",
+    "locust.stats.StatsEntry._cache_response_times": "calls are entered in lots",
+    # Used, in users.py.
+    "locust.runners.Runner.shape_last_tick": "a new worker needs users although their number stays the same",
+    "locust.user.task.TaskSet._task_queue": "the first task of a user",
+    "locust.user.users.User._taskset_instance": "a task set that takes arrivals in place of the default one",
+    "locust.user.users.User._state": "a user that waits for an arrival may be stopped at once",
+    # Wrapped and used, in master.py.
+    "locust.runners.MasterRunner.handle_message": "what Locust cannot handle is counted and left out",
+    "locust.runners.MasterRunner.reset_connection": "a new server is guarded too",
+    "locust.rpc.zmqrpc.BaseSocket.recv_from_client": "a frame that is no message is counted and left out",
+    "locust.runners.MasterRunner.stop": "a run outlives the moment in which all workers are away",
+    "locust.runners.MasterRunner.quit": "the same",
+    "locust.runners.MasterRunner.check_stopped": "the same",
+    "locust.runners.MasterRunner.heartbeat_worker": "whether it is Locust itself that stops",
+    "locust.runners.MasterRunner.client_listener": "the same",
+    # Used, in worker.py.
+    "locust.runners.WorkerRunner.worker_state": "whether Locust reads messages now",
+    # Used, in web_ext/app.py.
+    "locust.web.WebUI.template_args": "the banksim tab in Locust's page",
+}
 
 # -- A master whose port is taken says so in one line -----------------------------------------------
 #
@@ -128,6 +165,21 @@ def report_address(environment: Environment) -> str | None:
     return f"{base_path}/banksim/report/{quote(run.settings.run_id)}/report.html"
 
 
+# -- Locust's tables: of a headless run only those that were asked for ------------------------------
+#
+# They mix opening the customers with load, and would push the summary off the screen.  --print-stats shows
+# them all through the run and at its end, --only-summary at its end.
+
+
+def leave_out_tables(options: Any) -> None:
+    """Nothing of Locust's own statistics on the terminal, unless one of its options asks for it."""
+    if not options.headless or options.print_stats or options.only_summary:
+        return
+    options.only_summary = True
+    for name in ("print_stats", "print_percentile_stats", "print_error_report"):
+        setattr(locust.stats, name, lambda *_, **__: None)
+
+
 # -- What the environment and the scenario say about Locust's own options: log level, port, pages ---
 #
 # Precedence is that of every setting: command line, environment, scenario, default.  A variable
@@ -196,6 +248,7 @@ def start_session(environment: Environment) -> Session | None:
     """
     options = environment.parsed_options
     log_calls(environment.events)
+    leave_out_tables(options)
     if options.log_file:
         copy_log(Path(options.log_file))
     if options.worker:  # the master has the say, the pages and the report

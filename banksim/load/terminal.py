@@ -1,11 +1,9 @@
-"""How a headless run is going: one line that rewrites itself, on a terminal only.
+"""How a headless run is going, as one line that rewrites itself; and where the log goes.
 
-    ██████████░░░░░░░░░░  43%  day 1, 14:23  12.4 TPS  lag 3.1 ms  recall 81 % of 57  2 min 5 s left
+    ██████████░░░░░░░░░░  43%  2 min 5 s left  recall 81 % of 57  lag 3.1 ms  12.4 TPS  day 1, 14:23
 
-It shares the terminal with the log: whatever is logged first takes the line away, and the
-next moment draws it again below; workers that share it (--processes) do so too.  Locust's
-own tables, which it prints every two seconds, would scroll the log away; with the line they
-come once, at the end, unless asked for (--print-stats).
+The line shares the terminal with the log: a log record first takes the line away, and the
+next moment draws it again below; workers that share the terminal (--processes) do so too.
 
 A greenlet draws it, from counts that are there anyway: nothing waits, no thread is needed.
 """
@@ -13,9 +11,7 @@ A greenlet draws it, from counts that are there anyway: nothing waits, no thread
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any, TextIO
@@ -28,6 +24,7 @@ from banksim.load.session import Session
 from banksim.model import BanksimError, UsageError
 from banksim.report.console import wants_colour
 from banksim.report.formats import milliseconds, percent
+from banksim.report.terminal import Line, can_rewrite
 from banksim.run.monitor import simulated_time
 from banksim.run.run import Life, State
 
@@ -85,19 +82,15 @@ def _tell_call(
     logger.debug("Call: %s %s, %s%s", request_type, name, took, f", {exception}" if exception else "")
 
 
-BAR_WIDTH = 20
 EVERY_S = 0.5
 #: Lag is that of the last moments: what counts is how the run is going now.
 WINDOW_S = 5.0
 
-_CYAN, _RESET, _CLEAR = "\x1b[36m", "\x1b[0m", "\r\x1b[K"
-
 
 def show_progress(session: Session, options: Any, stream: TextIO, environ: Mapping[str, str]) -> None:
     """Draw the line on ``stream`` while runs go on; does nothing unless that is a terminal."""
-    if not options.headless or not _can_rewrite(stream, environ):
+    if not options.headless or not can_rewrite(stream, environ):
         return
-    options.only_summary = options.only_summary or not options.print_stats
     line = ProgressLine(stream, wants_colour(stream, environ))
     session.environment.events.quitting.add_listener(lambda **_: line.end())
     gevent.spawn(line.follow, session)
@@ -105,8 +98,9 @@ def show_progress(session: Session, options: Any, stream: TextIO, environ: Mappi
 
 def share_terminal(options: Any, stream: TextIO, environ: Mapping[str, str]) -> None:
     """In a worker whose terminal is the master's: clear the master's line before each line of log."""
-    if options.headless and options.processes and _can_rewrite(stream, environ):
-        before_each_record(lambda: _clear(stream))
+    if options.headless and options.processes and can_rewrite(stream, environ):
+        line = Line(stream, colour=False)
+        before_each_record(lambda: line.clear(anyway=True))
 
 
 def before_each_record(action: Callable[[], None]) -> None:
@@ -121,23 +115,11 @@ def before_each_record(action: Callable[[], None]) -> None:
             handler.addFilter(filtered)
 
 
-def _can_rewrite(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    return stream.isatty() and environ.get("TERM") != "dumb"
-
-
-def _clear(stream: TextIO) -> None:
-    with suppress(OSError):
-        stream.write(_CLEAR)
-        stream.flush()
-
-
-class ProgressLine:
-    """The line on one terminal."""
+class ProgressLine(Line):
+    """The line of a session's runs."""
 
     def __init__(self, stream: TextIO, colour: bool) -> None:
-        self._stream = stream
-        self._colour = colour
-        self._drawn = False
+        super().__init__(stream, colour)
         self._ended = False
         before_each_record(self.clear)
 
@@ -148,38 +130,12 @@ class ProgressLine:
             if run is None or run.finished.is_set():
                 self.clear()
             else:
-                self.draw(progress_of(run), text_of(run))
+                self.draw(progress_of(run), parts_of(run))
             gevent.sleep(EVERY_S)
-
-    def draw(self, share: float, text: str) -> None:
-        width = shutil.get_terminal_size().columns
-        full = round(BAR_WIDTH * min(1.0, max(0.0, share)))
-        bar = "█" * full + "░" * (BAR_WIDTH - full)
-        line = f" {share:4.0%}  {text}"[: max(0, width - BAR_WIDTH - 1)]
-        self._write(f"{_CLEAR}{f'{_CYAN}{bar}{_RESET}' if self._colour else bar}{line}")
-        self._drawn = True
-
-    def clear(self) -> None:
-        """Take the line away, if it is there."""
-        if self._drawn:
-            self._write(_CLEAR)
-            self._drawn = False
 
     def end(self) -> None:
         self._ended = True
         self.clear()
-
-    def _write(self, text: str) -> None:
-        encoding = getattr(self._stream, "encoding", None) or "ascii"
-        try:
-            text.encode(encoding)
-        except UnicodeEncodeError:
-            text = text.replace("█", "#").replace("░", ".").encode(encoding, "replace").decode(encoding)
-        try:
-            self._stream.write(text)
-            self._stream.flush()
-        except OSError:  # the terminal has gone away; the run goes on
-            self._ended = True
 
 
 def progress_of(run: Life) -> float:
@@ -189,20 +145,20 @@ def progress_of(run: Life) -> float:
     return run.moment()[1] / run.settings.scenario.duration_s
 
 
-def text_of(run: Life) -> str:
-    """What stands beside the bar."""
+def parts_of(run: Life) -> list[str]:
+    """What stands after the bar, in the order of its worth."""
     if run.state is State.OPENING and run.opening is not None and run.opening.total:
-        return f"opening customers: {run.opening.done:,} of {run.opening.total:,}"
+        return [f"opening customers: {run.opening.done:,} of {run.opening.total:,}"]
     if run.state not in (State.RUNNING, State.PAUSED):
-        return run.message
+        return [run.message]
     wall_s, sim_s = run.moment()
     scenario = run.settings.scenario
-    parts = [simulated_time(scenario.start_at, sim_s), *_pace(run, wall_s), *_recall(run)]
+    parts = []
     if run.state is State.PAUSED:
         parts.append("paused")
-    elif scenario.load is None:  # a search ends when it knows the limit, nobody knows when
+    elif scenario.load is None:  # a search ends when it knows the limit, and nothing predicts when
         parts.append(f"{length_text(round(max(0.0, scenario.duration_s - sim_s) / run.speed))} left")
-    return "  ".join(parts)
+    return [*parts, *_recall(run), *_pace(run, wall_s), simulated_time(scenario.start_at, sim_s)]
 
 
 def _pace(run: Life, wall_s: float) -> list[str]:
@@ -211,12 +167,10 @@ def _pace(run: Life, wall_s: float) -> list[str]:
         return []
     bucket, covered_s = window
     lag_ms = bucket.lag.percentile(99)
-    parts = [f"{bucket.sent / covered_s:.1f} TPS"]
+    parts = [f"{run.measures.tally.dropped:,} dropped"] if run.measures.tally.dropped else []
     if lag_ms is not None:
         parts.append(f"lag {milliseconds(lag_ms)}")
-    if run.measures.tally.dropped:
-        parts.append(f"{run.measures.tally.dropped:,} dropped")
-    return parts
+    return [*parts, f"{bucket.sent / covered_s:.1f} TPS"]
 
 
 def _recall(run: Life) -> list[str]:

@@ -18,8 +18,11 @@ from enum import StrEnum
 from math import inf
 from typing import Any, Generic, TypeVar
 
-from banksim.measure.latency import LatencyHistogram
-from banksim.model import BankStatus, Outcome
+import numpy as np
+
+from banksim.measure.block import CallBlock
+from banksim.measure.latency import LatencyHistogram, whole_us
+from banksim.model import At, BankStatus, Outcome
 
 # -- The slowest calls and the first failed ones, with their moments: where to start looking --------
 #
@@ -47,16 +50,16 @@ class Extremes:
         self.failed: list[tuple[float, Entry]] = []
         self.from_ms = -inf
 
-    def add(self, system: str, name: str, latency_ms: float, error: str, wall_s: float, sim_s: float) -> None:
+    def add(self, system: str, name: str, latency_ms: float, error: str, at: At) -> None:
         slowest = self._slowest
         latency_us = int(latency_ms * 1000.0 + 0.5)
         if error or len(slowest) < self._limit or latency_us >= slowest[0][0]:
-            entry = (latency_us, wall_s, sim_s, system, name, error)
+            entry = (latency_us, at.wall_s, at.sim_s, system, name, error)
             insort(slowest, entry)
             del slowest[: -self._limit]
             self._note_bound()
             if error:
-                insort(self.failed, (wall_s, entry))
+                insort(self.failed, (at.wall_s, entry))
                 del self.failed[self._limit :]
 
     def rows(self) -> list[dict[str, Any]]:
@@ -169,13 +172,12 @@ class Calls:
         name: str,
         latency_ms: float,
         error: str | None,
-        wall_s: float = 0.0,
-        sim_s: float = 0.0,
+        at: At,
     ) -> None:
         """Count one call that ended at this moment."""
         text = error[:MAX_ERROR_CHARACTERS] if error else ""
         if text or latency_ms >= self.extremes.from_ms:
-            self.extremes.add(system, name, latency_ms, text, wall_s, sim_s)
+            self.extremes.add(system, name, latency_ms, text, at)
         key = (system, name)
         histogram = self.by_call.get(key)
         if histogram is None:
@@ -184,6 +186,18 @@ class Calls:
         if text:
             self.failed[key] = self.failed.get(key, 0) + 1
             self.errors.add((system, name, text))
+
+    def add_many(self, calls: CallBlock, at: At) -> None:
+        """Count calls that went well and ended about this moment."""
+        for place in np.flatnonzero(calls.latency_ms >= self.extremes.from_ms).tolist():
+            method, name = calls.calls[calls.call[place]]
+            latency_ms = float(calls.latency_ms[place])
+            self.extremes.add(calls.system, f"{method} {name}", latency_ms, "", at)
+        latencies_us = whole_us(calls.latency_ms)
+        for number in np.unique(calls.call).tolist():
+            method, name = calls.calls[number]
+            _, histogram = self._line((calls.system, f"{method} {name}"))
+            histogram.add_many(latencies_us[calls.call == number])
 
     def add_unsent(self, system: str, name: str, error: str) -> None:
         """Count a call that was held back: an error, and no latency."""
@@ -230,7 +244,7 @@ class Calls:
     def merge_state(self, state: Mapping[str, Any]) -> None:
         for system, name, failed, histogram in state["calls"]:
             key, mine = self._line((system, name))
-            mine.merge(LatencyHistogram.from_state(histogram))
+            mine.merge_state(histogram)
             if failed:
                 self.failed[key] = self.failed.get(key, 0) + failed
         errors = (((system, name, text), count) for system, name, text, count in state["errors"])

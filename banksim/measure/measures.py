@@ -5,8 +5,8 @@ All that is kept adds up exactly and in any order, with two stated exceptions: a
 whose parts overlap in time on two workers (see campaigns.py), and which texts keep a line of
 their own once a bound is hit (their total stays right).
 
-Times: ``wall_s`` is wall seconds since the run's start, the same origin in every process;
-``sim_s`` is simulated seconds since the run's start.
+An `At` is wall seconds since the run's start, with the same origin in every process, and
+simulated seconds since then.
 
 Warm-up: transactions planned before ``warm_up_s`` count in the tally and the timeline, and go
 to ``cold`` figures of their own for detection and latency.
@@ -18,13 +18,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from banksim.measure.books import BalanceChecks, Books
+import numpy as np
+
+from banksim.measure.block import FAILED, GENUINE, REFUSED, SKIPPED, UNKNOWN, CallBlock, ResultBlock, take
+from banksim.measure.books import BalanceChecks, ExpectedBalances
 from banksim.measure.counts import BoundedCounts, Calls, Fate, Tally, fate_of
 from banksim.measure.detection import DEFAULT_PREVALENCE, Detection
-from banksim.measure.latency import LatencyHistogram
-from banksim.measure.summary import live_summary
+from banksim.measure.latency import LatencyHistogram, whole_us
 from banksim.measure.timeline import Bucket, Timeline
-from banksim.model import Decision, Label, Outcome, Planned
+from banksim.model import At, Decision, Ended, Label, Outcome, Planned
+from banksim.targets import Call
 
 # -- What the load generator itself used: a generator at its limit must never look like a slow bank ---
 #
@@ -92,8 +95,10 @@ class GeneratorUse:
 
 
 SERIES = ("response", "service", "lag")
+#: Fewer rows are counted sooner one by one.
+MIN_BLOCK = 16
 # Looking a member up in its class takes as long as counting one latency.
-_REVIEW, _BLOCK, _NONE, _FRAUD = Decision.REVIEW, Decision.BLOCK, Decision.NONE, Label.FRAUD
+_REVIEW, _BLOCK, _FRAUD = Decision.REVIEW, Decision.BLOCK, Label.FRAUD
 _COMPLETED, _REFUSED, _UNKNOWN = Fate.COMPLETED, Fate.REFUSED, Fate.UNKNOWN
 
 
@@ -129,8 +134,8 @@ class Quality:
     def merge_state(self, state: Mapping[str, Any]) -> None:
         self.detection.merge_state(state["detection"])
         for name, histogram in self.latency.items():
-            histogram.merge(LatencyHistogram.from_state(state["latency"][name]))
-        self.failed_response.merge(LatencyHistogram.from_state(state["failed_response"]))
+            histogram.merge_state(state["latency"][name])
+        self.failed_response.merge_state(state["failed_response"])
 
     def to_state(self) -> dict[str, Any]:
         return {
@@ -150,13 +155,13 @@ class Measures:
         self.cold = Quality(self.settings)
         self.calls = Calls(self.settings.max_calls, self.settings.max_errors)
         self.timeline = Timeline(self.settings.interval_s, self.settings.max_points)
-        self.books = Books()
+        self.books = ExpectedBalances()
         self.balance_checks = BalanceChecks()
         self.generator = GeneratorUse()
         self.drop_reasons: BoundedCounts[str] = BoundedCounts(self.settings.max_errors)
+        #: Transactions that the campaigns begun so far were to make, by typology.
         self.planned_fraud: BoundedCounts[str] = BoundedCounts(self.settings.max_campaigns)
         self.fraud_dropped = 0
-        self._now = (0.0, 0.0)
 
     @property
     def detection(self) -> Detection:
@@ -168,37 +173,59 @@ class Measures:
         """ "response", "service" and "lag" after the warm-up."""
         return self.warm.latency
 
-    def tick(self, sim_s: float, wall_s: float) -> None:
-        """The moment that `offered`, `started` and `dropped` count for when they are not told one."""
-        self._now = (wall_s, sim_s)
+    def reserve(self) -> None:
+        """Take the memory of a long run at once, so that it does not seem to grow."""
+        self.timeline.reserve()
 
-    def offered(self, n: int = 1, *, sim_s: float | None = None, wall_s: float | None = None) -> None:
-        """``n`` arrivals fell due."""
+    # -- as a sink of a run's events (banksim/run/sink.py) ----------------------------------------
+
+    def offered(self, at: At, n: int = 1) -> None:
+        """``n`` transactions fell due."""
         self.tally.offered += n
-        self._bucket(sim_s, wall_s).offered += n
+        self.timeline.at(at).offered += n
 
-    def started(self, *, sim_s: float | None = None, wall_s: float | None = None) -> None:
-        """One transaction is on its way."""
-        self.tally.started += 1
-        self._bucket(sim_s, wall_s).sent += 1
+    def started(self, at: At, n: int = 1) -> None:
+        """``n`` transactions are being sent."""
+        self.tally.started += n
+        self.timeline.at(at).sent += n
 
-    def dropped(
-        self, planned: Planned | None, reason: str, *, sim_s: float | None = None, wall_s: float | None = None
-    ) -> None:
-        """An offered arrival will not be sent.  ``planned`` is None when it was not yet drawn up."""
-        self.tally.dropped += 1
-        self.drop_reasons.add(reason)
+    def dropped(self, at: At, planned: Planned | None, reason: str, n: int = 1) -> None:
+        """``n`` transactions will not be sent; ``planned`` is None where they were not planned."""
+        self.tally.dropped += n
+        self.drop_reasons.add(reason, n)
         if planned is not None and planned.truth.is_fraud:
-            self.fraud_dropped += 1
-        self._bucket(sim_s, wall_s).dropped += 1
+            self.fraud_dropped += n
+        self.timeline.at(at).dropped += n
 
-    def fraud_planned(self, typology: str, n: int = 1) -> None:
-        """A campaign intends ``n`` more transactions of this typology."""
-        self.planned_fraud.add(typology, n)
+    def ended(self, at: At, results: Sequence[Ended]) -> None:
+        """Transactions that were sent have ended; each counts once per `started`.
 
-    def record(self, planned: Planned, outcome: Outcome, sim_s: float, wall_s: float) -> None:
-        """One transaction ended, now.  Call once per `started`; about 10 µs."""
-        self._now = (wall_s, sim_s)
+        A `ResultBlock` is counted by its columns as far as its transactions are genuine.
+        """
+        bucket = self.timeline.at(at)
+        if isinstance(results, ResultBlock) and len(results) >= MIN_BLOCK:
+            results = self._count_columns(bucket, results)
+        for planned, outcome in results:
+            self._count(bucket, planned, outcome)
+
+    def called_many(self, at: At, calls: CallBlock) -> None:
+        """Calls to a target have returned, and all went well."""
+        self.calls.add_many(calls, at)
+
+    def called(self, at: At, call: Call) -> None:
+        """A call to a target has returned, or was held back by its open circuit."""
+        name = f"{call.method} {call.name}"
+        if call.sent:
+            self.calls.add(call.system, name, call.latency_ms, call.error, at)
+        else:
+            self.calls.add_unsent(call.system, name, call.error or "")
+
+    def resources(self, at: At, cpu_percent: float, rss_bytes: float, network_bytes_s: float) -> None:
+        """A sample of what this process uses; CPU in % of one core."""
+        self.generator.add(cpu_percent, rss_bytes, network_bytes_s)
+        self.timeline.at(at).use((cpu_percent, rss_bytes, network_bytes_s))
+
+    def _count(self, bucket: Bucket, planned: Planned, outcome: Outcome) -> None:
         quality = self.warm if planned.sim_s >= self.settings.warm_up_s else self.cold
         quality.detection.add(planned, outcome)
         lag_ms = outcome.lag_ms
@@ -208,7 +235,6 @@ class Measures:
         quality.lag.add(lag_ms)
         fate = fate_of(outcome)
         self.tally.end(fate)
-        bucket = self.timeline.at(wall_s, sim_s)
         if fate is _COMPLETED or fate is _REFUSED:
             bucket.completed += 1
         else:
@@ -221,7 +247,7 @@ class Measures:
         bucket.lag.add(lag_ms)
         decision = outcome.detector.decision
         alert = decision is _REVIEW or decision is _BLOCK
-        bucket.scored += decision is not _NONE
+        bucket.scored += outcome.detector.score is not None
         if planned.truth.label is _FRAUD:
             bucket.fraud_sent += 1
             bucket.fraud_alerted += alert
@@ -229,37 +255,42 @@ class Measures:
             bucket.genuine += 1
             bucket.false_alerts += alert
 
-    def call(
-        self,
-        system: str,
-        name: str,
-        latency_ms: float,
-        error: str | None = None,
-        *,
-        sim_s: float | None = None,
-        wall_s: float | None = None,
-    ) -> None:
-        """One HTTP call ended; ``error`` is a short text, empty or None when it went well."""
-        known_wall_s, known_sim_s = self._now
-        self.calls.add(
-            system,
-            name,
-            latency_ms,
-            error,
-            known_wall_s if wall_s is None else wall_s,
-            known_sim_s if sim_s is None else sim_s,
-        )
+    def _count_columns(self, bucket: Bucket, block: ResultBlock) -> ResultBlock:
+        """Count what is genuine; returns the rest."""
+        genuine, warm = block.label == GENUINE, block.sim_s >= self.settings.warm_up_s
+        for quality, chosen in ((self.warm, genuine & warm), (self.cold, genuine & ~warm)):
+            if chosen.all():
+                self._count_genuine(quality, bucket, block)
+            elif chosen.any():
+                self._count_genuine(quality, bucket, take(block, chosen))
+        return take(block, ~genuine)
 
-    def resources(
-        self, cpu_percent: float, rss_bytes: float, network_bytes_s: float, *, sim_s: float, wall_s: float
-    ) -> None:
-        """A sample of what this process uses; CPU in % of one core."""
-        self.generator.add(cpu_percent, rss_bytes, network_bytes_s)
-        self.timeline.at(wall_s, sim_s).use((cpu_percent, rss_bytes, network_bytes_s))
+    def _count_genuine(self, quality: Quality, bucket: Bucket, block: ResultBlock) -> None:
+        quality.detection.add_genuine(block)
+        lag_ms, service_ms = block.lag_ms, block.service_ms
+        response_us, lag_us = whole_us(lag_ms + service_ms), whole_us(lag_ms)
+        quality.response.add_many(response_us)
+        quality.service.add_many(whole_us(service_ms))
+        quality.lag.add_many(lag_us)
+        bucket.response.add_many(response_us)
+        bucket.lag.add_many(lag_us)
+        refused, unknown = block.status == REFUSED, block.status == UNKNOWN
+        failed = (block.status == FAILED) | ((block.status == SKIPPED) & block.score_failed)
+        quality.failed_response.add_many(response_us[failed | unknown])
+        unknowns, failures = int(unknown.sum()), int(failed.sum())
+        completed = len(block) - unknowns - failures
+        self.tally.completed += completed
+        self.tally.refused += int(refused.sum())
+        self.tally.failed += failures
+        self.tally.unknown += unknowns
+        bucket.completed += completed
+        bucket.failed += failures
+        bucket.unknown += unknowns
+        bucket.scored += len(block) - int(np.isnan(block.score).sum())
+        bucket.genuine += len(block)
+        bucket.false_alerts += int(block.alert.sum())
 
-    def snapshot(self, now_s: float) -> dict[str, Any]:
-        """The live picture at wall second ``now_s``; see summary.py for its keys."""
-        return live_summary(self, now_s)
+    # -- over processes ---------------------------------------------------------------------------
 
     def merge(self, state: Mapping[str, Any]) -> None:
         """Add a state from `to_state` of a process with the same settings."""
@@ -272,8 +303,6 @@ class Measures:
         self.planned_fraud.merge(state["planned_fraud"][0], state["planned_fraud"][1])
         self.fraud_dropped += state["fraud_dropped"]
         self.generator.merge_state(state["generator"])
-        wall_s, sim_s = state["now"]
-        self._now = max(self._now, (wall_s, sim_s))
         if "books" in state:
             self.books.merge_state(state["books"])
 
@@ -293,17 +322,10 @@ class Measures:
             "planned_fraud": [list(self.planned_fraud.counts.items()), self.planned_fraud.other],
             "fraud_dropped": self.fraud_dropped,
             "generator": self.generator.to_state(),
-            "now": list(self._now),
         }
         if books:
             state["books"] = self.books.to_state()
         return state
-
-    def _bucket(self, sim_s: float | None, wall_s: float | None) -> Bucket:
-        known_wall_s, known_sim_s = self._now
-        return self.timeline.at(
-            known_wall_s if wall_s is None else wall_s, known_sim_s if sim_s is None else sim_s
-        )
 
 
 # -- Many processes' states, added up ---------------------------------------------------------------
@@ -324,6 +346,8 @@ class Roster:
         self._max_processes = max_processes
         self._states: dict[str, dict[str, Any]] = {}
         self._buckets: dict[str, dict[int, Any]] = {}
+        self._changed: set[int] = set()
+        self._timeline = Measures(settings).timeline
         self.refused = 0
 
     def update(self, process: str, state: Mapping[str, Any]) -> None:
@@ -336,22 +360,39 @@ class Roster:
         kept = self._buckets.setdefault(process, {})
         if known is not None and known["timeline"]["interval_s"] != interval_s:
             kept = self._buckets[process] = self._coarsened(known["timeline"]["interval_s"], kept, interval_s)
-        kept.update((index, values) for index, values in state["timeline"]["buckets"])
+        new = dict(state["timeline"]["buckets"])
+        kept.update(new)
+        self._changed.update(new)
         books = state.get("books") or (known or {}).get("books")
-        self._states[process] = {**state, **({"books": books} if books else {})}
+        timeline = {"interval_s": interval_s, "buckets": []}
+        self._states[process] = {**state, "timeline": timeline, **({"books": books} if books else {})}
 
-    def total(self, timeline_from_s: float = 0.0) -> Measures:
-        """Everything added up; timeline buckets that ended by ``timeline_from_s`` left out."""
+    def total(self) -> Measures:
+        """Everything added up.  Of the timeline only what changed since the last time is added up anew."""
         merged = Measures(self._settings)
-        for process, state in self._states.items():
-            interval_s = state["timeline"]["interval_s"]
-            buckets = [
-                [index, values]
-                for index, values in self._buckets[process].items()
-                if (index + 1) * interval_s > timeline_from_s
-            ]
-            merged.merge({**state, "timeline": {"interval_s": interval_s, "buckets": buckets}})
+        for state in self._states.values():
+            merged.merge(state)
+        merged.timeline = self._timeline = self._renewed_timeline() or self._whole_timeline()
+        self._changed.clear()
         return merged
+
+    def _renewed_timeline(self) -> Timeline | None:
+        interval_s = self._timeline.interval_s
+        if any(state["timeline"]["interval_s"] != interval_s for state in self._states.values()):
+            return None
+        return self._timeline.renewed(
+            {
+                index: [kept[index] for kept in self._buckets.values() if index in kept]
+                for index in self._changed
+            }
+        )
+
+    def _whole_timeline(self) -> Timeline:
+        timeline = Measures(self._settings).timeline
+        for process, kept in self._buckets.items():
+            interval_s = self._states[process]["timeline"]["interval_s"]
+            timeline.merge_state({"interval_s": interval_s, "buckets": list(kept.items())})
+        return timeline
 
     def _coarsened(self, old_s: float, buckets: dict[int, Any], new_s: float) -> dict[int, Any]:
         timeline = Measures(self._settings).timeline

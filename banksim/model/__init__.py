@@ -18,6 +18,7 @@ from banksim.model.outcome import (
     BankStatus,
     Decision,
     Ended,
+    LocalLimit,
     Outcome,
     ScoreReply,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "ExitCode",
     "Kind",
     "Label",
+    "LocalLimit",
     "Merchant",
     "Outcome",
     "Place",

@@ -22,6 +22,15 @@ class BankStatus(StrEnum):
     SKIPPED = "skipped"  # not sent: no bank, or declined before posting
 
 
+class LocalLimit(StrEnum):
+    """What the load generator itself ran out of.  It says nothing about the system under test."""
+
+    FILES = "this machine is out of file descriptors"
+    PORTS = "this machine is out of ports"
+    MEMORY = "this machine is out of memory for connections"
+    RESOLVER = "this machine's name resolver does not answer"
+
+
 class Decision(StrEnum):
     """The detector's word, in ours.  NONE means nobody scored: shown as "n/a"."""
 
@@ -37,22 +46,30 @@ class Decision(StrEnum):
 
 @record
 class BankReply:
-    """One posting's answer.  ``detail`` is the refusal or error text, empty when posted."""
+    """One posting's answer.  ``detail`` is the refusal or error text, empty when posted.
+
+    ``limit`` is set when it was not sent because the load generator ran out of something.
+    """
 
     status: BankStatus
     detail: str = ""
     latency_ms: float = 0.0
+    limit: LocalLimit | None = None
 
 
 @record
 class ScoreReply:
-    """One score.  ``score`` is 0..1, None when there was no usable answer (then ``error`` says why)."""
+    """One score.  ``score`` is 0..1, None when there was no usable answer (then ``error`` says why).
+
+    ``limit`` is set when it was not asked for because the load generator ran out of something.
+    """
 
     score: float | None
     decision: Decision
     reasons: tuple[str, ...] = ()
     latency_ms: float = 0.0
     error: str = ""
+    limit: LocalLimit | None = None
 
 
 NOT_SENT = BankReply(BankStatus.SKIPPED)
@@ -71,6 +88,11 @@ class Outcome:
     detector: ScoreReply
     lag_ms: float
     service_ms: float
+
+    @property
+    def limit(self) -> LocalLimit | None:
+        """What the load generator ran out of while it sent this; None when it did not."""
+        return self.bank.limit or self.detector.limit
 
     @property
     def response_ms(self) -> float:

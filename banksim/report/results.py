@@ -12,7 +12,7 @@ from typing import Any
 
 from banksim.measure import Measures
 from banksim.measure import summary as of
-from banksim.measure.scores import calibration, used_bins
+from banksim.measure.scores import calibration, used_scores
 from banksim.measure.summary import latency_intervals, quality_against_load, response_ranges
 from banksim.report.story import limits
 
@@ -73,11 +73,11 @@ def build_results(
 
 def _scores(measures: Measures) -> dict[str, Any]:
     found = measures.detection
-    fraud, honest = found.fraudulent().bins, found.honest().bins
+    fraud, honest = found.fraudulent().scores, found.honest().scores
     return {
         "histogram": found.score_histogram(),
         "sweep": found.threshold_sweep(),
-        "bins": used_bins(fraud, honest),
+        "bins": used_scores(fraud, honest),
         "calibration": calibration(fraud, honest),
         "drift": found.drift.figures(),
     }

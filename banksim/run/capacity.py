@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -21,8 +21,9 @@ from banksim.measure import Measures, MeasureSettings
 from banksim.measure.thresholds.grammar import parse_thresholds
 from banksim.measure.thresholds.judge import Judge
 from banksim.measure.thresholds.readings import Figures
-from banksim.model import Outcome, Planned
+from banksim.model import At, Ended, Planned
 from banksim.scenario import Scenario
+from banksim.targets import Call
 
 logger = logging.getLogger(__name__)
 
@@ -97,41 +98,30 @@ class SteppedMeasures(Measures):
         super().__init__(settings)
         self.step: Measures | None = None
 
-    def offered(self, n: int = 1, *, sim_s: float | None = None, wall_s: float | None = None) -> None:
-        super().offered(n, sim_s=sim_s, wall_s=wall_s)
+    def offered(self, at: At, n: int = 1) -> None:
+        super().offered(at, n)
         if self.step is not None:
-            self.step.offered(n)
+            self.step.offered(at, n)
 
-    def started(self, *, sim_s: float | None = None, wall_s: float | None = None) -> None:
-        super().started(sim_s=sim_s, wall_s=wall_s)
+    def started(self, at: At, n: int = 1) -> None:
+        super().started(at, n)
         if self.step is not None:
-            self.step.started()
+            self.step.started(at, n)
 
-    def dropped(
-        self, planned: Planned | None, reason: str, *, sim_s: float | None = None, wall_s: float | None = None
-    ) -> None:
-        super().dropped(planned, reason, sim_s=sim_s, wall_s=wall_s)
+    def dropped(self, at: At, planned: Planned | None, reason: str, n: int = 1) -> None:
+        super().dropped(at, planned, reason, n)
         if self.step is not None:
-            self.step.dropped(planned, reason)
+            self.step.dropped(at, planned, reason, n)
 
-    def record(self, planned: Planned, outcome: Outcome, sim_s: float, wall_s: float) -> None:
-        super().record(planned, outcome, sim_s, wall_s)
+    def ended(self, at: At, results: Sequence[Ended]) -> None:
+        super().ended(at, results)
         if self.step is not None:
-            self.step.record(planned, outcome, sim_s, wall_s)
+            self.step.ended(at, results)
 
-    def call(
-        self,
-        system: str,
-        name: str,
-        latency_ms: float,
-        error: str | None = None,
-        *,
-        sim_s: float | None = None,
-        wall_s: float | None = None,
-    ) -> None:
-        super().call(system, name, latency_ms, error, sim_s=sim_s, wall_s=wall_s)
+    def called(self, at: At, call: Call) -> None:
+        super().called(at, call)
         if self.step is not None:
-            self.step.call(system, name, latency_ms, error)
+            self.step.called(at, call)
 
 
 class Steerable(Protocol):

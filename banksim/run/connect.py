@@ -24,7 +24,6 @@ from banksim.sandbox.detector.kafka import DetectorBridge
 from banksim.targets import (
     BASTION_TOKEN,
     CA_FILE,
-    HTTP_CLIENT,
     NEXUM_PASSWORD,
     NEXUM_TOKEN,
     NEXUM_USERNAME,
@@ -33,6 +32,7 @@ from banksim.targets import (
     HttpTransport,
     InProcessTransport,
     Observer,
+    Request,
     SandboxProcess,
     Targets,
     Transport,
@@ -222,7 +222,7 @@ def read_balances(ledger: Transport) -> dict[str, int]:
     balances: dict[str, int] = {}
     path, after = "/ledger/balances", ""
     while True:
-        reply = ledger.call("GET", path, path, query={"after": after, "limit": str(PAGE)})
+        reply = ledger.send(Request("GET", path, path, query={"after": after, "limit": str(PAGE)}))
         if reply.status != 200 or reply.error:
             raise BanksimError(f"The stand-in bank does not tell its balances: {reply.error or reply.status}")
         balances.update(reply.data["balances"])
@@ -262,5 +262,4 @@ def credentials(settings: ClientSettings) -> ClientSettings:
         nexum_password=os.environ.get(NEXUM_PASSWORD, ""),
         bastion_token=os.environ.get(BASTION_TOKEN, ""),
         ca_file=os.environ.get(CA_FILE, ""),
-        http_client=os.environ.get(HTTP_CLIENT, "") or "lean",
     )

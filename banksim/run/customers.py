@@ -1,9 +1,8 @@
-"""Customers that join while the run goes on: opened at the bank when their moment comes.
+"""Customers at the bank: opened before the run, or when they join while it goes on.
 
-Joinings are drawn one ahead of time, so nothing grows with the population but the set of
-those who are in.  Whoever passed the identity check makes a first deposit later, which is
-handed out like any other transaction, and does nothing else before; whoever failed stays a
-customer without accounts.
+Only the set of those who have joined grows with the population.  A customer who passed the
+identity check makes a first deposit later, which is handed out like any other transaction, and
+does nothing else before; one who failed it stays a customer without accounts.
 """
 
 from __future__ import annotations
@@ -11,16 +10,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
-from functools import partial
 
 import gevent
 from gevent.lock import BoundedSemaphore
 from gevent.pool import Pool
 
-from banksim.activity import Joining, OnboardingPlan
+from banksim.activity import OnboardingPlan
 from banksim.model import BanksimError
-from banksim.run.dispatcher import Agenda, CustomerJoins, FirstDeposit
-from banksim.run.plan import WHOLE
+from banksim.report.terminal import bar
+from banksim.run.plan import LiveSimulation
+from banksim.schedule.simulation import WHOLE, Joining
 from banksim.targets import NexumClient
 from banksim.world import Customer, Population
 
@@ -96,8 +95,7 @@ class Opening:
     def _progress(self, elapsed_s: float) -> str:
         share = self.done / self.total
         left_s = elapsed_s / share - elapsed_s if share else 0.0
-        bar = "█" * round(20 * share) + "░" * (20 - round(20 * share))
-        return f"Opening customers {bar} {self.done:,} of {self.total:,}, about {left_s:.0f} s left"
+        return f"Opening customers {bar(share)} {self.done:,} of {self.total:,}, about {left_s:.0f} s left"
 
 
 #: Customers being opened at once while the run goes on.
@@ -111,25 +109,24 @@ class Joiners:
         self,
         plan: OnboardingPlan,
         bank: NexumClient | None,
-        agenda: Agenda,
+        simulation: LiveSimulation,
         wake: Callable[[], None],
         on_open: Callable[[Customer, float], None] | None = None,
         is_mine: Callable[[int], bool] = WHOLE.has_customer,
     ) -> None:
-        """``on_open`` hears of every customer who got accounts, and when (simulated); it must not wait.
+        """``on_open`` is called for each customer with accounts, with the simulated second; it must not wait.
 
-        ``is_mine`` says whether a customer is this process's to open, once it is due.
+        ``is_mine`` says whether a customer is this process's to open, once it is due; ``wake`` is
+        called when a first deposit has got its date.
         """
         self._plan = plan
         self._bank = bank
-        self._agenda = agenda
+        self._simulation = simulation
         self._wake = wake
         self._on_open = on_open
         self._is_mine = is_mine
         self._places = BoundedSemaphore(JOINING_CONCURRENCY)
         self._in: set[int] = set()
-        #: Those of them who have not begun to use their account.
-        self._waiting: set[int] = set()
         self._asked: set[int] = set()
         self.rejected = 0
         self.failed = 0
@@ -138,31 +135,14 @@ class Joiners:
     def joined(self) -> int:
         return len(self._in)
 
-    def acts(self, customer_index: int) -> bool:
-        """Whether a customer was there before the run, or has joined and begun to use the account."""
-        if customer_index < self._plan.existing:
-            return True
-        return customer_index in self._in and customer_index not in self._waiting
-
-    def schedule_next(self) -> None:
-        """Enter the next joining into the agenda, if there is one."""
-        joining = next(self._plan, None)
-        if joining is not None:
-            self._agenda.add(joining.sim_s, CustomerJoins(joining))
-
-    def walk_from(self, sim_s: float) -> None:
-        """Go through the joinings from a simulated second on; nobody joins twice."""
-        self._agenda.drop(lambda entry: isinstance(entry, CustomerJoins))
-        self._plan.move_to(sim_s)
-        self.schedule_next()
-
     def joined_elsewhere(self, customer_indices: Iterable[int]) -> None:
-        """Other processes of the run have opened these."""
-        self._in.update(customer_indices)
+        """Other processes of the run have opened these customers, who act from now on."""
+        indices = set(customer_indices)
+        self._in |= indices
+        self._simulation.admit(indices)
 
     def join(self, joining: Joining) -> None:
-        """A joining is due.  Returns at once; the bank is asked beside the caller."""
-        self.schedule_next()
+        """A customer's joining is due.  Returns at once; a greenlet calls the bank."""
         index = joining.customer_index
         if self._is_mine(index) and index not in self._asked and index not in self._in:
             self._asked.add(index)
@@ -186,9 +166,6 @@ class Joiners:
         if not joining.approved:
             self.rejected += 1
             return
-        self._waiting.add(joining.customer_index)
         self._in.add(joining.customer_index)
-        if joining.first_deposit is not None:
-            begin = partial(self._waiting.discard, joining.customer_index)
-            self._agenda.add(joining.first_deposit.sim_s, FirstDeposit(joining.first_deposit, begin))
-            self._wake()
+        self._simulation.joined(joining)
+        self._wake()

@@ -10,14 +10,15 @@ import logging
 import time
 from collections.abc import Callable
 
-from banksim.fraud import CampaignRun
 from banksim.measure import Measures
 from banksim.model import (
     NOT_SCORED,
     NOT_SENT,
+    At,
     BankReply,
     BankStatus,
     Decision,
+    Ended,
     Outcome,
     Planned,
     ScoreReply,
@@ -47,15 +48,15 @@ class Executor:
         measures: Measures,
         feed: Feed,
         flow: str,
-        advance: Callable[[CampaignRun, Outcome], None],
-        moment: Callable[[], tuple[float, float]],
+        answered: Callable[[Planned, Outcome], None],
+        moment: Callable[[], At],
         log: TransactionLog | None = None,
         publish: Callable[[Planned, BankReply], None] | None = None,
         heard: Callable[[Planned, Outcome], None] | None = None,
     ) -> None:
         """``flow`` is the scenario's: "post_then_score" or "score_then_post".
 
-        ``moment`` tells (wall, simulated) seconds since the start of the run.  ``publish`` hears what
+        ``moment`` is the current one of the run.  ``publish`` hears what
         the bank answered before anything else is done about it, ``heard`` what came of it all; neither
         may wait.
         """
@@ -64,7 +65,7 @@ class Executor:
         self._measures = measures
         self._feed = feed
         self._score_first = flow == "score_then_post"
-        self._advance = advance
+        self._answered = answered
         self._moment = moment
         self._log_file = log
         self._publish = publish
@@ -77,9 +78,9 @@ class Executor:
         started_s = time.monotonic()
         lag_s = max(0.0, started_s - arrival.due_wall_s)
         if lag_s > DROP_AFTER_S:
-            self.drop(arrival, f"could not start within {DROP_AFTER_S:.0f} s")
+            self.drop(arrival.planned, f"could not start within {DROP_AFTER_S:.0f} s")
             return
-        self._measures.started()
+        self._measures.started(self._moment())
         self.in_flight += 1
         try:
             bank, score = self._send(arrival.planned)
@@ -93,13 +94,13 @@ class Executor:
             outcome = Outcome(bank, score, lag_s * 1000.0, (ended_s - started_s) * 1000.0)
             self._finish(arrival, outcome)
 
-    def drop(self, arrival: Arrival, reason: str) -> None:
-        """Count an arrival that will not be sent."""
-        self._measures.dropped(arrival.planned, reason)
+    def drop(self, planned: Planned, reason: str) -> None:
+        """Count a transaction that will not be sent."""
+        at = self._moment()
+        self._measures.dropped(at, planned, reason)
         if self._log_file is not None:
-            self._log_file.add_dropped(arrival.planned, reason, self._moment()[0])
-        if arrival.campaign is not None:
-            self._advance(arrival.campaign, DROPPED)
+            self._log_file.add_dropped(planned, reason, at.wall_s)
+        self._answered(planned, DROPPED)
 
     def _send(self, planned: Planned) -> tuple[BankReply, ScoreReply]:
         tx = planned.transaction
@@ -121,17 +122,16 @@ class Executor:
 
     def _finish(self, arrival: Arrival, outcome: Outcome) -> None:
         planned = arrival.planned
-        wall_s, sim_s = self._moment()
-        self._measures.record(planned, outcome, sim_s, wall_s)
-        self._feed.offer(planned, outcome, wall_s)
+        at = self._moment()
+        self._measures.ended(at, (Ended(planned, outcome),))
+        self._feed.offer(planned, outcome, at.wall_s)
         if self._log_file is not None:
-            self._log_file.add(planned, outcome, wall_s)
+            self._log_file.add(planned, outcome, at.wall_s)
         if self._tells:
             self._log(planned, outcome)
         if self._heard is not None:
             self._heard(planned, outcome)
-        if arrival.campaign is not None:
-            self._advance(arrival.campaign, outcome)
+        self._answered(planned, outcome)
 
     def _log(self, planned: Planned, outcome: Outcome) -> None:
         tx, truth, score = planned.transaction, planned.truth, outcome.detector

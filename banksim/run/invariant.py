@@ -23,10 +23,10 @@ from typing import Any
 
 import gevent
 
-from banksim.measure.books import BalanceChecks, Books, Fault
+from banksim.measure.books import BalanceChecks, ExpectedBalances, Fault
 from banksim.report.console import exact
 from banksim.scenario.models import Invariant
-from banksim.targets import NexumClient, Transport
+from banksim.targets import NexumClient, Request, Transport
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,9 @@ class Window:
 
     __slots__ = ("_books", "_changed", "_maybe_in", "_maybe_out")
 
-    def __init__(self, books: Books, under_way_in: dict[str, int], under_way_out: dict[str, int]) -> None:
+    def __init__(
+        self, books: ExpectedBalances, under_way_in: dict[str, int], under_way_out: dict[str, int]
+    ) -> None:
         self._books = books
         self._maybe_in = dict(under_way_in)
         self._maybe_out = dict(under_way_out)
@@ -74,7 +76,7 @@ class Window:
 class MovementBooks:
     """Hears of every movement on an account, before and after it."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: ExpectedBalances) -> None:
         self.books = books
         self._in: dict[str, int] = {}  # as bounded as the calls under way
         self._out: dict[str, int] = {}
@@ -184,7 +186,7 @@ class BalanceWatch:
         for _ in range(PAGES_PER_ROUND):
             with self._books.reading() as window:
                 query = {"after": self._after, "limit": str(PAGE)}
-                reply = ledger.call("GET", BALANCES, BALANCES, query=query)
+                reply = ledger.send(Request("GET", BALANCES, BALANCES, query=query))
                 if reply.status != 200 or reply.error:
                     self._checks.unread += 1
                     return suspects

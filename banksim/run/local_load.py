@@ -17,24 +17,23 @@ from typing import Any
 
 import gevent
 
-from banksim.activity.onboarding import Joining
-from banksim.fraud import CampaignRun
 from banksim.measure import Measures
-from banksim.model import Outcome
+from banksim.model import At, Outcome, Planned
 from banksim.report.transaction_log import TransactionLog, open_transaction_log
 from banksim.run.connect import Connected, connect, read_stats, says
 from banksim.run.customers import Joiners, Opening
-from banksim.run.dispatcher import Agenda, Dispatcher
+from banksim.run.dispatcher import Dispatcher
 from banksim.run.executor import Executor
 from banksim.run.feed import ITEMS_PER_SECOND, Feed
 from banksim.run.feedback import Feedback, given, hearing
 from banksim.run.invariant import BalanceWatch, MovementBooks, watched
 from banksim.run.kafka import Brokers, Events
-from banksim.run.plan import WHOLE, Parts, Share, build_parts
+from banksim.run.plan import LiveSimulation, Parts, build_parts
 from banksim.run.process import in_thread, rare_collections
 from banksim.run.queues import ENDED_FIRST, Arrival, Seats
 from banksim.run.settings import RunSettings
 from banksim.run.stand_ins import FaultConductor, made
+from banksim.schedule.simulation import WHOLE, Joining, Share, Simulation
 from banksim.targets import Call
 from banksim.world import Customer
 
@@ -79,6 +78,7 @@ class Generator:
         self._detector_before: dict[str, Any] | None = None
         self.opening: Opening | None = None
         self.joiners: Joiners | None = None
+        self.simulation: LiveSimulation | None = None
         self.transaction_log: TransactionLog | None = None
         self.dispatcher: Dispatcher | None = None
         self.last_calls: dict[str, Call] = {}
@@ -86,7 +86,6 @@ class Generator:
         self._on_opened = on_opened
         self._may_offer = may_offer
         self._executor: Executor | None = None
-        self._agenda = Agenda()
         self._origin_s = time.monotonic()
         self._ended_s: float | None = None
         self._begun = False
@@ -106,6 +105,7 @@ class Generator:
         ``log_name`` is the transaction log's file, empty for none; ``standing_at`` as in `connect`.
         """
         settings = self.settings
+        self.measures.reserve()
         # Word lists and plans are CPU work; in a thread the web page stays responsive.
         parts = self.parts = in_thread(
             lambda: build_parts(settings.scenario, settings.seed, settings.speed, self.share.shard)
@@ -161,37 +161,35 @@ class Generator:
             self.measures,
             self.feed,
             self.settings.scenario.flow,
-            self._advance,
+            self._answered,
             self.moment,
             self.transaction_log,
             self.events.transaction if self.brokers.wanted else None,
             hearing(self.feedback),
         )
+        bank, directory = connected.targets.bank, connected.targets.directory
+        simulation = self.simulation = Simulation(
+            parts, self.share, directory.is_open if bank is not None else None
+        )
         if parts.onboarding is not None:
             self.joiners = Joiners(
                 parts.onboarding,
-                connected.targets.bank,
-                self._agenda,
+                bank,
+                simulation,
                 self.wake,
                 self._customer_opened,
                 self.share.has_customer,
             )
         self.dispatcher = Dispatcher(
-            parts,
-            self._agenda,
+            simulation,
+            parts.clock,
             self.seats,
             self.measures,
             executor.drop,
             self._join,
             self.moment,
-            # Asked several times for each transaction, so without detours where there are none.
-            self.is_open
-            if self.joiners or not connected.targets.bank
-            else connected.targets.directory.is_open,
-            self.share,
             self._may_offer,
         )
-        self.dispatcher.plan_campaigns()
 
     @property
     def existing_customers(self) -> int:
@@ -215,8 +213,8 @@ class Generator:
         self._begun = True
         if not self.built.clock.started:
             self.built.clock.start(origin_s)
-        if self.joiners is not None:
-            self.joiners.walk_from(self.moment()[1])
+        assert self.simulation is not None
+        self.simulation.join_from(self.moment()[1])
 
     def generate(self) -> None:
         """Hand out arrivals until simulated time is over and the last campaign has ended, or `stop`."""
@@ -294,20 +292,24 @@ class Generator:
         if self.dispatcher is not None:
             self.dispatcher.wake()
 
-    def moment(self) -> tuple[float, float]:
+    def moment(self) -> At:
         """(wall seconds since simulated time began, simulated seconds), now or at the end."""
         now_s = self._ended_s if self._ended_s is not None else time.monotonic()
         if self.parts is None or not self.parts.clock.started:
-            return 0.0, 0.0
-        return now_s - self._origin_s, self.parts.clock.sim_at(now_s)
+            return At(0.0, 0.0)
+        return At(now_s - self._origin_s, self.parts.clock.sim_at(now_s))
 
-    def is_open(self, customer_index: int) -> bool:
-        """Whether a customer can act: known to the bank, when there is a bank."""
-        if self.joiners is not None and not self.joiners.acts(customer_index):
-            return False
-        if self.connected is None or self.connected.targets.bank is None:
-            return True
-        return self.connected.targets.directory.is_open(customer_index)
+    def change_speed(self, now_s: float, speed: float) -> None:
+        """Follow a new speed from ``now_s`` (simulated) on."""
+        assert self.simulation is not None
+        self.simulation.change_speed(now_s, speed)
+        self.wake()
+
+    def change_rate(self, now_s: float, tps: float) -> None:
+        """Offer ``tps`` transactions per wall second from ``now_s`` (simulated) on."""
+        assert self.simulation is not None
+        self.simulation.change_rate(now_s, tps)
+        self.wake()
 
     @property
     def built(self) -> Parts:
@@ -327,22 +329,17 @@ class Generator:
         if self._on_opened is not None:
             self._on_opened(customer.index)
 
-    def _advance(self, run: CampaignRun, outcome: Outcome) -> None:
+    def _answered(self, planned: Planned, outcome: Outcome) -> None:
         assert self.dispatcher is not None
-        self.dispatcher.advance(run, outcome)
+        self.dispatcher.answered(planned, outcome)
 
     def _drop_waiting(self) -> None:
         assert self._executor is not None
         for arrival in self.seats.drain():
-            self._executor.drop(arrival, ENDED_FIRST)
+            self._executor.drop(arrival.planned, ENDED_FIRST)
 
     def _observe(self, call: Call) -> None:
         self.last_calls[call.system] = call
         if self._begun:  # opening customers is not what is measured
-            calls, name = self.measures.calls, f"{call.method} {call.name}"
-            if call.sent:
-                wall_s, sim_s = self.moment()
-                calls.add(call.system, name, call.latency_ms, call.error, wall_s, sim_s)
-            else:
-                calls.add_unsent(call.system, name, call.error or "")
+            self.measures.called(self.moment(), call)
         self._on_call(call)

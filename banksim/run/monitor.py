@@ -14,6 +14,7 @@ from banksim.measure import Measures
 from banksim.measure.latency import LatencyHistogram
 from banksim.measure.thresholds.judge import Judge, Verdict, thresholds_of
 from banksim.measure.thresholds.readings import Figures
+from banksim.model import At
 from banksim.run.process import ResourceMeter
 from banksim.run.settings import Mode, RunSettings
 from banksim.scenario import Scenario
@@ -34,7 +35,7 @@ class TargetPace:
 
     def __init__(self, measures: Callable[[], Measures]) -> None:
         self._measures = measures
-        self._buckets: dict[str, dict[int, int]] = {}
+        self._before: dict[str, LatencyHistogram] = {}
         self._failed: dict[str, int] = {}
 
     def look(self) -> dict[str, Any]:
@@ -42,26 +43,15 @@ class TargetPace:
         found: dict[str, Any] = {}
         calls = self._measures().calls
         for system in calls.systems:
-            stretch = self._stretch(system, calls.of_system(system))
+            total = calls.of_system(system)
+            stretch = total.since(self._before.get(system))
+            self._before[system] = total
             for percent, value in zip(PERCENTS, stretch.percentiles(PERCENTS), strict=True):
                 found[f"{system}_p{percent}_ms"] = value
             failed = sum(count for (owner, _), count in calls.failed.items() if owner == system)
             found[f"{system}_failed"] = failed - self._failed.get(system, 0)
             self._failed[system] = failed
         return found
-
-    def _stretch(self, system: str, total: LatencyHistogram) -> LatencyHistogram:
-        before = self._buckets.get(system, {})
-        news = {
-            bucket: count - before.get(bucket, 0)
-            for bucket, count in total.buckets.items()
-            if count > before.get(bucket, 0)
-        }
-        self._buckets[system] = dict(total.buckets)
-        state = total.to_state()
-        return LatencyHistogram.from_state(
-            {**state, "buckets": list(news), "counts": list(news.values()), "sum_us": 0}
-        )
 
 
 # -- The curve of a run as a live page draws it: one numbered point a second ------------------------
@@ -220,7 +210,7 @@ class Narrator:
         wall_s, sim_s = self._moment()
         cpu_percent, rss_bytes, network_bytes_s = self._use = self._meter.read()
         if self._predicted_tps(sim_s) > 0:  # a pause stays a gap in the timeline
-            self._measures().resources(cpu_percent, rss_bytes, network_bytes_s, sim_s=sim_s, wall_s=wall_s)
+            self._measures().resources(At(wall_s, sim_s), cpu_percent, rss_bytes, network_bytes_s)
 
     def _point(self) -> dict[str, Any]:
         wall_s, sim_s = self._moment()

@@ -9,70 +9,22 @@ running and can be done in a thread beside the event loop.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from banksim.activity import Activity
 from banksim.activity.onboarding import OnboardingPlan
 from banksim.activity.payments import check_payments, payments_in
-from banksim.fraud import FraudDesk
+from banksim.fraud import CampaignRun, CampaignSpec, FraudProgram
 from banksim.fraud.program import check_fraud, plugin_paths
 from banksim.fraud.registry import load_plugin, registry_of
 from banksim.scenario import Scenario
 from banksim.schedule.arrivals import Arrivals, make_arrivals
 from banksim.schedule.clock import Clock
 from banksim.schedule.rate import PiecewiseRate, offered_rate
+from banksim.schedule.simulation import Simulation
 from banksim.world import World, load_personas
 from banksim.world.random import stream
 
-# -- What part of a run's load one process makes: the whole of it, or a worker's share --------------
-#
-# customers   who acts from here
-# campaigns   which are carried out here
-# part        of the genuine arrivals that are offered from here, 0..1
-
-
-class Share(Protocol):
-    """One process's part of a run; it may change while the run goes on."""
-
-    @property
-    def shard(self) -> int:
-        """Tells the random streams of processes apart; 0 for a process alone."""
-        ...
-
-    @property
-    def part(self) -> float:
-        """Part of the genuine arrivals, 0..1."""
-        ...
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether everything is this process's, so that nobody needs to be asked for."""
-        ...
-
-    def has_customer(self, index: int) -> bool:
-        """Whether the customer acts from here now."""
-        ...
-
-    def has_campaign(self, campaign_id: str, start_s: float) -> bool:
-        """Whether a campaign that starts at this simulated second is carried out here."""
-        ...
-
-
-class Whole:
-    """A process alone."""
-
-    shard = 0
-    part = 1.0
-    is_whole = True
-
-    def has_customer(self, index: int) -> bool:  # noqa: ARG002 - everybody
-        return True
-
-    def has_campaign(self, campaign_id: str, start_s: float) -> bool:  # noqa: ARG002 - all of them
-        return True
-
-
-WHOLE: Share = Whole()
+LiveSimulation = Simulation[CampaignSpec, CampaignRun]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +40,7 @@ class Parts:
     clock: Clock
     arrivals: Arrivals
     activity: Activity
-    desk: FraudDesk
+    desk: FraudProgram
     onboarding: OnboardingPlan | None
 
     def asked_tps(self, sim_s: float) -> float:
@@ -116,7 +68,7 @@ def build_parts(scenario: Scenario, seed: int, speed: float, shard: int = 0) -> 
         offered = PiecewiseRate.constant(scenario.load.start_tps, scenario.duration_s)
     plugins = [load_plugin(path) for path in plugin_paths(scenario)]
     payments = [kind for module in plugins for kind in payments_in(module)]
-    desk = FraudDesk(world, scenario, seed, offered, speed, registry_of(plugins))
+    desk = FraudProgram(world, scenario, seed, offered, speed, registry_of(plugins))
     genuine = offered.times(desk.genuine_share)
     onboarding = None
     if scenario.onboarding is not None:

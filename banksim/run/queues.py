@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 from gevent.queue import SimpleQueue
 
-from banksim.fraud import CampaignRun
 from banksim.model import Planned
 
 # -- One due piece of work on its way from the dispatcher to a seat ---------------------------------
@@ -29,14 +28,10 @@ ENDED_FIRST = "the run ended first"
 
 
 class Arrival(NamedTuple):
-    """A planned transaction and the wall moment (monotonic seconds) at which it should start.
-
-    ``campaign`` is set when a fraud actor makes it: its next step depends on the outcome.
-    """
+    """A planned transaction and the wall moment (monotonic seconds) at which it should start."""
 
     due_wall_s: float
     planned: Planned
-    campaign: CampaignRun | None = None
 
 
 #: Seat of personas that have no user class of their own.

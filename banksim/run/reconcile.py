@@ -23,7 +23,7 @@ from typing import Any
 import orjson
 from gevent.pool import Pool
 
-from banksim.measure.books import Agreement, Books, compare, not_checked
+from banksim.measure.books import Agreement, ExpectedBalances, compare, not_checked
 from banksim.model import BanksimError
 from banksim.report.console import headline
 from banksim.run.connect import Connected, credentials, read_balances
@@ -52,7 +52,7 @@ class Balances:
     problem: str = ""
 
 
-def reconcile(books: Books, connected: Connected, currency: str) -> dict[str, Any]:
+def reconcile(books: ExpectedBalances, connected: Connected, currency: str) -> dict[str, Any]:
     """Compare, whatever kind of bank the run had; always returns `compare`'s keys."""
     found = _compare(books, connected)
     verdict = Agreement(found["verdict"])
@@ -61,7 +61,7 @@ def reconcile(books: Books, connected: Connected, currency: str) -> dict[str, An
     return found
 
 
-def _compare(books: Books, connected: Connected) -> dict[str, Any]:
+def _compare(books: ExpectedBalances, connected: Connected) -> dict[str, Any]:
     bank = connected.targets.bank
     if bank is None:
         return not_checked(books, "the run had no bank")
@@ -73,7 +73,7 @@ def _compare(books: Books, connected: Connected) -> dict[str, Any]:
     return judged(books, read_accounts(bank, books.opening))
 
 
-def judged(books: Books, found: Balances) -> dict[str, Any]:
+def judged(books: ExpectedBalances, found: Balances) -> dict[str, Any]:
     """The comparison, with the reason for what could not be read."""
     verdict = compare(books, found.cents, gone=found.gone)
     if found.problem and verdict["unread"]:
@@ -126,7 +126,7 @@ def _all_balances(ledger: Transport, wanted: Iterable[str]) -> Balances:
     return Balances(cents, {account_id for account_id in wanted if account_id not in cents})
 
 
-def keep_books(settings: RunSettings, books: Books) -> None:
+def keep_books(settings: RunSettings, books: ExpectedBalances) -> None:
     """Leave the books beside the results, when there is a bank that can be asked again."""
     url = settings.scenario.connections.nexum_url
     if settings.mode is not Mode.LIVE or not url or len(books.opening) > MAX_ACCOUNTS:
@@ -142,7 +142,7 @@ def keep_books(settings: RunSettings, books: Books) -> None:
 class KeptBooks:
     nexum_url: str
     currency: str
-    books: Books
+    books: ExpectedBalances
 
 
 def load_books(folder: Path) -> KeptBooks | None:
@@ -152,7 +152,7 @@ def load_books(folder: Path) -> KeptBooks | None:
         return None
     try:
         content = orjson.loads(path.read_bytes())
-        books = Books()
+        books = ExpectedBalances()
         books.merge_state(content["books"])
         return KeptBooks(str(content["nexum_url"]), str(content["currency"]), books)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -69,15 +69,13 @@ class Steering:
         generator = self._generator
         clock, now_s = generator.built.clock, time.monotonic()
         clock.set_speed(speed, now_s)
-        assert generator.dispatcher is not None
-        generator.dispatcher.change_speed(clock.sim_at(now_s), speed)
+        generator.change_speed(clock.sim_at(now_s), speed)
         logger.info("Speed: %gx from simulated second %.0f on", speed, clock.sim_at(now_s))
 
     def offer(self, tps: float) -> None:
         """Offer ``tps`` transactions per wall second from now on, instead of the scenario's own rate."""
         generator = self._generator
-        assert generator.dispatcher is not None
-        generator.dispatcher.change_rate(generator.built.clock.sim_at(time.monotonic()), tps)
+        generator.change_rate(generator.built.clock.sim_at(time.monotonic()), tps)
 
     def under_way(self) -> int:
         """Transactions that wait for a user or for an answer."""

@@ -21,7 +21,7 @@ from banksim.sandbox import DetectorApi
 from banksim.sandbox.faults import CONTROL_PATH, CONTROL_TOKEN, ActiveFault, FaultBoard
 from banksim.scenario.faults import Fault
 from banksim.schedule.clock import Clock
-from banksim.targets import HttpTransport, InProcessTransport, SandboxProcess, Transport
+from banksim.targets import HttpTransport, InProcessTransport, Request, SandboxProcess, Transport
 from banksim.targets.in_process import FaultyTransport
 from banksim.world.random import stream
 
@@ -277,7 +277,7 @@ class StandInProcesses:
         )
         try:
             body = {"faults": [fault.as_dict() for fault in faults]}
-            reply = control.call("PUT", CONTROL_PATH, CONTROL_PATH, body)
+            reply = control.send(Request("PUT", CONTROL_PATH, CONTROL_PATH, body))
         finally:
             control.close()
         if reply.status != 200 or reply.error:

@@ -6,8 +6,9 @@ next arrival is drawn as "this much exposure from now" and turned into a simulat
 moment by inverting the integral, piece by piece.
 
 A change of speed changes how fast exposure accumulates per simulated second.  What is
-left of the drawn exposure is kept across the change, so nothing is lost or doubled:
-at speed v a simulated second is worth λ/v.
+left of the drawn exposure is kept across the change, and so are arrivals that fell due
+before it and were not taken yet, so nothing is lost or doubled: at speed v a simulated
+second is worth λ/v.
 
 `EvenArrivals` spaces arrivals one unit of exposure apart, for tests that want no noise.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
+from collections import deque
 from math import log
 
 from banksim.schedule.rate import PiecewiseRate
@@ -32,6 +34,7 @@ class Arrivals(ABC):
         self._from_s = 0.0
         self._exposure_left = self._draw(first=True)
         self._next_s: float | None = None
+        self._owed: deque[float] = deque()
         self._from_area = 0.0
         self._locate()
 
@@ -41,24 +44,23 @@ class Arrivals(ABC):
 
     def peek(self) -> float | None:
         """The next arrival's moment, None when there is none before the end of the run."""
-        return self._next_s
+        return self._owed[0] if self._owed else self._next_s
 
     def take(self) -> float:
         """Return the next arrival's moment and draw the one after it.
 
         Raises StopIteration when there are none left.
         """
+        if self._owed:
+            return self._owed.popleft()
         if self._next_s is None:
             raise StopIteration
-        taken_s = self._next_s
-        self._from_s = taken_s
-        self._from_area += self._exposure_left * self._speed
-        self._exposure_left = self._draw()
-        self._next_s = self._rate.moment_at(self._from_area + self._exposure_left * self._speed, taken_s)
-        return taken_s
+        return self._take_next(self._next_s)
 
     def change(self, now_s: float, speed: float, rate: PiecewiseRate | None = None) -> None:
         """From simulated ``now_s`` on, run at ``speed`` (and with ``rate``, when one is given)."""
+        while self._next_s is not None and self._next_s <= now_s:
+            self._owed.append(self._take_next(self._next_s))
         if now_s > self._from_s:
             used = self._rate.integral(self._from_s, now_s) / self._speed
             self._exposure_left = max(0.0, self._exposure_left - used)
@@ -67,6 +69,13 @@ class Arrivals(ABC):
         if rate is not None:
             self._rate = rate
         self._locate()
+
+    def _take_next(self, taken_s: float) -> float:
+        self._from_s = taken_s
+        self._from_area += self._exposure_left * self._speed
+        self._exposure_left = self._draw()
+        self._next_s = self._rate.moment_at(self._from_area + self._exposure_left * self._speed, taken_s)
+        return taken_s
 
     def _locate(self) -> None:
         self._from_area = self._rate.integral(0.0, self._from_s)

@@ -8,11 +8,10 @@ from __future__ import annotations
 from banksim.sandbox.processes import SandboxFailed, SandboxProcess
 from banksim.targets.auth import Login
 from banksim.targets.bastion import BastionClient
-from banksim.targets.calls import Call, Health, Observer, Reply, Transport, ignore_call
+from banksim.targets.calls import Call, Health, Observer, Reply, Request, Transport, ignore_call
 from banksim.targets.connect import (
     BASTION_TOKEN,
     CA_FILE,
-    HTTP_CLIENT,
     NEXUM_PASSWORD,
     NEXUM_TOKEN,
     NEXUM_USERNAME,
@@ -22,15 +21,13 @@ from banksim.targets.connect import (
     in_process_targets,
     probe,
 )
-from banksim.targets.http.connection import LeanTransport
-from banksim.targets.http.reference import HttpTransport
+from banksim.targets.http.connection import HttpTransport
 from banksim.targets.in_process import InProcessTransport
 from banksim.targets.nexum import AccountDirectory, Books, NexumClient, OpeningFailed
 
 __all__ = [
     "BASTION_TOKEN",
     "CA_FILE",
-    "HTTP_CLIENT",
     "NEXUM_PASSWORD",
     "NEXUM_TOKEN",
     "NEXUM_USERNAME",
@@ -42,12 +39,12 @@ __all__ = [
     "Health",
     "HttpTransport",
     "InProcessTransport",
-    "LeanTransport",
     "Login",
     "NexumClient",
     "Observer",
     "OpeningFailed",
     "Reply",
+    "Request",
     "SandboxFailed",
     "SandboxProcess",
     "Targets",

@@ -16,11 +16,13 @@ from gevent.event import AsyncResult
 from gevent.pool import Pool
 
 from banksim.model import Decision, ScoreReply, Transaction
-from banksim.targets.bastion_wire import read_alerts, read_batch, read_score, score_body
+from banksim.targets.bastion_wire import is_usable, read_alerts, read_batch, read_score, score_body
 from banksim.targets.calls import (
+    Begun,
     Health,
     Observer,
     Reply,
+    Request,
     Transport,
     as_health,
     call_of,
@@ -106,29 +108,38 @@ class BastionClient:
 
         With a ``batch_size`` above 1 `score` waits up to ``batch_wait_s`` for others to be asked along.
         """
-        self._transport = transport
+        self.transport = transport
         self._directory = directory
         self._observer = observer
         self._feedback = feedback
         self._batch_paths: tuple[str, ...] = BATCH_PATHS
-        self._told_of_refusal = False
+        self._refusal_logged = False
         self._batches = ScoreBatches(self.score_batch, batch_size, batch_wait_s) if batch_size > 1 else None
 
     @property
     def address(self) -> str:
-        return self._transport.address
+        return self.transport.address
 
-    def score(self, tx: Transaction) -> ScoreReply:
-        """Ask for one score.  Never raises for what the detector does: ``error`` says it."""
+    def score(self, tx: Transaction, begun: Begun | None = None) -> ScoreReply:
+        """Ask for one score.  Never raises for what the detector does: ``error`` says it.
+
+        ``begun`` is the call's first attempt when that was made elsewhere.
+        """
         if self._batches is not None and self._batch_paths:
             return self._batches.score(tx)
-        return self._score_alone(tx)
+        return self._score_alone(tx, begun)
 
-    def _score_alone(self, tx: Transaction) -> ScoreReply:
+    @property
+    def batches(self) -> bool:
+        """Whether scores are asked for many at a time."""
+        return self._batches is not None and bool(self._batch_paths)
+
+    def _score_alone(self, tx: Transaction, begun: Begun | None = None) -> ScoreReply:
         body = score_body(tx, self._directory)
-        reply = self._transport.call("POST", SCORE_PATH, SCORE_PATH, body, repeatable=True)
+        request = Request("POST", SCORE_PATH, SCORE_PATH, body, repeatable=True, begun=begun)
+        reply = self.transport.send(request)
         score = read_score(reply)
-        self._tell("POST", SCORE_PATH, reply, None if _usable(score) else score.error)
+        self._report(request, reply, None if is_usable(score) else score.error)
         return score
 
     def score_batch(self, transactions: Sequence[Transaction]) -> list[ScoreReply]:
@@ -141,12 +152,13 @@ class BastionClient:
         ids = [tx.transaction_id for tx in transactions]
         while transactions and self._batch_paths:
             path = self._batch_paths[0]
-            reply = self._transport.call("POST", path, path, bodies, repeatable=True)
+            request = Request("POST", path, path, bodies, repeatable=True)
+            reply = self.transport.send(request)
             if reply.status in (404, 405):
                 self._batch_paths = tuple(other for other in self._batch_paths if other != path)
                 continue
             scores = read_batch(reply, ids)
-            self._tell("POST", path, reply, next((s.error for s in scores if not _usable(s)), None))
+            self._report(request, reply, next((s.error for s in scores if not is_usable(s)), None))
             return scores
         return Pool(ALONE_AT_ONCE).map(self._score_alone, transactions)  # type: ignore[no-any-return]
 
@@ -154,12 +166,12 @@ class BastionClient:
 
     def alerts(self, limit: int = 100) -> list[Mapping[str, Any]]:
         """The detector's newest alerts; none where it has no such route or does not answer."""
-        reply = self._transport.call("GET", "/alerts", "/alerts", query={"limit": str(limit)})
+        reply = self.transport.send(Request("GET", "/alerts", "/alerts", query={"limit": str(limit)}))
         return read_alerts(reply.data)[:limit] if reply.status == 200 else []
 
     def stats(self) -> Mapping[str, Any] | None:
         """The detector's own figures, None where it has no such route or does not answer."""
-        reply = self._transport.call("GET", "/stats", "/stats")
+        reply = self.transport.send(Request("GET", "/stats", "/stats"))
         return reply.data if reply.status == 200 and isinstance(reply.data, Mapping) else None
 
     def feedback(self, transaction_id: str, is_fraud: bool, notes: str = "") -> bool:
@@ -176,29 +188,26 @@ class BastionClient:
             "confidence": 1.0,
             "notes": notes,
         }
-        reply = self._transport.call("POST", FEEDBACK_PATH, FEEDBACK_PATH, body)
+        reply = self.transport.send(Request("POST", FEEDBACK_PATH, FEEDBACK_PATH, body))
         if reply.status == 404:
             self._feedback = False  # it learns from nobody
         return reply.status in (200, 201, 202, 204)
 
     def health(self) -> Health:
         """One health check.  It is not told to the observer: it is no part of the load."""
-        return as_health(NAME, check_health(self._transport))
+        return as_health(NAME, check_health(self.transport))
 
     def close(self) -> None:
-        self._transport.close()
+        self.transport.close()
 
-    def _tell(self, method: str, name: str, reply: Reply, error: str | None) -> None:
-        if reply.status in (401, 403) and not self._told_of_refusal:
-            self._told_of_refusal = True
+    def _report(self, request: Request, reply: Reply, error: str | None) -> None:
+        if reply.status in (401, 403) and not self._refusal_logged:
+            self._refusal_logged = True
             _log.error(
                 "The detector at %s does not take our credentials (HTTP %d): nothing is scored. Give a token "
                 "that it takes in the environment (BASTION_TOKEN), or start it without authentication.",
                 self.address,
                 reply.status,
             )
-        self._observer(call_of("bastion", method, name, reply, error))
-
-
-def _usable(score: ScoreReply) -> bool:
-    return score.score is not None and score.decision is not Decision.NONE
+        if reply.limit is None:  # else there was no call
+            self._observer(call_of("bastion", request, reply, error))

@@ -70,8 +70,8 @@ def score_body(tx: Transaction, directory: AccountDirectory) -> dict[str, Any]:
 def read_score(reply: Reply) -> ScoreReply:
     """The detector's answer in our words; ``error`` says what could not be read."""
     if reply.status not in (200, 201) or reply.error:
-        return ScoreReply(None, Decision.NONE, (), reply.latency_ms, failure_text(reply))
-    return _read_one(reply.data, reply.latency_ms)
+        return ScoreReply(None, Decision.NONE, (), reply.latency_ms, failure_text(reply), reply.limit)
+    return read_answer(reply.data, reply.latency_ms)
 
 
 def read_batch(reply: Reply, transaction_ids: Sequence[str]) -> list[ScoreReply]:
@@ -88,7 +88,8 @@ def read_batch(reply: Reply, transaction_ids: Sequence[str]) -> list[ScoreReply]
     elif not isinstance(rows, list):
         problem = "the answer is not a list of scores"
     if problem:
-        return [ScoreReply(None, Decision.NONE, (), reply.latency_ms, problem) for _ in transaction_ids]
+        lost = ScoreReply(None, Decision.NONE, (), reply.latency_ms, problem, reply.limit)
+        return [lost] * len(transaction_ids)
     by_id = {
         row["transaction_id"]: row
         for row in rows
@@ -104,7 +105,7 @@ def read_batch(reply: Reply, transaction_ids: Sequence[str]) -> list[ScoreReply]
             text = problem or "the batch's answer lacks this transaction"
             found.append(ScoreReply(None, Decision.NONE, (), reply.latency_ms, text))
         else:
-            found.append(_read_one(row, reply.latency_ms))
+            found.append(read_answer(row, reply.latency_ms))
     return found
 
 
@@ -114,7 +115,13 @@ def read_alerts(data: Any) -> list[Mapping[str, Any]]:
     return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
 
 
-def _read_one(data: Any, latency_ms: float) -> ScoreReply:
+def is_usable(reply: ScoreReply) -> bool:
+    """Whether there is both a score and a decision."""
+    return reply.score is not None and reply.decision is not Decision.NONE
+
+
+def read_answer(data: Any, latency_ms: float) -> ScoreReply:
+    """The data of a whole, successful answer to one score."""
     if not isinstance(data, dict):
         return ScoreReply(None, Decision.NONE, (), latency_ms, "the answer is not a JSON object")
     score, score_error = _score(_first(data, SCORE_FIELDS))

@@ -17,6 +17,8 @@ Why not a library: pybreaker holds its lock for the whole guarded call, so calls
 out one at a time; purgatory lets every waiting call through as a probe and must be told of
 failures by exceptions, which a transport here never raises.
 
+What this machine itself runs out of (ports, files) is neither: such a call was never made.
+
 Not handled: shares of failures (10 % of them is a figure to report, not a system that is gone).
 """
 
@@ -24,13 +26,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from banksim.targets.calls import Relay, Reply, Transport
+from banksim.targets.calls import Relay, Reply, Request, Transport
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +84,7 @@ class CircuitStatus:
 
 
 class CircuitBreaker:
-    """Decides whether a call may go out.  `admits` before, then exactly one `succeeded` or `failed`."""
+    """Decides whether a call may go out.  `admits` before; `succeeded`, `failed` or `undecided` after."""
 
     def __init__(
         self,
@@ -101,7 +103,7 @@ class CircuitBreaker:
         self._monotonic = monotonic
         self._now = now
         self._state = Circuit.CLOSED
-        self._failures = 0
+        self.failures = 0  # in a row
         self._pause_s = first_pause_s
         self._opened_at_s = 0.0
         self._retry_at_s = 0.0
@@ -121,9 +123,13 @@ class CircuitBreaker:
         self._refused += 1
         return False
 
+    @property
+    def closed(self) -> bool:
+        return self._state is Circuit.CLOSED
+
     def succeeded(self) -> None:
         """An answer came, also one to a call from before: the system is there."""
-        self._failures = 0
+        self.failures = 0
         if self._state is Circuit.CLOSED:
             return
         open_s = self._monotonic() - self._opened_at_s
@@ -131,16 +137,21 @@ class CircuitBreaker:
         self._state, self._since, self._pause_s = Circuit.CLOSED, None, self._first_pause_s
         logger.warning("%s answers again after %.1f s: circuit closed", self._system, open_s)
 
+    def undecided(self) -> None:
+        """The call was not sent, for a reason of this machine's own: it says nothing, and a probe is due."""
+        if self._state is Circuit.HALF_OPEN:
+            self._state = Circuit.OPEN
+
     def failed(self, reason: str) -> None:
         """No answer came.  ``reason`` is shown as long as the circuit is not closed."""
-        self._failures += 1
+        self.failures += 1
         if self._state is Circuit.OPEN:
             return  # a call from before it opened
         if self._state is Circuit.HALF_OPEN:
             self._pause_s = min(self._longest_pause_s, 2 * self._pause_s)
             self._state = Circuit.OPEN
             self._retry_at_s = self._monotonic() + self._pause_s
-        elif self._failures >= self._failures_to_open:
+        elif self.failures >= self._failures_to_open:
             self._open(reason)
 
     def _open(self, reason: str) -> None:
@@ -151,7 +162,7 @@ class CircuitBreaker:
         logger.warning(
             "%s did not answer %d calls in a row (%s): circuit open, further calls fail at once",
             self._system,
-            self._failures,
+            self.failures,
             reason,
         )
 
@@ -174,27 +185,21 @@ class GuardedTransport(Relay):
 
     def __init__(self, transport: Transport, breaker: CircuitBreaker) -> None:
         super().__init__(transport)
+        self.inner = transport
         self.breaker = breaker
 
-    def call(
-        self,
-        method: str,
-        path: str,
-        name: str,
-        body: Mapping[str, Any] | None = None,
-        query: Mapping[str, str] | None = None,
-        *,
-        repeatable: bool = False,
-    ) -> Reply:
+    def send(self, request: Request) -> Reply:
         breaker = self.breaker
-        if not breaker.admits():
+        if request.begun is None and not breaker.admits():
             return Reply(0, None, 0.0, f"circuit open: {breaker.reason}", sent=False, attempts=0)
         try:
-            reply = self._transport.call(method, path, name, body, query, repeatable=repeatable)
+            reply = self._transport.send(request)
         except BaseException:
             breaker.failed("the call was given up")  # so that a killed probe does not block for ever
             raise
-        if reply.status == 0 or reply.status in ABSENT_STATUSES:
+        if reply.limit is not None:
+            breaker.undecided()
+        elif reply.status == 0 or reply.status in ABSENT_STATUSES:
             breaker.failed(reply.error or f"HTTP {reply.status}")
         else:
             breaker.succeeded()

@@ -15,6 +15,28 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
+from banksim.model import LocalLimit
+
+
+class Begun:
+    """A request's first attempt, made outside of the transport that is to finish it."""
+
+
+class Request(NamedTuple):
+    """One request.  ``name`` is its path as a template ("/customers/{id}/kyc"), by which figures are grouped.
+
+    ``body`` is sent as JSON.  ``repeatable`` means that doing it twice does no harm; a GET always is.
+    ``begun`` is its first attempt, when that was made elsewhere: the transport finishes it.
+    """
+
+    method: str
+    path: str
+    name: str
+    body: Mapping[str, Any] | None = None
+    query: Mapping[str, str] | None = None
+    repeatable: bool = False
+    begun: Begun | None = None
+
 
 class Reply(NamedTuple):
     """One answer, or the lack of one.
@@ -34,6 +56,8 @@ class Reply(NamedTuple):
     request_bytes: int = 0
     response_bytes: int = 0
     attempts: int = 1
+    #: What this machine ran out of, so that the request was not sent: no failure of the system's.
+    limit: LocalLimit | None = None
 
 
 class Transport(Protocol):
@@ -41,19 +65,10 @@ class Transport(Protocol):
 
     @property
     def address(self) -> str:
-        """Where the system is, for messages to people."""
+        """Where the system is, for messages to users."""
 
-    def call(
-        self,
-        method: str,
-        path: str,
-        name: str,
-        body: Mapping[str, Any] | None = None,
-        query: Mapping[str, str] | None = None,
-        *,
-        repeatable: bool = False,
-    ) -> Reply:
-        """Send one request.  ``repeatable`` says that doing it twice does no harm; a GET always is."""
+    def send(self, request: Request) -> Reply:
+        """Send one request and wait for its reply."""
 
     def authorize(self, token: str) -> None:
         """Send ``Authorization: Bearer <token>`` from now on."""
@@ -63,7 +78,7 @@ class Transport(Protocol):
 
 
 class Relay:
-    """Stands in front of another transport; whoever subclasses it says what becomes of calls."""
+    """Base of a transport in front of another one: a subclass adds `send`."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -139,7 +154,7 @@ class Health:
 
 def check_health(transport: Transport) -> Reply:
     """``GET /health``, which both systems have."""
-    return transport.call("GET", "/health", "/health")
+    return transport.send(Request("GET", "/health", "/health"))
 
 
 def as_health(name: str, reply: Reply) -> Health:
@@ -180,13 +195,13 @@ class Call(NamedTuple):
     sent: bool = True
 
 
-def call_of(system: System, method: str, name: str, reply: Reply, error: str | None) -> Call:
+def call_of(system: System, request: Request, reply: Reply, error: str | None) -> Call:
     """The call that ended with ``reply``."""
     # By position: a tuple made of names takes twice as long.
     return Call(
         system,
-        method,
-        name,
+        request.method,
+        request.name,
         reply.latency_ms,
         reply.status or None,
         reply.request_bytes,

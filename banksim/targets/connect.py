@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from banksim.model import UsageError
 from banksim.targets.auth import Login
@@ -18,23 +18,18 @@ from banksim.targets.bastion import NAME as BASTION
 from banksim.targets.bastion import BastionClient
 from banksim.targets.breaker import CircuitBreaker, CircuitStatus, GuardedTransport
 from banksim.targets.calls import Health, Observer, Reply, Transport, check_health, failure_text, ignore_call
-from banksim.targets.http.client import HttpCalls
-from banksim.targets.http.connection import LeanTransport
-from banksim.targets.http.reference import HttpTransport
+from banksim.targets.http.connection import HttpTransport
 from banksim.targets.in_process import Handler, InProcessTransport
 from banksim.targets.nexum import NAME as NEXUM
 from banksim.targets.nexum import AccountDirectory, Books, NexumClient
 from banksim.world.random import stream
 
-#: Environment variables for what must not stand on a command line, and for a private certificate authority.
+#: Environment variables for what must not appear on a command line, and for a private certificate authority.
 NEXUM_TOKEN = "NEXUM_TOKEN"
 NEXUM_USERNAME = "NEXUM_USERNAME"
 NEXUM_PASSWORD = "NEXUM_PASSWORD"
 BASTION_TOKEN = "BASTION_TOKEN"
 CA_FILE = "BANKSIM_CA_FILE"
-#: Environment variable with the HTTP client to use, one of `HTTP_CLIENTS`; for comparing them.
-HTTP_CLIENT = "BANKSIM_HTTP_CLIENT"
-HTTP_CLIENTS: dict[str, type[HttpCalls]] = {"lean": LeanTransport, "reference": HttpTransport}
 
 PROBE_TIMEOUT_S = 5.0
 WAYS_OUT = "Or start the stand-ins with `banksim sandbox`, or run with --sandbox or --dry-run."
@@ -55,7 +50,6 @@ class ClientSettings:
     nexum_password: str = ""
     bastion_token: str = ""
     ca_file: str = ""
-    http_client: str = "lean"
     feedback: bool = False
     batch_size: int = 1
     batch_wait_s: float = 0.0
@@ -92,15 +86,10 @@ def http_targets(
     books: Books | None = None,
 ) -> Targets:
     """Clients of the systems at these addresses.  Raises UsageError for an address that cannot be one."""
-    make = HTTP_CLIENTS.get(settings.http_client)
-    if make is None:
-        known = " or ".join(HTTP_CLIENTS)
-        raise UsageError(f"{HTTP_CLIENT}: expected {known}, got {settings.http_client!r}")
     check_ca_file(settings.ca_file)
-    breakers: list[CircuitBreaker] = []
 
-    def transport(url: str, name: str, token: str) -> Transport:
-        to_system = make(
+    def transport(name: str, url: str, token: str) -> HttpTransport:
+        return HttpTransport(
             url,
             rng=stream(settings.seed, "systems", "backoff", name),
             timeout_s=settings.timeout_s,
@@ -109,17 +98,14 @@ def http_targets(
             token=token,
             ca_file=settings.ca_file,
         )
-        breakers.append(CircuitBreaker(name))
-        return GuardedTransport(to_system, breakers[-1])
 
-    targets = _targets(
-        transport(nexum_url, NEXUM, settings.nexum_token) if nexum_url else None,
-        transport(bastion_url, BASTION, settings.bastion_token) if bastion_url else None,
+    return _targets(
+        transport(NEXUM, nexum_url, settings.nexum_token) if nexum_url else None,
+        transport(BASTION, bastion_url, settings.bastion_token) if bastion_url else None,
         settings,
         observer,
         books,
     )
-    return replace(targets, breakers=tuple(breakers))
 
 
 def in_process_targets(
@@ -135,23 +121,15 @@ def in_process_targets(
     ``wrap`` puts something between them and "bank" or "detector" that may lose calls; a circuit breaker
     then stands in front of it, as over HTTP.
     """
-    breakers: list[CircuitBreaker] = []
 
-    def transport(handler: Handler, name: str, target: str) -> Transport:
+    def transport(target: str, handler: Handler | None) -> Transport | None:
+        if handler is None:
+            return None
         direct = InProcessTransport(handler)
-        if wrap is None:
-            return direct
-        breakers.append(CircuitBreaker(name))
-        return GuardedTransport(wrap(target, direct), breakers[-1])
+        return direct if wrap is None else wrap(target, direct)
 
-    targets = _targets(
-        transport(bank, NEXUM, "bank") if bank is not None else None,
-        transport(detector, BASTION, "detector") if detector is not None else None,
-        settings,
-        observer,
-        books,
-    )
-    return replace(targets, breakers=tuple(breakers))
+    to_bank, to_detector = transport("bank", bank), transport("detector", detector)
+    return _targets(to_bank, to_detector, settings, observer, books, guarded=wrap is not None)
 
 
 def _targets(
@@ -160,12 +138,23 @@ def _targets(
     settings: ClientSettings,
     observer: Observer,
     books: Books | None,
+    *,
+    guarded: bool = True,
 ) -> Targets:
+    """Both clients over their transports; ``guarded`` puts a circuit breaker in front of each."""
+    breakers: list[CircuitBreaker] = []
+
+    def guard(name: str, transport: Transport) -> Transport:
+        if not guarded:
+            return transport
+        breakers.append(CircuitBreaker(name))
+        return GuardedTransport(transport, breakers[-1])
+
     directory = AccountDirectory(settings.seed)
     bank = detector = None
     if to_bank is not None:
         bank = NexumClient(
-            to_bank,
+            guard(NEXUM, to_bank),
             directory,
             currency=settings.currency,
             observer=observer,
@@ -175,14 +164,14 @@ def _targets(
         )
     if to_detector is not None:
         detector = BastionClient(
-            to_detector,
+            guard(BASTION, to_detector),
             directory,
             observer=observer,
             feedback=settings.feedback,
             batch_size=settings.batch_size,
             batch_wait_s=settings.batch_wait_s,
         )
-    return Targets(bank, detector, directory)
+    return Targets(bank, detector, directory, tuple(breakers))
 
 
 def check_ca_file(path: str) -> None:
@@ -204,7 +193,7 @@ def probe(url: str, name: str = NEXUM, ca_file: str = "") -> str | None:
     """
     check_ca_file(ca_file)
     try:
-        transport = LeanTransport(
+        transport = HttpTransport(
             url,
             rng=random.Random(0),  # never drawn from: nothing is retried
             timeout_s=PROBE_TIMEOUT_S,

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import gevent
 
 from banksim.sandbox.faults import ERRORS, GARBAGE, HANGS, Effect, FaultBoard
-from banksim.targets.calls import Relay, Reply, Transport
+from banksim.targets.calls import Relay, Reply, Request, Transport
 from banksim.targets.http.client import Answer, RetryBudget, backoff_s, decoded
 
 # -- A stand-in inside this process, with faults: what a network would have shown, without one ------
@@ -50,23 +50,14 @@ class FaultyTransport(Relay):
         self._budget = RetryBudget()
         self.down = False
 
-    def call(
-        self,
-        method: str,
-        path: str,
-        name: str,
-        body: Mapping[str, Any] | None = None,
-        query: Mapping[str, str] | None = None,
-        *,
-        repeatable: bool = False,
-    ) -> Reply:
+    def send(self, request: Request) -> Reply:
         started_s = time.perf_counter()
-        may_repeat = repeatable or method == "GET"
+        may_repeat = request.repeatable or request.method == "GET"
         attempts = 0
         while True:
             attempts += 1
             left_s = self._timeout_s - (time.perf_counter() - started_s)
-            reply = self._attempt(left_s, method, path, name, body, query)
+            reply = self._attempt(left_s, request)
             lost = reply.status == 0 and not reply.error.startswith("no answer within")
             if not lost:
                 self._budget.succeeded()
@@ -78,25 +69,17 @@ class FaultyTransport(Relay):
         latency_ms = (time.perf_counter() - started_s) * 1000.0
         return reply._replace(latency_ms=latency_ms, attempts=attempts)
 
-    def _attempt(
-        self,
-        left_s: float,
-        method: str,
-        path: str,
-        name: str,
-        body: Mapping[str, Any] | None,
-        query: Mapping[str, str] | None,
-    ) -> Reply:
+    def _attempt(self, left_s: float, request: Request) -> Reply:
         if self.down:
             return Reply(0, None, 0.0, REFUSED, sent=False)
         effect = self._board.draw()
         if effect is None:
-            return self._transport.call(method, path, name, body, query)
+            return self._transport.send(request)
         if effect.delay_s:
             gevent.sleep(min(effect.delay_s, max(0.0, left_s)))
         too_late = effect.delay_s >= left_s
         if effect.done or not effect.kind:  # a late answer is to work that was done
-            reply = self._transport.call(method, path, name, body, query)
+            reply = self._transport.send(request)
             if not effect.kind and not too_late:
                 return reply
         if too_late:
@@ -152,23 +135,16 @@ class InProcessTransport:
     def close(self) -> None:
         """Nothing to do: no connection."""
 
-    def call(
-        self,
-        method: str,
-        path: str,
-        name: str,  # noqa: ARG002  the protocol's
-        body: Mapping[str, Any] | None = None,
-        query: Mapping[str, str] | None = None,
-        *,
-        repeatable: bool = False,  # noqa: ARG002  nothing here is ever lost on the way
-    ) -> Reply:
+    def send(self, request: Request) -> Reply:
         self._give_way()
         started_s = time.perf_counter()
         try:
-            status, data = self._handler.handle(method, path, query or {}, body)
+            status, data = self._handler.handle(
+                request.method, request.path, request.query or {}, request.body
+            )
         except Exception as error:
             # A fault of the stand-in is a server error, as it would be behind HTTP.
-            _log.exception("The in-process handler failed on %s %s", method, path)
+            _log.exception("The in-process handler failed on %s %s", request.method, request.path)
             status, data = 500, f"{type(error).__name__}: {error}"
         return Reply(status, data, (time.perf_counter() - started_s) * 1000.0)
 

@@ -1,24 +1,27 @@
 """Client of the core bank: opens customers and posts transactions.
 
 What it promises: a movement is sent at most once; what became of it is never guessed (an
-answer that did not come is *unknown*); whoever keeps books hears of every movement that
-was, or may have been, made.  It remembers nothing itself but the ids in its directory.
+answer that did not come is *unknown*); the books record every movement that was, or may
+have been, made; a call is repeated after a login only; a rate limiter is logged loudly and
+once.  It remembers nothing itself but the ids in its directory.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from banksim.model import AccountRef, BankReply, BanksimError, BankStatus, Transaction
 from banksim.targets import nexum_wire as wire
-from banksim.targets.auth import LOGIN_PATH, Login
+from banksim.targets.auth import Login
 from banksim.targets.calls import (
+    Begun,
     Health,
     Observer,
     Reply,
+    Request,
     Transport,
     as_health,
     call_of,
@@ -27,9 +30,7 @@ from banksim.targets.calls import (
     ignore_call,
 )
 from banksim.targets.nexum_wire import BalanceReply, Verdict
-
-if TYPE_CHECKING:
-    from banksim.world import Customer
+from banksim.world import Customer
 
 # -- Which of the population the bank knows, and under which ids ------------------------------------
 #
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 # the only way back to them: this directory is the one place that remembers.  It grows with
 # the population (about 350 bytes each) and never beyond it.
 #
-# Somebody the bank does not know (no bank in the run, or not opened yet) still needs names
+# A customer that the bank does not know (no bank in the run, or not opened yet) still needs names
 # on the detector's wire: stable opaque ids, a pure function of the seed.
 
 
@@ -104,11 +105,7 @@ class AccountDirectory:
         return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
-# -- One line to the bank: calls that are told to the observer, movements that are told to the books ---
-#
-# Here live the promises that every route of the bank shares: a movement is sent at most once,
-# a call is repeated after a login only (a 401 is given before anything is done), a limiter is
-# named loudly and once.
+# -- The client -------------------------------------------------------------------------------------
 
 
 _log = logging.getLogger(__name__)
@@ -118,7 +115,7 @@ Legs = Sequence[tuple[str, int]]
 
 
 class Books(Protocol):
-    """Hears of every movement on an account, for reconciliation at the end."""
+    """Records every movement on an account, for the reconciliation at the end."""
 
     def begins(self, legs: Legs) -> None:
         """A movement is about to be sent."""
@@ -128,96 +125,6 @@ class Books(Protocol):
 
     def on_movement(self, account_id: str, amount_cents: int, certain: bool) -> None:
         """Signed cents, positive into the account; not certain when the answer never came."""
-
-
-class BankLine:
-    """Shared by everything that talks to one bank; many greenlets at once."""
-
-    def __init__(self, transport: Transport, observer: Observer, books: Books | None, login: Login) -> None:
-        self.transport = transport
-        self._observer = observer
-        self._books = books
-        self._login = login
-        self._told_of_limit = False
-
-    def call(
-        self,
-        method: str,
-        path: str,
-        name: str,
-        body: Mapping[str, Any] | None = None,
-        *,
-        query: Mapping[str, str] | None = None,
-        repeatable: bool = False,
-    ) -> Reply:
-        """One call, and once more after a login when the bank refuses to know us."""
-        generation = self._login.generation
-        reply = self.transport.call(method, path, name, body, query, repeatable=repeatable)
-        if reply.status == 401:
-            if self._login.renew(self.transport, generation, self._tell_login):
-                self.tell(method, name, reply, failure_text(reply))
-                reply = self.transport.call(method, path, name, body, query, repeatable=repeatable)
-        elif reply.status == 429 and not self._told_of_limit:
-            self._told_of_limit = True
-            _log.error(
-                "The bank at %s limits requests (HTTP 429). It is not prepared for load: "
-                "every figure of this run is the limiter's, not the bank's. Switch the limiter off.",
-                self.transport.address,
-            )
-        return reply
-
-    def move(
-        self,
-        path: str,
-        name: str,
-        body: Mapping[str, Any] | None,
-        legs: Legs,
-        judge: Callable[[Reply], Verdict],
-        query: Mapping[str, str] | None = None,
-    ) -> BankReply:
-        """Post one movement, once.  Never raises for what the bank does."""
-        if self._books is not None:
-            self._books.begins(legs)
-        try:
-            verdict, reply = self._sent(path, name, body, legs, judge, query)
-        finally:
-            if self._books is not None:
-                self._books.ends(legs)
-        answered = verdict.status in (BankStatus.POSTED, BankStatus.REFUSED)
-        self.tell("POST", name, reply, None if answered else verdict.detail)
-        return BankReply(verdict.status, verdict.detail, reply.latency_ms)
-
-    def _sent(
-        self,
-        path: str,
-        name: str,
-        body: Mapping[str, Any] | None,
-        legs: Legs,
-        judge: Callable[[Reply], Verdict],
-        query: Mapping[str, str] | None,
-    ) -> tuple[Verdict, Reply]:
-        try:
-            reply = self.call("POST", path, name, body, query=query)
-        except BaseException:
-            # The greenlet was killed while it waited: the bank may have booked it.
-            self._book(legs, certain=False)
-            raise
-        verdict = judge(reply)
-        if verdict.status in (BankStatus.POSTED, BankStatus.UNKNOWN):
-            self._book(legs, certain=verdict.status is BankStatus.POSTED)
-        return verdict, reply
-
-    def tell(self, method: str, name: str, reply: Reply, error: str | None) -> None:
-        """Tell the observer of a call that ended."""
-        self._observer(call_of("nexum", method, name, reply, error))
-
-    def _book(self, legs: Legs, certain: bool) -> None:
-        if self._books is not None:
-            for account_id, amount_cents in legs:
-                self._books.on_movement(account_id, amount_cents, certain)
-
-    def _tell_login(self, reply: Reply) -> None:
-        self.tell("POST", LOGIN_PATH, reply, None if reply.status == 200 else failure_text(reply))
 
 
 NAME = "Nexum"
@@ -242,18 +149,92 @@ class NexumClient:
         account_prefix: str = "BANKSIM",
     ) -> None:
         """``account_prefix`` starts every account number: the bank does not keep them unique by itself."""
-        self._line = BankLine(transport, observer, books, login or Login())
-        self._directory = directory
-        self._currency = currency
+        self.transport = transport
+        self._observer = observer
+        self._books = books
+        self._login = login or Login()
+        self._limit_logged = False
+        self.directory = directory
+        self.currency = currency
         self._account_prefix = account_prefix
 
     @property
     def address(self) -> str:
-        return self._line.transport.address
+        return self.transport.address
+
+    # The promises that every route of the bank shares
+
+    def send(self, request: Request) -> Reply:
+        """Send one request, and once more after a login when the bank answers 401: it did nothing then."""
+        login = self._login
+        if login.ends_soon:
+            self.log_in()
+        generation = login.generation
+        reply = self.transport.send(request)
+        if reply.status == 401:
+            if request.begun is not None and generation:  # it may have been made under an older token
+                self.report(request, reply, failure_text(reply))
+                return self.send(request._replace(begun=None))
+            if login.renew(self.transport, generation, self._report_login):
+                self.report(request, reply, failure_text(reply))
+                reply = self.transport.send(request._replace(begun=None))
+        elif reply.status == 429 and not self._limit_logged:
+            self._limit_logged = True
+            _log.error(
+                "The bank at %s limits requests (HTTP 429). It is not prepared for load: "
+                "every figure of this run is the limiter's, not the bank's. Switch the limiter off.",
+                self.address,
+            )
+        return reply
 
     @property
-    def directory(self) -> AccountDirectory:
-        return self._directory
+    def login_ends_soon(self) -> bool:
+        """True for one caller when the token is about to end: that one is to call `log_in`."""
+        return self._login.ends_soon
+
+    def log_in(self) -> None:
+        """Get a new token, while other calls go on under the old one."""
+        self._login.renew(self.transport, self._login.generation, self._report_login)
+
+    def move(self, request: Request, legs: Legs, judge: Callable[[Reply], Verdict]) -> BankReply:
+        """Post one movement, once.  Never raises for what the bank does."""
+        if self._books is not None:
+            self._books.begins(legs)
+        try:
+            verdict, reply = self._move_once(request, legs, judge)
+        finally:
+            if self._books is not None:
+                self._books.ends(legs)
+        answered = verdict.status in (BankStatus.POSTED, BankStatus.REFUSED)
+        self.report(request, reply, None if answered else verdict.detail)
+        return BankReply(verdict.status, verdict.detail, reply.latency_ms, reply.limit)
+
+    def _move_once(
+        self, request: Request, legs: Legs, judge: Callable[[Reply], Verdict]
+    ) -> tuple[Verdict, Reply]:
+        try:
+            reply = self.send(request)
+        except BaseException:
+            # The greenlet was killed while it waited: the bank may have booked it.
+            self._book(legs, certain=False)
+            raise
+        verdict = judge(reply)
+        if verdict.status in (BankStatus.POSTED, BankStatus.UNKNOWN):
+            self._book(legs, certain=verdict.status is BankStatus.POSTED)
+        return verdict, reply
+
+    def report(self, request: Request, reply: Reply, error: str | None) -> None:
+        """Notify the observer of a call that ended; ``error`` is why it failed."""
+        if reply.limit is None:  # else there was no call
+            self._observer(call_of("nexum", request, reply, error))
+
+    def _book(self, legs: Legs, certain: bool) -> None:
+        if self._books is not None:
+            for account_id, amount_cents in legs:
+                self._books.on_movement(account_id, amount_cents, certain)
+
+    def _report_login(self, request: Request, reply: Reply) -> None:
+        self.report(request, reply, None if reply.status == 200 else failure_text(reply))
 
     # Opening
 
@@ -264,48 +245,44 @@ class NexumClient:
         rejected: then it exists at the bank, without accounts.  Raises OpeningFailed when
         a step fails; what the earlier steps made stays at the bank, unused.
         """
-        if self._directory.is_open(customer.index):
+        if self.directory.is_open(customer.index):
             return True
-        data = self._step("POST", "/customers", "/customers", wire.customer_body(customer), 201)
+        data = self._step(Request("POST", "/customers", "/customers", wire.customer_body(customer)), 201)
         customer_id = self._id_from(data, "customer_id", "/customers")
         kyc = wire.kyc_body(customer, kyc_approved)
-        self._step("PUT", f"/customers/{customer_id}/kyc", "/customers/{id}/kyc", kyc, 200, repeatable=True)
+        path = f"/customers/{customer_id}/kyc"
+        self._step(Request("PUT", path, "/customers/{id}/kyc", kyc, repeatable=True), 200)
         if not kyc_approved:
             return False
         account_ids = [
             self._open_account(customer, customer_id, slot) for slot in range(len(customer.accounts))
         ]
-        self._directory.add(customer.index, customer_id, account_ids)
+        self.directory.add(customer.index, customer_id, account_ids)
         return True
 
     def _open_account(self, customer: Customer, customer_id: str, slot: int) -> str:
         spec = customer.accounts[slot]
         number = f"{self._account_prefix}-{customer.index:07d}-{slot}"
-        body = wire.account_body(customer_id, spec.product, self._currency, number)
-        account_id = self._id_from(
-            self._step("POST", "/accounts", "/accounts", body, 201), "account_id", "/accounts"
-        )
+        body = wire.account_body(customer_id, spec.product, self.currency, number)
+        data = self._step(Request("POST", "/accounts", "/accounts", body), 201)
+        account_id = self._id_from(data, "account_id", "/accounts")
         if spec.opening_balance_cents > 0:
-            deposit = wire.opening_deposit_body(
-                account_id, spec.opening_balance_cents, self._currency, number
-            )
+            deposit = wire.opening_deposit_body(account_id, spec.opening_balance_cents, self.currency, number)
             reply = self._move("deposit", deposit, [(account_id, spec.opening_balance_cents)])
             if reply.status is not BankStatus.POSTED:
                 raise OpeningFailed(f"The bank did not take an opening deposit: {reply.detail}")
         return account_id
 
-    def _step(
-        self, method: str, path: str, name: str, body: dict[str, Any], wanted: int, repeatable: bool = False
-    ) -> Any:
-        reply = self._line.call(method, path, name, body, repeatable=repeatable)
+    def _step(self, request: Request, wanted: int) -> Any:
+        reply = self.send(request)
         if reply.status == wanted and not reply.error:
-            self._line.tell(method, name, reply, None)
+            self.report(request, reply, None)
             return reply.data
         reason = failure_text(reply)
         if 200 <= reply.status < 300 and not reply.error:
             reason = f"HTTP {reply.status} where Nexum answers {wanted} ({str(reply.data)[:80]!r})"
-        self._line.tell(method, name, reply, reason)
-        raise OpeningFailed(f"{method} {name} at {self.address} failed: {reason}")
+        self.report(request, reply, reason)
+        raise OpeningFailed(f"{request.method} {request.name} at {self.address} failed: {reason}")
 
     def _id_from(self, data: Any, key: str, name: str) -> str:
         value = wire.usable_id(data, key)
@@ -315,25 +292,30 @@ class NexumClient:
 
     # Posting
 
-    def post(self, tx: Transaction) -> BankReply:
-        """Send one movement, once.  Never raises for what the bank does."""
-        account_id = self._directory.account_id(tx.account)
+    def post(self, tx: Transaction, begun: Begun | None = None) -> BankReply:
+        """Send one movement, once.  Never raises for what the bank does.
+
+        ``begun`` is its first attempt when that was made elsewhere.
+        """
+        account_id = self.directory.account_id(tx.account)
         if account_id is None:
             return _not_open(tx.account.customer_index)
         movement = wire.movement_of(tx)
         if movement != "transfer" or tx.counterparty is None:
             sign = 1 if movement == "deposit" else -1
             body = wire.movement_body(tx, account_id, None)
-            return self._move(movement, body, [(account_id, sign * tx.amount_cents)])
-        counterparty_id = self._directory.account_id(tx.counterparty)
+            return self._move(movement, body, [(account_id, sign * tx.amount_cents)], begun)
+        counterparty_id = self.directory.account_id(tx.counterparty)
         if counterparty_id is None:
             return _not_open(tx.counterparty.customer_index)
         legs = [(account_id, -tx.amount_cents), (counterparty_id, tx.amount_cents)]
-        return self._move(movement, wire.movement_body(tx, account_id, counterparty_id), legs)
+        return self._move(movement, wire.movement_body(tx, account_id, counterparty_id), legs, begun)
 
-    def _move(self, movement: wire.Movement, body: dict[str, Any], legs: Legs) -> BankReply:
+    def _move(
+        self, movement: wire.Movement, body: dict[str, Any], legs: Legs, begun: Begun | None = None
+    ) -> BankReply:
         path = f"/transactions/{movement}"
-        return self._line.move(path, path, body, legs, wire.judge_movement)
+        return self.move(Request("POST", path, path, body, begun=begun), legs, wire.judge_movement)
 
     # Asking
 
@@ -343,19 +325,19 @@ class NexumClient:
 
     def read_balance(self, account_id: str, *, told: bool = True) -> BalanceReply:
         """The account's book balance.  ``told`` False keeps it out of the figures: it is no load."""
-        name = "/accounts/{id}"
-        reply = self._line.call("GET", f"/accounts/{account_id}", name, None)
-        balance = wire.read_balance(reply, self._currency)
+        request = Request("GET", f"/accounts/{account_id}", "/accounts/{id}")
+        reply = self.send(request)
+        balance = wire.read_balance(reply, self.currency)
         if told:
-            self._line.tell("GET", name, reply, balance.error or None)
+            self.report(request, reply, balance.error or None)
         return balance
 
     def health(self) -> Health:
-        """One health check.  It is not told to the observer: it is no part of the load."""
-        return as_health(NAME, check_health(self._line.transport))
+        """One health check.  The observer is not notified: it is no part of the load."""
+        return as_health(NAME, check_health(self.transport))
 
     def close(self) -> None:
-        self._line.transport.close()
+        self.transport.close()
 
 
 def _not_open(index: int) -> BankReply:

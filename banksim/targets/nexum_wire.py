@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from banksim.model import CREDIT_KINDS, BankStatus, Channel, Kind, Transaction
 from banksim.model.money import from_wire, to_wire
 from banksim.targets.calls import Reply, detail_of, failure_text
-
-if TYPE_CHECKING:
-    from banksim.world import Customer
+from banksim.world import Customer
 
 Movement = Literal["deposit", "withdraw", "transfer"]
 
@@ -189,10 +187,15 @@ def usable_id(data: Any, key: str) -> str | None:
     return None
 
 
+def is_completed(status: int, data: Any) -> bool:
+    """The one answer that says that a movement was booked."""
+    return status == 200 and isinstance(data, dict) and data.get("state") == "completed"
+
+
 def _judge_success(reply: Reply) -> Verdict:
-    state = reply.data.get("state") if isinstance(reply.data, dict) else None
-    if reply.status == 200 and state == "completed":
+    if is_completed(reply.status, reply.data):
         return _POSTED
+    state = reply.data.get("state") if isinstance(reply.data, dict) else None
     if isinstance(state, str):
         status = BankStatus.FAILED if state in _NOT_BOOKED_STATES else BankStatus.UNKNOWN
         return Verdict(status, f"HTTP {reply.status} with the state {state[:40]!r}, expected 200 'completed'")

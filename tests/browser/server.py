@@ -27,10 +27,9 @@ LOCUSTFILE = """
     import json, os, sys, time
     sys.path.insert(0, os.environ["DEMO_ROOT"])
     from locust import User, constant, events, task
-    from tests.unit.web_ext.fakes import DemoCockpit
+    from tests.unit.web_ext.fakes import DemoView
     from web_ext import register
-    from web_ext.guard import Guard
-    from web_ext.login import set_up_login
+    from web_ext.guard import Guard, set_up_login
 
     class Somebody(User):
         wait_time = constant(1)
@@ -44,14 +43,14 @@ LOCUSTFILE = """
         base = environment.parsed_options.web_base_path or ""
         if environment.web_ui.web_login:
             set_up_login(environment.web_ui, os.environ, base, Guard(login=True, loopback_only=True))
-        register(environment, DemoCockpit(time.time, **json.loads(os.environ["DEMO_COCKPIT"])))
+        register(environment, DemoView(time.time, **json.loads(os.environ["DEMO_VIEW"])))
 """
 
 
 class Server:
     """On a free port of this machine."""
 
-    def __init__(self, folder: Path, *flags: str, base: str = "", **cockpit: Any) -> None:
+    def __init__(self, folder: Path, *flags: str, base: str = "", **view: Any) -> None:
         locustfile = folder / "locustfile.py"
         locustfile.write_text(textwrap.dedent(LOCUSTFILE))
         with socket.socket() as free:
@@ -59,7 +58,7 @@ class Server:
             port = free.getsockname()[1]
         self.address = f"http://127.0.0.1:{port}{base}"
         command = [sys.executable, "-m", "locust", "-f", str(locustfile), "--web-host", "127.0.0.1"]
-        environ = {**os.environ, "DEMO_ROOT": str(ROOT), "DEMO_COCKPIT": json.dumps(cockpit)}
+        environ = {**os.environ, "DEMO_ROOT": str(ROOT), "DEMO_VIEW": json.dumps(view)}
         self.process = subprocess.Popen(
             [*command, "--web-port", str(port), *flags],
             env=environ,

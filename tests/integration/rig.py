@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import gevent
 
 from banksim.measure import Measures
-from banksim.model import NOT_SCORED, BankReply, BankStatus, Outcome
-from banksim.run.dispatcher import Agenda, Dispatcher
+from banksim.model import NOT_SCORED, At, BankReply, BankStatus, Outcome
+from banksim.run.dispatcher import Dispatcher
 from banksim.run.plan import build_parts
 from banksim.run.process import rare_collections
 from banksim.run.queues import ANY_PERSONA, FRAUD_SEAT, Arrival, Seats
 from banksim.scenario import parse_scenario
+from banksim.schedule.simulation import Simulation
 
 POSTED = Outcome(BankReply(BankStatus.POSTED), NOT_SCORED, lag_ms=0.0, service_ms=0.0)
 
@@ -59,17 +60,15 @@ class DispatchRig:
         self.origin_s = 0.0
         self._users = users
         self._seats = Seats([ANY_PERSONA, FRAUD_SEAT])
-        agenda = Agenda()
-        agenda.add_campaigns(self.parts.desk.planned)
+        self.simulation = Simulation(self.parts)
         self.dispatcher = Dispatcher(
-            self.parts,
-            agenda,
+            self.simulation,
+            self.parts.clock,
             self._seats,
             self.measures,
-            lambda arrival, reason: self.dropped.append(reason),
+            lambda planned, reason: self.dropped.append(reason),
             lambda joining: None,
             self._moment,
-            lambda customer: True,
         )
 
     def run(self, meanwhile: Callable[[DispatchRig], None] | None = None) -> None:
@@ -94,9 +93,9 @@ class DispatchRig:
     def lags_ms(self) -> list[float]:
         return sorted(start.lag_ms for start in self.starts)
 
-    def _moment(self) -> tuple[float, float]:
+    def _moment(self) -> At:
         now_s = time.monotonic()
-        return now_s - self.origin_s, self.parts.clock.sim_at(now_s)
+        return At(now_s - self.origin_s, self.parts.clock.sim_at(now_s))
 
     def _work(self, seat: str) -> None:
         while True:
@@ -108,5 +107,4 @@ class DispatchRig:
         self.starts.append(
             Start(arrival.due_wall_s - self.origin_s, started_s, arrival.planned.sim_s, truth.campaign_id)
         )
-        if arrival.campaign is not None:
-            self.dispatcher.advance(arrival.campaign, POSTED)
+        self.dispatcher.answered(arrival.planned, POSTED)

@@ -114,7 +114,8 @@ def test_a_change_of_speed_neither_loses_nor_doubles() -> None:
         clock, now_s = rig.parts.clock, time.monotonic()
         clock.set_speed(2.0, now_s)
         changed_at_s.append(clock.sim_at(now_s))
-        rig.dispatcher.change_speed(clock.sim_at(now_s), 2.0)
+        rig.simulation.change_speed(clock.sim_at(now_s), 2.0)
+        rig.dispatcher.wake()
 
     rig = DispatchRig(constant("even"))
     rig.run(disturb)
@@ -132,7 +133,8 @@ def test_steps_of_the_rate_take_effect_where_they_are() -> None:
             gevent.sleep(0.8)
             now_s = time.monotonic()
             steps.append((now_s - rig.origin_s, tps))
-            rig.dispatcher.change_rate(rig.parts.clock.sim_at(now_s), tps)
+            rig.simulation.change_rate(rig.parts.clock.sim_at(now_s), tps)
+            rig.dispatcher.wake()
 
     rig = DispatchRig(constant("even"))
     rig.run(disturb)
@@ -187,6 +189,8 @@ def test_a_day_in_nine_seconds_keeps_every_campaign_and_every_hours_share() -> N
     assert rig.dropped == []
     assert len(planned) > 20
     assert planned <= {start.campaign_id for start in rig.starts}
+    asked_for = sum(spec.size for spec in rig.parts.desk.specs if not spec.decoy)
+    assert rig.measures.planned_fraud.total == asked_for > 0
     assert sum(start.campaign_id.startswith("card_testing") for start in rig.starts) == 120
     genuine = Counter(int(start.sim_s // 3600) for start in rig.starts if not start.campaign_id)
     rate = rig.parts.offered.times(rig.parts.desk.genuine_share)

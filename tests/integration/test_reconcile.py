@@ -199,17 +199,17 @@ class BankAtWork:
     """Somebody else who uses the same bank."""
 
     def __init__(self, url: str) -> None:
-        from banksim.targets import HttpTransport
+        from banksim.targets import HttpTransport, Request
         from banksim.world.random import stream
 
         self._transport = HttpTransport(url, rng=stream(1, "test"))
+        self._request = Request
 
     def take_a_cent(self, account_id: str) -> None:
         money = {"amount": "0.01", "currency": "USD"}
+        body = {"account_id": account_id, "amount": money, "description": "a cent"}
         path = "/transactions/withdraw"
-        reply = self._transport.call(
-            "POST", path, path, {"account_id": account_id, "amount": money, "description": "a cent"}
-        )
+        reply = self._transport.send(self._request("POST", path, path, body))
         assert reply.status == 200
 
     def __enter__(self) -> BankAtWork:

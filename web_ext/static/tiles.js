@@ -133,7 +133,7 @@ export function showFunnel(root, { transactions: t = {}, detection = {} }) {
     ["Alerted", tp + fp, ""],
     ["Caught", tp, "fraud, alerted", "caught", "pass"],
     ["Missed", fn, "fraud, let through", "missed", "fail"],
-    ["False alarms", fp, "genuine, alerted", "false-alarm", "warn"],
+    ["False positives", fp, "genuine, alerted", "false-alarm", "warn"],
   ];
   if (root.children.length !== steps.length) root.replaceChildren(...steps.map(step));
   steps.forEach(([, number, note], index) => {

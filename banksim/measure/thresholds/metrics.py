@@ -124,7 +124,7 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric(
         "fp_per_10000",
         PER_10000,
-        "false alerts for every 10,000 honest transactions",
+        "false positives for every 10,000 genuine transactions",
         fp_per_10000,
         "the detector judged no honest transaction",
         aliases=("false_positives_per_10000",),

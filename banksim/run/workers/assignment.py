@@ -122,7 +122,7 @@ class Assignment:
 
 
 class AssignedShare:
-    """One worker's share under all assignments so far; a `banksim.run.plan.Share`."""
+    """One worker's share under all assignments so far; a `banksim.schedule.simulation.Share`."""
 
     is_whole = False
 

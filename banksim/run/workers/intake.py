@@ -18,7 +18,7 @@ from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 
 from banksim.activity import OnboardingPlan
-from banksim.measure import Books, Measures, MeasureSettings, Roster
+from banksim.measure import ExpectedBalances, Measures, MeasureSettings, Roster
 from banksim.measure.kafka import StreamFigures
 from banksim.run.process import in_thread
 from banksim.run.run import End
@@ -161,7 +161,7 @@ class OpenedCustomers:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def without_balance(self, books: Books, customers: Population | OnboardingPlan) -> int:
+    def without_balance(self, books: ExpectedBalances, customers: Population | OnboardingPlan) -> int:
         """How many accounts were opened with money that the expected balances do not know of.
 
         ``customers`` as the bank was to open them.

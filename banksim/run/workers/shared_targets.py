@@ -11,7 +11,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 
-from banksim.measure import Books
+from banksim.measure import ExpectedBalances
 from banksim.measure.books import combined, not_checked
 from banksim.run.connect import Connected, connect, read_stats, says
 from banksim.run.invariant import MovementBooks
@@ -81,7 +81,9 @@ class SharedTargets:
                     mine["affected"] += row["affected"]
         return total
 
-    def reconcile(self, books: Books, missing: int, lost: Sequence[int], accounts: Sequence[Account]) -> Row:
+    def reconcile(
+        self, books: ExpectedBalances, missing: int, lost: Sequence[int], accounts: Sequence[Account]
+    ) -> Row:
         """Compare balances, where every worker's expected ones have arrived.
 
         ``missing`` accounts were opened and have no expected balance, ``lost`` are the numbers of lost
@@ -107,7 +109,7 @@ class SharedTargets:
     def _open(self) -> None:
         servers = self.brokers.servers
         if self._settings.mode is not Mode.DRY_RUN:
-            self._connected = connect(self._settings, MovementBooks(Books()), ignore_call, servers)
+            self._connected = connect(self._settings, MovementBooks(ExpectedBalances()), ignore_call, servers)
             self._detector_before = read_stats(self._connected.targets.detector)
         elif servers:
             self._bridge = DetectorBridge(servers)

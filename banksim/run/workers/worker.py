@@ -111,9 +111,8 @@ class ClockSync:
         generator.built.clock.follow(state.speed, state.paused, segments)
         if segments:
             self.origin_s = segments[0].wall_s
-        if generator.dispatcher is not None:
-            for sim_s, speed in state.changes[self._changes_seen :]:
-                generator.dispatcher.change_speed(sim_s, speed)
+        for sim_s, speed in state.changes[self._changes_seen :]:
+            generator.change_speed(sim_s, speed)
         self._changes_seen = len(state.changes)
         generator.wake()
 
@@ -266,7 +265,8 @@ class WorkerRun:
     def _open_mine(self, assignment: int) -> None:
         generator = self.generator
         if self.settings.mode is not Mode.DRY_RUN:
-            known = generator.is_open
+            assert generator.simulation is not None
+            known = generator.simulation.may_act
             mine = [
                 index
                 for index in range(generator.existing_customers)
@@ -313,11 +313,12 @@ class WorkerRun:
             return
         logger.debug("Assignment %d: %.1f %% of the customers", assignment.number, 100 * self.share.part)
         generator = self.generator
-        if generator.dispatcher is None:
+        if generator.simulation is None:
             return
-        generator.dispatcher.change_share(generator.moment()[1])
-        if generator.joiners is not None and assignment.lost and generator.built.clock.started:
-            generator.joiners.walk_from(min(assignment.lost.values()))
+        generator.simulation.change_share(generator.moment().sim_s)
+        if assignment.lost and generator.built.clock.started:
+            generator.simulation.join_from(min(assignment.lost.values()))
+        generator.wake()
 
     def _take_directory(self, directory: Directory) -> None:
         self._from_others.update(index for index, _, _ in directory.rows)
@@ -456,11 +457,9 @@ class Reporter:
         """Read what this process uses; a pause stays a gap in the timeline."""
         generator = self._run.generator
         self._cpu_percent, self._rss_bytes, network_bytes_s = self._meter.read()
-        wall_s, sim_s = generator.moment()
-        if self._run.generating and generator.built.asked_tps(sim_s) > 0:
-            generator.measures.resources(
-                self._cpu_percent, self._rss_bytes, network_bytes_s, sim_s=sim_s, wall_s=wall_s
-            )
+        at = generator.moment()
+        if self._run.generating and generator.built.asked_tps(at.sim_s) > 0:
+            generator.measures.resources(at, self._cpu_percent, self._rss_bytes, network_bytes_s)
 
     def _state(self) -> State:
         wall_s, from_s = self._run.generator.moment()[0], self._timeline_from_s

@@ -1,15 +1,12 @@
-"""Where the bank keeps its books: one database, opened the way a ledger needs it.
+"""The database of the bank's books: its schema, and SQLite in memory or in a file.
 
-What: SQLite in memory by default, an SQLite file when a path is given, PostgreSQL by URL
-(postgres.py).  Both speak the same small SQL here: ``?`` for parameters, RETURNING, ON
-CONFLICT.  A file runs in write-ahead mode with ``synchronous=NORMAL``: killing the process
-loses nothing that was answered; cutting the power may lose the last few commits but never
-half of one.  PostgreSQL waits for its disk at each commit.
+SQLite (here) and PostgreSQL (`postgres`) speak the same small SQL: ``?`` for parameters, RETURNING, ON
+CONFLICT.  A file runs in write-ahead mode with ``synchronous=NORMAL``: killing the process loses no
+answered posting; cutting the power may lose the last few commits but never half of one.  PostgreSQL
+waits for its disk at each commit.
 
-Why one connection: the bank answers one request at a time, as the real one does, so there is
-nothing to pool.  Whoever uses a database holds its ``lock`` meanwhile.
-
-The schema is brought up to date when a database is opened (migrations.py).
+Why one connection: the bank answers one request at a time, as the real one does, so there is nothing
+to pool.
 
 Not handled: two stand-in banks writing one database at full speed.
 """
@@ -19,19 +16,19 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from banksim.model import BanksimError
 
-# -- The bank's schema, as the steps that led to it -------------------------------------------------
+# -- The bank's schema, as migration steps ----------------------------------------------------------
 #
 # Each step is SQL that SQLite and PostgreSQL both understand once the words in braces are
-# filled in.  `migrate` applies what is missing, each step in a transaction of its own together
+# filled in.  `migrate` applies the missing ones, each in a transaction of its own together
 # with its number, so a process killed half-way leaves a schema that the next start completes.
-# The steps are never changed once released; a change is a further step.
+# Released steps are never changed; a change is a further step.
 #
 # Not handled: going back.
 
@@ -124,8 +121,16 @@ _LOANS = (
     ){keyed}""",
 )
 
+#: Loans are no longer kept; each currency in use has its cash account from the start.
+_CASH_ACCOUNTS = (
+    "DROP TABLE loans",
+    """INSERT INTO ledger_accounts (account_id, currency, floor_cents)
+        SELECT DISTINCT 'gl:cash:' || currency, currency, CAST(NULL AS {integer})
+        FROM ledger_accounts WHERE TRUE ON CONFLICT (account_id) DO NOTHING""",
+)
+
 #: Version → statements; versions count from 1 without gaps.
-STEPS: tuple[Sequence[str], ...] = (_BOOKS, _LOANS)
+STEPS: tuple[Sequence[str], ...] = (_BOOKS, _LOANS, _CASH_ACCOUNTS)
 
 _VERSIONS = """CREATE TABLE IF NOT EXISTS schema_versions (
     version {integer} PRIMARY KEY,
@@ -133,44 +138,9 @@ _VERSIONS = """CREATE TABLE IF NOT EXISTS schema_versions (
 ){rows}"""
 
 
-class _Database(Protocol):
-    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]: ...
-
-    def transaction(self) -> AbstractContextManager[None]: ...
-
-
-def migrate(
-    database: _Database, words: Mapping[str, str], steps: Sequence[Sequence[str]] = STEPS, lock: str = ""
-) -> int:
-    """Apply the missing steps; returns how many.  ``lock`` is SQL that keeps other processes out.
-
-    Raises ValueError when the database was written by a newer version.
-    """
-    with database.transaction():
-        if lock:
-            database.rows(lock)
-        database.rows(_VERSIONS.format(**words))
-    applied = 0
-    while True:
-        with database.transaction():
-            if lock:
-                database.rows(lock)
-            version = database.rows("SELECT COALESCE(MAX(version), 0) FROM schema_versions")[0][0]
-            if version > len(steps):
-                raise ValueError(
-                    f"its schema has version {version}, this banksim knows versions up to {len(steps)}"
-                )
-            if version == len(steps):
-                return applied
-            for statement in steps[version]:
-                database.rows(statement.format(**words))
-            database.rows("INSERT INTO schema_versions VALUES (?, ?)", (version + 1, time.time()))
-        applied += 1
-
-
 IN_MEMORY = ":memory:"
-POSTGRES_SCHEMES = ("postgresql://", "postgres://")
 Row = tuple[Any, ...]
+Result = TypeVar("Result")
 
 
 class DatabaseError(BanksimError):
@@ -182,7 +152,7 @@ class StorageError(Exception):
 
 
 class ConnectionLost(StorageError):
-    """The database went away before anything was committed: doing it again is safe."""
+    """The connection broke before anything was committed: repeating is safe."""
 
 
 class Unavailable(StorageError):
@@ -190,15 +160,17 @@ class Unavailable(StorageError):
 
 
 class CommitUnknown(StorageError):
-    """The database went away while it committed: nobody knows whether it did."""
+    """The connection broke during the commit: it is unknown whether it was done."""
 
 
 class Database(Protocol):
     """One connection in autocommit mode: transactions are ours to begin."""
 
-    @property
-    def lock(self) -> AbstractContextManager[Any]:
-        """Held by whoever uses the database, for as long as the request takes."""
+    def perform(self, work: Callable[[], Result]) -> Result:
+        """Do one request's ``work`` on the database, alone, and return when it is committed.
+
+        Raises what ``work`` raised, or a StorageError.  ``work`` may be repeated after a rollback.
+        """
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """All rows of one statement.  Raises StorageError."""
@@ -210,12 +182,8 @@ class Database(Protocol):
         """All statements inside, or none of them."""
 
     @property
-    def flushes(self) -> bool:
-        """Whether a commit waits for a disk, so that several requests should share one."""
-
-    @property
     def posts_at_once(self) -> bool:
-        """Whether it has the function of posting_function.py."""
+        """Whether it has the function ``post_two_legs``."""
 
     def close(self) -> None: ...
 
@@ -223,11 +191,10 @@ class Database(Protocol):
 class SqliteDatabase:
     """SQLite in memory or in a file.  Raises DatabaseError when it cannot be opened."""
 
-    flushes = False
     posts_at_once = False
 
     def __init__(self, path: str | Path = IN_MEMORY) -> None:
-        self.lock = threading.Lock()
+        self._lock = threading.Lock()
         try:
             self._connection = sqlite3.connect(
                 str(path), isolation_level=None, check_same_thread=False, cached_statements=256, timeout=5.0
@@ -238,6 +205,10 @@ class SqliteDatabase:
             self._connection.execute("PRAGMA foreign_keys = OFF")  # checked by hand, once, in the ledger
         except sqlite3.Error as error:
             raise DatabaseError(f"cannot open the database {path}: {error}") from error
+
+    def perform(self, work: Callable[[], Result]) -> Result:
+        with self._lock:
+            return work()
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         try:
@@ -263,22 +234,44 @@ class SqliteDatabase:
         self._connection.close()
 
 
-def open_database(where: str | Path = IN_MEMORY) -> Database:
-    """A database at a path, in memory, or at a postgresql:// URL, its schema up to date.
+def migrate(
+    database: Database, words: Mapping[str, str], steps: Sequence[Sequence[str]] = STEPS, lock: str = ""
+) -> int:
+    """Apply the missing steps; returns how many.  ``lock`` is SQL that keeps other processes out.
 
-    Raises DatabaseError.
+    Raises ValueError when the database was written by a newer version.
     """
-    if str(where).startswith(POSTGRES_SCHEMES):
-        from banksim.sandbox.bank.postgres import open_postgres  # its driver is an extra
+    with database.transaction():
+        if lock:
+            database.rows(lock)
+        database.rows(_VERSIONS.format(**words))
+    applied = 0
+    while True:
+        with database.transaction():
+            if lock:
+                database.rows(lock)
+            version = database.rows("SELECT COALESCE(MAX(version), 0) FROM schema_versions")[0][0]
+            if version > len(steps):
+                raise ValueError(
+                    f"its schema has version {version}, this banksim supports versions up to {len(steps)}"
+                )
+            if version == len(steps):
+                return applied
+            for statement in steps[version]:
+                database.rows(statement.format(**words))
+            database.rows("INSERT INTO schema_versions VALUES (?, ?)", (version + 1, time.time()))
+        applied += 1
 
-        return open_postgres(str(where))
-    database = SqliteDatabase(where)
+
+def open_sqlite(path: str | Path = IN_MEMORY) -> SqliteDatabase:
+    """SQLite at a path or in memory, its schema up to date.  Raises DatabaseError."""
+    database = SqliteDatabase(path)
     try:
         migrate(database, SQLITE)
     except StorageError as error:
         database.close()
-        raise DatabaseError(f"cannot open the database {where}: {error}") from error
+        raise DatabaseError(f"cannot open the database {path}: {error}") from error
     except ValueError as error:
         database.close()
-        raise DatabaseError(f"cannot use the database {where}: {error}") from error
+        raise DatabaseError(f"cannot use the database {path}: {error}") from error
     return database

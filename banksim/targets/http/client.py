@@ -19,8 +19,6 @@ proxies, compression, HTTP/2.
 from __future__ import annotations
 
 import random
-import socket
-import ssl
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -31,8 +29,8 @@ from urllib.parse import urlencode, urlsplit
 import gevent
 import orjson
 
-from banksim.model import UsageError
-from banksim.targets.calls import Reply
+from banksim.model import LocalLimit, UsageError
+from banksim.targets.calls import Begun, Reply, Request
 
 # -- When a repeatable call may be tried again, and how long to wait first --------------------------
 #
@@ -60,6 +58,10 @@ class RetryBudget:
     def __init__(self, tokens: float = BUDGET_TOKENS) -> None:
         self._most = tokens
         self._tokens = tokens
+
+    @property
+    def full(self) -> bool:
+        return self._tokens >= self._most
 
     def succeeded(self) -> None:
         if self._tokens < self._most:
@@ -97,11 +99,20 @@ class Deadlines:
         self._due_s: dict[Any, float] = {}  # as bounded as the callers
         self._timer: Any = None
 
-    def begin(self, now_s: float) -> None:
-        """The calling greenlet's call begins.  ``now_s`` is `time.perf_counter`'s."""
-        self._due_s[gevent.getcurrent()] = now_s + self._timeout_s
+    def begin(self, began_s: float, begun: bool = False) -> None:
+        """The calling greenlet's call began at ``began_s`` of `time.perf_counter`.
+
+        ``begun``: it did so before it came to this greenlet, so it may be due before others.
+        """
+        self._due_s[gevent.getcurrent()] = due_s = began_s + self._timeout_s
+        if begun:
+            self._due_s = dict(sorted(self._due_s.items(), key=lambda entry: entry[1]))
+            if self._timer is not None:
+                self._timer.close()
+                self._timer = None
+            due_s = next(iter(self._due_s.values()))
         if self._timer is None:
-            self._wait(self._timeout_s)
+            self._wait(max(0.0, due_s - time.perf_counter()))
 
     def finish(self) -> None:
         """The calling greenlet's call is over, however it ended."""
@@ -178,6 +189,8 @@ class BaseUrl:
 
 
 MAX_ANSWER_BYTES = 1024 * 1024
+#: A connection is replaced at about this age, so that a target that moved or grew gets its share of load.
+MAX_AGE_S = 60.0
 #: Text of a body that is not JSON is kept up to here, for the error message.
 MAX_TEXT_CHARS = 500
 #: Request heads kept ready, one per method and route; routes are few.
@@ -185,16 +198,21 @@ MAX_HEADS = 100
 #: Two ways in which an answer is not whole, in the same words whichever parser met them.
 ENDED_EARLY = "it ended early"
 SWITCHES_PROTOCOL = "it switches to another protocol"
-_JSON_OF_LENGTH = b"Content-Type: application/json\r\nContent-Length: "
+JSON_OF_LENGTH = b"Content-Type: application/json\r\nContent-Length: "
 _RETRIED_STATUSES = frozenset({502, 503, 504})
 _REPEATABLE_METHODS = frozenset({"GET", "HEAD"})
 
 
 class NoAnswer(Exception):
-    """No status line came.  ``stale``: a reused connection turned out to be closed."""
+    """No status line came.
 
-    def __init__(self, text: str, *, stale: bool = False) -> None:
+    ``stale``: a reused connection turned out to be closed.  ``limit``: this machine ran out of
+    something before anything was sent.
+    """
+
+    def __init__(self, text: str, *, stale: bool = False, limit: LocalLimit | None = None) -> None:
         self.stale = stale
+        self.limit = limit
         super().__init__(text)
 
 
@@ -232,6 +250,34 @@ class Answer:
         self.error = error
 
 
+class HttpBegun(Begun):
+    """A first attempt that was made elsewhere, handed over where it became unusual.
+
+    Exactly one of: a whole ``answer``; a ``failure``; ``expired``, its deadline passed; or `read`,
+    to be overridden, which brings the rest.  ``began_s`` is `time.perf_counter`'s; ``sent`` is False
+    where surely nothing left this machine.
+    """
+
+    def __init__(
+        self,
+        began_s: float,
+        *,
+        sent: bool = True,
+        answer: Answer | None = None,
+        failure: NoAnswer | None = None,
+        expired: bool = False,
+    ) -> None:
+        self.began_s = began_s
+        self.sent = sent
+        self.answer = answer
+        self.failure = failure
+        self.expired = expired
+
+    def read(self, progress: Progress) -> Answer:
+        """Finish sending and reading, as `HttpCalls._attempt` would."""
+        raise NotImplementedError
+
+
 class HttpCalls(ABC):
     """Calls to one base address.  Raises UsageError for an address or token that cannot work."""
 
@@ -247,7 +293,9 @@ class HttpCalls(ABC):
         token: str = "",
         ca_file: str = "",
         max_answer_bytes: int = MAX_ANSWER_BYTES,
+        max_age_s: float = MAX_AGE_S,
     ) -> None:
+        """``max_age_s`` is how long one connection may serve; see `MAX_AGE_S`."""
         self._url = BaseUrl.parse(url)
         self._rng = rng
         self._timeout_s = timeout_s
@@ -255,6 +303,7 @@ class HttpCalls(ABC):
         self._max_answer_bytes = max_answer_bytes
         self._budget = RetryBudget()
         self._deadlines = Deadlines(timeout_s)
+        self.max_age_s = max_age_s
         self._open(max(1, concurrency), min(connect_timeout_s, timeout_s), ca_file)
         self._headers = ""
         self._heads: dict[tuple[str, str], bytes] = {}
@@ -263,6 +312,19 @@ class HttpCalls(ABC):
     @property
     def address(self) -> str:
         return str(self._url)
+
+    @property
+    def tls(self) -> bool:
+        return self._url.tls
+
+    def earn_retry(self) -> bool:
+        """Count an answer that came some other way; whether the budget for retries is full."""
+        self._budget.succeeded()
+        return self._budget.full
+
+    def head(self, method: str, path: str) -> bytes:
+        """A request's head up to the headers that describe its body."""
+        return self._head(method, path, None)
 
     def authorize(self, token: str) -> None:
         if not token.isascii() or any(c <= " " for c in token):
@@ -282,63 +344,60 @@ class HttpCalls(ABC):
         """Prepare connections to ``self._url``; they are made on demand."""
 
     @abstractmethod
-    def _attempt(self, method: str, request: bytes, progress: Progress) -> Answer:
+    def _attempt(self, method: str, data: bytes, progress: Progress) -> Answer:
         """Send the request once.
 
         Sets ``progress.sent`` before anything can have left this machine, and takes that back only
         where surely nothing did; sets ``progress.status`` once known.  Raises NoAnswer.
         """
 
+    def _finish(self, begun: HttpBegun, progress: Progress) -> Answer:
+        """What became of an attempt that was begun elsewhere.  Raises NoAnswer and DeadlinePassed."""
+        progress.attempts, progress.sent = 1, begun.sent
+        if begun.expired:
+            raise DeadlinePassed
+        if begun.failure is not None:
+            raise begun.failure
+        return begun.answer or begun.read(progress)
+
     @abstractmethod
     def _forget_idle(self) -> None:
         """Close every resting connection: one of them just proved to be stale."""
 
-    def call(
-        self,
-        method: str,
-        path: str,
-        name: str,
-        body: Mapping[str, Any] | None = None,
-        query: Mapping[str, str] | None = None,
-        *,
-        repeatable: bool = False,
-    ) -> Reply:
-        request = self._request_bytes(method, path, name, body, query)
+    def send(self, request: Request) -> Reply:
+        data = self.encode(request)
         progress = Progress()
-        started_s = time.perf_counter()
-        self._deadlines.begin(started_s)
+        limit = None
+        begun = request.begun if isinstance(request.begun, HttpBegun) else None
+        started_s = time.perf_counter() if begun is None else begun.began_s
+        self._deadlines.begin(started_s, begun is not None)
         try:
-            answer = self._persist(method, request, progress, repeatable or method in _REPEATABLE_METHODS)
+            answer = self._persist(request, data, progress, begun)
         except DeadlinePassed:
             self._budget.failed()
             answer = Answer(progress.status, b"", 0, f"no answer within {self._timeout_s:g} s")
         except NoAnswer as failure:
-            answer = Answer(0, b"", 0, str(failure))
+            answer, limit = Answer(0, b"", 0, str(failure)), failure.limit
         finally:
             self._deadlines.finish()
         latency_ms = (time.perf_counter() - started_s) * 1000.0
-        data, error = decoded(answer)
+        content, error = decoded(answer)
         # By position: a tuple made of names takes twice as long, and this is made for every call.
         return Reply(
             answer.status,
-            data,
+            content,
             latency_ms,
             error,
             progress.sent,
-            len(request),
+            len(data),
             answer.received_bytes,
             progress.attempts,
+            limit,
         )
 
-    def _request_bytes(
-        self,
-        method: str,
-        path: str,
-        name: str,
-        body: Mapping[str, Any] | None,
-        query: Mapping[str, str] | None,
-    ) -> bytes:
+    def encode(self, request: Request) -> bytes:
         """The whole request.  ``name`` equals ``path`` where a route has no ids in it: its head is kept."""
+        method, path, name, body, query, *_ = request
         head = None if query else self._heads.get((method, path))
         if head is None:
             head = self._head(method, path, query)
@@ -346,7 +405,7 @@ class HttpCalls(ABC):
                 self._heads[method, path] = head
         if body is not None:
             payload = orjson.dumps(body)
-            return b"%b%b%d\r\n\r\n%b" % (head, _JSON_OF_LENGTH, len(payload), payload)
+            return b"%b%b%d\r\n\r\n%b" % (head, JSON_OF_LENGTH, len(payload), payload)
         return head + (b"\r\n" if method in _REPEATABLE_METHODS else b"Content-Length: 0\r\n\r\n")
 
     def _head(self, method: str, path: str, query: Mapping[str, str] | None) -> bytes:
@@ -357,18 +416,25 @@ class HttpCalls(ABC):
             raise ValueError(f"not a request target: {target!r}")
         return f"{method} {target} HTTP/1.1\r\n{self._headers}".encode("ascii")
 
-    def _persist(self, method: str, request: bytes, progress: Progress, repeatable: bool) -> Answer:
+    def _persist(self, request: Request, data: bytes, progress: Progress, begun: HttpBegun | None) -> Answer:
         """Attempts until there is an answer worth having, or no attempt is allowed any more."""
+        repeatable = request.repeatable or request.method in _REPEATABLE_METHODS
         failures = 0
         refreshed = False
         while True:
             try:
-                answer = self._attempt(method, request, progress)
+                if begun is None:
+                    answer = self._attempt(request.method, data, progress)
+                else:
+                    first, begun = begun, None
+                    answer = self._finish(first, progress)
             except NoAnswer as failure:
                 if failure.stale and not refreshed and (repeatable or not progress.sent):
                     refreshed = True
                     self._forget_idle()
                     continue
+                if failure.limit is not None:
+                    raise
                 failures += 1
                 self._budget.failed()
                 if not self._may_retry(repeatable, failures):
@@ -397,26 +463,3 @@ def decoded(answer: Answer) -> tuple[Any, str]:
     except orjson.JSONDecodeError:
         text = answer.body[: 4 * MAX_TEXT_CHARS].decode("utf-8", "replace").strip()[:MAX_TEXT_CHARS]
         return text, "the answer is not JSON" if 200 <= answer.status < 300 else ""
-
-
-def describe(error: BaseException) -> str:
-    """A connection's failure in words for people."""
-    match error:
-        case AnswerTooLarge():
-            return str(error)
-        case BrokenAnswer():
-            return f"not a whole HTTP answer ({error})"
-        case ssl.SSLCertVerificationError():
-            return f"the server's certificate is not accepted: {error.verify_message}"
-        case ssl.SSLError():
-            return f"TLS failed: {error.reason or error}"
-        case socket.gaierror():
-            return "the host name is not known"
-        case ConnectionRefusedError():
-            return "connection refused"
-        case TimeoutError():
-            return "connecting took too long"
-        case ConnectionResetError() | BrokenPipeError():
-            return "the connection was reset"
-        case _:
-            return str(error) or type(error).__name__

@@ -22,7 +22,7 @@ import httptools
 from banksim.targets.http.client import ENDED_EARLY, SWITCHES_PROTOCOL, AnswerTooLarge, BrokenAnswer
 
 _FRAMING_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
-_HEAD_END = b"\r\n\r\n"
+HEAD_END = b"\r\n\r\n"
 #: Heads remembered per connector; when it is full all are forgotten, for most hold an old date.
 MAX_HEADS = 256
 
@@ -102,7 +102,7 @@ class AnswerReader:
 
     def _is_known(self, block: bytes) -> bool:
         """Whether the block is a whole answer under a head known from before; then it has been taken."""
-        head, _, body = block.partition(_HEAD_END)
+        head, _, body = block.partition(HEAD_END)
         known = self._heads.get(head)
         if known is None or known.body_bytes != len(body) or self._headers_only:
             return False
@@ -113,7 +113,7 @@ class AnswerReader:
 
     def _remember(self) -> None:
         """Keep the head of an answer that came whole in one block."""
-        head, _, body = self._first_block.partition(_HEAD_END)
+        head, _, body = self._first_block.partition(HEAD_END)
         in_one_block = len(self._first_block) == self.received_bytes
         if in_one_block and self._parts == [body]:  # neither chunks nor anything before or after it
             if len(self._heads) >= MAX_HEADS:

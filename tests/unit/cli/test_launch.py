@@ -18,8 +18,8 @@ def arguments(*flags: str, **environ: str) -> list[str]:
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        ((), [*BASE, "normal_day", "--headless", "--only-summary"]),
-        (("--dry-run",), [*BASE, "normal_day", "--dry-run", "--headless", "--only-summary"]),
+        ((), [*BASE, "normal_day", "--headless"]),
+        (("--dry-run",), [*BASE, "normal_day", "--dry-run", "--headless"]),
         (
             ("--scenario", "fraud_attack", "--speed", "500", "--dashboard"),
             [
@@ -38,15 +38,15 @@ def arguments(*flags: str, **environ: str) -> list[str]:
             ("--dashboard-port", "8096"),
             [*BASE, "normal_day", "--autostart", "--web-port", "8096", "--web-host", "127.0.0.1"],
         ),
-        (("--no-bastion",), [*BASE, "normal_day", "--bastion-url", "", "--headless", "--only-summary"]),
-        (("-v",), [*BASE, "normal_day", "--loglevel", "DEBUG", "--headless", "--only-summary"]),
+        (("--no-bastion",), [*BASE, "normal_day", "--bastion-url", "", "--headless"]),
+        (("-v",), [*BASE, "normal_day", "--loglevel", "DEBUG", "--headless"]),
         (
             ("--no-kafka", "--kafka-servers", "a:1,b:2"),
-            [*BASE, "normal_day", "--kafka-servers", "a:1,b:2", "--no-kafka", "--headless", "--only-summary"],
+            [*BASE, "normal_day", "--kafka-servers", "a:1,b:2", "--no-kafka", "--headless"],
         ),
         (
             ("--seed", "5", "--stop-timeout", "3"),
-            [*BASE, "normal_day", "--headless", "--only-summary", "--seed", "5", "--stop-timeout", "3"],
+            [*BASE, "normal_day", "--headless", "--seed", "5", "--stop-timeout", "3"],
         ),
         (("--autostart",), [*BASE, "normal_day", "--autostart"]),
     ],

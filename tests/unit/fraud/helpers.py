@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
-from banksim.fraud import CampaignRun, CampaignSpec, FraudDesk
-from banksim.fraud.attacker import Customs
+from banksim.fraud import CampaignRun, CampaignSpec, FraudProgram
+from banksim.fraud.attacker import NormalBehaviour
+from banksim.fraud.campaign import Stage
+from banksim.fraud.people import VictimPool
 from banksim.model import BankReply, BankStatus, Decision, Outcome, Planned, ScoreReply
 from banksim.scenario import Scenario
 from banksim.schedule.rate import offered_rate
@@ -37,12 +39,15 @@ def scenario(**changes: Any) -> Scenario:
     return Scenario.model_validate(made)
 
 
-def desk(seed: int = 1, speed: float | None = None, registry: Any = None, **changes: Any) -> FraudDesk:
+def desk(seed: int = 1, speed: float | None = None, registry: Any = None, **changes: Any) -> FraudProgram:
     made = scenario(**changes)
     here = world(made.customers, made.currency)
     speed = made.speed_multiplier if speed is None else speed
-    fraud = FraudDesk(here, made, seed, offered_rate(made), speed, registry)
-    fraud.__dict__["_customs"] = customs(made.customers, made.currency)  # slow to make, and pure
+    fraud = FraudProgram(here, made, seed, offered_rate(made), speed, registry)
+    # Slow to make, and pure.
+    fraud.__dict__["_stage"] = Stage(
+        here, VictimPool(seed, here.population), normal(made.customers, made.currency)
+    )
     return fraud
 
 
@@ -52,8 +57,8 @@ def world(customers: int = 400, currency: str = "USD") -> World:
 
 
 @lru_cache(maxsize=8)
-def customs(customers: int, currency: str) -> Customs:
-    return Customs.of(world(customers, currency))
+def normal(customers: int, currency: str) -> NormalBehaviour:
+    return NormalBehaviour.of(world(customers, currency))
 
 
 def approve(_: Planned) -> Outcome:
@@ -71,7 +76,7 @@ def drive(run: CampaignRun, answer: Answer = approve, most: int = 100_000) -> li
 
 
 def drive_all(
-    fraud: FraudDesk, answer: Answer = approve, specs: Iterable[CampaignSpec] | None = None
+    fraud: FraudProgram, answer: Answer = approve, specs: Iterable[CampaignSpec] | None = None
 ) -> dict[str, list[Planned]]:
     """Every campaign with its followers, by campaign id."""
     waiting = list(fraud.planned if specs is None else specs)

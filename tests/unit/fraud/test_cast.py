@@ -4,8 +4,10 @@ from collections import Counter
 
 import pytest
 
-from banksim.fraud.people import Cast
-from banksim.world import stream
+from banksim.fraud.attacker import Attacker
+from banksim.fraud.people import VictimPool
+from banksim.model import Place
+from banksim.world import distance_km, stream
 
 from .helpers import world
 
@@ -16,7 +18,7 @@ def anybody(_):
 
 @pytest.mark.parametrize("size", [1, 2, 3, 25, 400, 5000])
 def test_victims_and_accomplices_are_different_people(size):
-    cast = Cast(1, world(size).population)
+    cast = VictimPool(1, world(size).population)
     indices = [cast.index_of(rank) for rank in range(size)]
     assert sorted(indices) == list(range(size))
     assert 1 <= cast.victims <= size
@@ -26,14 +28,14 @@ def test_victims_and_accomplices_are_different_people(size):
 
 def test_not_everybody_is_a_victim_sooner_or_later():
     population = world(400).population
-    cast, rng = Cast(1, population), stream(1, "t")
+    cast, rng = VictimPool(1, population), stream(1, "t")
     seen = {cast.victim(rng, anybody, ()).index for _ in range(5000)}
     assert len(seen) == cast.victims == 120
 
 
 def test_victims_are_of_every_persona():
     population = world(5000).population
-    cast, rng = Cast(2, population), stream(1, "t")
+    cast, rng = VictimPool(2, population), stream(1, "t")
     counts = Counter(cast.victim(rng, anybody, ()).persona for _ in range(3000))
     for persona in population.personas.values():
         assert counts[persona.name] / 3000 == pytest.approx(persona.share, abs=0.05)
@@ -41,7 +43,7 @@ def test_victims_are_of_every_persona():
 
 def test_those_to_avoid_are_taken_only_when_nobody_else_is_left():
     population = world(25).population
-    cast, rng = Cast(1, population), stream(1, "t")
+    cast, rng = VictimPool(1, population), stream(1, "t")
     used: set[int] = set()
     for _ in range(5):
         index = cast.accomplice(rng, anybody, used).index
@@ -52,5 +54,13 @@ def test_those_to_avoid_are_taken_only_when_nobody_else_is_left():
 
 
 def test_an_impossible_wish_still_gives_somebody():
-    cast = Cast(1, world(400).population)
+    cast = VictimPool(1, world(400).population)
     assert cast.victim(stream(1, "t"), lambda _: False, ()).index >= 0
+
+
+def test_a_far_place_is_far_and_at_best_the_farthest_city() -> None:
+    london = Place("London", "GB", 51.5074, -0.1278)
+    attacker = Attacker(world(), stream(1, "t"), sophistication=0.0)
+    for _ in range(100):
+        assert distance_km(attacker.far_place(london, 3000), london) >= 3000
+    assert attacker.far_place(london, 50_000).city == "Sydney"

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from banksim.fraud.people import Crew
+from banksim.fraud.people import Accomplices
 
 from .helpers import world
 
@@ -15,7 +15,7 @@ def indices(crew):
 
 
 def test_a_blocked_accomplice_loses_the_post_to_the_next():
-    crew = Crew(people(1, 2, 3, 4), 3)
+    crew = Accomplices(people(1, 2, 3, 4), 3)
     crew.replace(2)
     assert indices(crew) == [1, 4, 3]
     assert not crew.holds(2)
@@ -23,18 +23,18 @@ def test_a_blocked_accomplice_loses_the_post_to_the_next():
 
 
 def test_nobody_who_was_blocked_or_has_a_post_comes_in():
-    crew = Crew(people(1, 2, 2, 1, 5), 2)
+    crew = Accomplices(people(1, 2, 2, 1, 5), 2)
     crew.replace(1)
     assert indices(crew) == [5, 2]
 
 
 def test_where_nobody_is_left_the_post_stays():
-    crew = Crew(people(7), 3)
+    crew = Accomplices(people(7), 3)
     crew.replace(7)
     assert indices(crew) == [7]
 
 
 def test_one_person_holds_several_posts_in_a_small_bank():
-    crew = Crew(people(1, 2, 1), 3)
+    crew = Accomplices(people(1, 2, 1), 3)
     assert len(crew) == 2
     assert (crew[0].index, crew[2].index, crew[3].index) == (1, 1, 2)

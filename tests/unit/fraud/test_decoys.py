@@ -10,9 +10,9 @@ from statistics import mean, median, stdev
 
 import pytest
 
-from banksim.fraud import FraudDesk, build_registry
+from banksim.fraud import FraudProgram, build_registry
 from banksim.fraud.patterns import DECOY_MIX
-from banksim.fraud.people import Cast
+from banksim.fraud.people import VictimPool
 from banksim.model import Channel, Kind, Label
 from banksim.scenario import KNOWN_PATTERN_TYPES
 from banksim.schedule.rate import offered_rate
@@ -57,7 +57,7 @@ def test_decoys_are_labelled_so_and_act_from_their_own_devices():
 
 
 def test_nobody_in_a_decoy_is_an_accomplice():
-    cast = Cast(1, world(2000).population)
+    cast = VictimPool(1, world(2000).population)
     accomplices = {cast.index_of(cast.victims + nth) for nth in range(cast.accomplices)}
     for step in (step for steps in decoys() for step in steps):
         tx = step.transaction
@@ -184,7 +184,7 @@ def test_tenants_pay_one_landlord_on_the_1st_where_the_run_has_one():
         customers=2000,
         fraud={"rate": 0, "decoy_rate": 0.05},
     )
-    fraud = FraudDesk(World.from_scenario(made, 1), made, 1, offered_rate(made), made.speed_multiplier)
+    fraud = FraudProgram(World.from_scenario(made, 1), made, 1, offered_rate(made), made.speed_multiplier)
     on_the_first = []
     for steps in (drive(fraud.open(s)) for s in fraud.planned if s.typology == "landlord_fan_in"):
         assert len({step.transaction.counterparty for step in steps}) <= max(1, len(steps) // 4)

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import gc
+from itertools import pairwise
+from time import thread_time
+
 import pytest
 
+from banksim.fraud.plan import SLICE
 from banksim.model import ScenarioError
 
 from .helpers import BLOCKED, desk, drive, drive_all, scenario
@@ -144,3 +149,68 @@ def test_an_unknown_kind_is_refused_in_plain_words():
             plugins=[__file__.replace("test_desk", "plugin_example")],
             fraud={"patterns": [{"type": "tea_leaf"}]},
         )
+
+
+def many(**fraud):
+    mix = {
+        "rate": 0.05,
+        "patterns": [{"type": "card_testing", "weight": 0.5}, {"type": "online_fraud", "weight": 0.5}],
+    }
+    return desk(fraud=mix | fraud, transaction_rate={"peak_tps": 800, "off_peak_tps": 800})
+
+
+def test_replanning_in_slices_gives_the_same_plan_and_takes_effect_at_its_end():
+    at_once, sliced = many(), many()
+    before = sliced.planned
+    slices = 0
+    for _ in sliced.replanning(30_000.0, 150.0):
+        slices += 1
+        assert sliced.planned is before
+    assert sliced.rate_driven_from(30_000.0) == at_once.replan(30_000.0, 150.0)
+    assert sliced.planned == at_once.planned != before
+    assert slices > len(sliced.rate_driven_from(30_000.0)) / SLICE
+
+
+def test_changes_of_speed_are_planned_in_order_whichever_is_advanced():
+    in_order, crossed = many(), many()
+    in_order.replan(20_000.0, 150.0)
+    in_order.replan(40_000.0, 60.0)
+    first, second = crossed.replanning(20_000.0, 150.0), crossed.replanning(40_000.0, 60.0)
+    next(first)
+    for _ in second:
+        pass
+    assert list(first) == []
+    assert crossed.planned == in_order.planned
+
+
+def test_the_plan_in_order_is_sorted_once():
+    fraud = many()
+    specs = fraud.specs
+    assert fraud.specs is specs
+    fraud.replan(40_000.0, 60.0)
+    assert fraud.specs is not specs
+    assert [s.start_s for s in fraud.specs] == sorted(s.start_s for s in fraud.specs)
+
+
+@pytest.mark.timing
+def test_no_slice_of_replanning_44_000_campaigns_takes_20_ms():
+    """In processor time and without collections of garbage, which a run makes rare by itself."""
+    fraud = desk(
+        transaction_rate={"peak_tps": 1_000, "off_peak_tps": 1_000},
+        speed_multiplier=2.0,
+        fraud={
+            "rate": 0.02,
+            "patterns": [
+                {"type": "card_testing", "weight": 0.8},
+                {"type": "account_takeover", "weight": 0.2, "follows": "card_testing"},
+            ],
+        },
+    )
+    assert len(fraud.specs) > 44_000
+    gc.collect()
+    gc.disable()
+    try:
+        moments = [thread_time(), *(thread_time() for _ in fraud.replanning(600.0, 1.9)), thread_time()]
+    finally:
+        gc.enable()
+    assert max(b - a for a, b in pairwise(moments)) < 0.020

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from banksim.fraud.campaign import Pace
+from banksim.fraud.calendar import Pace
 
 
 def walk(steps: int, mean_gap_s: float, deadline_s: float, seed: int = 1, **kinds: float) -> list[float]:

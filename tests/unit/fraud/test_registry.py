@@ -5,8 +5,7 @@ from types import ModuleType
 
 import pytest
 
-from banksim.fraud import build_registry, check_fraud, typology
-from banksim.fraud.registry import Registry
+from banksim.fraud import Registry, build_registry, check_fraud, typology
 from banksim.model import Label, ScenarioError
 from banksim.scenario import KNOWN_PATTERN_TYPES, PATTERN_ALIASES
 

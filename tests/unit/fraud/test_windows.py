@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 from banksim.fraud.calendar import Calendar, clock_windows
-from banksim.fraud.patterns import DEFAULT_MIX, resolve_tactics
+from banksim.fraud.patterns import DEFAULT_MIX, resolve_patterns
 from banksim.fraud.registry import build_registry
 from banksim.fraud.shares import plan_shares
 from banksim.schedule.rate import offered_rate
@@ -68,7 +68,7 @@ def test_without_patterns_a_mix_of_common_kinds_makes_the_rate():
 
 
 def test_no_rate_no_fraud():
-    assert desk(fraud={"rate": 0.0}).specs == []
+    assert desk(fraud={"rate": 0.0}).specs == ()
 
 
 def test_a_phase_has_the_rate_during_itself_only():
@@ -91,7 +91,7 @@ def test_weights_share_out_the_rate_and_the_parts_add_up():
             ],
         }
     )
-    tactics = resolve_tactics(made.fraud, build_registry())
+    tactics = resolve_patterns(made.fraud, build_registry())
     calendar = Calendar.of(made.fraud, made.start_at, made.duration_s)
     shares = plan_shares(tactics, calendar, made.fraud, offered_rate(made))
     for hour in (1, 3, 8.5, 12):

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from banksim.load.terminal import ProgressLine, progress_of, share_terminal, show_progress, text_of
+from banksim.load.terminal import ProgressLine, parts_of, progress_of, share_terminal, show_progress
 from banksim.measure import Measures, MeasureSettings
+from banksim.model import At
 from banksim.run.run import State
-from tests.unit.measure.make import ALERT, PASSED, fraud, planned
+from tests.unit.measure.make import ALERT, PASSED, START, end, fraud, planned
 
 
 class Terminal(io.StringIO):
@@ -43,60 +44,61 @@ def life(state: State = State.RUNNING, measures: Measures | None = None, **chang
 
 def measured() -> Measures:
     measures = Measures(MeasureSettings())
-    measures.tick(3600.0, 9.0)
+    at = At(9.0, 3600.0)
     for planned_one, outcome in [(fraud(), ALERT), (fraud(), PASSED), (planned(), PASSED)] * 10:
-        measures.offered()
-        measures.started()
-        measures.record(planned_one, outcome, 3600.0, 9.0)
+        measures.offered(at)
+        measures.started(at)
+        end(measures, planned_one, outcome, at)
     return measures
 
 
 def test_it_tells_time_rate_lag_recall_and_what_is_left() -> None:
-    text = text_of(life(measures=measured()))
-    assert text.startswith("day 1, 09:00  ")
-    assert "recall 50.0\u202f% of 20" in text and "lag 1" in text and " TPS" in text
-    assert text.endswith("1 min left")  # half of two hours at 60x
+    parts = parts_of(life(measures=measured()))
+    assert parts[:2] == ["1 min left", "recall 50.0\u202f% of 20"]  # half of two hours at 60x
+    assert "lag 1" in parts[2] and parts[3].endswith(" TPS")
+    assert parts[4:] == ["day 1, 09:00"]
     assert progress_of(life()) == 0.5
 
 
 def test_before_the_first_transaction_it_invents_nothing() -> None:
-    assert text_of(life()) == "day 1, 09:00  1 min left"
+    assert parts_of(life()) == ["1 min left", "day 1, 09:00"]
 
 
 def test_other_moments_of_a_run() -> None:
     opening = life(State.OPENING)
     opening.opening = SimpleNamespace(done=120, total=480)
-    assert text_of(opening) == "opening customers: 120 of 480" and progress_of(opening) == 0.25
-    assert text_of(life(State.DRAINING)) == "Writing the report"
-    assert text_of(life(State.PAUSED)).endswith("paused")
+    assert parts_of(opening) == ["opening customers: 120 of 480"] and progress_of(opening) == 0.25
+    assert parts_of(life(State.DRAINING)) == ["Writing the report"]
+    assert parts_of(life(State.PAUSED))[0] == "paused"
 
 
 def test_drops_are_said() -> None:
     measures = measured()
-    measures.offered()
-    measures.dropped(planned(), "no seat")
-    assert "1 dropped" in text_of(life(measures=measures))
+    measures.offered(START)
+    measures.dropped(START, planned(), "no seat")
+    assert "1 dropped" in parts_of(life(measures=measures))
 
 
 def test_colour_is_for_those_who_want_it() -> None:
     plain, coloured = Terminal(), Terminal()
-    ProgressLine(plain, colour=False).draw(0.5, "half")
-    ProgressLine(coloured, colour=True).draw(0.5, "half")
+    ProgressLine(plain, colour=False).draw(0.5, ["half"])
+    ProgressLine(coloured, colour=True).draw(0.5, ["half"])
     assert plain.getvalue() == f"\r\x1b[K{'█' * 10}{'░' * 10}  50%  half"
     assert "\x1b[36m" in coloured.getvalue() and coloured.getvalue().endswith("half")
 
 
 def test_a_terminal_without_blocks_gets_plain_signs() -> None:
     terminal = AsciiTerminal()
-    ProgressLine(terminal, colour=False).draw(0.5, "50.0\u202f%")
+    ProgressLine(terminal, colour=False).draw(0.5, ["50.0\u202f%"])
     assert "##########.........." in terminal.getvalue()
 
 
 def test_it_never_wraps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     terminal = Terminal()
-    ProgressLine(terminal, colour=False).draw(0.5, "long " * 40)
+    ProgressLine(terminal, colour=False).draw(0.5, ["short", "long " * 40, "gone"])
     assert len(terminal.getvalue().removeprefix("\r\x1b[K")) < 40
+    assert terminal.getvalue().endswith(" 50%  short")  # what is worth most stays
 
 
 def test_the_log_takes_it_away_first() -> None:
@@ -105,10 +107,10 @@ def test_the_log_takes_it_away_first() -> None:
     logging.getLogger().addHandler(handler)
     try:
         line = ProgressLine(terminal, colour=False)
-        line.draw(0.5, "half")
+        line.draw(0.5, ["half"])
         logging.getLogger("banksim").warning("something happened")
         logging.getLogger("banksim").warning("and something else")
-        line.draw(0.6, "more")
+        line.draw(0.6, ["more"])
         line.end()
     finally:
         logging.getLogger().removeHandler(handler)
@@ -125,11 +127,11 @@ def test_the_log_takes_it_away_first() -> None:
     ],
 )
 def test_where_it_stays_away(stream: io.StringIO, environ: dict[str, str], changes: dict[str, bool]) -> None:
-    options = SimpleNamespace(headless=True, worker=False, only_summary=False, print_stats=False)
+    options = SimpleNamespace(headless=True, worker=False)
     vars(options).update(changes)
     session: Any = None  # not even looked at
     show_progress(session, options, stream, environ)
-    assert stream.getvalue() == "" and not options.only_summary
+    assert stream.getvalue() == ""
 
 
 @pytest.mark.parametrize(("processes", "cleared"), [(2, True), (None, False)])
@@ -149,4 +151,4 @@ def test_a_worker_on_the_masters_terminal_makes_room(processes: int | None, clea
 def test_customers_that_nobody_has_counted_yet_are_not_called_none() -> None:
     opening = life(State.OPENING)
     opening.opening = SimpleNamespace(done=0, total=0)
-    assert text_of(opening) == "Writing the report"  # what the run says of itself
+    assert parts_of(opening) == ["Writing the report"]  # what the run says of itself

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from banksim.measure import Measures
 from banksim.model import (
     AccountRef,
+    At,
     BankReply,
     BankStatus,
     Channel,
     Decision,
+    Ended,
     Kind,
     Label,
     Outcome,
@@ -17,8 +20,11 @@ from banksim.model import (
     Transaction,
     Truth,
 )
+from banksim.targets import Call
+from banksim.targets.calls import System
 
 HOME = Place("Springfield", "US", 39.8, -89.6)
+START = At(0.0, 0.0)
 
 
 def planned(
@@ -53,3 +59,15 @@ ALERT = outcome(Decision.BLOCK, 0.95)
 PASSED = outcome()
 MISSING = outcome(Decision.NONE, None, error="timeout")
 UNASKED = outcome(Decision.NONE, None)
+
+
+def end(measures: Measures, plan: Planned, answer: Outcome, at: At = START) -> None:
+    """One transaction ended."""
+    measures.ended(at, [Ended(plan, answer)])
+
+
+def call(
+    measures: Measures, system: System, name: str, latency_ms: float, error: str | None = None, at: At = START
+) -> None:
+    """One call to a target has returned."""
+    measures.called(at, Call(system, "POST", name, latency_ms, 200, 0, 0, error))

@@ -1,13 +1,14 @@
 import json
 
 from banksim.measure.counts import Calls
+from tests.unit.measure.make import START
 
 
 def test_slowest_call_first_with_its_failures() -> None:
     calls = Calls(10, 10)
-    calls.add("nexum", "deposit", 5.0, None)
-    calls.add("bastion", "score", 50.0, "timeout")
-    calls.add("bastion", "score", 40.0, None)
+    calls.add("nexum", "deposit", 5.0, None, START)
+    calls.add("bastion", "score", 50.0, "timeout", START)
+    calls.add("bastion", "score", 40.0, None, START)
     rows = calls.rows()
     assert [(row["target"], row["call"], row["count"], row["failed"]) for row in rows] == [
         ("bastion", "score", 2, 1),
@@ -20,7 +21,7 @@ def test_slowest_call_first_with_its_failures() -> None:
 def test_both_bounds_lose_names_but_no_counts() -> None:
     calls = Calls(max_calls=2, max_errors=3)
     for number in range(10):
-        calls.add("nexum", f"call {number}", 1.0, f"error {number}")
+        calls.add("nexum", f"call {number}", 1.0, f"error {number}", START)
     assert sum(row["count"] for row in calls.rows()) == 10
     assert len(calls.rows()) == 3
     rows = calls.error_rows()
@@ -37,7 +38,7 @@ def test_both_bounds_lose_names_but_no_counts() -> None:
 
 def test_a_long_error_text_is_cut() -> None:
     calls = Calls(2, 2)
-    calls.add("nexum", "deposit", 1.0, "x" * 5_000)
+    calls.add("nexum", "deposit", 1.0, "x" * 5_000, START)
     assert len(calls.error_rows()[0]["error"]) == 200
 
 

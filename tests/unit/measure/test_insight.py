@@ -7,20 +7,21 @@ import pytest
 from banksim.measure import Measures, MeasureSettings
 from banksim.measure.counts import Extremes
 from banksim.measure.detection import MAX_SLICES, OTHER, Slices
+from banksim.measure.drift import MIN_SCORES, ScoreDrift, stability_index
 from banksim.measure.latency import LatencyHistogram
 from banksim.measure.measures import GeneratorUse
-from banksim.measure.scores import MIN_SCORES, ScoreBins, ScoreDrift, calibration, stability_index
+from banksim.measure.scores import ScoreCounts, ScoreScale, calibration
 from banksim.measure.summary import quality_against_load, response_ranges
-from banksim.model import BankStatus, Channel, Decision
-from tests.unit.measure.make import ALERT, MISSING, PASSED, UNASKED, fraud, outcome, planned
+from banksim.model import At, BankStatus, Channel, Decision
+from tests.unit.measure.make import ALERT, MISSING, PASSED, UNASKED, end, fraud, outcome, planned
 
 
 def test_slices_count_by_persona_and_channel() -> None:
     measures = Measures()
     for answer in (ALERT, ALERT, PASSED, MISSING, UNASKED):
-        measures.record(fraud(), answer, 0, 0)
+        end(measures, fraud(), answer)
     for answer in (ALERT, PASSED, PASSED, PASSED):
-        measures.record(planned(), answer, 0, 0)
+        end(measures, planned(), answer)
     row = measures.detection.personas.rows()["salaried"]
     assert (row["fraud"], row["caught"], row["honest"], row["false_alerts"]) == (4, 2, 4, 1)
     assert (row["recall"], row["false_positive_rate"], row["unasked"]) == (0.5, 0.25, 1)
@@ -37,8 +38,8 @@ def test_slices_are_bounded() -> None:
     assert slices.rows()["p000"]["recall"] is None
 
 
-def bins(scores: list[float]) -> ScoreBins:
-    made = ScoreBins()
+def bins(scores: list[float]) -> ScoreCounts:
+    made = ScoreScale().counts()
     for score in scores:
         made.add(score, 1)
     return made
@@ -93,12 +94,12 @@ def test_drift_windows_are_bounded() -> None:
     for number in range(400):
         drift.add(number * 3_600.0, 0.3)
     assert len(drift.windows) <= 48
-    assert sum(sum(window.values()) for window in drift.windows.values()) == 400
+    assert sum(sum(window) for window in drift.windows.values()) == 400
 
 
 def record(measures: Measures, response_ms: float, status: BankStatus = BankStatus.POSTED) -> None:
     answer = outcome(status=status, lag_ms=0, service_ms=response_ms)
-    measures.record(planned(), answer, 0, 0)
+    end(measures, planned(), answer)
 
 
 def test_ranges_keep_failed_apart_and_fit_the_system() -> None:
@@ -128,9 +129,9 @@ def test_quality_against_load_groups_like_rates() -> None:
     for second in range(20):
         busy = second >= 10
         for _ in range(40 if busy else 10):
-            measures.offered(sim_s=second, wall_s=second)
-            measures.record(planned(), MISSING if busy else PASSED, second, second)
-        measures.record(fraud(), PASSED if busy else ALERT, second, second)
+            measures.offered(At(second, second))
+            end(measures, planned(), MISSING if busy else PASSED, At(second, second))
+        end(measures, fraud(), PASSED if busy else ALERT, At(second, second))
     low, high = quality_against_load(measures.timeline)
     assert (low["offered_tps"], high["offered_tps"]) == (10, 40)
     assert (low["recall"], high["recall"]) == (1, 0)
@@ -156,7 +157,7 @@ def test_percentile_ends_enclose_the_percentile() -> None:
 def test_the_slowest_and_the_first_failed_calls_are_kept() -> None:
     extremes = Extremes(limit=2)
     for wall_s, latency_ms, error in ((1, 5, ""), (2, 90, ""), (3, 7, "503"), (4, 80, "503"), (5, 1, "x")):
-        extremes.add("bank", "post", latency_ms, error, wall_s, 0.0)
+        extremes.add("bank", "post", latency_ms, error, At(wall_s, 0.0))
     assert [row["latency_ms"] for row in extremes.rows()] == [90, 80]
     assert [row["wall_s"] for row in extremes.failed_rows()] == [3, 4]
 
@@ -178,8 +179,8 @@ def test_the_generator_counts_when_it_was_busy() -> None:
 
 def test_cost_of_thresholds_can_be_read_from_the_sweep() -> None:
     measures = Measures()
-    measures.record(fraud(amount_cents=900), outcome(Decision.BLOCK, 0.9), 0, 0)
-    measures.record(fraud(amount_cents=100), outcome(Decision.APPROVE, 0.2), 0, 0)
-    measures.record(planned(), outcome(Decision.APPROVE, 0.5), 0, 0)
+    end(measures, fraud(amount_cents=900), outcome(Decision.BLOCK, 0.9))
+    end(measures, fraud(amount_cents=100), outcome(Decision.APPROVE, 0.2))
+    end(measures, planned(), outcome(Decision.APPROVE, 0.5))
     rows = measures.detection.threshold_sweep()
     assert [(row["caught_cents"], row["false_alerts"]) for row in rows] == [(900, 0), (900, 1), (1_000, 1)]

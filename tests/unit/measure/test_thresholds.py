@@ -10,9 +10,9 @@ from banksim.measure.thresholds.grammar import parse_thresholds
 from banksim.measure.thresholds.judge import Judge, Verdict, thresholds_of
 from banksim.measure.thresholds.metrics import CATALOGUE, Bracket
 from banksim.measure.thresholds.readings import STATISTICS, Figures
-from banksim.model import BankStatus
+from banksim.model import At, BankStatus
 from banksim.scenario import parse_scenario
-from tests.unit.measure.make import ALERT, MISSING, PASSED, UNASKED, fraud, outcome, planned
+from tests.unit.measure.make import ALERT, MISSING, PASSED, START, UNASKED, end, fraud, outcome, planned
 from tests.unit.report.make import busy_run
 
 WALL_S = 20.0
@@ -20,10 +20,10 @@ WALL_S = 20.0
 
 def run_of(*pairs: tuple, offered: int | None = None) -> Measures:
     measures = Measures(MeasureSettings())
-    measures.offered(len(pairs) if offered is None else offered, sim_s=0.0, wall_s=0.0)
+    measures.offered(START, len(pairs) if offered is None else offered)
     for plan, answer in pairs:
-        measures.started()
-        measures.record(plan, answer, plan.sim_s, 1.0)
+        measures.started(START)
+        end(measures, plan, answer, At(1.0, plan.sim_s))
     return measures
 
 

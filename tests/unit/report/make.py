@@ -6,9 +6,9 @@ import random
 from typing import Any
 
 from banksim.measure import Measures, MeasureSettings, compare
-from banksim.model import BankStatus, Decision, Label
+from banksim.model import At, BankStatus, Decision, Label
 from banksim.report import build_results
-from tests.unit.measure.make import outcome, planned
+from tests.unit.measure.make import START, call, end, outcome, planned
 
 #: typology → (start and length in simulated hours, transactions, share caught, median amount in cents)
 ATTACKS: dict[str, tuple[float, float, int, float, int]] = {
@@ -26,23 +26,22 @@ def busy_run(transactions: int = 6_000, seed: int = 4) -> Measures:
     measures = Measures(MeasureSettings())
     events: list[tuple[float, str]] = [(rng.random() * 8, "") for _ in range(transactions)]
     for typology, (start_h, length_h, count, _, _) in ATTACKS.items():
-        measures.fraud_planned(typology, count)
+        measures.planned_fraud.add(typology, count)
         events += [(start_h + rng.random() * length_h, typology) for _ in range(count)]
     events += [(rng.random() * 8, "holiday_trip") for _ in range(90)]
     for hours, name in sorted(events):
         _one(measures, rng, hours * 3600, name)
-    measures.offered(3)
-    measures.started()
+    measures.offered(START, 3)
+    measures.started(START)
     measures.books.open("a-17", 500_000)
     measures.books.open("a-18", 120_000)
     return measures
 
 
 def _one(measures: Measures, rng: random.Random, sim_s: float, name: str) -> None:
-    wall_s = sim_s / 100
-    measures.tick(sim_s, wall_s)
-    measures.resources(30 + rng.random() * 20, 80e6, 2e5, sim_s=sim_s, wall_s=wall_s)
-    measures.offered()
+    at = At(sim_s / 100, sim_s)
+    measures.resources(at, 30 + rng.random() * 20, 80e6, 2e5)
+    measures.offered(at)
     attack = ATTACKS.get(name)
     label = Label.FRAUD if attack else Label.DECOY if name else Label.GENUINE
     plan = planned(
@@ -54,9 +53,9 @@ def _one(measures: Measures, rng: random.Random, sim_s: float, name: str) -> Non
     )
     strain = 1.0 + 3.0 * (5.4 < sim_s / 3600 < 6.0)
     if strain > 1 and rng.random() < 0.05:
-        measures.dropped(plan, "no free seat")
+        measures.dropped(at, plan, "no free seat")
         return
-    measures.started()
+    measures.started(at)
     chance = attack[3] if attack else 0.12 if name else 0.006
     caught = rng.random() < chance
     score = rng.betavariate(9, 2) if caught else rng.betavariate(1.2, 9)
@@ -70,8 +69,8 @@ def _one(measures: Measures, rng: random.Random, sim_s: float, name: str) -> Non
         [970, 22, 5 * strain, 2 * strain],
     )[0]
     failure = {BankStatus.FAILED: "HTTP 503", BankStatus.UNKNOWN: "no answer within 30 s"}.get(status)
-    measures.call("nexum", rng.choice(["withdraw", "deposit", "transfer"]), bank_ms, failure)
-    measures.call("bastion", "score", detector_ms, error or None)
+    call(measures, "nexum", rng.choice(["/withdraw", "/deposit", "/transfer"]), bank_ms, failure, at)
+    call(measures, "bastion", "/score", detector_ms, error or None, at)
     answer = outcome(
         decision,
         None if error else score,
@@ -80,7 +79,7 @@ def _one(measures: Measures, rng: random.Random, sim_s: float, name: str) -> Non
         lag_ms=rng.expovariate(1) * strain,
         service_ms=bank_ms + detector_ms,
     )
-    measures.record(plan, answer, sim_s, wall_s)
+    end(measures, plan, answer, at)
 
 
 RUN_INFO: dict[str, Any] = {

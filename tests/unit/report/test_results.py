@@ -1,8 +1,9 @@
 import json
 
 from banksim.measure import Measures, MeasureSettings
+from banksim.model import At
 from banksim.report import SCHEMA, build_results
-from tests.unit.measure.make import ALERT, PASSED, fraud, planned
+from tests.unit.measure.make import ALERT, PASSED, end, fraud, planned
 from tests.unit.report.make import PLANNED, RUN_INFO, busy_results, empty_results
 
 
@@ -52,8 +53,8 @@ def test_limits_name_what_was_missed() -> None:
 def test_few_frauds_are_named() -> None:
     measures = Measures()
     for _ in range(5):
-        measures.record(fraud(), ALERT, 0, 0)
-    measures.record(planned(), PASSED, 0, 0)
+        end(measures, fraud(), ALERT)
+    end(measures, planned(), PASSED)
     limits = " ".join(build_results(RUN_INFO, measures, PLANNED)["limits"])
     assert "Only 5 fraudulent transactions" in limits
     assert "6 more transactions ended than were offered" in limits
@@ -61,8 +62,8 @@ def test_few_frauds_are_named() -> None:
 
 def test_a_warm_up_has_figures_of_its_own() -> None:
     measures = Measures(MeasureSettings(warm_up_s=60))
-    measures.record(fraud(sim_s=10), PASSED, 10, 0)
-    measures.record(fraud(sim_s=70), ALERT, 70, 0)
+    end(measures, fraud(sim_s=10), PASSED, At(0, 10))
+    end(measures, fraud(sim_s=70), ALERT, At(0, 70))
     results = build_results(RUN_INFO, measures)
     assert results["detection"]["recall"] == 1
     assert results["warm_up"]["detection"]["recall"] == 0
@@ -75,6 +76,6 @@ def test_a_generator_at_its_limit_is_named() -> None:
     measures = Measures()
     for second in range(40):
         cpu_percent = 97.0 if second % 10 == 0 else 40.0
-        measures.resources(cpu_percent, 1e6, 1e3, sim_s=second, wall_s=second)
+        measures.resources(At(second, second), cpu_percent, 1e6, 1e3)
     text = " ".join(build_results(RUN_INFO, measures)["limits"])
     assert "bottleneck" in text and "4 of 40 samples" in text

@@ -2,16 +2,16 @@ from banksim.measure import Measures
 from banksim.report import build_results, story
 from banksim.report.html import render_html
 from banksim.report.story import limits
-from tests.unit.measure.make import ALERT, PASSED, UNASKED, fraud, planned
+from tests.unit.measure.make import ALERT, PASSED, START, UNASKED, end, fraud, planned
 from tests.unit.report.make import RUN_INFO, busy_results, empty_results
 
 
 def results_of(*pairs: tuple) -> dict:
     measures = Measures()
     for plan, answer in pairs:
-        measures.offered()
-        measures.started()
-        measures.record(plan, answer, 0, 0)
+        measures.offered(START)
+        measures.started(START)
+        end(measures, plan, answer)
     return build_results(RUN_INFO, measures)
 
 
@@ -51,10 +51,10 @@ def test_figures_without_interval_are_held_back_below_thirty_frauds() -> None:
 
 def test_a_generator_that_fell_behind_is_named() -> None:
     measures = Measures()
-    measures.offered(100)
+    measures.offered(START, 100)
     for _ in range(90):
-        measures.started()
-        measures.record(planned(), PASSED, 0, 0)
+        measures.started(START)
+        end(measures, planned(), PASSED)
     results = build_results(RUN_INFO, measures)
     assert story.verdict(results)[0].word == "fell behind"
     assert any("asked load was not reached" in limit for limit in results["limits"])

@@ -11,7 +11,7 @@ import pytest
 
 from banksim.kafka import CUSTOMERS, DECISIONS, TRANSACTIONS, EmbeddedBroker, Publisher, TopicReader
 from banksim.measure import Measures
-from banksim.model import NOT_SENT, BankReply, BankStatus, Decision, Outcome, ScoreReply
+from banksim.model import NOT_SENT, At, BankReply, BankStatus, Decision, Outcome, ScoreReply
 from banksim.run import kafka as module
 from banksim.run.executor import Executor
 from banksim.run.kafka import Brokers, Events
@@ -96,7 +96,7 @@ def _order(flow: str, decision: Decision = Decision.APPROVE) -> list[str]:
         NoFeed(),  # type: ignore[arg-type]
         flow,
         advance,
-        lambda: (0.0, 0.0),
+        lambda: At(0.0, 0.0),
         None,
         lambda planned, reply: order.append(f"publish {reply.status}"),
     ).perform(arrival())

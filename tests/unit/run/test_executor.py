@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import gevent
 import pytest
 
 from banksim.measure import Measures
-from banksim.model import BankReply, BankStatus, Decision, Outcome, ScoreReply
+from banksim.model import At, BankReply, BankStatus, Decision, Outcome, ScoreReply
 from banksim.run.executor import DROP_AFTER_S, Executor
 from tests.unit.run.makers import FakeBank, FakeDetector, NoFeed, arrival, targets
+
+AT = At(1.0, 100.0)
 
 
 class Desk:
@@ -20,7 +21,7 @@ class Desk:
     def __init__(self) -> None:
         self.outcomes: list[Outcome] = []
 
-    def advance(self, run: Any, outcome: Outcome) -> None:
+    def answered(self, planned: Any, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
 
 
@@ -33,14 +34,14 @@ def executor(
         measures,
         NoFeed(),  # type: ignore[arg-type]
         flow,
-        desk.advance,
-        lambda: (1.0, 100.0),
+        desk.answered,
+        lambda: AT,
     )
     return made, measures, desk
 
 
 def send(made: Executor, measures: Measures, **kwargs: Any) -> None:
-    measures.offered()
+    measures.offered(AT)
     made.perform(arrival(**kwargs))
 
 
@@ -100,7 +101,7 @@ def test_the_lag_is_part_of_the_response_time() -> None:
 @pytest.mark.parametrize("error", [RuntimeError("boom"), gevent.GreenletExit()])
 def test_an_interrupted_send_is_unknown_and_still_counted(error: BaseException) -> None:
     made, measures, _ = executor(FakeBank(), FakeDetector(error=error))
-    measures.offered()
+    measures.offered(AT)
     with pytest.raises(type(error)):
         made.perform(arrival())
     assert counts(measures) == {"offered": 1, "sent": 1, "unknown": 1}
@@ -124,9 +125,7 @@ def test_what_the_bank_said_decides_the_count(status: BankStatus, count: str) ->
 
 def test_a_campaign_hears_of_its_outcome_also_when_its_step_is_dropped() -> None:
     made, measures, desk = executor(FakeBank(), FakeDetector())
-    campaign = SimpleNamespace()
     for late_s in (0.0, DROP_AFTER_S + 1):
-        measures.offered()
-        due = arrival(late_s=late_s, fraud="card_testing")
-        made.perform(type(due)(due.due_wall_s, due.planned, campaign))
+        measures.offered(AT)
+        made.perform(arrival(late_s=late_s, fraud="card_testing"))
     assert [outcome.approved for outcome in desk.outcomes] == [True, False]

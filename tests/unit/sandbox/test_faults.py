@@ -12,9 +12,10 @@ import gevent
 import pytest
 from gevent import socket
 
-from banksim.sandbox.faults import ActiveFault, FaultBoard, FaultyFace, WsgiFace
+from banksim.sandbox.faults import ActiveFault, FaultBoard, FaultyFace
+from banksim.sandbox.http import WsgiFace
 from banksim.sandbox.server import OpenHandler, PromptServer
-from banksim.targets import LeanTransport, Reply
+from banksim.targets import HttpTransport, Reply, Request
 
 TOKEN = "secret"
 
@@ -48,9 +49,9 @@ def served(api: Counting, faults: FaultBoard) -> Iterator[str]:
 
 def call(url: str, token: str = "", method: str = "POST", path: str = "/x", body: Any = None) -> Reply:
     """One call on a connection of its own."""
-    transport = LeanTransport(url, rng=random.Random(1), max_retries=0, timeout_s=10, token=token)
+    transport = HttpTransport(url, rng=random.Random(1), max_retries=0, timeout_s=10, token=token)
     try:
-        return transport.call(method, path, path, body or {})
+        return transport.send(Request(method, path, path, body or {}))
     finally:
         transport.close()
 

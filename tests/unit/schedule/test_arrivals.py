@@ -87,3 +87,12 @@ def test_the_same_seed_gives_the_same_moments() -> None:
 def test_taking_from_an_empty_stream_is_an_error() -> None:
     with pytest.raises(StopIteration):
         make_arrivals("even", PiecewiseRate.constant(0.0, 10.0), 1.0, random.Random(1)).take()
+
+
+def test_what_fell_due_before_a_change_and_was_not_taken_is_kept() -> None:
+    arrivals = EvenArrivals(PiecewiseRate.constant(1.0, 100.0), 1.0, random.Random(1))
+    arrivals.take()
+    arrivals.change(10.0, 10.0)
+    moments = all_moments(arrivals)
+    assert moments[:10] == [1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.5, 9.5, 15.0]
+    assert len(moments) == 9 + 9, "90 simulated seconds are left, ten to an arrival"

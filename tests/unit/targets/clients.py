@@ -10,11 +10,12 @@ from typing import Any
 import gevent
 import pytest
 
+from banksim.targets import Request
 from banksim.targets.http import connection as lean_connections
-from banksim.targets.http import reference as connections
 from banksim.targets.http.client import HttpCalls
-from banksim.targets.http.connection import LeanTransport
-from banksim.targets.http.reference import HttpTransport
+from banksim.targets.http.connection import HttpTransport
+from tests.services import reference_client as connections
+from tests.services.reference_client import ReferenceTransport
 
 
 class Client:
@@ -54,7 +55,7 @@ class Client:
 
 class Reference(Client):
     name = "reference"
-    make = HttpTransport
+    make = ReferenceTransport
     module = connections
     max_connections = connections.MAX_CONNECTIONS
 
@@ -76,9 +77,9 @@ class Reference(Client):
 
 class Lean(Client):
     name = "lean"
-    make = LeanTransport
+    make = HttpTransport
     module = lean_connections
-    max_connections = lean_connections.MAX_CONNECTIONS
+    max_connections = min(lean_connections.MAX_CONNECTIONS, lean_connections.affordable_connections())
 
     def resting(self, to: Any) -> list[Any]:
         return list(to._pool._resting)
@@ -97,7 +98,7 @@ class Lean(Client):
 
 
 #: A call that must never go out twice.
-MOVE = ("POST", "/transactions/deposit", "/transactions/deposit", {"amount": "1"})
+MOVE = Request("POST", "/transactions/deposit", "/transactions/deposit", {"amount": "1"})
 
 CLIENTS: tuple[Client, ...] = (Reference(), Lean())
 both_clients = pytest.mark.parametrize("client", CLIENTS, ids=[client.name for client in CLIENTS])

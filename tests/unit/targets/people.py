@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
 from banksim.model import AccountRef, Channel, Kind, Merchant, Place, Transaction
-from banksim.targets import Call, Reply
+from banksim.targets import Call, Reply, Request
 from banksim.world import AccountSpec, Address, Customer
 
 BOSTON = Place("Boston", "US", 42.36, -71.06)
@@ -63,18 +62,9 @@ class ScriptedTransport:
         self.repeatable: list[bool] = []
         self.tokens: list[str] = []
 
-    def call(
-        self,
-        method: str,
-        path: str,
-        name: str,
-        body: Mapping[str, Any] | None = None,
-        query: Mapping[str, str] | None = None,
-        *,
-        repeatable: bool = False,
-    ) -> Reply:
-        self.asked.append((method, path, body))
-        self.repeatable.append(repeatable)
+    def send(self, request: Request) -> Reply:
+        self.asked.append((request.method, request.path, request.body))
+        self.repeatable.append(request.repeatable)
         reply = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         if isinstance(reply, BaseException):
             raise reply

@@ -10,7 +10,7 @@ import pytest
 from gevent import GreenletExit
 
 from banksim.model import BankStatus, Decision
-from banksim.targets import AccountDirectory, BastionClient, NexumClient, Reply
+from banksim.targets import AccountDirectory, BastionClient, NexumClient, Reply, Request
 from banksim.targets.breaker import Circuit, CircuitBreaker, GuardedTransport
 from tests.unit.targets.people import Notebook, ScriptedTransport, transaction
 
@@ -44,7 +44,7 @@ def guarded(*script: Reply | BaseException) -> tuple[GuardedTransport, ScriptedT
 
 
 def call(transport: GuardedTransport) -> Reply:
-    return transport.call("POST", "/x", "/x", {})
+    return transport.send(Request("POST", "/x", "/x", {}))
 
 
 def test_it_opens_after_failures_in_a_row_and_says_since_when(caplog: pytest.LogCaptureFixture) -> None:
@@ -105,7 +105,7 @@ def test_only_one_call_probes_while_others_wait_for_nothing() -> None:
     time, asked = Time(), []
 
     class Slow(ScriptedTransport):
-        def call(self, *args: object, **options: object) -> Reply:
+        def send(self, request: Request) -> Reply:
             asked.append(1)
             gevent.sleep(0.01)
             return FINE

@@ -9,14 +9,14 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from banksim.targets import Reply
+from banksim.targets import Reply, Request
 from banksim.targets.http.client import HttpCalls
 from tests.unit.targets.clients import MOVE, Client, both_clients
 from tests.unit.targets.odd_servers import JSON_HEAD, Conversation, odd_server
 
 
 def get(to: HttpCalls) -> Reply:
-    return to.call("GET", "/health", "/health")
+    return to.send(Request("GET", "/health", "/health"))
 
 
 def free_port() -> int:
@@ -28,13 +28,13 @@ def free_port() -> int:
 @both_clients
 def test_refused_connection_is_known_not_to_be_sent(client: Client) -> None:
     to = client.transport(f"http://127.0.0.1:{free_port()}")
-    reply = to.call(*MOVE)
+    reply = to.send(MOVE)
     assert (reply.status, reply.error, reply.sent, reply.attempts) == (0, "connection refused", False, 1)
 
 
 @both_clients
 def test_unknown_host_is_known_not_to_be_sent(client: Client) -> None:
-    reply = client.transport("http://nowhere.invalid").call(*MOVE)
+    reply = client.transport("http://nowhere.invalid").send(MOVE)
     assert (reply.status, reply.sent) == (0, False)
     assert reply.error == "the host name is not known"
 
@@ -49,7 +49,7 @@ def test_stale_connection_is_replaced_before_anything_is_sent(client: Client) ->
         to = client.transport(seen.url, max_retries=0)
         replies = []
         for _ in range(3):
-            replies.append(to.call(*MOVE))
+            replies.append(to.send(MOVE))
             client.wait_for_close(to)
         to.close()
     assert [reply.status for reply in replies] == [200, 200, 200]
@@ -62,9 +62,9 @@ def test_connection_that_rested_too_long_is_not_used_again(
 ) -> None:
     with odd_server(lambda c: c.serve()) as seen:
         to = client.transport(seen.url)
-        to.call(*MOVE)
+        to.send(MOVE)
         monkeypatch.setattr(client.module, "MAX_IDLE_S", 0.0)
-        to.call(*MOVE)
+        to.send(MOVE)
         to.close()
     assert seen.connections == 2
 
@@ -83,11 +83,11 @@ def test_write_that_fails_at_once_is_known_not_to_be_sent(
     client.believe_all_alive(monkeypatch)
     with odd_server(reset_after_answer) as seen:
         to = client.transport(seen.url, concurrency=2, max_retries=0)
-        pair = [gevent.spawn(to.call, *MOVE) for _ in range(2)]
+        pair = [gevent.spawn(to.send, MOVE) for _ in range(2)]
         gevent.joinall(pair)
         assert seen.connections == 2
         client.wait_for_close(to)
-        reply = to.call(*MOVE)
+        reply = to.send(MOVE)
         to.close()
     assert (reply.status, reply.attempts) == (200, 2), "the second resting connection is not tried either"
     assert len(seen.requests) == 3
@@ -104,7 +104,7 @@ def closes_on_second_request(c: Conversation) -> None:
 def test_movement_lost_on_an_old_connection_is_never_sent_again(client: Client) -> None:
     with odd_server(closes_on_second_request) as seen:
         to = client.transport(seen.url)
-        first, second = to.call(*MOVE), to.call(*MOVE)
+        first, second = to.send(MOVE), to.send(MOVE)
         to.close()
     assert first.status == 200
     assert (second.status, second.sent, second.attempts) == (0, True, 1)
@@ -115,8 +115,8 @@ def test_movement_lost_on_an_old_connection_is_never_sent_again(client: Client) 
 def test_repeatable_call_lost_on_an_old_connection_goes_out_again_at_once(client: Client) -> None:
     with odd_server(closes_on_second_request) as seen:
         to = client.transport(seen.url, max_retries=0)
-        first = to.call("POST", "/score", "/score", {}, repeatable=True)
-        second = to.call("POST", "/score", "/score", {}, repeatable=True)
+        first = to.send(Request("POST", "/score", "/score", {}, repeatable=True))
+        second = to.send(Request("POST", "/score", "/score", {}, repeatable=True))
         to.close()
     assert (first.status, second.status, second.attempts) == (200, 200, 2)
     assert (seen.connections, len(seen.requests)) == (2, 3)
@@ -141,7 +141,7 @@ def test_busy_server(client: Client, repeatable: bool, requests: int, status: in
 
     with odd_server(busy_first) as seen:
         to = client.transport(seen.url)
-        reply = to.call("POST", "/score", "/score", {}, repeatable=repeatable)
+        reply = to.send(Request("POST", "/score", "/score", {}, repeatable=repeatable))
         to.close()
     assert (reply.status, len(seen.requests)) == (status, requests)
 
@@ -182,7 +182,7 @@ def test_hung_server_costs_the_deadline_and_nobody_else_waits(client: Client) ->
     with odd_server(hang) as seen:
         heart = gevent.spawn(heartbeat)
         to = client.transport(seen.url, timeout_s=0.3)
-        reply = to.call("POST", "/score", "/score", {}, repeatable=True)
+        reply = to.send(Request("POST", "/score", "/score", {}, repeatable=True))
         done.set()
         heart.join()
         to.close()
@@ -203,7 +203,7 @@ def test_dripping_server_meets_the_deadline_too(client: Client) -> None:
 
     with odd_server(drip) as seen:
         to = client.transport(seen.url, timeout_s=0.2)
-        reply = to.call(*MOVE)
+        reply = to.send(MOVE)
         to.close()
     assert (reply.status, reply.data, reply.error) == (200, None, "no answer within 0.2 s")
 
@@ -213,8 +213,8 @@ def test_waiting_for_a_free_connection_counts_and_is_known_not_to_be_sent(client
     with odd_server(lambda c: c.serve()) as seen:
         to = client.transport(seen.url, concurrency=1, timeout_s=0.2)
         with client.holding(to):
-            reply = to.call(*MOVE)
-        assert to.call(*MOVE).status == 200
+            reply = to.send(MOVE)
+        assert to.send(MOVE).status == 200
         to.close()
     assert (reply.status, reply.sent, reply.error) == (0, False, "no answer within 0.2 s")
     assert len(seen.requests) == 1
@@ -235,10 +235,10 @@ def test_killed_caller_gives_its_connection_back(client: Client) -> None:
 
         seen = stack.enter_context(odd_server(hang_first))
         to = client.transport(seen.url, concurrency=1)
-        stuck = gevent.spawn(to.call, *MOVE)
+        stuck = gevent.spawn(to.send, MOVE)
         assert asked.wait(2)
         stuck.kill()
-        assert to.call(*MOVE).status == 200
+        assert to.send(MOVE).status == 200
         to.close()
 
 
@@ -247,5 +247,5 @@ def test_a_timeout_of_the_callers_own_passes_through(client: Client) -> None:
     with odd_server(lambda c: gevent.sleep(5)) as seen:
         to = client.transport(seen.url)
         with pytest.raises(gevent.Timeout), gevent.Timeout(0.05):
-            to.call(*MOVE)
+            to.send(MOVE)
         to.close()

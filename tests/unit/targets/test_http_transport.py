@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from banksim.model import UsageError
-from banksim.targets import Reply
+from banksim.targets import Reply, Request
 from banksim.targets.http.client import HttpCalls
 from tests.unit.targets.clients import CLIENTS, MOVE, Client, both_clients
 from tests.unit.targets.odd_answers import ANSWERS
@@ -24,14 +24,14 @@ def pool_size(to: Any) -> int:
 
 
 def get(to: HttpCalls) -> Reply:
-    return to.call("GET", "/health", "/health")
+    return to.send(Request("GET", "/health", "/health"))
 
 
 @both_clients
 def test_an_answer_and_the_request_that_asked_for_it(client: Client) -> None:
     with odd_server(lambda c: c.serve()) as seen:
         to = client.transport(seen.url + "/behind/proxy/", token="secret")
-        reply = to.call("POST", "/score", "/score", {"a": 1.5, "é": "ü"}, {"q": "x y"})
+        reply = to.send(Request("POST", "/score", "/score", {"a": 1.5, "é": "ü"}, {"q": "x y"}))
         to.close()
     assert (reply.status, reply.data, reply.error, reply.sent) == (200, {"ok": True}, "", True)
     assert reply.latency_ms > 0
@@ -50,7 +50,7 @@ def test_connections_are_kept_alive(client: Client) -> None:
     with odd_server(lambda c: c.serve()) as seen:
         to = client.transport(seen.url)
         for _ in range(5):
-            assert to.call(*MOVE).status == 200
+            assert to.send(MOVE).status == 200
         to.close()
     assert (seen.connections, len(seen.requests)) == (1, 5)
 
@@ -59,7 +59,7 @@ def test_connections_are_kept_alive(client: Client) -> None:
 def test_concurrency_is_bounded(client: Client) -> None:
     with odd_server(lambda c: c.serve()) as seen:
         to = client.transport(seen.url, concurrency=3)
-        jobs = [gevent.spawn(to.call, *MOVE) for _ in range(20)]
+        jobs = [gevent.spawn(to.send, MOVE) for _ in range(20)]
         gevent.joinall(jobs)
         to.close()
     assert all(job.value.status == 200 for job in jobs)
@@ -88,7 +88,7 @@ def test_odd_answers(name: str) -> None:
         with odd_server(answer_once(data)) as seen:
             to = client.transport(seen.url, max_answer_bytes=50_000, concurrency=1)
             # Twice: the only connection of the pool was given back.
-            replies = [to.call(*MOVE), to.call(*MOVE)]
+            replies = [to.send(MOVE), to.send(MOVE)]
             to.close()
         for reply in replies:
             assert (reply.status, reply.data) == (status, decoded)
@@ -120,7 +120,7 @@ def test_what_follows_an_answer_decides_about_its_connection(client: Client, nam
 
     with odd_server(behave) as seen:
         to = client.transport(seen.url)
-        replies = [to.call(*MOVE) for _ in range(3)]
+        replies = [to.send(MOVE) for _ in range(3)]
         to.close()
     assert len({str(reply) for reply in told(replies)}) == 1
     assert replies[0].status == ANSWERS[name][1]
@@ -140,7 +140,7 @@ def test_an_answer_in_single_bytes(client: Client) -> None:
 
     with odd_server(behave) as seen:
         to = client.transport(seen.url)
-        first, second = to.call(*MOVE), to.call(*MOVE)
+        first, second = to.send(MOVE), to.send(MOVE)
         to.close()
     assert (first.data, second.data) == ({}, {})
 
@@ -156,7 +156,7 @@ def test_a_large_request_arrives_whole(client: Client) -> None:
 
     with odd_server(slow) as seen:
         to = client.transport(seen.url)
-        reply = to.call("POST", "/x", "/x", body)
+        reply = to.send(Request("POST", "/x", "/x", body))
         to.close()
     assert (reply.status, reply.sent) == (200, True)
     assert reply.request_bytes == len(seen.requests[0])
@@ -167,7 +167,7 @@ def test_a_large_request_arrives_whole(client: Client) -> None:
 def test_a_head_has_no_body(client: Client) -> None:
     with odd_server(answer_once(JSON_HEAD + b"Content-Length: 10\r\n\r\n")) as seen:
         to = client.transport(seen.url)
-        reply = to.call("HEAD", "/health", "/health")
+        reply = to.send(Request("HEAD", "/health", "/health"))
         to.close()
     assert (reply.status, reply.data, reply.error) == (200, None, "")
 
@@ -178,7 +178,7 @@ def test_a_new_token_is_sent_at_once(client: Client) -> None:
         to = client.transport(seen.url)
         for token in ("one", "two"):
             to.authorize(token)
-            to.call(*MOVE)
+            to.send(MOVE)
         to.close()
     assert [f"Bearer {token}".encode() in seen.requests[n] for n, token in enumerate(("one", "two"))] == [
         True
@@ -190,8 +190,8 @@ def test_heads_kept_ready_are_bounded_and_hold_no_ids(client: Client) -> None:
     with odd_server(lambda c: c.serve()) as seen:
         to = client.transport(seen.url)
         for index in range(3):
-            to.call("GET", f"/accounts/{index}", "/accounts/{id}")
-            to.call("GET", "/health", "/health", None, {"n": str(index)})
+            to.send(Request("GET", f"/accounts/{index}", "/accounts/{id}"))
+            to.send(Request("GET", "/health", "/health", None, {"n": str(index)}))
         kept = dict(to._heads)
         to.close()
     assert kept == {}
@@ -210,7 +210,7 @@ def test_reset_connection(client: Client) -> None:
 
     with odd_server(reset) as seen:
         to = client.transport(seen.url)
-        reply = to.call(*MOVE)
+        reply = to.send(MOVE)
         to.close()
     assert (reply.status, reply.sent) == (0, True)
     assert len(seen.requests) == 1
@@ -220,7 +220,7 @@ def test_reset_connection(client: Client) -> None:
 def test_closed_transport_says_so(client: Client) -> None:
     to = client.transport("http://127.0.0.1:1")
     to.close()
-    reply = to.call(*MOVE)
+    reply = to.send(MOVE)
     assert (reply.status, reply.sent) == (0, False)
     assert "closed" in reply.error
 
@@ -236,7 +236,7 @@ def test_connections_above_descriptor_1023_are_still_kept_alive(client: Client) 
         with odd_server(lambda c: c.serve()) as seen:
             to = client.transport(seen.url)
             for _ in range(3):
-                assert to.call(*MOVE).status == 200
+                assert to.send(MOVE).status == 200
             to.close()
     finally:
         for descriptor in ballast:
@@ -256,14 +256,14 @@ def test_token_that_would_break_the_header(client: Client, token: str) -> None:
 @both_clients
 def test_path_that_would_break_the_request(client: Client, path: str) -> None:
     with pytest.raises(ValueError, match="request target"):
-        client.transport("http://localhost").call("GET", path, path)
+        client.transport("http://localhost").send(Request("GET", path, path))
 
 
 @both_clients
 def test_requests_leave_at_once(client: Client) -> None:
     with odd_server(lambda c: c.serve()) as seen:
         to = client.transport(seen.url)
-        to.call(*MOVE)
+        to.send(MOVE)
         with client.holding(to) as sock:
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
         to.close()

@@ -8,7 +8,7 @@ from typing import Any
 import gevent
 import pytest
 
-from banksim.targets import InProcessTransport
+from banksim.targets import InProcessTransport, Request
 
 
 class Echo:
@@ -19,14 +19,14 @@ class Echo:
 
 
 def test_same_reply_as_over_http() -> None:
-    reply = InProcessTransport(Echo()).call("POST", "/a/b", "/a/{id}", {"x": 1}, {"q": "y"})
+    reply = InProcessTransport(Echo()).send(Request("POST", "/a/b", "/a/{id}", {"x": 1}, {"q": "y"}))
     assert (reply.status, reply.data) == (201, ["POST", "/a/b", {"q": "y"}, {"x": 1}])
     assert (reply.error, reply.sent, reply.attempts) == ("", True, 1)
     assert reply.latency_ms > 0
 
 
 def test_fault_of_the_handler_is_a_server_error(caplog: pytest.LogCaptureFixture) -> None:
-    reply = InProcessTransport(Echo()).call("GET", "/fault", "/fault")
+    reply = InProcessTransport(Echo()).send(Request("GET", "/fault", "/fault"))
     assert (reply.status, reply.data) == (500, "KeyError: 'no such thing'")
     assert "Traceback" in caplog.text
 
@@ -36,7 +36,7 @@ def test_a_long_burst_lets_others_run() -> None:
 
     def burst() -> None:
         for number in range(30):
-            to.call("GET", "/", "/")
+            to.send(Request("GET", "/", "/"))
             order.append(number)
 
     def others() -> None:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import base64
 import logging
+import math
 from typing import Any
 
+import orjson
 import pytest
 from gevent import GreenletExit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from banksim.model import AccountRef, BankStatus, Channel, Kind
-from banksim.targets import AccountDirectory, InProcessTransport, Login, NexumClient, OpeningFailed, Reply
+from banksim.targets import (
+    AccountDirectory,
+    InProcessTransport,
+    Login,
+    NexumClient,
+    OpeningFailed,
+    Reply,
+    Request,
+)
+from banksim.targets.auth import lifetime_s
 from tests.unit.targets.people import Notebook, ScriptedTransport, customer, transaction
 from tests.unit.targets.strict_bank import StrictBank
 
@@ -207,12 +219,92 @@ def test_token_that_expires_is_renewed_after_a_pause() -> None:
     now_s = 0.0
     login = Login("u", "p", monotonic=lambda: now_s)
     to = ScriptedTransport(Reply(200, {"access_token": "t"}, 1.0))
-    assert login.renew(to, 0, lambda reply: None)
-    assert login.renew(to, 0, lambda reply: None), "somebody else's 401 under the old token"
-    assert not login.renew(to, 1, lambda reply: None), "at once again: the token is no use"
+    assert login.renew(to, 0, lambda request, reply: None)
+    assert login.renew(to, 0, lambda request, reply: None), "somebody else's 401 under the old token"
+    assert not login.renew(to, 1, lambda request, reply: None), "at once again: the token is no use"
     now_s = 61.0
-    assert login.renew(to, 1, lambda reply: None)
+    assert login.renew(to, 1, lambda request, reply: None)
     assert to.tokens == ["t", "t"]
+
+
+def token_of(life_s: float) -> str:
+    """A JSON Web Token that ends ``life_s`` seconds after it was issued; its signature is not looked at."""
+    claims = base64.urlsafe_b64encode(orjson.dumps({"iat": 1_000, "exp": 1_000 + life_s})).decode()
+    return f"eyJhbGciOiJIUzI1NiJ9.{claims.rstrip('=')}.x"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{"access_token": "t", "expires_in": 40}, {"access_token": token_of(40)}],
+    ids=["expires_in", "exp"],
+)
+def test_a_short_token_is_renewed_before_it_ends(answer: dict[str, Any]) -> None:
+    """40 s at one movement a second: no call is refused after the first."""
+    now_s, ends_s, refused = 0.0, 0.0, 0
+
+    class Bank(ScriptedTransport):
+        def send(self, request: Request) -> Reply:
+            nonlocal ends_s, refused
+            if request.path == "/rbac/auth/login":
+                ends_s = now_s + 40
+                return Reply(200, answer, 1.0)
+            if now_s < ends_s:
+                return DONE
+            refused += 1
+            return bad(401, "Token expired")
+
+    bank, _, notebook = scripted(DONE, login=Login("u", "p", monotonic=lambda: now_s))
+    bank.transport = Bank(DONE)
+    for second in range(200):
+        now_s = float(second)
+        assert bank.post(transaction()).status is BankStatus.POSTED
+    assert refused == 1, "before the first login"
+    assert [call.name for call in notebook.calls].count("/rbac/auth/login") == 7, "every 32 s"
+
+
+def test_a_token_without_an_end_is_renewed_at_the_first_401() -> None:
+    """A login that succeeded is followed by no pause worth the name."""
+    now_s = 0.0
+    login = Login("u", "p", monotonic=lambda: now_s)
+    to = ScriptedTransport(Reply(200, {"access_token": "t"}, 1.0))
+    assert login.renew(to, 0, lambda request, reply: None)
+    now_s = 2.0
+    assert login.renew(to, 1, lambda request, reply: None)
+
+
+def test_a_bank_that_refuses_its_own_tokens_gets_one_login_a_second(caplog: pytest.LogCaptureFixture) -> None:
+    now_s = 0.0
+    bank, to, _ = scripted(DONE, login=Login("u", "p", monotonic=lambda: now_s))
+    to.script = [Reply(401, {"access_token": "t"}, 1.0)]
+
+    class Refusing(ScriptedTransport):
+        def send(self, request: Request) -> Reply:
+            self.asked.append((request.method, request.path, request.body))
+            login = request.path == "/rbac/auth/login"
+            return Reply(200, {"access_token": "t"}, 1.0) if login else bad(401, "Invalid token")
+
+    refusing = bank.transport = Refusing(DONE)
+    for tenth in range(50):
+        now_s = tenth / 10
+        assert bank.post(transaction()).status is BankStatus.FAILED
+    assert [path for _, path, _ in refusing.asked].count("/rbac/auth/login") == 5
+    assert caplog.text.count("only just given") == 1
+
+
+def test_a_login_without_an_answer_is_tried_again_soon() -> None:
+    now_s = 0.0
+    login = Login("u", "p", monotonic=lambda: now_s)
+    to = ScriptedTransport(Reply(0, None, 1.0, "reset"), Reply(200, {"access_token": "t"}, 1.0))
+    assert not login.renew(to, 0, lambda request, reply: None)
+    now_s = 6.0
+    assert login.renew(to, 0, lambda request, reply: None)
+
+
+@pytest.mark.parametrize("token", ["t", "a.b.c", "a.e30.c", "a..c", token_of(-5)])
+def test_a_token_that_does_not_tell_its_end_has_none(token: str) -> None:
+    assert lifetime_s(None, token) == math.inf
+    assert lifetime_s("soon", token) == math.inf
+    assert lifetime_s(0, token) == math.inf
 
 
 # Opening

@@ -9,8 +9,6 @@ import pytest
 from banksim.model import Decision, Kind, UsageError
 from banksim.targets import (
     ClientSettings,
-    HttpTransport,
-    LeanTransport,
     http_targets,
     in_process_targets,
     probe,
@@ -100,15 +98,3 @@ def test_a_servers_error_page_is_told_in_one_plain_line() -> None:
 
 def test_probe_of_an_address_that_is_none() -> None:
     assert (probe("localhost:8090") or "").startswith("--nexum-url: 'localhost:8090' is not a usable address")
-
-
-def test_the_http_client_can_be_chosen() -> None:
-    made = {}
-    for name, kind in (("lean", LeanTransport), ("reference", HttpTransport)):
-        targets = http_targets("http://localhost:1", "", ClientSettings(seed=1, http_client=name))
-        assert targets.bank is not None
-        made[name] = type(targets.bank._line.transport._transport)  # type: ignore[attr-defined]
-        targets.close()
-        assert made[name] is kind
-    with pytest.raises(UsageError, match="BANKSIM_HTTP_CLIENT: expected lean or reference, got 'curl'"):
-        http_targets("http://localhost:1", "", ClientSettings(seed=1, http_client="curl"))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from banksim.targets import Request
 from tests.unit.targets.clients import Client, both_clients
 from tests.unit.targets.odd_servers import odd_server
 
@@ -34,7 +35,7 @@ def certificate(folder: Path, names: str) -> tuple[Path, ssl.SSLContext]:
 
 def call(client: Client, url: str, ca_file: str) -> tuple[int, str, bool]:
     to = client.transport(url, ca_file=ca_file)
-    replies = [to.call("POST", "/x", "/x", {}) for _ in range(3)]
+    replies = [to.send(Request("POST", "/x", "/x", {})) for _ in range(3)]
     to.close()
     assert len({(r.status, r.error, r.sent) for r in replies}) == 1
     return replies[0].status, replies[0].error, replies[0].sent

@@ -12,19 +12,17 @@ from flask.testing import FlaskClient
 from flask_login import UserMixin, login_user
 from locust.env import Environment
 
-from tests.unit.web_ext.fakes import DemoCockpit, ManualClock
+from tests.unit.web_ext.fakes import DemoView, ManualClock
 from web_ext import Hub, register
 
 
 class Site:
     """One web UI with banksim in it, its clock in the test's hand."""
 
-    def __init__(
-        self, *, base: str = "", login: bool = False, host: str = "127.0.0.1", **cockpit: Any
-    ) -> None:
+    def __init__(self, *, base: str = "", login: bool = False, host: str = "127.0.0.1", **view: Any) -> None:
         self.clock = ManualClock()
-        self.cockpit = DemoCockpit(self.clock, **cockpit)
-        self.hub = Hub(self.cockpit, clock=self.clock, start=lambda work: None, max_clients=3)
+        self.view = DemoView(self.clock, **view)
+        self.hub = Hub(self.view, clock=self.clock, start=lambda work: None, max_clients=3)
         environment = Environment(user_classes=[])
         environment.parsed_options = SimpleNamespace(
             web_base_path=base, num_users=1, spawn_rate=1, run_time=None, stats_history_enabled=False
@@ -33,7 +31,7 @@ class Site:
         self.web_ui = environment.create_web_ui(
             host=host, port=0, web_base_path=base, web_login=login, delayed_start=True
         )
-        register(environment, self.cockpit, hub=self.hub)
+        register(environment, self.view, hub=self.hub)
         self.app = self.web_ui.app
         self.base = base
 

@@ -1,4 +1,4 @@
-"""What the made-up cockpit knows beside its day: scenarios, plan, results, past runs."""
+"""What the made-up view knows beside its day: scenarios, plan, results, past runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from banksim.measure.scores import ScoreBins, sweep, used_bins
+from banksim.measure.scores import ScoreCounts, sweep, used_scores
 from banksim.model import BanksimError, UsageError
 
 TARGETS = (
@@ -104,11 +104,11 @@ def past_run(run_id: str, recall: float) -> dict[str, Any]:
 
 
 class DemoLists:
-    """The part of `web_ext.cockpit.Cockpit` that does not move with the clock."""
+    """The part of `web_ext.run_view.RunView` that does not move with the clock."""
 
     selected = "demo"
     dashboard = DASHBOARD
-    bins: dict[str, ScoreBins]
+    bins: dict[str, ScoreCounts]
 
     def __init__(self) -> None:
         self.starts: list[tuple[dict[str, str], bool]] = []
@@ -165,7 +165,7 @@ class DemoLists:
                 }
             ],
             "timeline": [],
-            "scores": snapshot["scores"] | {"sweep": sweep(**self.bins), "bins": used_bins(**self.bins)},
+            "scores": snapshot["scores"] | {"sweep": sweep(**self.bins), "bins": used_scores(**self.bins)},
             "quality_against_load": [
                 {
                     "offered_tps": tps,

@@ -1,6 +1,6 @@
-"""A cockpit without an engine: a made-up day at a bank, as a pure function of a clock.
+"""A view without an engine: a made-up day at a bank, as a pure function of a clock.
 
-`DemoCockpit` moves by itself (give it the real clock to look at the page) or only when a
+`DemoView` moves by itself (give it the real clock to look at the page) or only when a
 test moves its clock.  The same run looks the same every time: all figures come from
 formulas and `random.Random(seed)`.
 """
@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from banksim.measure.scores import ScoreBins, histogram
+from banksim.measure.scores import ScoreScale, histogram
 from banksim.model import BanksimError
 from tests.unit.web_ext.fake_lists import DASHBOARD, TARGETS, DemoLists, errors, wilson
 
@@ -58,8 +58,8 @@ def planned_tps(sim_s: float) -> float:
     return 12 + 70 * math.exp(-(((hour - 13) / 4) ** 2)) + 25 * math.exp(-(((hour - 19) / 2) ** 2))
 
 
-class DemoCockpit(DemoLists):
-    """Implements `web_ext.cockpit.Cockpit`.  ``speed`` is simulated seconds per second of ``clock``."""
+class DemoView(DemoLists):
+    """Implements `web_ext.run_view.RunView`.  ``speed`` is simulated seconds per second of ``clock``."""
 
     def __init__(
         self,
@@ -92,7 +92,8 @@ class DemoCockpit(DemoLists):
         self._items: list[dict[str, Any]] = []
         self._counts = dict.fromkeys(("tp", "fp", "tn", "fn"), 0)
         self._by_typology = {name: [0, 0] for name in TYPOLOGIES}
-        self.bins = {"fraud": ScoreBins(), "genuine": ScoreBins()}
+        scale = ScoreScale()
+        self.bins = {"fraud": scale.counts(), "genuine": scale.counts()}
         self._offered = self._achieved = 0.0
         self.controls: list[tuple[str, Any]] = []
         self.failing: Exception | None = None

@@ -41,22 +41,22 @@ def test_a_start_passes_its_options_on_as_a_form_would(make_site):
     assert answer.status_code == 202
     assert answer.get_json()["state"] == "running"
     options = {"scenario": "quiet", "speed": "50", "seed": "7", "target_mode": "dry-run"}
-    assert site.cockpit.starts == [(options, False)]
+    assert site.view.starts == [(options, False)]
 
 
 def test_an_empty_start_takes_what_is_selected(make_site):
     site = make_site(state="idle")
     assert site.client.post("/api/control/start").status_code == 202
-    assert site.cockpit.starts == [({}, False)]
+    assert site.view.starts == [({}, False)]
 
 
 def test_a_run_under_way_is_only_ended_when_asked(site):
     refused = site.client.post("/api/control/start", json={"scenario": "quiet"})
     assert refused.status_code == 409
     assert "under way" in refused.get_json()["error"]
-    assert site.cockpit.starts == []
+    assert site.view.starts == []
     assert site.client.post("/api/control/start", json={"switch": True}).status_code == 202
-    assert site.cockpit.starts == [({}, True)]
+    assert site.view.starts == [({}, True)]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_start_that_cannot_be_is_refused_in_words(make_site, body, said):
     answer = site.client.post("/api/control/start", data=body)
     assert answer.status_code == 400
     assert said in answer.get_json()["error"]
-    assert site.cockpit.starts == []
+    assert site.view.starts == []
 
 
 def test_a_scenario_is_chosen_for_the_next_start(site):
@@ -87,7 +87,7 @@ def test_a_scenario_is_chosen_for_the_next_start(site):
     )
     for body in ({}, {"scenario": 3}, {"scenario": "../secret"}):
         assert site.client.post("/api/control/scenario", json=body).status_code == 400
-    assert site.cockpit.selected == "quiet"
+    assert site.view.selected == "quiet"
 
 
 def test_scenarios_tell_what_does_not_load(site):
@@ -134,9 +134,9 @@ def test_a_files_download_has_the_runs_name(make_site, run_folder):
 
 def test_health_is_degraded_by_a_target_that_fails(site):
     assert site.client.get("/api/health").get_json()["status"] == "ok"
-    whole = site.cockpit.status
+    whole = site.view.status
     failing = [{"name": "Nexum", "url": "", "ok": False, "detail": "refused", "latency_ms": None}]
-    site.cockpit.status = lambda: {**whole(), "targets": failing}
+    site.view.status = lambda: {**whole(), "targets": failing}
     answer = site.client.get("/api/health").get_json()
     assert (answer["status"], answer["failing"]) == ("degraded", ["Nexum"])
 

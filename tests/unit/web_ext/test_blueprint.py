@@ -102,7 +102,7 @@ def test_status_and_metrics_are_json_without_nan(site):
 @pytest.mark.parametrize("action", ["pause", "resume", "stop"])
 def test_control_passes_the_action_on(site, action):
     assert site.client.post(f"/api/control/{action}").status_code == 200
-    assert site.cockpit.controls == [(action, None)]
+    assert site.view.controls == [(action, None)]
 
 
 @pytest.mark.parametrize("action", ["pause", "resume", "stop", "speed"])
@@ -111,14 +111,14 @@ def test_control_by_get_is_not_allowed_and_changes_nothing(site, action):
     assert answer.status_code == 405
     assert answer.get_json() == {"error": "This address does not take that method."}
     assert "POST" in answer.headers["Allow"]
-    assert site.cockpit.controls == []
+    assert site.view.controls == []
 
 
 @pytest.mark.parametrize("multiplier", [0.1, 1, 200, 10_000])
 def test_speed_within_limits_is_passed_on(site, multiplier):
     answer = site.client.post("/api/control/speed", json={"multiplier": multiplier})
     assert answer.get_json()["speed"] == multiplier
-    assert site.cockpit.controls == [("speed", float(multiplier))]
+    assert site.view.controls == [("speed", float(multiplier))]
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_any_other_speed_is_refused_with_what_was_expected(site, body):
     answer = site.client.post("/api/control/speed", data=body, content_type="application/json")
     assert answer.status_code == 400
     assert "a number from 0.1 to 10000" in answer.get_json()["error"]
-    assert site.cockpit.controls == []
+    assert site.view.controls == []
 
 
 def test_what_cannot_be_done_now_is_said_in_words(make_site):
@@ -154,7 +154,7 @@ def test_what_cannot_be_done_now_is_said_in_words(make_site):
 
 
 def test_a_fault_shows_no_traceback_and_no_detail(site):
-    site.cockpit.status = lambda: {}[HOSTILE]
+    site.view.status = lambda: {}[HOSTILE]
     answer = site.client.get("/api/status")
     assert answer.status_code == 500
     assert answer.get_json() == {"error": "Something went wrong here; Locust's log says what."}

@@ -9,13 +9,14 @@ from types import SimpleNamespace
 import pytest
 from locust.env import Environment
 
-from banksim.load.cockpit import SessionCockpit
 from banksim.run.feed import Feed
 from banksim.run.monitor import History
 from banksim.scenario import Dashboard, parse_scenario
-from tests.unit.web_ext.fakes import DemoCockpit, ManualClock
+from tests.unit.web_ext.fakes import DemoView, ManualClock
 from web_ext.app import attach
-from web_ext.websocket import Broadcaster
+from web_ext.run_view import RunView
+from web_ext.stream import Hub
+from web_ext.websocket import Listener
 
 TESTS = Path(__file__).resolve().parents[2]
 
@@ -97,22 +98,23 @@ def test_older_points_are_not_told(tmp_path):
     run = SimpleNamespace(
         settings=SimpleNamespace(scenario=scenario), history=history, moment=lambda: (7200.0, 0.0)
     )
-    cockpit = SessionCockpit(SimpleNamespace(last_run=run, report_dir=tmp_path))
-    told = cockpit.timeline(0)["points"]
+    view = RunView(SimpleNamespace(last_run=run, report_dir=tmp_path))
+    told = view.timeline(0)["points"]
     assert (told[0]["wall_s"], told[-1]["wall_s"]) == (3600.0, 7140.0)
 
 
 @pytest.mark.parametrize(("threshold", "some"), [(0.3, True), (1.0, False)])
 def test_alerts_follow_the_threshold(threshold, some):
     clock = ManualClock()
-    cockpit = DemoCockpit(clock, dashboard={"fraud_alert_threshold": threshold})
-    broadcaster = Broadcaster(cockpit, clock=clock, start=lambda work: None)
-    listener = broadcaster.join()
-    broadcaster.hear(listener, '{"type": "subscribe", "topics": ["fraud_alerts"]}')
-    listener.outbox.take()
+    view = DemoView(clock, dashboard={"fraud_alert_threshold": threshold})
+    hub = Hub(view, clock=clock, start=lambda work: None)
+    listener = Listener(hub)
+    listener.join()
+    listener.hear('{"type": "subscribe", "topics": ["fraud_alerts"]}')
+    listener.take()
     clock.now_s += 60
-    broadcaster.pulse()
-    assert (b"fraud_alert" in listener.outbox.take(timeout_s=0.01)) is some
+    hub.tick()
+    assert (b"fraud_alert" in listener.take(timeout_s=0.01)) is some
 
 
 def test_the_feed_keeps_what_the_block_says():

@@ -47,7 +47,7 @@ def test_login_refuses_anonymous_everywhere(make_site):
         else:
             assert answer.status_code == 401, address
             assert "Sign in first" in answer.get_json()["error"]
-    assert site.cockpit.controls == []
+    assert site.view.controls == []
     assert site.hub.clients == 0
 
 
@@ -78,7 +78,7 @@ def test_another_sites_page_cannot_steer(site, action, origin):
     answer = site.client.post(f"/api/control/{action}", headers={"Origin": origin}, json={"multiplier": 5})
     assert answer.status_code == 403
     assert "another site" in answer.get_json()["error"]
-    assert site.cockpit.controls == site.cockpit.starts == []
+    assert site.view.controls == site.view.starts == []
 
 
 def test_our_own_page_can_steer(site):

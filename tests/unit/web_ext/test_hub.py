@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.unit.web_ext.fakes import DemoCockpit, ManualClock
+from tests.unit.web_ext.fakes import DemoView, ManualClock
 from tests.unit.web_ext.schemas import SCHEMAS
 from web_ext import stream as hub_module
 from web_ext.stream import Hub
@@ -17,9 +17,9 @@ class Rig:
 
     def __init__(self, **options):
         self.clock = ManualClock()
-        self.cockpit = DemoCockpit(self.clock)
+        self.view = DemoView(self.clock)
         self.started = 0
-        self.hub = Hub(self.cockpit, clock=self.clock, start=self._start, **options)
+        self.hub = Hub(self.view, clock=self.clock, start=self._start, **options)
 
     def _start(self, work):
         self.started += 1
@@ -94,7 +94,7 @@ def test_a_new_run_and_a_new_state_resend_everything():
     rig = Rig()
     rig.second(2)
     _, stream, _ = rig.open()
-    rig.cockpit.control("pause", None)
+    rig.view.control("pause", None)
     rig.second()
     [(name, state)] = events(next(stream))
     assert (name, state["status"]["state"]) == ("state", "paused")
@@ -104,7 +104,7 @@ def test_places_are_bounded_and_refusals_counted():
     rig = Rig(max_clients=2)
     first, _ = rig.hub.join(), rig.hub.join()
     assert rig.hub.join() is None
-    assert rig.hub.counts.refused_clients == 1
+    assert rig.hub.counts.refused == 1
     rig.hub.leave(first)
     rig.hub.leave(first)
     assert rig.hub.clients == 1
@@ -123,7 +123,7 @@ def test_a_client_stuck_in_a_send_is_put_out_and_the_others_stay():
         next(stream)
     assert put_out == ["stuck"]
     assert rig.hub.clients == 1
-    assert rig.hub.counts.evicted_clients == 1
+    assert rig.hub.counts.evicted == 1
 
 
 def test_a_stream_ends_after_its_time_so_that_the_login_is_asked_again(monkeypatch):
@@ -156,13 +156,13 @@ def test_a_run_that_cannot_be_read_is_said_and_survived():
     rig = Rig()
     rig.second(2)
     _, stream, _ = rig.open()
-    rig.cockpit.failing = RuntimeError("password=hunter2")
+    rig.view.failing = RuntimeError("password=hunter2")
     rig.second()
     [(name, trouble)] = events(next(stream))
     assert name == "trouble"
     assert "RuntimeError" in trouble["message"]
     assert "hunter2" not in trouble["message"]
-    rig.cockpit.failing = None
+    rig.view.failing = None
     rig.second()
     assert events(next(stream))[0][0] in ("state", "update")
 
@@ -171,10 +171,10 @@ def test_nothing_is_lost_after_a_reading_that_failed_half_way():
     rig = Rig()
     rig.second(2)
     _, stream, [(_, state)] = rig.open()
-    rig.cockpit.failing = RuntimeError("once")
+    rig.view.failing = RuntimeError("once")
     rig.second()
     next(stream)
-    rig.cockpit.failing = None
+    rig.view.failing = None
     rig.second()
     [(_, message)] = events(next(stream))
     assert message["timeline"]["since"] <= state["timeline"]["next"]
@@ -200,8 +200,8 @@ def test_the_first_client_starts_the_ticking_once():
 
 
 def test_ticking_really_happens_and_ends_with_the_last_client():
-    cockpit = DemoCockpit(ManualClock())
-    hub = Hub(cockpit)
+    view = DemoView(ManualClock())
+    hub = Hub(view)
     client = hub.join()
     stream = hub.stream(client)
     assert events(next(stream))[0][0] == "state"

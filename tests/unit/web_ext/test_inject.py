@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from flask import Flask
 
-from web_ext.inject import add_tab
+from web_ext.app import add_tab
 from web_ext.site import assets
 
 

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from tests.unit.web_ext.fakes import DemoCockpit, ManualClock
+from tests.unit.web_ext.fakes import DemoView, ManualClock
 from tests.unit.web_ext.schemas import SCHEMAS
 from web_ext import recorder as record_module
 from web_ext import recorder as recorder_module
@@ -17,14 +17,14 @@ RUN_ID = "20260105-000000-demo"
 
 
 class Rig:
-    """A recorder whose cockpit and record share one clock in the test's hand."""
+    """A recorder whose view and record share one clock in the test's hand."""
 
     def __init__(self, folder, monkeypatch, **options):
         self.clock = ManualClock()
         monkeypatch.setattr(record_module.time, "monotonic", self.clock)
-        self.cockpit = DemoCockpit(self.clock, **{"state": "running", "duration_s": 86_400.0, **options})
+        self.view = DemoView(self.clock, **{"state": "running", "duration_s": 86_400.0, **options})
         self.path = folder / RUN_ID / FILE_NAME
-        self.recorder = Recorder(self.cockpit, folder)
+        self.recorder = Recorder(self.view, folder)
 
     def seconds(self, number, step=1.0):
         for _ in range(int(number / step)):
@@ -50,7 +50,7 @@ def rig(tmp_path, monkeypatch):
 
 def test_a_run_is_recorded_from_its_beginning_to_its_last_figures(rig):
     rig.seconds(10)
-    rig.cockpit.control("stop", None)
+    rig.view.control("stop", None)
     rig.seconds(1)
     lines = rig.lines()
     assert [line["event"] for line in lines[:3]] == ["record", "state", "plan"]
@@ -58,7 +58,7 @@ def test_a_run_is_recorded_from_its_beginning_to_its_last_figures(rig):
     last = data_of(lines, "update")[-1]
     assert (last["status"]["state"], last["snapshot"]["transactions"]) == (
         "finished",
-        rig.cockpit.snapshot()["transactions"],
+        rig.view.snapshot()["transactions"],
     )
     frames = data_of(lines, "state", "update")
     assert lines[-1]["data"] == {"frames": len(frames), "left_out": 0, "cut": 0}
@@ -83,11 +83,11 @@ def test_nothing_is_recorded_before_a_run_or_while_customers_are_opened(tmp_path
 def test_a_change_of_state_is_written_at_once_and_the_next_run_has_a_file_of_its_own(rig, tmp_path):
     rig.seconds(2)
     rig.clock.now_s += 0.25
-    rig.cockpit.control("pause", None)
+    rig.view.control("pause", None)
     rig.recorder.look()
     rig.recorder.look()
-    whole = rig.cockpit.status()
-    rig.cockpit.status = lambda: {**whole, "run_id": "another", "state": "running"}
+    whole = rig.view.status()
+    rig.view.status = lambda: {**whole, "run_id": "another", "state": "running"}
     rig.recorder.look()
     states = [data["status"]["state"] for data in data_of(rig.lines(), "state", "update")]
     assert states == ["running", "running", "paused"]
@@ -108,7 +108,7 @@ def test_updates_come_less_often_the_longer_a_run_goes_on(rig):
 def test_beyond_the_bound_only_the_last_state_is_written_and_the_rest_is_counted(rig, monkeypatch):
     monkeypatch.setattr("web_ext.recorder.Record", bounded(100_000))
     rig.seconds(60)
-    rig.cockpit.control("stop", None)
+    rig.view.control("stop", None)
     rig.seconds(1)
     lines = rig.lines()
     end = lines[-1]["data"]
@@ -144,9 +144,9 @@ def test_a_disk_that_refuses_costs_one_warning_and_no_run(tmp_path, monkeypatch,
 
 def test_a_run_that_cannot_be_read_is_not_recorded_any_more(rig, caplog):
     rig.seconds(3)
-    rig.cockpit.failing = RuntimeError("once")
+    rig.view.failing = RuntimeError("once")
     rig.seconds(3)
-    rig.cockpit.failing = None
+    rig.view.failing = None
     rig.seconds(3)
     rig.recorder.close()
     assert len(caplog.records) == 1

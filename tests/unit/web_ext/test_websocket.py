@@ -12,10 +12,11 @@ import websocket
 from gevent.pywsgi import WSGIServer
 
 from tests.unit.web_ext.conftest import Site
-from tests.unit.web_ext.fakes import DemoCockpit, ManualClock
+from tests.unit.web_ext.fakes import DemoView, ManualClock
 from tests.unit.web_ext.schemas import SCHEMAS
-from web_ext.frames import text_frame
-from web_ext.websocket import MAX_FEED, Broadcaster, Outbox, frame_of
+from web_ext.messages import frame_of, text_frame
+from web_ext.stream import MAX_FEED, Hub
+from web_ext.websocket import BATCH_BYTES, Listener
 
 PATIENCE_S = 10.0
 
@@ -39,6 +40,7 @@ class Served:
         while True:
             gevent.sleep(0.02)
             self.site.clock.now_s += 1
+            self.site.hub.tick()
 
     @property
     def address(self):
@@ -150,18 +152,13 @@ def test_a_message_too_long_ends_the_connection(serve):
 
 def test_a_place_comes_free_when_a_client_leaves(serve):
     served = serve()
-    broadcaster = next(
-        cell.cell_contents
-        for rule in served.site.app.url_map.iter_rules("banksim.ws")
-        for cell in served.site.app.view_functions[rule.endpoint].__closure__
-        if isinstance(cell.cell_contents, Broadcaster)
-    )
+    hub = served.site.hub
     clients = [served.connect() for _ in range(3)]
-    assert broadcaster.clients == 3
+    assert hub.sockets == 3
     for client in clients:
         client.close()
     deadline = time.monotonic() + PATIENCE_S
-    while broadcaster.clients:
+    while hub.sockets:
         assert time.monotonic() < deadline
         gevent.sleep(0.01)
 
@@ -225,22 +222,82 @@ def test_frames_carry_their_length(size):
     assert length == size
 
 
-def test_an_outbox_drops_the_oldest_of_the_feed_and_says_how_many():
-    outbox = Outbox()
-    entries = [({"n": n}, frame_of({"n": n})) for n in range(MAX_FEED + 7)]
-    outbox.put(b"metrics", [b"alert"], entries)
-    sent = outbox.take()
+def joined(hub):
+    listener = Listener(hub)
+    assert listener.join()
+    return listener
+
+
+def test_a_slow_client_loses_the_oldest_of_the_feed_and_is_sent_their_number():
+    hub = Hub(DemoView(ManualClock()), start=lambda work: None)
+    listener, quick = joined(hub), joined(hub)
+    for client in (listener, quick):
+        client.take()
+    quick.hear('{"type": "unsubscribe", "topics": ["transactions"]}')
+    hub.metrics.add(b"old")
+    hub.metrics.add(b"metrics")
+    hub.alerts.add(b"alert")
+    for n in range(MAX_FEED + 7):
+        hub.feed.add(({"n": n}, frame_of({"n": n})))
+    sent = listener.take()
     assert sent.startswith(b"metricsalert")
     assert b'{"n":7,"skipped":7}' in sent
     assert b'{"n":6}' not in sent
+    assert hub.counts.skipped == 7
+    while len(sent) >= BATCH_BYTES:
+        sent = listener.take()
+        assert b"skipped" not in sent
+    # The other client does not read the feed, and has lost nothing.
+    assert quick.take().endswith(b"metricsalert")
 
 
-def test_nothing_is_read_while_nobody_listens():
+def test_a_batch_is_bounded_and_newer_metrics_overtake_the_feed():
+    hub = Hub(DemoView(ManualClock()), start=lambda work: None)
+    listener = joined(hub)
+    listener.take()
+    entry = b"x" * (BATCH_BYTES // 2)
+    for _ in range(5):
+        hub.feed.add(({}, entry))
+    assert len(listener.take()) == 2 * len(entry)
+    hub.metrics.add(b"newer")
+    assert listener.take().startswith(b"newer")
+
+
+def test_what_came_while_a_topic_was_not_wanted_is_not_sent_later():
+    hub = Hub(DemoView(ManualClock()), start=lambda work: None)
+    listener = joined(hub)
+    listener.hear('{"type": "subscribe", "topics": ["metrics"]}')
+    hub.feed.add(({}, b"before"))
+    listener.hear('{"type": "subscribe", "topics": ["transactions"]}')
+    hub.feed.add(({}, b"after"))
+    sent = listener.take()
+    assert b"after" in sent
+    assert b"before" not in sent
+
+
+def test_pages_and_websocket_clients_share_one_reading():
+    clock = ManualClock()
+    hub = Hub(DemoView(clock), clock=clock, start=lambda work: None)
+    clock.now_s += 3
+    page, listener = hub.join(), joined(hub)
+    listener.take()
+    stream = hub.stream(page)
+    next(stream)
+    clock.now_s += 1
+    hub.tick()
+    items = json.loads(next(stream).decode().split("data: ")[1])["feed"]["items"]
+    sent = listener.take()
+    assert len(items) == 12
+    assert all(item["transaction_id"].encode() in sent for item in items)
+    assert sent.count(b'"transaction_feed"') == 12
+
+
+def test_nothing_is_read_while_no_client_is_there():
     started = []
-    broadcaster = Broadcaster(DemoCockpit(ManualClock()), start=started.append, max_clients=1)
-    listener = broadcaster.join()
-    assert broadcaster.join() is None
-    assert broadcaster.refused == 1
-    broadcaster.leave(listener)
+    hub = Hub(DemoView(ManualClock()), start=started.append, max_sockets=1)
+    listener = joined(hub)
+    assert not Listener(hub).join()
+    assert hub.counts.refused == 1
+    listener.close()
     started[0]()  # returns at once: the last one has left
-    assert broadcaster.clients == 0
+    assert hub.sockets == 0

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from banksim.measure import Measures, MeasureSettings
+from banksim.model import At
 from banksim.run.workers.intake import MergedCounts
 from banksim.run.workers.members import MAX_WORKERS
 from banksim.run.workers.messages import Account, Final, State
@@ -18,7 +19,7 @@ SETTINGS = MeasureSettings(interval_s=1.0)
 
 def counted(offered: int, wall_s: float = 0.5) -> Measures:
     measures = Measures(SETTINGS)
-    measures.offered(offered, sim_s=wall_s * 10, wall_s=wall_s)
+    measures.offered(At(wall_s, wall_s * 10), offered)
     return measures
 
 
@@ -68,7 +69,7 @@ def test_the_timeline_is_put_together_from_parts() -> None:
     measures = counted(5, wall_s=0.5)
     merging.take(0, message(measures, 1, wall_s=1.0))
     merging.refresh()
-    measures.offered(3, sim_s=45.0, wall_s=4.5)
+    measures.offered(At(4.5, 45.0), 3)
     merging.take(0, message(measures, 2, wall_s=5.0, from_s=2.0))
     merging.refresh()
     points = merging.measures.timeline.points()
@@ -80,7 +81,7 @@ def test_waiting_parts_that_do_not_overlap_are_all_read() -> None:
     merging = MergedCounts(SETTINGS)
     measures = counted(5, wall_s=0.5)
     merging.take(0, message(measures, 1, wall_s=1.0))
-    measures.offered(3, sim_s=95.0, wall_s=9.5)
+    measures.offered(At(9.5, 95.0), 3)
     merging.take(0, message(measures, 2, wall_s=10.0, from_s=6.0))
     merging.refresh()
     assert sum(point["offered"] for point in merging.measures.timeline.points()) == 8

@@ -1,7 +1,11 @@
-"""The run as the web pages see and steer it: implements `web_ext.cockpit.Cockpit` for one process.
+"""The run as the pages see and steer it.
 
-Everything but the lists of scenarios and past runs answers from memory, at once.  Before the
-first run there is nothing to show, and it says so instead of inventing zeros.
+Everything but the lists of scenarios and past runs is answered from memory and at once, since it runs
+in the process that also makes the load.  Any number may be None, which means "no data yet" and is
+never shown as 0.
+
+Points and feed items are numbered from 0 within a run: `timeline(since)` and `feed(since)` return what
+is numbered ``since`` or later, oldest first, and ``next`` for the next call.
 """
 
 from __future__ import annotations
@@ -14,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from banksim.fraud.calendar import CampaignSpec
-from banksim.load.listings import PastRuns, ScenarioList
 from banksim.load.session import Session
+from banksim.measure.summary import live_summary
 from banksim.measure.thresholds.judge import thresholds_of
 from banksim.model import UsageError
 from banksim.report import build_results
@@ -24,6 +28,24 @@ from banksim.run.plan import Parts
 from banksim.run.run import End, Life, State
 from banksim.scenario import Dashboard, Scenario
 from banksim.schedule.rate import clock_hours, in_hours
+from web_ext.listings import PastRuns, ScenarioList
+
+#: What `RunView.control` understands.
+ACTIONS = ("pause", "resume", "stop", "speed")
+
+#: Speed limits of a run, in simulated seconds per wall second.
+MIN_SPEED = 0.1
+MAX_SPEED = 10_000.0
+
+#: Bounds of the pages' update interval in wall seconds, whatever a scenario says.
+MIN_REFRESH_S, MAX_REFRESH_S = 0.1, 60.0
+
+
+def refresh_s(status: Mapping[str, Any]) -> float:
+    """Wall seconds between two updates, as the scenario's dashboard block has it; 1 by default."""
+    wanted_ms = (status.get("dashboard") or {}).get("refresh_rate_ms") or 1000
+    return float(min(MAX_REFRESH_S, max(MIN_REFRESH_S, wanted_ms / 1000)))
+
 
 # -- A run's plan as the timeline page draws it: rates, windows, campaigns, and what comes next -----
 #
@@ -204,7 +226,7 @@ FRESH_S = 0.4
 RESULTS_FRESH_S = 3.0
 
 
-class SessionCockpit:
+class RunView:
     """The current run of a session, or the last one."""
 
     def __init__(self, session: Session, base_path: str = "") -> None:
@@ -260,7 +282,7 @@ class SessionCockpit:
         now_s = time.monotonic()
         kept = self._snapshot
         if kept is None or kept[1] is not run or now_s - kept[0] > FRESH_S:
-            kept = self._snapshot = (now_s, run, run.measures.snapshot(run.moment()[0]))
+            kept = self._snapshot = (now_s, run, live_summary(run.measures, run.moment()[0]))
         return kept[2]
 
     def timeline(self, since: int = 0) -> dict[str, Any]:

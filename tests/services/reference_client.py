@@ -1,8 +1,7 @@
 """The reference HTTP client: geventhttpclient's pool and parser under the shared calls.
 
-It is slower than the lean client and written by others, which is what makes it worth
-keeping: over one corpus of odd servers both must give the same answers, and a doubt about
-a figure can be settled by running again with the other one (BANKSIM_HTTP_CLIENT=reference).
+It is slower than banksim's own client and written by others, which is what makes it worth
+keeping: over one corpus of odd servers both must give the same answers.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from banksim.targets.http.client import (
     NoAnswer,
     Progress,
 )
-from banksim.targets.http.client import describe as _describe
+from banksim.targets.http.connection import describe as _describe
 
 # -- Keep-alive connections and bounded answers, on geventhttpclient's pool and parser --------------
 #
@@ -197,7 +196,7 @@ _WORDS = {
 }
 
 
-class HttpTransport(HttpCalls):
+class ReferenceTransport(HttpCalls):
     """Calls one base address.  Raises UsageError for an address or token that cannot work."""
 
     def _open(self, concurrency: int, connect_timeout_s: float, ca_file: str) -> None:
@@ -211,14 +210,14 @@ class HttpTransport(HttpCalls):
     def _forget_idle(self) -> None:
         self._pool.forget_idle()
 
-    def _attempt(self, method: str, request: bytes, progress: Progress) -> Answer:
+    def _attempt(self, method: str, data: bytes, progress: Progress) -> Answer:
         progress.attempts += 1
         try:
             sock, reused = self._pool.take()
         except (OSError, RuntimeError) as error:
             raise NoAnswer(describe(error)) from error
         try:
-            self._write(sock, request, progress, reused)
+            self._write(sock, data, progress, reused)
         except BaseException:
             self._pool.release_socket(sock)
             raise
@@ -230,15 +229,15 @@ class HttpTransport(HttpCalls):
             raise NoAnswer(describe(error)) from error
         return self._read(response, progress)
 
-    def _write(self, sock: Any, request: bytes, progress: Progress, reused: bool) -> None:
+    def _write(self, sock: Any, data: bytes, progress: Progress, reused: bool) -> None:
         """Send the request.  ``progress.sent`` is set before anything can have left this machine."""
         sent_before = progress.sent
         progress.sent = True
         accepted = 0
         try:
-            accepted = sock.send(request)
-            if accepted < len(request):
-                sock.sendall(request[accepted:])
+            accepted = sock.send(data)
+            if accepted < len(data):
+                sock.sendall(data[accepted:])
         except OSError as error:
             # A plain socket that fails on its first write has accepted nothing.  TLS may have
             # passed some records on by then, so nothing is claimed about it.

@@ -7,12 +7,13 @@ import os
 
 import pytest
 
-from banksim.load.cockpit import business_hours, schedule
-from banksim.load.listings import MAX_RUNS, PastRuns, ScenarioList
 from banksim.measure import Measures
 from banksim.report import build_results
 from banksim.run.monitor import TargetPace
 from banksim.scenario import load_scenario
+from tests.unit.measure.make import call
+from web_ext.listings import MAX_RUNS, PastRuns, ScenarioList
+from web_ext.run_view import business_hours, schedule
 
 INFO = {"wall_s": 10.0, "simulated_s": 100.0, "seed": 7, "scenario": {"name": "demo", "title": "Demo"}}
 
@@ -98,9 +99,9 @@ def test_a_stretch_counts_only_what_is_new():
     pace = TargetPace(lambda: measures)
     assert pace.look() == {}
     for _ in range(10):
-        measures.call("nexum", "POST /x", 10.0)
+        call(measures, "nexum", "/x", 10.0)
     assert pace.look()["nexum_p99_ms"] == pytest.approx(10.0, rel=0.01)
-    measures.call("nexum", "POST /x", 500.0, "timeout")
+    call(measures, "nexum", "/x", 500.0, "timeout")
     found = pace.look()
     assert found["nexum_p50_ms"] == pytest.approx(500.0, rel=0.01)
     assert found["nexum_failed"] == 1

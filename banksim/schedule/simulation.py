@@ -1,0 +1,446 @@
+"""The one event loop of a run, without a wall clock: a heap of dated events merged with the arrivals.
+
+    arrivals ──► planner ──────────────┐
+                                       ├──► step() ──► Due ──► (sent, answered) ──┐
+    dated: campaigns, their steps, ────┘                                          │
+      ▲    joining customers, first deposits                                      │
+      └───────────────────────────────────── answered(planned, outcome) ◄─────────┘
+
+A data set calls `step` until `peek` returns None.  A dispatcher sleeps until the wall moment of
+`peek` and then calls `step`.  Everything else is the same in both:
+
+* An arrival and a dated event at the same moment: the arrival comes first.
+* Who may act: customers who were there before the run, and those who joined and have reached
+  their first deposit, as long as they have an account at the bank.
+* A campaign's step whose payer or payee may not act is due but cannot be sent: see `Due.missing`.
+* What honest customers do depends on the seed and the arrivals alone, never on answers.
+
+Moments are simulated seconds since the start of the run.  What people do (`Planner`), what
+fraudsters do (`Program`) and who joins (`Onboarding`) is decided elsewhere; a planner may work
+ahead in blocks as long as it answers for each arrival in order.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from banksim.model import Outcome, Planned, Transaction
+from banksim.schedule.arrivals import Arrivals
+from banksim.schedule.clock import Clock
+from banksim.schedule.rate import PiecewiseRate
+
+logger = logging.getLogger(__name__)
+
+#: Why a due transaction cannot be sent.
+NO_CUSTOMER = "no customer was open"
+NOT_JOINED = "the customer has not joined yet"
+
+CustomerTest = Callable[[int], bool]
+
+# -- What a simulation asks for ---------------------------------------------------------------------
+
+
+class Planner(Protocol):
+    """Plans what honest customers do."""
+
+    def plan(
+        self, sim_s: float, is_open: CustomerTest | None = None, is_mine: CustomerTest | None = None
+    ) -> Planned | None:
+        """The transaction of the arrival at ``sim_s``; None when no customer could act."""
+
+    def note(self, transaction: Transaction) -> None:
+        """Count a transaction planned elsewhere, such as a first deposit."""
+
+
+class Spec(Protocol):
+    """A campaign that has not started."""
+
+    @property
+    def campaign_id(self) -> str: ...
+    @property
+    def start_s(self) -> float: ...
+    @property
+    def rate_driven(self) -> bool: ...
+    @property
+    def follows(self) -> str | None: ...
+
+
+class Campaign(Protocol):
+    """A campaign that has started."""
+
+    @property
+    def spec(self) -> Spec: ...
+    @property
+    def ended_s(self) -> float: ...
+    @property
+    def fault(self) -> str: ...
+    def first(self) -> Planned | None: ...
+    def advance(self, outcome: Outcome) -> Planned | None: ...
+
+
+S = TypeVar("S", bound=Spec)
+C = TypeVar("C", bound=Campaign)
+
+
+class Program(Protocol[S, C]):
+    """Plans and opens campaigns."""
+
+    @property
+    def planned(self) -> Sequence[S]: ...
+    @property
+    def genuine_share(self) -> PiecewiseRate: ...
+    def replan(self, from_s: float, speed: float) -> list[S]: ...
+    def open(self, spec: S, onboarded: CustomerTest | None = None) -> C: ...
+    def finished(self, run: C, at_s: float) -> list[S]: ...
+
+
+class Joining(Protocol):
+    """A customer who applies at ``sim_s``; ``first_deposit`` is None where none falls into the run."""
+
+    @property
+    def sim_s(self) -> float: ...
+    @property
+    def customer_index(self) -> int: ...
+    @property
+    def approved(self) -> bool: ...
+    @property
+    def first_deposit(self) -> Planned | None: ...
+
+
+class Onboarding(Protocol):
+    """Who joins during the run, in order of time; the first ``existing`` customers were there before."""
+
+    existing: int
+
+    def __next__(self) -> Joining: ...
+    def move_to(self, sim_s: float) -> None: ...
+
+
+class Plan(Protocol[S, C]):
+    """The plan of one run.  ``offered`` is λ per wall second, ``genuine`` the honest part of it."""
+
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def offered(self) -> PiecewiseRate: ...
+    @property
+    def genuine(self) -> PiecewiseRate: ...
+    @property
+    def arrivals(self) -> Arrivals: ...
+    @property
+    def activity(self) -> Planner: ...
+    @property
+    def desk(self) -> Program[S, C]: ...
+    @property
+    def onboarding(self) -> Onboarding | None: ...
+
+
+# -- What part of a run's load one process makes: all of it, or a worker's share --------------------
+
+
+class Share(Protocol):
+    """One process's part of a run; it may change while the run goes on."""
+
+    @property
+    def shard(self) -> int:
+        """Tells the random streams of processes apart; 0 for a process alone."""
+        ...
+
+    @property
+    def part(self) -> float:
+        """Part of the genuine arrivals, 0..1."""
+        ...
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything belongs to this process."""
+        ...
+
+    def has_customer(self, index: int) -> bool:
+        """Whether the customer acts from here now."""
+        ...
+
+    def has_campaign(self, campaign_id: str, start_s: float) -> bool:
+        """Whether a campaign that starts at this simulated second is carried out here."""
+        ...
+
+
+class Whole:
+    """The share of a process alone."""
+
+    shard = 0
+    part = 1.0
+    is_whole = True
+
+    def has_customer(self, index: int) -> bool:  # noqa: ARG002 - all of them
+        return True
+
+    def has_campaign(self, campaign_id: str, start_s: float) -> bool:  # noqa: ARG002 - all of them
+        return True
+
+
+WHOLE: Share = Whole()
+
+# -- What a simulation gives ------------------------------------------------------------------------
+
+
+class Due(NamedTuple):
+    """A transaction falls due.  The caller answers each one that was planned exactly once.
+
+    ``missing`` says why it cannot be sent, empty when it can; ``planned`` is None where there was
+    no customer to plan for.  ``after_wall_s`` is the wall moment of the answer that it waited for,
+    as given to `Simulation.answered`; 0 when it waited for none.
+    """
+
+    sim_s: float
+    planned: Planned | None
+    missing: str = ""
+    after_wall_s: float = 0.0
+
+
+class Begun(NamedTuple, Generic[S]):
+    """A campaign has started; its first step, if it has one, falls due later."""
+
+    spec: S
+
+
+@dataclass(frozen=True, slots=True)
+class _Start(Generic[S]):
+    spec: S
+
+
+@dataclass(frozen=True, slots=True)
+class _Step(Generic[C]):
+    campaign: C
+    planned: Planned
+    after_wall_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _FirstDeposit:
+    planned: Planned
+
+
+_Entry = _Start[S] | _Step[C] | _FirstDeposit | Joining
+
+
+class Simulation(Generic[S, C]):
+    """The events of one run in the order of simulated time.
+
+    Bounds: one dated event for each planned campaign and for each customer between joining and
+    first deposit; ``faults`` holds one text for each campaign whose typology raised.
+    """
+
+    def __init__(
+        self, plan: Plan[S, C], share: Share = WHOLE, has_account: CustomerTest | None = None
+    ) -> None:
+        """``has_account(index)`` tells whether the bank knows a customer; None: it knows everyone."""
+        self._plan = plan
+        self._arrivals = plan.arrivals
+        self._planner = plan.activity
+        self._program = plan.desk
+        self._onboarding = plan.onboarding
+        self._share = share
+        self._is_mine = None if share.is_whole else share.has_customer
+        self._has_account = has_account
+        # Called several times for each transaction, so without detours where there are none.
+        self._may_act = has_account if plan.onboarding is None else self._has_joined
+        self._speed = plan.clock.speed
+        self._rate_factor = 1.0
+        self._genuine = plan.genuine
+        self._dated: list[tuple[float, int, _Entry[S, C]]] = []
+        self._sequence = 0
+        self._acting: set[int] = set()
+        self._begun: set[str] = set()
+        self._unanswered: dict[str, C] = {}  # by transaction: one for each active campaign
+        self.active_campaigns = 0
+        #: Campaigns that ended because their typology raised, and what it raised.
+        self.faults: dict[str, str] = {}
+        if not share.is_whole:
+            self._change_arrivals(0.0)
+        self._plan_campaigns()
+        self._schedule_joining()
+
+    # -- the loop -------------------------------------------------------------------------
+
+    def peek(self) -> float | None:
+        """The moment of the next event; None when there is none until an answer brings one."""
+        arrival_s = self._arrivals.peek()
+        if not self._dated:
+            return arrival_s
+        dated_s = self._dated[0][0]
+        return dated_s if arrival_s is None or dated_s < arrival_s else arrival_s
+
+    def step(self) -> Due | Begun[S] | Joining:
+        """Take the next event: a due transaction, a campaign that starts, or a customer who joins.
+
+        Raises IndexError when there is no event.
+        """
+        arrival_s = self._arrivals.peek()
+        if arrival_s is None or (self._dated and self._dated[0][0] < arrival_s):
+            return self._take_dated()
+        self._arrivals.take()
+        planned = self._planner.plan(arrival_s, self._may_act, self._is_mine)
+        return Due(arrival_s, planned, "" if planned is not None else NO_CUSTOMER)
+
+    def answered(self, planned: Planned, outcome: Outcome, at_wall_s: float = 0.0) -> bool:
+        """``outcome`` came of a due transaction; returns whether there may be a new event because of it."""
+        campaign = self._unanswered.pop(planned.transaction.transaction_id, None)
+        if campaign is None:
+            return False
+        self._continue(campaign, campaign.advance(outcome), at_wall_s)
+        return True
+
+    def skip_until(self, sim_s: float, most: int) -> int:
+        """Take up to ``most`` arrivals due by ``sim_s`` without planning them; returns their number."""
+        skipped = 0
+        while skipped < most and (moment_s := self._arrivals.peek()) is not None and moment_s <= sim_s:
+            self._arrivals.take()
+            skipped += 1
+        return skipped
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left and no answer can bring anything more."""
+        return self.active_campaigns == 0 and self.peek() is None
+
+    # -- customers ------------------------------------------------------------------------
+
+    def may_act(self, index: int) -> bool:
+        """Whether a customer has an account and uses it."""
+        return self._may_act is None or self._may_act(index)
+
+    def joined(self, joining: Joining) -> None:
+        """The bank has opened accounts for a customer; they act from their first deposit on."""
+        if joining.approved and joining.first_deposit is not None:
+            self._add(joining.first_deposit.sim_s, _FirstDeposit(joining.first_deposit))
+
+    def admit(self, indices: Iterable[int]) -> None:
+        """These customers act from now on: another process has opened them."""
+        self._acting.update(indices)
+
+    def join_from(self, sim_s: float) -> None:
+        """The next customer to join is the first at or after ``sim_s``."""
+        if self._onboarding is not None:
+            self._drop(lambda entry: not isinstance(entry, _Start | _Step | _FirstDeposit))
+            self._onboarding.move_to(sim_s)
+            self._schedule_joining()
+
+    # -- changes --------------------------------------------------------------------------
+
+    def change_speed(self, now_s: float, speed: float) -> None:
+        """Arrivals and campaigns that have not started follow a new speed from ``now_s`` on."""
+        self._speed = speed
+        self._arrivals.change(now_s, speed)
+        self._replan(now_s)
+
+    def change_rate(self, now_s: float, tps: float) -> None:
+        """Offer ``tps`` transactions per wall second from ``now_s`` on; fraud keeps its share."""
+        self._rate_factor = tps / max(piece.value for piece in self._plan.offered)
+        self._genuine = self._program.genuine_share.map(lambda piece: tps * piece.value)
+        self._change_arrivals(now_s)
+        self._replan(now_s)
+
+    def change_share(self, now_s: float) -> None:
+        """The share has changed from ``now_s`` on.
+
+        Arrivals that fell due before and were not taken belong to other processes.  A follower
+        that waits for its start stays: only this process knows what it inherits.
+        """
+        self.skip_until(now_s, sys.maxsize)
+        self._change_arrivals(now_s)
+        self._drop(lambda entry: isinstance(entry, _Start) and entry.spec.follows is None)
+        self._plan_campaigns()
+
+    def _change_arrivals(self, now_s: float) -> None:
+        part = self._share.part
+        self._arrivals.change(now_s, self._speed, self._genuine.map(lambda piece: part * piece.value))
+
+    def _replan(self, now_s: float) -> None:
+        # Twice the rate is to a plan what half the speed is: twice the transactions a simulated hour.
+        planned = self._program.replan(now_s, self._speed / self._rate_factor)
+        # What fell due before and was not taken yet has started, as far as the plan knows.
+        self._drop(lambda e: isinstance(e, _Start) and e.spec.rate_driven and e.spec.start_s >= now_s)
+        self._add_starts(self._mine(planned))
+
+    def _plan_campaigns(self) -> None:
+        self._add_starts(
+            spec for spec in self._mine(self._program.planned) if spec.campaign_id not in self._begun
+        )
+
+    def _mine(self, specs: Iterable[S]) -> Iterator[S]:
+        return (spec for spec in specs if self._share.has_campaign(spec.campaign_id, spec.start_s))
+
+    # -- dated events ---------------------------------------------------------------------
+
+    def _take_dated(self) -> Due | Begun[S] | Joining:
+        moment_s, _, entry = heapq.heappop(self._dated)
+        if isinstance(entry, _Step):
+            self._unanswered[entry.planned.transaction.transaction_id] = entry.campaign
+            missing = "" if self._have_accounts(entry.planned) else NOT_JOINED
+            return Due(moment_s, entry.planned, missing, entry.after_wall_s)
+        if isinstance(entry, _Start):
+            self._begin(entry.spec)
+            return Begun(entry.spec)
+        if isinstance(entry, _FirstDeposit):
+            transaction = entry.planned.transaction
+            self._acting.add(transaction.account.customer_index)
+            self._planner.note(transaction)
+            return Due(moment_s, entry.planned)
+        self._schedule_joining()
+        return entry
+
+    def _begin(self, spec: S) -> None:
+        self.active_campaigns += 1
+        self._begun.add(spec.campaign_id)
+        logger.debug("Campaign %s starts", spec.campaign_id)
+        campaign = self._program.open(spec, self._may_act)
+        self._continue(campaign, campaign.first(), 0.0)
+
+    def _continue(self, campaign: C, planned: Planned | None, after_wall_s: float) -> None:
+        if planned is not None:
+            self._add(planned.sim_s, _Step(campaign, planned, after_wall_s))
+            return
+        self.active_campaigns -= 1
+        logger.debug("Campaign %s ends", campaign.spec.campaign_id)
+        if campaign.fault:
+            self.faults[campaign.spec.campaign_id] = campaign.fault
+        followers = self._program.finished(campaign, campaign.ended_s)
+        self._add_starts(spec for spec in followers if spec.start_s < self._plan.clock.duration_s)
+
+    def _have_accounts(self, planned: Planned) -> bool:
+        """Whether payer and payee may act; a campaign may have found no one who does."""
+        if self._may_act is None:
+            return True
+        other = planned.transaction.counterparty
+        return self._may_act(planned.transaction.account.customer_index) and (
+            other is None or self._may_act(other.customer_index)
+        )
+
+    def _has_joined(self, index: int) -> bool:
+        there_before = self._onboarding is None or index < self._onboarding.existing
+        if not there_before and index not in self._acting:
+            return False
+        return self._has_account is None or self._has_account(index)
+
+    def _schedule_joining(self) -> None:
+        joining = next(self._onboarding, None) if self._onboarding is not None else None
+        if joining is not None:
+            self._add(joining.sim_s, joining)
+
+    def _add_starts(self, specs: Iterable[S]) -> None:
+        for spec in specs:
+            self._add(spec.start_s, _Start(spec))
+
+    def _add(self, sim_s: float, entry: _Entry[S, C]) -> None:
+        self._sequence += 1  # equal moments keep the order in which they were entered
+        heapq.heappush(self._dated, (sim_s, self._sequence, entry))
+
+    def _drop(self, condition: Callable[[_Entry[S, C]], bool]) -> None:
+        self._dated = [dated for dated in self._dated if not condition(dated[2])]
+        heapq.heapify(self._dated)

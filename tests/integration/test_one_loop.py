@@ -1,0 +1,58 @@
+"""A data set and a live run of one seed are the same plan: the same campaigns, the same customers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from banksim.dataset.stream import Stream
+from banksim.model import Planned
+from banksim.run.plan import build_parts
+from banksim.run.run import End
+from tests.integration.driver import Driver, settings_for
+
+EVENLY = """\
+name: Evenly spaced
+duration_hours: 4
+speed_multiplier: 3600
+start_at: 2026-01-05 09:00:00
+customers: 60
+arrivals: even
+transaction_rate: {peak_tps: 150, off_peak_tps: 150}
+fraud:
+  rate: 0.1
+  decoy_rate: 0.05
+  patterns:
+    - {type: card_testing, count: 40}
+    - {type: account_takeover, count: 10, follows: card_testing, delay_minutes: 10}
+    - {type: velocity_attack, weight: 1}
+    - {type: structuring, weight: 1}
+    - {type: fan_in, count: 5}
+"""
+
+
+def honest(planned: Planned) -> tuple[Any, ...]:
+    tx = planned.transaction
+    return (planned.sim_s, tx.transaction_id, tx.kind, tx.account, tx.counterparty, tx.amount_cents)
+
+
+def test_a_data_set_and_a_dry_run_contain_the_same_campaigns_and_customers(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path, EVENLY)
+    rows = [
+        planned for planned, _, _ in Stream(build_parts(settings.scenario, settings.seed, settings.speed))
+    ]
+    driver = Driver(settings)
+    run = driver.conduct()
+    assert run.end is End.COMPLETED, run.message
+    assert run.measures.tally.dropped == 0
+    ours, theirs = (
+        Counter(planned.truth.campaign_id for planned in made if planned.truth.campaign_id)
+        for made in (rows, driver.planned)
+    )
+    assert len(ours) > 10 and ours == theirs, "campaigns, and how many transactions each makes"
+    people, seen = (
+        {honest(planned) for planned in made if not planned.truth.campaign_id}
+        for made in (rows, driver.planned)
+    )
+    assert len(people) > 400 and people == seen, "who, when, what and how much"

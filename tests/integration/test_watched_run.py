@@ -1,0 +1,25 @@
+"""What only a run shows of the code's structure: the way of a transaction, and what is published."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.gauges import RUN_GAUGES, Watched, journey_files, unread, watch_run
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
+    return watch_run(tmp_path_factory.mktemp("watched"))
+
+
+def test_the_way_of_an_honest_transaction(watched: Watched) -> None:
+    assert watched.transactions > 100
+    way = ("activity/planner", "schedule/arrivals", "run/queues", "targets/nexum", "measure/measures")
+    assert [file for file in way if f"banksim/{file}.py" not in watched.journey] == []
+    gauge = RUN_GAUGES[0]
+    assert not gauge.held or journey_files(watched) <= gauge.limit, "\n".join(watched.journey)
+
+
+def test_everything_published_is_read(watched: Watched) -> None:
+    assert len(watched.published) > 400
+    assert not RUN_GAUGES[1].held or unread(watched.published) == []
