@@ -25,7 +25,7 @@ from banksim.model import UsageError
 from banksim.report import build_results
 from banksim.run.closing import planned, run_info
 from banksim.run.plan import Parts
-from banksim.run.run import End, Life, State
+from banksim.run.run import End, Run, State
 from banksim.scenario import Dashboard, Scenario
 from banksim.schedule.rate import clock_hours, in_hours
 from web_ext.listings import PastRuns, ScenarioList
@@ -62,7 +62,7 @@ MAX_ANNOUNCED = 40
 NOTHING: dict[str, Any] = {"predicted": [], "attacks": [], "faults": [], "business_hours": []}
 
 
-def windows(run: Life | None) -> dict[str, Any]:
+def windows(run: Run | None) -> dict[str, Any]:
     """What the scenario plans: {"predicted", "attacks", "faults", "business_hours"}."""
     parts = run.parts if run is not None else None
     if run is None or parts is None:
@@ -80,7 +80,7 @@ def windows(run: Life | None) -> dict[str, Any]:
     }
 
 
-def schedule(run: Life | None) -> dict[str, Any]:
+def schedule(run: Run | None) -> dict[str, Any]:
     """`windows`, and beside them {"campaigns": […], "campaigns_total", "events": […]}."""
     parts = run.parts if run is not None else None
     if run is None or parts is None:
@@ -106,7 +106,7 @@ def business_hours(scenario: Scenario) -> list[tuple[float, float]]:
     return found
 
 
-def _campaigns(run: Life, parts: Parts) -> list[dict[str, Any]]:
+def _campaigns(run: Run, parts: Parts) -> list[dict[str, Any]]:
     """Those that have begun first (they are facts), then the planned ones, each by start."""
     lines = dict(run.measures.detection.campaigns.lines)
     now_s = run.moment()[1]
@@ -234,9 +234,9 @@ class RunView:
         self._base_path = base_path
         self._scenarios = ScenarioList()
         self._past = PastRuns(session.report_dir)
-        self._snapshot: tuple[float, Life, dict[str, Any]] | None = None
-        self._results: tuple[float, Life, dict[str, Any]] | None = None
-        self._goals: tuple[Life, list[dict[str, Any]]] | None = None
+        self._snapshot: tuple[float, Run, dict[str, Any]] | None = None
+        self._results: tuple[float, Run, dict[str, Any]] | None = None
+        self._goals: tuple[Run, list[dict[str, Any]]] | None = None
 
     def status(self) -> dict[str, Any]:
         run = self._session.last_run
@@ -361,18 +361,18 @@ class RunView:
         """A file that a run left, or None; names are checked by the caller and again here."""
         return self._past.path(run_id, name)
 
-    def _dashboard(self, run: Life | None) -> dict[str, Any]:
+    def _dashboard(self, run: Run | None) -> dict[str, Any]:
         """The dashboard block of the run's scenario, else of the one that would start now."""
         scenario = run.settings.scenario if run is not None else self._scenarios.find(self._session.selected)
         block = scenario.dashboard if scenario is not None else Dashboard()
         return block.model_dump(exclude={"enabled", "host", "port"})
 
-    def _goals_of(self, run: Life) -> list[dict[str, Any]]:
+    def _goals_of(self, run: Run) -> list[dict[str, Any]]:
         if self._goals is None or self._goals[0] is not run:
             self._goals = (run, goals(run.settings.scenario))
         return self._goals[1]
 
-    def _report_address(self, run: Life) -> str | None:
+    def _report_address(self, run: Run) -> str | None:
         if run.results is None:
             return None
         return f"{self._base_path}/banksim/report/{run.settings.run_id}/report.html"
@@ -398,14 +398,14 @@ IDLE: dict[str, Any] = {
 }
 
 
-def _set_speed(run: Life, value: Any) -> None:
+def _set_speed(run: Run, value: Any) -> None:
     try:
         run.set_speed(float(value))
     except (TypeError, ValueError) as error:
         raise UsageError(str(error)) from None
 
 
-def _results_so_far(run: Life, started_at: datetime) -> dict[str, Any]:
+def _results_so_far(run: Run, started_at: datetime) -> dict[str, Any]:
     assert run.parts is not None
     info = run_info(run.settings, run.parts, run.addresses, run.moment(), started_at, "under way")
     results = build_results(info, run.measures, planned(run.settings, run.parts), with_timeline=False)
