@@ -76,7 +76,8 @@ class Wakeup:
 # what it does carry is as late as its queues are long.  So once more waits than it can carry soon,
 # what is due is dropped *before* it is planned.
 #
-#     too much  =  the event loop has had no rest  and  more waits than HALF A SECOND's work
+#     too much  =  the event loop has had no rest
+#                  and  (the queues hold, or the dispatcher is behind by, more than HALF A SECOND's work)
 #
 # A long queue alone is not enough: behind a slow bank all users wait for answers, this process
 # rests, and what waits is part of the response times.  "No rest" counts the time the thread ran
@@ -84,7 +85,7 @@ class Wakeup:
 
 
 OVERLOADED = "generator overloaded"
-#: Wall seconds of work that may wait.
+#: Wall seconds of work that may wait, in the queues or for the dispatcher.
 WORK_S = 0.5
 #: Arrivals that may always wait.
 MIN_WAITING = 100
@@ -103,8 +104,8 @@ class Overload:
         #: (wall, busy, arrivals taken by users) so far, in seconds; a second of samples.
         self._samples: deque[tuple[float, float, int]] = deque(maxlen=SAMPLES)
 
-    def now(self) -> bool:
-        """Whether it is the case now; costs a microsecond."""
+    def now(self, behind_s: float) -> bool:
+        """Whether it is the case, with a dispatcher that is ``behind_s`` late; costs a microsecond."""
         now_s = time.monotonic()
         if not self._samples or now_s - self._samples[-1][0] >= SAMPLE_EVERY_S:
             self._samples.append((now_s, self._meter.busy_s(), self._queues.taken))
@@ -113,7 +114,7 @@ class Overload:
         if span_s < SAMPLE_EVERY_S or busy_s - busy_from_s < NO_REST * span_s:
             return False
         carried_tps = (taken - taken_before) / span_s
-        return self._queues.waiting > max(MIN_WAITING, WORK_S * carried_tps)
+        return behind_s > WORK_S or self._queues.waiting > max(MIN_WAITING, WORK_S * carried_tps)
 
 
 #: What a campaign is told of a step that was not sent.
@@ -243,13 +244,13 @@ class Dispatcher:
                 gevent.sleep(HELD_POLL_S)
             elif overloaded and self._shed():
                 gevent.sleep(SHED_PAUSE_S)
-                overloaded = self._overload.now()
+                overloaded = self._overload.now(0.0)
             else:
                 self._hand_out_next()
                 handed_out += 1
                 if handed_out % BURST == 0:
                     gevent.sleep(0)
-                    overloaded = self._overload.now()
+                    overloaded = self._overload.now(-wait_s)
 
     def _shed(self) -> int:
         """Drop the arrivals that are due, without planning them; returns how many those were."""

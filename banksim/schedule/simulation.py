@@ -298,11 +298,7 @@ class Simulation(Generic[S, C]):
 
     def skip_until(self, sim_s: float, most: int) -> int:
         """Take up to ``most`` arrivals due by ``sim_s`` without planning them; returns their number."""
-        skipped = 0
-        while skipped < most and (moment_s := self._arrivals.peek()) is not None and moment_s <= sim_s:
-            self._arrivals.take()
-            skipped += 1
-        return skipped
+        return self._arrivals.skip(sim_s, most)
 
     @property
     def over(self) -> bool:

@@ -119,7 +119,7 @@ def test_without_a_lease_nothing_is_handed_out() -> None:
 
 
 def test_an_overloaded_process_plans_nothing_that_it_cannot_carry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Overload, "now", lambda self: self._queues.waiting >= 40)
+    monkeypatch.setattr(Overload, "now", lambda self, behind_s: self._queues.waiting >= 40)
     desk = Desk(tps=5_000, patterns="[{type: card_testing, count: 1}]")
     plans: list[float] = []
     plan = desk.parts.activity.plan
@@ -148,25 +148,32 @@ class Meter:
 
 
 @pytest.mark.parametrize(
-    ("busy", "waiting", "carried", "overloaded"),
+    ("busy", "waiting", "carried", "behind_s", "overloaded"),
     [
-        (1.0, 300, 0, True),
-        (1.0, 50, 0, False),  # so few may always wait
-        (0.5, 300, 0, False),  # this process rests: the target is slow
-        (1.0, 300, 10_000, False),  # 300 are soon carried
+        (1.0, 300, 0, 0.0, True),
+        (1.0, 50, 0, 0.0, False),  # so few may always wait
+        (0.5, 300, 0, 0.0, False),  # this process rests: the target is slow
+        (1.0, 300, 10_000, 0.0, False),  # 300 are soon carried
+        (1.0, 0, 0, 1.0, True),  # nothing waits, since the dispatcher itself is late
+        (0.5, 0, 0, 1.0, False),  # it was frozen, and has time to catch up
     ],
 )
 def test_overload_is_no_rest_and_more_waiting_than_half_a_seconds_work(
-    monkeypatch: pytest.MonkeyPatch, busy: float, waiting: int, carried: int, overloaded: bool
+    monkeypatch: pytest.MonkeyPatch,
+    busy: float,
+    waiting: int,
+    carried: int,
+    behind_s: float,
+    overloaded: bool,
 ) -> None:
     monkeypatch.setattr(module, "SAMPLE_EVERY_S", 0.02)
     queues = UserQueues([ANY_PERSONA])
     overload = Overload(queues, Meter(busy))  # type: ignore[arg-type]
-    assert not overload.now(), "nothing is known yet"
+    assert not overload.now(behind_s), "nothing is known yet"
     for _ in range(waiting):
         queues.put(ANY_PERSONA, Arrival(0.0, planned(), NOBODY))
     for _ in range(5):
         gevent.sleep(0.02)
         queues.taken += carried
-        found = overload.now()
+        found = overload.now(behind_s)
     assert found is overloaded
