@@ -18,15 +18,16 @@ import math
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import gevent
 from gevent.hub import Waiter
 
+from banksim.fraud import CampaignSpec, FraudProgram
 from banksim.measure.counts import BoundedCounts
 from banksim.model import NOT_SCORED, At, BankReply, BankStatus, Ended, Outcome, Planned
-from banksim.run.plan import LiveSimulation
+from banksim.run.plan import LiveSimulation, Replanner
 from banksim.run.process import BusyMeter
 from banksim.run.queues import ENDED_FIRST, FRAUD_SEAT, Arrival, Performer, UserQueues
 from banksim.run.sink import Ignore, Sink
@@ -189,6 +190,7 @@ class Dispatcher:
         sink: Sink,
         joiner: Joiner,
         wakeup: Wakeup,
+        program: FraudProgram,
         planned_fraud: BoundedCounts[str],
         lease: Lease,
     ) -> None:
@@ -201,6 +203,7 @@ class Dispatcher:
         self._sink = sink
         self._joiner = joiner
         self._wakeup = wakeup
+        self._replanner = Replanner(program, [self])
         self._planned_fraud = planned_fraud
         self._lease = lease
         self._overload = Overload(queues, BusyMeter())
@@ -208,6 +211,7 @@ class Dispatcher:
 
     def run(self) -> None:
         """Hand out everything until simulated time is over and the last campaign has ended."""
+        self._replanner.wait()
         try:
             self._hand_out_what_is_due()
         finally:
@@ -221,12 +225,20 @@ class Dispatcher:
     # -- as a follower of the timekeeper ------------------------------------------------------
 
     def change_speed(self, sim_s: float, speed: float) -> None:
-        self._simulation.change_speed(sim_s, speed)
+        self._replanner.replan(self._simulation.change_speed(sim_s, speed))
 
     def change_rate(self, sim_s: float, tps: float) -> None:
-        self._simulation.change_rate(sim_s, tps)
+        self._replanner.replan(self._simulation.change_rate(sim_s, tps))
 
     def clock_changed(self) -> None:
+        self._wakeup.wake()
+
+    def mine(self, specs: Iterable[CampaignSpec]) -> list[CampaignSpec]:
+        return self._simulation.mine(specs)
+
+    def adopt(self, planned: Sequence[CampaignSpec], until_s: float) -> None:
+        """Replanned campaigns; one may be due already."""
+        self._simulation.adopt(planned, until_s)
         self._wakeup.wake()
 
     # -- the loop -----------------------------------------------------------------------------
@@ -270,7 +282,7 @@ class Dispatcher:
             self._sink.dropped(at, None, ENDED_FIRST, owed)
 
     def _over(self) -> bool:
-        return self._timekeeper.over and self._simulation.over
+        return self._timekeeper.over and self._simulation.over and not self._replanner.busy
 
     def _wait_s(self, moment_s: float | None) -> float:
         """Wall seconds until there is something to do; always positive when ``moment_s`` is None."""

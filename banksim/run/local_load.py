@@ -316,6 +316,7 @@ def prepare_local_load(
             tee,
             joiners,
             wakeup,
+            plan.desk,
             measures.planned_fraud,
             role.lease,
         )

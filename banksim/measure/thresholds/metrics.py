@@ -204,7 +204,7 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric(
         "latency",
         TIME,
-        "one call to one system, opening customers included",
+        "one call to one system, not counting the calls that open customers before the run",
         latency(),
         "no call to {label} was made",
         Bracket.SYSTEM,

@@ -52,6 +52,7 @@ class Desk:
             Tee([self.measures, self.kept, self.driver]),
             NoJoiners(),
             wakeup,
+            self.parts.desk,
             self.measures.planned_fraud,
             lease,
         )
