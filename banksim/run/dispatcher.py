@@ -97,7 +97,7 @@ SAMPLES = 10
 
 
 class Overload:
-    """Tells whether more waits than this process can carry soon."""
+    """Detects when more waits than this process can carry soon."""
 
     def __init__(self, queues: UserQueues, meter: BusyMeter) -> None:
         self._queues = queues
@@ -118,7 +118,7 @@ class Overload:
         return behind_s > WORK_S or self._queues.waiting > max(MIN_WAITING, WORK_S * carried_tps)
 
 
-#: What a campaign is told of a step that was not sent.
+#: The outcome of a campaign's step that was not sent.
 DROPPED = Outcome(
     BankReply(BankStatus.FAILED, "dropped before sending"), NOT_SCORED, lag_ms=0.0, service_ms=0.0
 )

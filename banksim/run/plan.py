@@ -3,7 +3,7 @@
 A live run and a data set start from the same parts.
 
 Building takes a moment of CPU (word lists, campaign plans), so it is kept apart from
-running and can be done in a thread beside the event loop.
+running and can be done in a thread next to the event loop.
 """
 
 from __future__ import annotations

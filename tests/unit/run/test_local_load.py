@@ -131,3 +131,13 @@ def test_what_was_opened_is_closed_when_preparing_fails(
     with pytest.raises(BanksimError, match="out of order"):
         prepared(tmp_path)
     assert broker.closed == 1
+
+
+def test_fraud_that_was_planned_and_not_made_is_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with prepared(tmp_path) as load:
+        assert "fraud_not_made" not in load.account()
+        load.plan.desk.missed, load.plan.desk.starved = 2, 1
+        assert load.account()["fraud_not_made"] == {"missed": 2, "starved": 1, "faults": 0}
+    assert "2 campaigns would have followed after the end" in caplog.text
