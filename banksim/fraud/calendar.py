@@ -12,9 +12,9 @@ a phase, at `rate` during the phase and not at all elsewhere.  The share at a mo
 highest level of the patterns acting then, and `shares` splits it among them.
 
 Patterns with `count` come on top of the offered rate and take nothing from the share.  A
-scenario whose every pattern has a count therefore has a share of 0: it asked for exactly
-that fraud and no other.  Followers without `count` hold their share at all times though
-they act only after their parents, which may be at a different hour.
+scenario whose every pattern has a count therefore has a share of 0: it gets exactly the
+counted fraud.  Followers without `count` hold their share at all times although they act
+only after their parents, which may be at a different hour.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from banksim.scenario import FraudSettings
 
 # -- What is decided about a campaign before it starts: a plain, picklable value --------------------
 #
-# A spec says who attacks, when, how much and how long; it never says whom, since victims
-# are drawn by the campaign itself from its own stream.  Two processes that plan the same
+# A spec holds when an attack happens, how large it is and how long it takes, but no victims: the
+# campaign draws those itself from its own stream.  Two processes that plan the same
 # scenario with the same seed hold equal specs, so a campaign can be handed to a worker by
 # its id alone.
 
@@ -42,7 +42,7 @@ class CampaignSpec:
     transactions it makes, ``exact`` whether that number was asked for by ``count`` (extra
     load) or is a part of the fraud share; ``decoy`` that it is no fraud at all.  ``follows`` is
     the id of the campaign whose end starts this one: until that has ended ``start_s`` is an
-    estimate.  ``campaign_id`` and ``label`` are for people and reports; neither goes on the wire.
+    estimate.  ``campaign_id`` and ``label`` are for displays and reports; neither goes on the wire.
     """
 
     campaign_id: str
@@ -60,9 +60,9 @@ class CampaignSpec:
 
     @property
     def rate_driven(self) -> bool:
-        """Whether a change of speed plans this campaign anew, as long as it has not started.
+        """Whether a change of speed plans this campaign again, as long as it has not started.
 
-        A follow-up never is: once its parent has begun, it stays.
+        A follow-up is not planned again once its parent has started.
         """
         return not self.exact and self.follows is None
 

@@ -3,10 +3,10 @@
     stage 0: sources pay what is on their accounts      stage 1, 2 …: mules pass on what came
 
 A stage is a list of edges (payer's post, payee's post) in the crew.  Each payer of a stage
-divides what it has to send among its edges.  A mule sends what has come to it in this
-story less a commission; so along every path money only ever gets less by commissions.
-A transfer that is refused stays where it was, and with it everything that would have
-followed.  A blocked payer loses the account with all that is on it (see `crew`).
+divides its money among its edges.  A mule sends what it received in this story less a
+commission, so along every path only commissions reduce the sum.  The money of a refused
+transfer stays where it was, and the transfers after it are left out.  A blocked payer
+loses the account with its balance (see `people.Accomplices`).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def launder(campaign: Campaign, crew: Accomplices, stages: Sequence[Stage]) -> S
             payer, payee = crew[payer_post], crew[payee_post]
             holder, parts = owed[payer_post]
             if not parts or (nth > 0 and holder != payer.index):
-                continue  # nothing came, or it is frozen on the account of a predecessor
+                continue  # nothing arrived, or it is frozen on a predecessor's account
             cents = min(parts.pop(), round(LIMIT_PART * campaign.wallet.limit(payer)))
             planned = campaign.transfer(
                 payer,
@@ -60,7 +60,7 @@ def launder(campaign: Campaign, crew: Accomplices, stages: Sequence[Stage]) -> S
 
 
 def less_commission(campaign: Campaign, cents: int) -> int:
-    """What is passed on of ``cents``."""
+    """``cents`` less the mule's commission."""
     return int(cents * (1 - campaign.rng.uniform(*COMMISSION)))
 
 
@@ -77,7 +77,7 @@ def usual_sum(campaign: Campaign, crew: Accomplices, payer_post: int) -> int:
 def _owed(
     campaign: Campaign, crew: Accomplices, stage: Stage, held: Counter[int], first: bool
 ) -> Mapping[int, tuple[int, list[int]]]:
-    """For each payer's post of the stage: who holds the money now, and its parts for the edges."""
+    """For each payer's post of the stage: the index of the money's holder, and the parts for its edges."""
     owed: dict[int, tuple[int, list[int]]] = {}
     for post, edges in Counter(payer for payer, _ in stage).items():
         payer = crew[post]

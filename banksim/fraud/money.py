@@ -1,12 +1,12 @@
-"""Amounts: what a victim usually spends, what the bank lets through, what is left to take.
+"""Amounts: a victim's usual spending, the bank's limit per payment, the balance left to take.
 
 Prices, cash and transfers are rounded by the same `Pricing` that makes honest amounts, so
 no ending gives a fraud away.  The bank caps a single payment by the payer's KYC tier, so
 every amount passes through `capped`.
 
-Balances are *believed*: the opening balance plus what this campaign saw approved.  The
-honest life of the customer goes on meanwhile, so a payment may still be refused for lack
-of funds; a typology finds out from the outcome, as a thief does.
+Balances are *estimates*: the opening balance plus the approved movements of this campaign.  The
+customer's honest transactions continue meanwhile, so a payment may still be refused for lack of
+funds; a typology learns that from the outcome, as a thief does.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ class Wallet:
         return self._pricing.limit_cents(customer)
 
     def capped(self, customer: Customer, amount_cents: float) -> int:
-        """``amount_cents`` as the bank takes it: positive, and below the customer's limit.
+        """``amount_cents`` as the bank accepts it: positive, and below the customer's limit.
 
-        What is above is brought below at random, so that no heap of equal amounts forms there.
+        A larger amount is moved below the limit at random, so that equal amounts do not pile up there.
         """
         return self._pricing.within_limit(max(1, round(amount_cents)), customer, self._rng)
 
@@ -79,15 +79,15 @@ class Wallet:
         return self._pricing.whole_notes(max(1, round(amount_cents)))
 
     def counted(self, amount_cents: float) -> int:
-        """The nearest amount of cash somebody pays in: whole tens."""
+        """The nearest amount of cash that people pay in: whole tens."""
         return self._pricing.rounded(max(1, round(amount_cents)), 10)
 
     def balance(self, customer: Customer) -> int:
-        """What the fraudster believes is on the main account."""
+        """The fraudster's estimate of the main account's balance, in cents."""
         return customer.accounts[0].opening_balance_cents + self._moved.get(customer.index, 0)
 
     def note(self, transaction: Transaction, outcome: Outcome) -> None:
-        """Remember what an approved transaction moved."""
+        """Record the money moved by an approved transaction."""
         if not outcome.approved:
             return
         sign = 1 if transaction.kind in CREDIT_KINDS else -1

@@ -2,7 +2,8 @@
 
 Every process of a distributed run holds an equal program.  Its shares and plan are pure functions of
 (seed, scenario, offered rate, changes of speed); a campaign is then opened by the one process it is
-assigned to, and its followers start in that same process, which alone knows whom it compromised.
+assigned to, and its followers start in that same process, which alone holds the list of customers
+it compromised.
 """
 
 from __future__ import annotations
@@ -271,8 +272,8 @@ class FraudProgram:
     def open(self, spec: CampaignSpec, onboarded: Callable[[int], bool] | None = None) -> CampaignRun:
         """The campaign, ready for `first`.
 
-        ``onboarded(index)``: whether that customer has joined; the default is everybody who joined
-        before the run.
+        ``onboarded(index)``: whether that customer has joined; by default those who joined before
+        the run.
         """
         pattern = self._patterns[spec.pattern]
         campaign = Campaign(
@@ -286,7 +287,7 @@ class FraudProgram:
         return CampaignRun(spec, pattern.typology, campaign)
 
     def finished(self, run: CampaignRun, at_s: float) -> list[CampaignSpec]:
-        """The followers of an ended campaign, now with their start; they inherit whom it compromised.
+        """The followers of an ended campaign, now with their start; they inherit its compromised customers.
 
         A follower starts its delay after the *simulated* moment of the campaign's last step;
         ``at_s``, when the end was noticed, is only logged.  Call once per campaign.

@@ -1,9 +1,9 @@
-"""Account takeover: somebody else logs in and sends the money away.
+"""Account takeover: a thief logs in as the customer and sends the money away.
 
 New device, often from far away; first a look and perhaps a small transfer, then the rest
 in a few steps to accomplices, until `target_balance_pct` of the balance is gone
-(indicative: takeovers often empty the account at once).  A refusal makes the thief try a
-smaller sum, to the next account if the mule's was blocked; two in a row, and he gives up.
+(indicative: takeovers often empty the account at once).  After a refusal the thief tries a
+smaller sum, to the next account if the mule's was blocked, and gives up after two in a row.
 A careful one uses the victim's device, more and smaller sums, and longer pauses.
 
 Options: `target_balance_pct` (default 0.8 to 0.95), `amounts` for the single transfers.

@@ -3,8 +3,8 @@
 One or a few devices, a handful of shops, amounts of a few dollars that are not all the
 same.  About a quarter of a batch is of use (indicative: 25 % of 1,247 attempts in 21
 minutes; batches of ten thousand have 5–10 %).  The bank here knows every customer's card,
-so it lets dead ones pass too; which cards are worth keeping is decided by a coin beside
-the outcome.  A careful tester spreads over more shops, takes longer, and hides his device.
+so it also approves dead ones; a coin, independent of the outcome, decides which cards are worth
+keeping.  A careful tester spreads over more shops, takes longer, and hides the device.
 
 Options: `amount_range` or `amounts`.
 """

@@ -1,4 +1,4 @@
-"""Decoys: honest behaviour that looks like fraud, so that false alarms mean something.
+"""Decoys: honest behaviour that looks like fraud, so that false positives mean something.
 
     holiday_trip      flight or hotel booked, then card payments far from home
     big_purchase      one payment many times the usual: a kitchen, a ring, a flight for four
@@ -6,10 +6,10 @@
     landlord_fan_in   many tenants pay one account on the 1st of the month
 
 Their label is DECOY, which counts as genuine.  The people are not accomplices, and use their own devices.
-A traveller is somebody who, by the journeys of `activity.trips`, really is away at that
-time, and nobody is in two cities faster than the way allows.
+A traveller is a customer who really is away at that time by their own journeys
+(`activity.habits.Trips`), and no customer is in two cities faster than travel allows.
 
-Not handled: the planned balances of the honest side do not know what decoys spend.
+Not handled: the planned balances of honest customers do not include what decoys spend.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ def holiday_trip(campaign: Campaign) -> Steps:
         at = campaign.moment_within(until_s, steps - nth)
         if there_s <= at < back_s:
             yield _on_holiday(campaign, traveller, place, at)
-        else:  # the run ends before the way does: a journey that is only being booked
+        else:  # the run ends before the arrival: only book the journey
             yield _booking(campaign, traveller, traveller.home, at)
 
 
 def _traveller(campaign: Campaign, now_s: float) -> tuple[Customer, Place, float, float]:
-    """Who travels, whereto, and from when to when they are there (simulated seconds)."""
+    """The traveller, the destination, and the start and end of the stay (simulated seconds)."""
     ends_s = campaign.spec.deadline_s
 
     def stay(customer: Customer) -> tuple[Place, float, float] | None:
@@ -77,7 +77,7 @@ def _traveller(campaign: Campaign, now_s: float) -> tuple[Customer, Place, float
     found = stay(traveller)
     if found is not None:
         return traveller, *found
-    # Nobody found who travels just now: one who would not have, but takes the time the way needs.
+    # No drawn customer travels just now: take one who would not have, with the travel time it needs.
     away = campaign.world.places.destination(campaign.rng, traveller.home, campaign.rng.random() < 0.5)
     place = away or traveller.home
     way_s = (distance_km(traveller.home, place) / TRAVEL_SPEED_KMH + TRAVEL_OVERHEAD_H) * HOUR_S
@@ -169,7 +169,7 @@ def pay_day_burst(campaign: Campaign) -> Steps:
 
 
 def _salary_hour(campaign: Campaign) -> float:
-    """The first moment from now on at which employers pay; now, when there is none before the deadline."""
+    """The first moment from now on at which employers pay; now, if there is none before the deadline."""
     moment_s = campaign.now_s
     while moment_s < campaign.spec.deadline_s:
         if is_salary_hour(campaign.world.hour_of_week(moment_s)):
@@ -197,7 +197,7 @@ def landlord_fan_in(campaign: Campaign) -> Steps:
 def _rent_day(campaign: Campaign) -> tuple[float, float]:
     """The hours of the next 1st of a month in which rents are paid.
 
-    In a run without a 1st ahead these tenants pay from now on (simulated seconds).
+    Without a 1st in the rest of the run, tenants pay from now on (simulated seconds).
     """
     world, now_s = campaign.world, campaign.now_s
     today = datetime.fromtimestamp(world.timestamp_s(now_s), UTC).replace(
@@ -213,7 +213,7 @@ def _rent_day(campaign: Campaign) -> tuple[float, float]:
 
 
 def _affordable(campaign: Campaign, customer: Customer, wanted_cents: float) -> int:
-    """A price at most what account and limit allow; honest people know what they have."""
+    """A price that account and limit allow; honest people know their balance."""
     wallet = campaign.wallet
     most = min(BALANCE_PART * max(1, wallet.balance(customer)), LIMIT_PART * wallet.limit(customer))
     return wallet.price(min(wanted_cents, most))

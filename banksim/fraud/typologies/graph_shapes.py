@@ -6,7 +6,7 @@
                                               stack            bipartite, twice over
 
 All accounts belong to accomplices who act from their own devices and homes, so no single
-transfer looks odd; the shape does.  The money is conserved but for commissions (see
+transfer looks odd; the shape does.  The money is conserved except for commissions (see
 `laundering`).  A careful network sends sums like its members' own transfers, and slower.
 
 Accounts follow from the size of the shape; options: `amounts` or `amount_range` for what a

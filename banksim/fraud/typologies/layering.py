@@ -7,7 +7,7 @@
 Where a mule network is in a hurry to get stolen money out, layering takes its time to make the
 trail long: 5–20 accounts over 5–20 days (computed from AMLSim's sets), 2–4 transfers from
 first account to last (judgement), fan-out first.  In a shorter run the days shrink with it.
-Money is conserved but for the commissions (see `laundering`).
+Money is conserved except for the commissions (see `laundering`).
 
 Options: `hops` (transfers from first account to last), `mule_accounts` (accounts between the two
 ends, which sets the number of chains), `amounts` or `amount_range` for what leaves the source.

@@ -1,13 +1,13 @@
-"""Mule network: stolen money passes through borrowed accounts until nobody can follow it.
+"""Mule network: stolen money passes through borrowed accounts until its trail is lost.
 
     victim ──► mule ──► mule ──► … ──► cash or an account outside
 
 One story: a sum leaves a victim's account (or comes in as cash), is spread over one or a
-few first mules, and each of them passes on what came, less a small commission: money is
-conserved but for that.  It moves fast (indicative: 28 % has left after 15 minutes, 53 %
-after an hour; 2–4 hops, fan-out first).  Where a transfer is refused, that branch ends,
-for there is nothing to pass on.  A blocked mule loses the account with what is on it and is
-replaced by the next accomplice; the thief then sends that sum there.
+few first mules, and each of them passes on what it received, less a small commission: money
+is conserved except for that.  It moves fast (indicative: 28 % has left after 15 minutes, 53 %
+after an hour; 2–4 hops, fan-out first).  A branch ends at a refused transfer, since there is
+nothing to pass on.  A blocked mule loses the account with its balance and is replaced by the
+next accomplice; the thief then sends that sum there.
 
 Options: `mule_accounts` (default 6), `hops` (transfers from first account to last, 2–4),
 `amounts` or `amount_range` for the sum taken from the victim.
@@ -34,14 +34,14 @@ CASH_OUT_SHARE = 0.3
 PASS_ON = ((0.28, 0.0, 15 * 60.0), (0.25, 15 * 60.0, 3600.0), (0.47, 3600.0, 8 * 3600.0))
 BETWEEN_SUMS_S = 2 * 3600.0
 FIRST_GAP_S = 5 * 60.0
-#: Mules tried for one sum after the first was blocked (judgement).
+#: Mules tried for one sum after the first is blocked (judgement).
 REPLACEMENTS = 2
 
 
 @typology("mule_network", aliases=("money_laundering",), mean_size=12, min_size=3, mean_duration_s=12 * 3600)
 def mule_network(campaign: Campaign) -> Steps:
     rng = campaign.rng
-    # An account that takes less than a usual sum is of no use to them.
+    # Only accounts that accept a usual sum are useful.
     mules = campaign.crew(campaign.options.mule_accounts or MULES, campaign.wallet.scaled_cents(SUM_UNITS))
     posts = rng.sample(range(len(mules)), len(mules))
     hops = _hops(campaign)
@@ -55,7 +55,7 @@ def mule_network(campaign: Campaign) -> Steps:
     passable = round(0.95 * min(campaign.wallet.limit(mule) for mule in mules))
     for branch, sum_cents in enumerate(random_parts(total, branches, rng)):
         chain = [posts[(branch + nth) % len(posts)] for nth in range(hops)]
-        part = min(sum_cents, passable)  # nobody on the way may be stopped by a limit
+        part = min(sum_cents, passable)  # no limit on the way may stop it
         gap_s = BETWEEN_SUMS_S if campaign.made and branch == 0 else FIRST_GAP_S
         for _ in range(1 + REPLACEMENTS):
             first, at = mules[chain[0]], campaign.next_moment(gap_s)

@@ -1,8 +1,8 @@
 """Online fraud: card-not-present purchases with stolen card data, the bulk of card fraud.
 
-Three to six purchases of medium size at shops whose goods sell on, from a device the
-victim never had (indicative: remote purchase is 73–79 % of card fraud by channel, £154 a
-case in the UK).  Two refusals in a row and the card is given up.
+Three to six purchases of medium size at shops whose goods can be resold, from a device the
+victim never used (indicative: remote purchase is 73–79 % of card fraud by channel, £154 a
+case in the UK).  After two refusals in a row the thief drops the card.
 
 Options: `amount_range` or `amounts`.
 """

@@ -4,10 +4,10 @@
     cash ──► smurf 2 ─┼──► collector
     cash ──► smurf 3 ─┘
 
-Structuring is one sum paid in by few people just below the reporting threshold; here many
-hands carry sums far below it, and only together they are above.  Each smurf transfers what
-it paid in, less a commission.  A blocked smurf is replaced by another; a blocked
-collector too.  A careful organiser hands out smaller sums of all sizes.
+In structuring a few people pay in one sum just below the reporting threshold; here many people
+pay in sums far below it that exceed it only together.  Each smurf transfers its deposit, less a
+commission.  A blocked smurf or collector is replaced by another accomplice.  A careful organiser
+hands out smaller sums of all sizes.
 
 Options: `threshold` (default 10,000), `mule_accounts` (how many smurfs, default 5 to 12),
 `amounts` or `amount_range` for the single deposits.
@@ -42,7 +42,7 @@ def smurfing(campaign: Campaign) -> Steps:
         paid_in = campaign.deposit(smurf, cents, campaign.next_moment(), role="smurf")
         outcome = yield paid_in
         if not outcome.approved:
-            continue  # the cash is lost or still in somebody's pocket: there is nothing to pass on
+            continue  # the cash never reached the account: there is nothing to pass on
         passed_on = max(1, less_commission(campaign, paid_in.transaction.amount_cents))
         outcome = yield campaign.transfer(
             smurf,
@@ -63,7 +63,7 @@ def _threshold(campaign: Campaign) -> int:
 
 
 def _amounts(campaign: Campaign, deposits: int) -> list[int]:
-    """Each far below the threshold; together above it, as far as so few can be."""
+    """Each far below the threshold; together above it where the number of deposits allows."""
     rng, threshold = campaign.rng, _threshold(campaign)
     low, high = (
         clumsy + campaign.sophistication * (careful - clumsy)

@@ -39,7 +39,7 @@ def structuring(campaign: Campaign) -> Steps:
     people = campaign.crew(rng.randint(*PEOPLE), least_limit_cents=threshold)
     deposits = min(campaign.left, rng.randint(*DEPOSITS))
     if campaign.left - deposits < DEPOSITS[0]:
-        deposits = campaign.left  # a rest too small for a sum of its own joins this one
+        deposits = campaign.left  # a remainder too small for a sum of its own joins this one
     sum_in = 0
     for nth in range(deposits):
         person = rng.choice(people)
@@ -54,7 +54,7 @@ def structuring(campaign: Campaign) -> Steps:
 
 
 def _threshold(campaign: Campaign) -> int:
-    """In cents.  Nobody can pay in more than the highest limit, so there it ends too."""
+    """In cents; at most the highest limit of any customer."""
     given = campaign.options.threshold
     return campaign.wallet.cents(given) if given else campaign.wallet.scaled_cents(THRESHOLD_UNITS)
 

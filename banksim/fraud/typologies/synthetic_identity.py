@@ -4,12 +4,11 @@
     ·   ·  ·    ·   ·  ·   ·    ·  ·   ·   ·     ·   ·  ·   ·   · │ ■■■■■
     start                                                 85–95 % of the time       end
 
-The account belongs to nobody who could complain: name, papers and device are the
-fraudster's own, so there is no victim whose habits break off and no foreign device.  What
-gives it away is the end: purchases, cash and a transfer that take the whole balance
-within hours, far above anything before.  Three months in a run that is long enough; in a
-shorter one history and bust-out shrink with it.  A careful fraudster builds more history and
-takes the money in smaller parts.
+There is no real owner who could complain: name, papers and device are the fraudster's own, so
+no victim's habits change and no foreign device appears.  Only the end gives it away:
+purchases, cash and a transfer that take the whole balance within hours, far above anything
+before.  It takes three months if the run is long enough; in a shorter one history and bust-out
+shrink with it.  A careful fraudster builds more history and takes the money in smaller parts.
 
 Not handled: loans and overdrafts, which a real bust-out would also draw.
 

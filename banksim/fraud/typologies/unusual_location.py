@@ -1,11 +1,11 @@
-"""Unusual location: a cloned card is used where its owner cannot be.
+"""Unusual location: a cloned card is used where the card holder cannot be.
 
 Two card-present payments (sometimes a third): one in the victim's own city, then one at
-least `location_jump_km` away so soon that the way would take more than 900 km/h, the
-speed of an airliner.  Both are the clone's.  The gap is within `time_window_hours`.  A
+least `location_jump_km` away so soon that the journey would need more than 900 km/h, the
+speed of an airliner.  The clone makes both.  The gap is within `time_window_hours`.  A
 careful thief stays in the country and pays what the victim would.
 
-A step alone (a campaign cut to size one) is a payment far from home.
+A single step (a campaign of size one) is a payment far from home.
 
 Options: `location_jump_km` (default 1,000), `time_window_hours` (1), `amount_range`, `amounts`.
 """
@@ -52,7 +52,7 @@ def unusual_location(campaign: Campaign) -> Steps:
 
 
 def _card_present(campaign: Campaign, card: Customer, place: Place, at: float) -> Planned:
-    """A payment in a shop of that city; the clone has no device, the bank notes the owner's."""
+    """A payment in a shop of that city; the clone has no device, so the bank records the owner's."""
     merchant = campaign.shop(card, place, at)
     usual = campaign.wallet.usual(card, merchant.category)
     wish = usual * (1.0 if place == card.home else campaign.rng.uniform(*DEARER))
@@ -63,5 +63,5 @@ def _card_present(campaign: Campaign, card: Customer, place: Place, at: float) -
 
 
 def _shortest_km(here: Place, city: Place) -> float:
-    """Distance to the nearest a shop of ``city`` can be."""
+    """The shortest possible distance to a shop of ``city``."""
     return max(0.0, distance_km(here, city) - CITY_RADIUS_KM)

@@ -1,7 +1,7 @@
-"""Velocity attack: one card, many shops, as fast as they will take it.
+"""Velocity attack: one card at many shops, as fast as they accept it.
 
 A burst of `transaction_burst` payments within `time_window_seconds` (÷ intensity), then
-the next card.  Five refusals in a row and the card is thrown away.
+the next card.  After five refusals in a row the thief drops the card.
 
 Options: `transaction_burst` (default about 15; also the usual size of a campaign),
 `time_window_seconds` (300), `amount_range` or `amounts`.
