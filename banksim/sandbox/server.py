@@ -21,7 +21,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,19 +33,15 @@ from gevent.pywsgi import WSGIHandler, WSGIServer
 from banksim.model import BanksimError, ExitCode
 from banksim.sandbox.bank.api import BankApi
 from banksim.sandbox.bank.database import IN_MEMORY
-from banksim.sandbox.bank.values import Reply
 from banksim.sandbox.detector.api import DetectorApi
 from banksim.sandbox.detector.kafka import KafkaSide, open_kafka_side
 from banksim.sandbox.faults import (
     CONTROL_TOKEN,
     SOCKET_KEY,
-    Api,
-    Environ,
     FaultBoard,
     FaultyFace,
-    StartResponse,
-    WsgiFace,
 )
+from banksim.sandbox.http import Api, Environ, Query, Reply, StartResponse, WsgiFace
 from banksim.world.random import stream
 
 BANK_PORT = 8090
@@ -104,7 +100,7 @@ class Delayed:
         self._api = api
         self._delay_s = delay_ms / 1000
 
-    def handle(self, method: str, path: str, query: Mapping[str, str], body: Any = None) -> Reply:
+    def handle(self, method: str, path: str, query: Query, body: Any = None) -> Reply:
         gevent.sleep(self._delay_s)
         return self._api.handle(method, path, query, body)
 

@@ -9,6 +9,7 @@ import gevent
 import pytest
 
 from banksim.sandbox import BankApi
+from banksim.sandbox.bank.postgres import GroupCommit, PostgresDatabase
 from tests.services.postgres import PostgresServer
 
 pytestmark = pytest.mark.timing
@@ -52,6 +53,11 @@ def held(bank: BankApi, account_id: str) -> int:
     return balances[account_id]
 
 
+def shared(bank: BankApi) -> GroupCommit:
+    assert isinstance(bank._db, PostgresDatabase)
+    return bank._db.group
+
+
 def break_history(bank: BankApi, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading a history becomes a statement that the database refuses."""
 
@@ -63,7 +69,7 @@ def break_history(bank: BankApi, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_each_of_a_group_has_its_own_outcome(bank: BankApi) -> None:
     rich, poor, other = account(bank, 100_000), account(bank), account(bank)
-    groups = bank._group.groups if bank._group is not None else 0
+    groups = shared(bank).groups
     replies = together(
         lambda: move(bank, "withdraw", 300, account_id=rich),
         lambda: move(bank, "withdraw", 1, account_id=poor),
@@ -80,7 +86,7 @@ def test_each_of_a_group_has_its_own_outcome(bank: BankApi) -> None:
     assert replies[5][1]["transaction_id"] == replies[6][1]["transaction_id"], "the same posting"
     assert (held(bank, rich), held(bank, other), held(bank, poor)) == (100_000 - 300 - 700 + 11, 700, 0)
     assert bank.handle("GET", "/ledger/trial-balance", {})[1]["balanced"]
-    assert bank._group is not None and bank._group.groups - groups < 8, "they shared commits"
+    assert shared(bank).groups - groups < 8, "they shared commits"
 
 
 def test_the_function_moves_all_or_nothing(bank: BankApi) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 import pytest
 
 from banksim.model import BankStatus
@@ -23,10 +21,6 @@ def test_a_whole_life(postgres: PostgresServer) -> None:
     assert banking.pay_card(card, account, 70_001).detail.startswith(
         "Insufficient funds: available USD 700.00"
     )
-    loan_id = banking.originate_loan(life.customer_id, 120_000, "0.065", 12, date(2026, 12, 22))
-    assert banking.disburse_loan(loan_id, account, 120_000).status is BankStatus.POSTED
-    assert banking.pay_loan(loan_id, account, 10_356).status is BankStatus.POSTED
-    assert banking.loan(loan_id).state == "active"
     assert [row.state for row in banking.history(card)] == ["failed", "completed"]
     life.assert_books_agree(account, card)
     books = bank.handle("GET", "/ledger/trial-balance", {})[1]

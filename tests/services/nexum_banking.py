@@ -1,26 +1,16 @@
-"""What a customer does at the bank besides moving money: card, loan, statements of account.
+"""Reads and card payments at the bank that no run makes: accounts, histories, credit lines.
 
-These routes are no part of the load (a scenario has no words for them); they complete a
-customer's life at a real bank, for checks before a run and for whoever scripts one.
+A card is paid off by a transfer to its account: the real bank's payment route books a row and leaves
+the balance alone.  A history is read from `items` or `transactions`, whichever the answer holds.
 
-Quirks of the real bank that decide how this is written:
-
-* A card is paid off by a transfer to its account: the payment route books a row and leaves
-  the balance alone.
-* A loan is originated with the default amortization (the other methods make it unreadable),
-  disbursed by a query parameter, and paid from an account that must be named, since without
-  one the money comes from nowhere.
-* A history is read from `items` or `transactions`, whichever the answer holds.
-
-A movement is sent once, told to the books, and answers as any other; everything else raises
-RequestFailed when the bank says no.  Amounts are integer cents.
+A movement is sent once, reported to the books, and answers like any other; everything else raises
+RequestFailed on a refusal.  Amounts are integer cents.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 from banksim.model import BankReply, BanksimError
@@ -33,22 +23,11 @@ HISTORY_PAGE = 200
 
 
 class RequestFailed(BanksimError):
-    """The bank said no, or something that cannot be used: what, and the HTTP status (0 without an answer)."""
+    """The bank refused, or its answer is unusable: the reason and the HTTP status (0: no answer)."""
 
     def __init__(self, message: str, status: int = 0) -> None:
         self.status = status
         super().__init__(message)
-
-
-@dataclass(frozen=True, slots=True)
-class Loan:
-    """A loan as the bank knows it; ``payment_cents`` is one month's."""
-
-    loan_id: str
-    account_id: str
-    state: str
-    balance_cents: int
-    payment_cents: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +53,7 @@ class AccountView:
 
 
 class NexumBanking:
-    """The further services of one bank, over the line of its client."""
+    """Further services of one bank, over the connection of its client."""
 
     def __init__(self, line: BankLine, currency: str) -> None:
         self._line = line
@@ -125,72 +104,6 @@ class NexumBanking:
         path = "/transactions/transfer"
         legs = [(from_account_id, -amount_cents), (card_account_id, amount_cents)]
         return self._line.move(path, path, body, legs, wire.judge_movement)
-
-    def statement(self, card_account_id: str) -> int:
-        """Have a statement made; returns the minimum payment due in cents."""
-        data = self._ask("POST", f"/credit/{card_account_id}/statement", "/credit/{id}/statement")
-        return self._cents(data, "minimum_payment_due")
-
-    # Loans
-
-    def originate_loan(
-        self, customer_id: str, principal_cents: int, annual_rate: str, months: int, first_payment: date
-    ) -> str:
-        """``annual_rate`` is a fraction as text ("0.065").  Returns the loan's id."""
-        body = {
-            "customer_id": customer_id,
-            "currency": self._currency,
-            "terms": {
-                "principal_amount": wire.money(principal_cents, self._currency),
-                "annual_interest_rate": annual_rate,
-                "term_months": months,
-                "first_payment_date": first_payment.isoformat(),
-            },
-        }
-        return self._create("/loans", body, "loan_id")
-
-    def disburse_loan(self, loan_id: str, account_id: str, principal_cents: int) -> BankReply:
-        """Have the principal paid out to an account."""
-        return self._line.move(
-            f"/loans/{loan_id}/disburse",
-            "/loans/{id}/disburse",
-            None,
-            [(account_id, principal_cents)],
-            lambda reply: wire.judge_banking(reply, "transaction_id"),
-            query={"disbursement_account_id": account_id},
-        )
-
-    def loan(self, loan_id: str) -> Loan:
-        data = self._ask("GET", f"/loans/{loan_id}", "/loans/{id}")
-        return Loan(
-            loan_id,
-            _text(data, "account_id"),
-            _text(data, "state"),
-            self._cents(data, "current_balance"),
-            self._cents(data, "monthly_payment"),
-        )
-
-    def pay_loan(self, loan_id: str, from_account_id: str, amount_cents: int) -> BankReply:
-        """One payment from an account."""
-        body = {
-            "loan_id": loan_id,
-            "amount": wire.money(amount_cents, self._currency),
-            "source_account_id": from_account_id,
-        }
-        path, legs = "/loans/payment", [(from_account_id, -amount_cents)]
-        return self._line.move(path, path, body, legs, lambda reply: wire.judge_banking(reply, "payment_id"))
-
-    # Compliance
-
-    def alerts(self) -> list[Mapping[str, Any]]:
-        """All compliance alerts; none where the bank has no such route."""
-        try:
-            data = self._ask("GET", "/compliance/alerts", "/compliance/alerts")
-        except RequestFailed as error:
-            if error.status == 404:
-                return []
-            raise
-        return _list(data, "alerts")
 
     # Calling
 
@@ -252,5 +165,5 @@ def _list(data: Any, *keys: str) -> list[Any]:
 
 
 def banking_of(client: NexumClient) -> NexumBanking:
-    """Cards, loans and histories at the bank of ``client``, over its connection."""
+    """Accounts, cards and histories at the bank of ``client``, over its connection."""
     return NexumBanking(client._line, client._currency)

@@ -1,15 +1,12 @@
-"""Where the bank keeps its books: one database, opened the way a ledger needs it.
+"""The database of the bank's books: its schema, and SQLite in memory or in a file.
 
-What: SQLite in memory by default, an SQLite file when a path is given, PostgreSQL by URL
-(postgres.py).  Both speak the same small SQL here: ``?`` for parameters, RETURNING, ON
-CONFLICT.  A file runs in write-ahead mode with ``synchronous=NORMAL``: killing the process
-loses nothing that was answered; cutting the power may lose the last few commits but never
-half of one.  PostgreSQL waits for its disk at each commit.
+SQLite (here) and PostgreSQL (`postgres`) speak the same small SQL: ``?`` for parameters, RETURNING, ON
+CONFLICT.  A file runs in write-ahead mode with ``synchronous=NORMAL``: killing the process loses no
+answered posting; cutting the power may lose the last few commits but never half of one.  PostgreSQL
+waits for its disk at each commit.
 
-Why one connection: the bank answers one request at a time, as the real one does, so there is
-nothing to pool.  Whoever uses a database holds its ``lock`` meanwhile.
-
-The schema is brought up to date when a database is opened (migrations.py).
+Why one connection: the bank answers one request at a time, as the real one does, so there is nothing
+to pool.
 
 Not handled: two stand-in banks writing one database at full speed.
 """
@@ -19,19 +16,19 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from banksim.model import BanksimError
 
-# -- The bank's schema, as the steps that led to it -------------------------------------------------
+# -- The bank's schema, as migration steps ----------------------------------------------------------
 #
 # Each step is SQL that SQLite and PostgreSQL both understand once the words in braces are
-# filled in.  `migrate` applies what is missing, each step in a transaction of its own together
+# filled in.  `migrate` applies the missing ones, each in a transaction of its own together
 # with its number, so a process killed half-way leaves a schema that the next start completes.
-# The steps are never changed once released; a change is a further step.
+# Released steps are never changed; a change is a further step.
 #
 # Not handled: going back.
 
@@ -124,8 +121,16 @@ _LOANS = (
     ){keyed}""",
 )
 
+#: Loans are no longer kept; each currency in use has its cash account from the start.
+_CASH_ACCOUNTS = (
+    "DROP TABLE loans",
+    """INSERT INTO ledger_accounts (account_id, currency, floor_cents)
+        SELECT DISTINCT 'gl:cash:' || currency, currency, CAST(NULL AS {integer})
+        FROM ledger_accounts WHERE TRUE ON CONFLICT (account_id) DO NOTHING""",
+)
+
 #: Version → statements; versions count from 1 without gaps.
-STEPS: tuple[Sequence[str], ...] = (_BOOKS, _LOANS)
+STEPS: tuple[Sequence[str], ...] = (_BOOKS, _LOANS, _CASH_ACCOUNTS)
 
 _VERSIONS = """CREATE TABLE IF NOT EXISTS schema_versions (
     version {integer} PRIMARY KEY,
@@ -133,14 +138,104 @@ _VERSIONS = """CREATE TABLE IF NOT EXISTS schema_versions (
 ){rows}"""
 
 
-class _Database(Protocol):
-    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]: ...
+IN_MEMORY = ":memory:"
+Row = tuple[Any, ...]
+Result = TypeVar("Result")
 
-    def transaction(self) -> AbstractContextManager[None]: ...
+
+class DatabaseError(BanksimError):
+    """The database cannot be opened or is not one of ours."""
+
+
+class StorageError(Exception):
+    """A statement failed; outside of `Database.transaction` nothing of it was written."""
+
+
+class ConnectionLost(StorageError):
+    """The connection broke before anything was committed: repeating is safe."""
+
+
+class Unavailable(StorageError):
+    """The database cannot be reached: nothing was done."""
+
+
+class CommitUnknown(StorageError):
+    """The connection broke during the commit: it is unknown whether it was done."""
+
+
+class Database(Protocol):
+    """One connection in autocommit mode: transactions are ours to begin."""
+
+    def perform(self, work: Callable[[], Result]) -> Result:
+        """Do one request's ``work`` on the database, alone, and return when it is committed.
+
+        Raises what ``work`` raised, or a StorageError.  ``work`` may be repeated after a rollback.
+        """
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """All rows of one statement.  Raises StorageError."""
+
+    def one(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
+        """The first row of one statement, None when there is none.  Raises StorageError."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All statements inside, or none of them."""
+
+    @property
+    def posts_at_once(self) -> bool:
+        """Whether it has the function ``post_two_legs``."""
+
+    def close(self) -> None: ...
+
+
+class SqliteDatabase:
+    """SQLite in memory or in a file.  Raises DatabaseError when it cannot be opened."""
+
+    posts_at_once = False
+
+    def __init__(self, path: str | Path = IN_MEMORY) -> None:
+        self._lock = threading.Lock()
+        try:
+            self._connection = sqlite3.connect(
+                str(path), isolation_level=None, check_same_thread=False, cached_statements=256, timeout=5.0
+            )
+            if str(path) != IN_MEMORY:
+                self._connection.execute("PRAGMA journal_mode = WAL").fetchall()
+                self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.execute("PRAGMA foreign_keys = OFF")  # checked by hand, once, in the ledger
+        except sqlite3.Error as error:
+            raise DatabaseError(f"cannot open the database {path}: {error}") from error
+
+    def perform(self, work: Callable[[], Result]) -> Result:
+        with self._lock:
+            return work()
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise StorageError(str(error)) from error
+
+    def one(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
+        rows = self.rows(sql, values)
+        return rows[0] if rows else None
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self.rows("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self.rows("ROLLBACK")
+            raise
+        self.rows("COMMIT")
+
+    def close(self) -> None:
+        self._connection.close()
 
 
 def migrate(
-    database: _Database, words: Mapping[str, str], steps: Sequence[Sequence[str]] = STEPS, lock: str = ""
+    database: Database, words: Mapping[str, str], steps: Sequence[Sequence[str]] = STEPS, lock: str = ""
 ) -> int:
     """Apply the missing steps; returns how many.  ``lock`` is SQL that keeps other processes out.
 
@@ -168,117 +263,15 @@ def migrate(
         applied += 1
 
 
-IN_MEMORY = ":memory:"
-POSTGRES_SCHEMES = ("postgresql://", "postgres://")
-Row = tuple[Any, ...]
-
-
-class DatabaseError(BanksimError):
-    """The database cannot be opened or is not one of ours."""
-
-
-class StorageError(Exception):
-    """A statement failed; outside of `Database.transaction` nothing of it was written."""
-
-
-class ConnectionLost(StorageError):
-    """The database went away before anything was committed: doing it again is safe."""
-
-
-class Unavailable(StorageError):
-    """The database cannot be reached: nothing was done."""
-
-
-class CommitUnknown(StorageError):
-    """The database went away while it committed: nobody knows whether it did."""
-
-
-class Database(Protocol):
-    """One connection in autocommit mode: transactions are ours to begin."""
-
-    @property
-    def lock(self) -> AbstractContextManager[Any]:
-        """Held by whoever uses the database, for as long as the request takes."""
-
-    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
-        """All rows of one statement.  Raises StorageError."""
-
-    def one(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
-        """The first row of one statement, None when there is none.  Raises StorageError."""
-
-    def transaction(self) -> AbstractContextManager[None]:
-        """All statements inside, or none of them."""
-
-    @property
-    def flushes(self) -> bool:
-        """Whether a commit waits for a disk, so that several requests should share one."""
-
-    @property
-    def posts_at_once(self) -> bool:
-        """Whether it has the function of posting_function.py."""
-
-    def close(self) -> None: ...
-
-
-class SqliteDatabase:
-    """SQLite in memory or in a file.  Raises DatabaseError when it cannot be opened."""
-
-    flushes = False
-    posts_at_once = False
-
-    def __init__(self, path: str | Path = IN_MEMORY) -> None:
-        self.lock = threading.Lock()
-        try:
-            self._connection = sqlite3.connect(
-                str(path), isolation_level=None, check_same_thread=False, cached_statements=256, timeout=5.0
-            )
-            if str(path) != IN_MEMORY:
-                self._connection.execute("PRAGMA journal_mode = WAL").fetchall()
-                self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._connection.execute("PRAGMA foreign_keys = OFF")  # checked by hand, once, in the ledger
-        except sqlite3.Error as error:
-            raise DatabaseError(f"cannot open the database {path}: {error}") from error
-
-    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
-        try:
-            return self._connection.execute(sql, values).fetchall()
-        except sqlite3.Error as error:
-            raise StorageError(str(error)) from error
-
-    def one(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
-        rows = self.rows(sql, values)
-        return rows[0] if rows else None
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        self.rows("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self.rows("ROLLBACK")
-            raise
-        self.rows("COMMIT")
-
-    def close(self) -> None:
-        self._connection.close()
-
-
-def open_database(where: str | Path = IN_MEMORY) -> Database:
-    """A database at a path, in memory, or at a postgresql:// URL, its schema up to date.
-
-    Raises DatabaseError.
-    """
-    if str(where).startswith(POSTGRES_SCHEMES):
-        from banksim.sandbox.bank.postgres import open_postgres  # its driver is an extra
-
-        return open_postgres(str(where))
-    database = SqliteDatabase(where)
+def open_sqlite(path: str | Path = IN_MEMORY) -> SqliteDatabase:
+    """SQLite at a path or in memory, its schema up to date.  Raises DatabaseError."""
+    database = SqliteDatabase(path)
     try:
         migrate(database, SQLITE)
     except StorageError as error:
         database.close()
-        raise DatabaseError(f"cannot open the database {where}: {error}") from error
+        raise DatabaseError(f"cannot open the database {path}: {error}") from error
     except ValueError as error:
         database.close()
-        raise DatabaseError(f"cannot use the database {where}: {error}") from error
+        raise DatabaseError(f"cannot use the database {path}: {error}") from error
     return database

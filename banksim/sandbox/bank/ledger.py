@@ -8,7 +8,7 @@ accounts is always zero, per currency.
 Signs: a positive leg credits an account (a customer's balance grows), a negative leg debits it.
 Cash is the bank's asset, so its balance is the negative of what customers hold.
 
-Why balances are stored beside the legs: reading one must not cost a sum over its history.
+Why balances are stored in addition to the legs: reading one must not cost a sum over its history.
 `Ledger.trial_balance` proves that both agree.  An account's floor (0, or minus the credit limit) is
 also a CHECK in the schema: no code path can overdraw it.
 
@@ -17,21 +17,20 @@ posting and books nothing; with different content it is an error.
 
 History: it is the record, so in a file or on a server it is never trimmed (250 bytes a posting).
 In memory only the last ``max_postings`` are kept: a balance stays the sum of its account's legs,
-since what goes is carried forward into one leg per account, of a posting 0 that nobody lists.
+since older ones are carried forward into one leg per account, of a posting 0 that is never listed.
 
 Not handled: currency conversion, reversals, interest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from banksim.sandbox.bank.database import Database
-from banksim.sandbox.bank.postgres import CALL
 
-# -- What the ledger takes and gives, and why it refuses --------------------------------------------
+# -- Postings, accounts, and the reasons for a refusal --------------------------------------------
 
 
 class LedgerError(Exception):
@@ -117,28 +116,15 @@ class TrialBalance:
         return self.mismatched_accounts == 0 and not any(self.totals_cents.values())
 
 
-__all__ = [
-    "CASH_PREFIX",
-    "MAX_AMOUNT_CENTS",
-    "CurrencyMismatch",
-    "IdempotencyConflict",
-    "InsufficientFunds",
-    "Ledger",
-    "LedgerAccount",
-    "LedgerError",
-    "Leg",
-    "Posting",
-    "TrialBalance",
-    "UnbalancedPosting",
-    "UnknownAccount",
-]
-
 #: Postings that are kept where the books are in memory, and how many are carried forward at once.
 MAX_POSTINGS_IN_MEMORY = 100_000
 CARRIED_AT_ONCE = 200
 #: Largest single amount, so that no sum of realistic size leaves 64 bits.
 MAX_AMOUNT_CENTS = 10**15
 CASH_PREFIX = "gl:cash:"
+
+#: The function of `postgres.py` that books two legs in one round trip.
+_POST_TWO_LEGS = "SELECT post_two_legs(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 _FIND_ACCOUNT = "SELECT id, currency, balance_cents, floor_cents FROM ledger_accounts WHERE account_id = ?"
 #: One statement both checks and moves; no row means that one of the conditions did not hold.
@@ -168,7 +154,7 @@ _POSTING_COLUMNS = (
 
 
 class Ledger:
-    """See the module's note.  Not thread-safe: its owner serialises calls."""
+    """See above.  Not thread-safe: its owner serialises calls."""
 
     def __init__(self, database: Database, max_postings: int | None = None) -> None:
         """``max_postings`` bounds the history; None keeps all of it."""
@@ -179,22 +165,20 @@ class Ledger:
             for table in ("legs", "idempotency_keys"):
                 database.rows(f"CREATE INDEX IF NOT EXISTS {table}_by_posting ON {table} (posting)")
 
-    def open_account(self, account_id: str, currency: str, *, floor_cents: int | None = 0) -> None:
-        """New account with balance 0.  ``floor_cents`` is its lowest allowed balance; None means no floor."""
+    def open_account(self, account_id: str, currency: str, *, floor_cents: int = 0) -> None:
+        """Open an account with balance 0; ``floor_cents`` is its lowest allowed balance.
+
+        The first account of a currency also opens the internal cash account of that currency.
+        """
+        self._db.rows(
+            "INSERT INTO ledger_accounts (account_id, currency, floor_cents) VALUES (?, ?, NULL)"
+            " ON CONFLICT (account_id) DO NOTHING",
+            (cash_account(currency), currency),
+        )
         self._db.rows(
             "INSERT INTO ledger_accounts (account_id, currency, floor_cents) VALUES (?, ?, ?)",
             (account_id, currency, floor_cents),
         )
-
-    def cash_account(self, currency: str) -> str:
-        """Id of the internal cash account of ``currency``, opened at first use."""
-        account_id = CASH_PREFIX + currency
-        self._db.rows(
-            "INSERT INTO ledger_accounts (account_id, currency, floor_cents) VALUES (?, ?, NULL)"
-            " ON CONFLICT (account_id) DO NOTHING",
-            (account_id, currency),
-        )
-        return account_id
 
     def account(self, account_id: str) -> LedgerAccount | None:
         row = self._db.one(_FIND_ACCOUNT, (account_id,))
@@ -207,25 +191,17 @@ class Ledger:
             raise UnknownAccount(account_id)
         return account.balance_cents
 
-    def post(
-        self,
-        posting: Posting,
-        legs: Sequence[Leg],
-        idempotency_key: str | None = None,
-        also: Callable[[], None] | None = None,
-    ) -> Posting:
+    def post(self, posting: Posting, legs: Sequence[Leg], idempotency_key: str | None = None) -> Posting:
         """Book ``posting`` with its ``legs``, checked in order; returns it, or the first one of its key.
-
-        ``also`` writes what belongs to it, in the same transaction.
 
         Raises a LedgerError, having written nothing.
         """
         _check_legs(legs)
-        if self._db.posts_at_once and len(legs) == 2 and idempotency_key is None and also is None:
+        if self._db.posts_at_once and len(legs) == 2 and idempotency_key is None:
             return self._post_at_once(posting, legs)
         with self._db.transaction():
             if idempotency_key is not None:
-                first = self._replay(posting, legs, idempotency_key)
+                first = self.find_key(posting, legs, idempotency_key)
                 if first is not None:
                     return first
             accounts = self._apply(posting.currency, legs)
@@ -255,8 +231,6 @@ class Ledger:
                     "INSERT INTO idempotency_keys VALUES (?, ?, ?)",
                     (idempotency_key, row, _fingerprint(posting, legs)),
                 )
-            if also is not None:
-                also()
         if self._max_postings is not None and row - self._carried >= self._max_postings + CARRIED_AT_ONCE:
             self._carry_forward(row - self._max_postings)
         return posting
@@ -264,7 +238,7 @@ class Ledger:
     def _post_at_once(self, posting: Posting, legs: Sequence[Leg]) -> Posting:
         sides = [value for leg in legs for value in (leg.account_id, leg.amount_cents)]
         refused = self._count(
-            CALL,
+            _POST_TWO_LEGS,
             (
                 posting.transaction_id,
                 posting.kind,
@@ -314,9 +288,6 @@ class Ledger:
 
     def find_key(self, posting: Posting, legs: Sequence[Leg], key: str) -> Posting | None:
         """The posting booked under ``key``, or None.  Raises IdempotencyConflict for another movement."""
-        return self._replay(posting, legs, key)
-
-    def _replay(self, posting: Posting, legs: Sequence[Leg], key: str) -> Posting | None:
         row = self._db.one(
             f"SELECT k.fingerprint, {_POSTING_COLUMNS} FROM idempotency_keys k"
             " JOIN postings p ON p.id = k.posting WHERE k.key = ?",
@@ -371,6 +342,11 @@ class Ledger:
 
     def _count(self, sql: str, values: Sequence[Any] = ()) -> int:
         return int(self._db.rows(sql, values)[0][0])
+
+
+def cash_account(currency: str) -> str:
+    """Id of the bank's internal cash account of ``currency``."""
+    return CASH_PREFIX + currency
 
 
 def _check_legs(legs: Sequence[Leg]) -> None:

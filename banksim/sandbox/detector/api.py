@@ -1,13 +1,13 @@
-"""The stand-in fraud detector: `FraudModel` scores, `DetectorApi` answers requests.
+"""The stand-in fraud detector over HTTP, without the network: requests in, answers out.
 
 What: a score of 0..1 with named reasons from streaming features and weighted rules, in the union of
 the reply fields that clients of such detectors read.  It scores without labels and learns from none.
 
-Sending the same request again answers with the first score and counts nothing twice, so a client may
-retry after a timeout.  Kept bounded: scored ids, alerts, and all memory of the features.
+Repeating a request returns the first score and counts nothing twice, so a client may retry after a
+timeout.  Bounded: scored ids, alerts, and all memory of the features.
 
-Feedback is counted, so that `/stats` can say how much of the fraud it was told about it had flagged;
-its rules stay as they are.
+Feedback is counted, so that `/stats` can report how much of the reported fraud was flagged; the rules
+stay as they are.
 
 Not handled: cases, explanations, changing rules over HTTP (404); sign-in.
 """
@@ -15,114 +15,36 @@ Not handled: cases, explanations, changing rules over HTTP (404); sign-in.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 from threading import Lock
-from typing import Any
+from typing import Annotated, Any
 
-from banksim.sandbox.bank.values import Fields, Refusal, Reply, query_integer
-from banksim.sandbox.detector.features import (
-    FeatureReader,
-    Features,
-    ScoreRequest,
-    read_batch,
-    read_score_request,
-)
-from banksim.sandbox.detector.learning import learn
-from banksim.sandbox.detector.memory import Memory
-from banksim.sandbox.detector.rules import BLOCK_FROM, REVIEW_FROM, RULES, judge
+from pydantic import BaseModel, Field
 
-MODEL_VERSION = "banksim-rules-1"
-MAX_REMEMBERED_SCORES = 10_000
+from banksim.sandbox.detector.model import MODEL_VERSION, FraudModel, Score
+from banksim.sandbox.detector.rules import BLOCK_FROM, REVIEW_FROM, RULES
+from banksim.sandbox.http import Query, Refusal, Reply, read
+
 MAX_ALERTS = 1_000
 MAX_BATCH = 1_000
-ALERTS_PAGE = 100
-#: Simulated seconds behind the newest; at high speeds single late arrivals are ordinary.
-LATE_S = 3_600.0
-RESTART_AFTER = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
-    """``risk_score`` 0..1 (4 decimals), ``action`` APPROVE, REVIEW or BLOCK, ``reasons`` strongest first."""
+class Batch(BaseModel):
+    """The body of ``POST /score/batch``; each entry is checked by itself."""
 
+    transactions: Annotated[list[Any], Field(max_length=MAX_BATCH)]
+
+
+class Feedback(BaseModel):
     transaction_id: str
-    risk_score: float
-    action: str
-    reasons: tuple[str, ...]
-    model_scores: dict[str, float]
-    features: Features
-    event_time_s: float
+    actual_fraud: bool
 
 
-class FraudModel:
-    """Scores one transaction at a time, in the order they come.
-
-    A new run starts its simulated time over, and the same seed repeats ids of shops and devices.  So
-    when `RESTART_AFTER` requests in a row lie more than `LATE_S` in the past, all memory is dropped.
-    """
-
-    def __init__(self, memory: Memory | None = None, max_remembered: int = MAX_REMEMBERED_SCORES) -> None:
-        self._reader = FeatureReader(Memory() if memory is None else memory)
-        self._remembered: OrderedDict[str, tuple[ScoreRequest, Score]] = OrderedDict()
-        self._max_remembered = max_remembered
-        self._late_in_a_row = 0
-        self.repeated = 0
-        self.restarts = 0
-
-    @property
-    def memory(self) -> Memory:
-        return self._reader.memory
-
-    def score(self, body: Any) -> Score:
-        """Score one request body.  Raises Refusal(422) when it is malformed."""
-        request = read_score_request(body)
-        time_s = self._moment(request)
-        first = self._remembered.get(request.transaction_id)
-        if first is not None and first[0] == request and not self._late_in_a_row:
-            self.repeated += 1
-            return first[1]
-        features = self._reader.extract(request, time_s)
-        verdict = judge(features)
-        learn(self.memory, request, time_s, features, verdict.score)
-        score = Score(
-            request.transaction_id,
-            round(verdict.score, 4),
-            verdict.action,
-            verdict.hits,
-            verdict.models,
-            features,
-            time_s,
-        )
-        self._remember(request, score)
-        return score
-
-    def remembered(self, transaction_id: str) -> Score | None:
-        """The score it gave, as long as it remembers it."""
-        found = self._remembered.get(transaction_id)
-        return found[1] if found is not None else None
-
-    def _moment(self, request: ScoreRequest) -> float:
-        """Event time of ``request``; without one, the latest seen.  Starts over when a new run began."""
-        now_s = self.memory.pace.now_s
-        if request.time_s is None:
-            return max(now_s, 0.0)
-        self._late_in_a_row = self._late_in_a_row + 1 if request.time_s < now_s - LATE_S else 0
-        if self._late_in_a_row >= RESTART_AFTER:
-            self._reader = FeatureReader(Memory(self.memory.scale))
-            self._remembered.clear()
-            self._late_in_a_row = 0
-            self.restarts += 1
-        return request.time_s
-
-    def _remember(self, request: ScoreRequest, score: Score) -> None:
-        if not request.transaction_id:
-            return
-        self._remembered[request.transaction_id] = (request, score)
-        if len(self._remembered) > self._max_remembered:
-            self._remembered.popitem(last=False)
+class AlertsPage(BaseModel):
+    skip: Annotated[int, Field(ge=0)] = 0
+    limit: Annotated[int, Field(ge=1, le=MAX_ALERTS)] = 100
 
 
 class DetectorApi:
@@ -134,10 +56,10 @@ class DetectorApi:
         self._started_s = time.monotonic()
         self._decisions = {"APPROVE": 0, "REVIEW": 0, "BLOCK": 0}
         self._spent_ms = 0.0
-        #: labels heard of: fraud it had flagged, fraud it had passed, false alerts, what it forgot
+        #: labels received: fraud that was flagged, fraud that passed, false positives, forgotten transactions
         self._feedback = dict.fromkeys(("caught", "missed", "false_alerts", "forgotten"), 0)
         self._alerts: deque[dict[str, Any]] = deque(maxlen=MAX_ALERTS)
-        self._routes: dict[str, dict[str, Callable[[Mapping[str, str], Any], Reply]]] = {
+        self._routes: dict[str, dict[str, Callable[[Query, Any], Reply]]] = {
             "/health": {"GET": self._health},
             "/score": {"POST": self._score},
             "/score/batch": {"POST": self._batch},
@@ -147,7 +69,7 @@ class DetectorApi:
             "/feedback": {"POST": self._take_feedback},
         }
 
-    def handle(self, method: str, path: str, query: Mapping[str, str], body: Any = None) -> Reply:
+    def handle(self, method: str, path: str, query: Query, body: Any = None) -> Reply:
         """Answer one request; ``body`` is the parsed JSON, None when there was none."""
         route = self._routes.get(path)
         if route is None:
@@ -160,11 +82,11 @@ class DetectorApi:
             except Refusal as refusal:
                 return refusal.reply
 
-    def _score(self, _query: Mapping[str, str], body: Any) -> Reply:
+    def _score(self, _query: Query, body: Any) -> Reply:
         return 200, self._score_one(body)
 
-    def _batch(self, _query: Mapping[str, str], body: Any) -> Reply:
-        return 200, [self._score_one(entry) for entry in read_batch(body, MAX_BATCH)]
+    def _batch(self, _query: Query, body: Any) -> Reply:
+        return 200, [self._score_one(entry) for entry in read(Batch, body).transactions]
 
     def _score_one(self, body: Any) -> dict[str, Any]:
         started_s = time.perf_counter()
@@ -202,13 +124,13 @@ class DetectorApi:
                 }
             )
 
-    def _health(self, _query: Mapping[str, str], _body: Any) -> Reply:
+    def _health(self, _query: Query, _body: Any) -> Reply:
         return 200, {"status": "healthy", "service": "fraud_detector", "model_version": MODEL_VERSION}
 
-    def _stats(self, _query: Mapping[str, str], _body: Any) -> Reply:
+    def _stats(self, _query: Query, _body: Any) -> Reply:
         processed = sum(self._decisions.values())
         flagged = processed - self._decisions["APPROVE"]
-        told = self._feedback["caught"] + self._feedback["missed"]
+        reported = self._feedback["caught"] + self._feedback["missed"]
         return 200, {
             "transactions_processed": processed,
             "repeated_requests": self.model.repeated,
@@ -220,33 +142,30 @@ class DetectorApi:
             "decisions": dict(self._decisions),
             "alert_rate": flagged / processed if processed else None,
             "feedback": dict(self._feedback),
-            # Known only by what it was told afterwards; of honest transactions it hears the alerts alone.
-            "fraud_detection_rate": self._feedback["caught"] / told if told else None,
+            # Known only from feedback, which reports honest transactions only when they were flagged.
+            "fraud_detection_rate": self._feedback["caught"] / reported if reported else None,
             "false_positive_rate": None,
             "memory": self.model.memory.sizes(),
         }
 
-    def _take_feedback(self, _query: Mapping[str, str], body: Any) -> Reply:
-        fields = Fields(body)
-        transaction_id = fields.text("transaction_id")
-        is_fraud = fields.boolean("actual_fraud")
-        fields.check()
-        score = self.model.remembered(transaction_id)
+    def _take_feedback(self, _query: Query, body: Any) -> Reply:
+        given = read(Feedback, body)
+        score = self.model.remembered(given.transaction_id)
         if score is None:
             self._feedback["forgotten"] += 1
-        elif not is_fraud:
+        elif not given.actual_fraud:
             self._feedback["false_alerts"] += score.action != "APPROVE"
         else:
             self._feedback["missed" if score.action == "APPROVE" else "caught"] += 1
-        return 200, {"status": "ok", "transaction_id": transaction_id}
+        return 200, {"status": "ok", "transaction_id": given.transaction_id}
 
-    def _list_alerts(self, query: Mapping[str, str], _body: Any) -> Reply:
-        limit = query_integer(query, "limit", ALERTS_PAGE, 1, MAX_ALERTS)
-        skip = query_integer(query, "skip", 0, 0)
+    def _list_alerts(self, query: Query, _body: Any) -> Reply:
+        page = read(AlertsPage, query, "query")
         newest_first = list(reversed(self._alerts))
-        return 200, {"alerts": newest_first[skip : skip + limit], "total": len(newest_first)}
+        shown = newest_first[page.skip : page.skip + page.limit]
+        return 200, {"alerts": shown, "total": len(newest_first)}
 
-    def _rules(self, _query: Mapping[str, str], _body: Any) -> Reply:
+    def _rules(self, _query: Query, _body: Any) -> Reply:
         rules = [
             {
                 "name": rule.name,

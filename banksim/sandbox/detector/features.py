@@ -1,22 +1,23 @@
-"""Streaming features: what one transaction looks like beside everything seen before it.
+"""Streaming features: one transaction compared with everything seen before it.
 
-`FeatureReader.extract` reads the memory and changes nothing but event time; `learning.learn` writes
+`FeatureReader.extract` reads the memory and changes nothing but event time; `model.learn` writes
 the transaction into it afterwards.  Event time is the request's timestamp, which may be slightly out
 of order.  There are no labels here, and nothing depends on an id's text: only on whether it was seen
 before.
 
 Counts over windows are judged by surprise (−log10 of a Poisson tail) against the pace of the
-customer and of everybody, never against a fixed number, since a load test may offer in an hour what
-a bank sees in a month.
+customer and of all customers, never against a fixed number, since a load test may offer in an hour
+what a bank sees in a month.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from banksim.sandbox.bank.values import Fields, Refusal, problem
+from pydantic import BaseModel, Field
+
 from banksim.sandbox.detector.memory import (
     DAY_S,
     HOUR_S,
@@ -29,19 +30,43 @@ from banksim.sandbox.detector.memory import (
     surprise,
 )
 
-# -- A score request, read once: types checked, words and amounts brought to one scale --------------
+# -- A score request: types checked, words and amounts brought to one scale -------------------------
 #
-# Any field may be absent; a field of the wrong type at the top level is a 422 in FastAPI's form.
-# ``metadata`` is read leniently, since everybody sends their own: only the names below are looked at,
-# so nothing else in it can influence a score.
+# Any field may be absent.  ``metadata`` is read leniently, since every client sends its own: only the
+# fields below are read, and of those only values that make sense, so nothing else in it can influence
+# a score.
 
 
 #: Rough value of one unit in US dollars, only to bring amounts to one scale (judgement, not a rate).
 SCALE_TO_USD = {"USD": 1.0, "EUR": 1.1, "GBP": 1.3, "CHF": 1.1, "CAD": 0.73, "JPY": 0.0067}
-#: Other senders' words for the same kinds.
+#: Other clients' words for the same kinds.
 KIND_ALIASES = {"transfer_internal": "transfer", "transfer_external": "transfer", "payment": "bill_payment"}
 CREDIT_KINDS = frozenset({"deposit", "salary"})
 _MAX_ID_CHARS = 200
+
+
+class Metadata(BaseModel):
+    transaction_type: Any = None
+    account_id: Any = None
+    counterparty_account_id: Any = None
+    device_id: Any = None
+    latitude: Any = None
+    longitude: Any = None
+
+
+class ScoreBody(BaseModel):
+    """The body of ``POST /score``; ``timestamp`` in unix seconds."""
+
+    transaction_id: str | None = None
+    cif_id: str | None = None
+    amount: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    currency: str | None = None
+    merchant_id: str | None = None
+    merchant_category: str | None = None
+    channel: str | None = None
+    country: str | None = None
+    timestamp: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    metadata: Metadata | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,72 +88,38 @@ class ScoreRequest:
     latitude: float | None
     longitude: float | None
 
+    @classmethod
+    def of(cls, body: ScoreBody) -> ScoreRequest:
+        more = body.metadata or Metadata()
+        kind = _word(more.transaction_type).lower() or "purchase"
+        account = _word(more.account_id)
+        return cls(
+            transaction_id=_word(body.transaction_id),
+            customer=_word(body.cif_id) or account,
+            kind=KIND_ALIASES.get(kind, kind),
+            amount=(body.amount or 0.0) * SCALE_TO_USD.get(body.currency or "USD", 1.0),
+            channel=_word(body.channel).lower(),
+            country=_word(body.country).upper(),
+            merchant=_word(body.merchant_id),
+            category=_word(body.merchant_category).lower(),
+            time_s=body.timestamp,
+            account=account or _word(body.cif_id),
+            counterparty=_word(more.counterparty_account_id),
+            device=_word(more.device_id),
+            latitude=_degrees(more.latitude, 90.0),
+            longitude=_degrees(more.longitude, 180.0),
+        )
+
     @property
     def is_credit(self) -> bool:
         return self.kind in CREDIT_KINDS
 
 
-def read_score_request(body: Any) -> ScoreRequest:
-    """Raises Refusal(422) with every mistake of the body."""
-    fields = Fields(body)
-    transaction_id, customer = fields.optional_text("transaction_id"), fields.optional_text("cif_id")
-    amount, currency = fields.number("amount", 0.0), fields.optional_text("currency")
-    merchant, category = fields.optional_text("merchant_id"), fields.optional_text("merchant_category")
-    channel, country = fields.optional_text("channel"), fields.optional_text("country")
-    time_s = fields.number("timestamp", math.nan)
-    fields.object("metadata", required=False)
-    if amount < 0:
-        fields.problems.append(
-            problem(
-                "greater_than_equal",
-                ["body", "amount"],
-                "Input should be greater than or equal to 0",
-                amount,
-                ge=0,
-            )
-        )
-    fields.check()
-    metadata: dict[str, Any] = body.get("metadata") or {}
-    kind = _word(metadata, "transaction_type").lower() or "purchase"
-    account = _word(metadata, "account_id")
-    return ScoreRequest(
-        transaction_id=(transaction_id or "")[:_MAX_ID_CHARS],
-        customer=(customer or account)[:_MAX_ID_CHARS],
-        kind=KIND_ALIASES.get(kind, kind),
-        amount=amount * SCALE_TO_USD.get(currency or "USD", 1.0),
-        channel=(channel or "").lower()[:_MAX_ID_CHARS],
-        country=(country or "").upper()[:_MAX_ID_CHARS],
-        merchant=(merchant or "")[:_MAX_ID_CHARS],
-        category=(category or "").lower()[:_MAX_ID_CHARS],
-        time_s=None if math.isnan(time_s) else time_s,
-        account=account or (customer or "")[:_MAX_ID_CHARS],
-        counterparty=_word(metadata, "counterparty_account_id"),
-        device=_word(metadata, "device_id"),
-        latitude=_degrees(metadata, "latitude", 90.0),
-        longitude=_degrees(metadata, "longitude", 180.0),
-    )
-
-
-def read_batch(body: Any, maximum: int) -> list[Any]:
-    """The bodies of ``POST /score/batch``.  Raises Refusal(422)."""
-    fields = Fields(body)
-    bodies = fields.optional_list("transactions")
-    if "transactions" not in fields:
-        fields.problems.append(problem("missing", ["body", "transactions"], "Field required", body))
-    if len(bodies) > maximum:
-        msg = f"List should have at most {maximum} items after validation, not {len(bodies)}"
-        raise Refusal(422, [problem("too_long", ["body", "transactions"], msg, None, max_length=maximum)])
-    fields.check()
-    return bodies
-
-
-def _word(metadata: dict[str, Any], name: str) -> str:
-    value = metadata.get(name)
+def _word(value: Any) -> str:
     return value[:_MAX_ID_CHARS] if isinstance(value, str) else ""
 
 
-def _degrees(metadata: dict[str, Any], name: str, limit: float) -> float | None:
-    value = metadata.get(name)
+def _degrees(value: Any, limit: float) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not -limit <= value <= limit:
         return None
     return float(value)
@@ -137,7 +128,7 @@ def _degrees(metadata: dict[str, Any], name: str, limit: float) -> float | None:
 PRESENT_CHANNELS = frozenset({"pos", "atm", "branch", "card"})
 #: Below this many dollars a purchase may be a test of a card.
 SMALL_AMOUNT = 5.0
-#: Tiny beside what is usual in the category: standard deviations.
+#: Tiny compared with the usual amount in the category: standard deviations.
 PROBE_Z = -0.6
 #: Deposits just under the 10,000 reporting threshold.
 BAND = (8_500.0, 10_000.0)
@@ -203,7 +194,7 @@ class Features:
 
 
 class FeatureReader:
-    """Reads one memory; made anew with it."""
+    """Reads one memory; replaced together with it."""
 
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
@@ -233,7 +224,7 @@ class FeatureReader:
     # -- reading -----------------------------------------------------------------------
 
     def _amount(self, request: ScoreRequest, customer: CustomerMemory, found: Features) -> None:
-        """Beside others in this category and, for purchases, beside all of the customer's own."""
+        """Compared with others in this category and, for purchases, with all of the customer's own."""
         log_amount = math.log(max(request.amount, 0.01))
         level = customer.level(request.kind)
         usual = self.memory.amounts(request.kind, request.category)

@@ -33,9 +33,9 @@ from banksim.kafka import (
     broker_problem,
 )
 from banksim.model import BanksimError
-from banksim.sandbox.bank.values import Refusal
-from banksim.sandbox.detector.api import MODEL_VERSION, FraudModel, Score
+from banksim.sandbox.detector.model import MODEL_VERSION, FraudModel, Score
 from banksim.sandbox.detector.rules import BLOCK_FROM, REASON_FROM, REVIEW_FROM, RULES
+from banksim.sandbox.http import Refusal
 
 logger = logging.getLogger(__name__)
 

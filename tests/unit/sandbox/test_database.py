@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from banksim.sandbox.bank.api import BankApi
+from banksim.sandbox.bank.api import BankApi, open_database
 from banksim.sandbox.bank.database import (
     SQLITE,
     STEPS,
@@ -15,7 +15,6 @@ from banksim.sandbox.bank.database import (
     SqliteDatabase,
     StorageError,
     migrate,
-    open_database,
 )
 from banksim.sandbox.bank.postgres import _numbered, _parsed
 
@@ -92,3 +91,17 @@ def test_the_password_never_shows() -> None:
 
 def test_placeholders_are_numbered() -> None:
     assert _numbered("SELECT ?, ? WHERE x = ?") == "SELECT :p1, :p2 WHERE x = :p3"
+
+
+def test_a_file_with_loans_and_without_cash_accounts_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "loans.db"
+    old = SqliteDatabase(path)
+    migrate(old, SQLITE, STEPS[:2])
+    old.rows("INSERT INTO ledger_accounts (account_id, currency, floor_cents) VALUES ('a', 'CHF', 0)")
+    old.close()
+    bank = BankApi(path)
+    money = {"amount": "7.00", "currency": "CHF"}
+    body = {"account_id": "a", "amount": money, "description": "d", "channel": "system"}
+    assert bank.handle("POST", "/transactions/deposit", {}, body)[0] == 200
+    assert bank.ledger.trial_balance().balanced
+    bank.close()

@@ -11,7 +11,6 @@ import pytest
 
 from banksim.kafka import ALERTS, DECISIONS, TRANSACTIONS, EmbeddedBroker, Publisher, TopicReader
 from banksim.model import BanksimError
-from banksim.sandbox.detector.api import MODEL_VERSION, FraudModel
 from banksim.sandbox.detector.kafka import (
     DetectorBridge,
     alert_event,
@@ -19,6 +18,7 @@ from banksim.sandbox.detector.kafka import (
     open_kafka_side,
     request_of,
 )
+from banksim.sandbox.detector.model import MODEL_VERSION, FraudModel
 from tests.integration.commands import free_port
 
 FLAT: dict[str, Any] = {

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from banksim.sandbox.bank.database import DatabaseError, StorageError, open_database
+from banksim.sandbox.bank.api import open_database
+from banksim.sandbox.bank.database import DatabaseError, StorageError
 from banksim.sandbox.bank.ledger import (
     CARRIED_AT_ONCE,
     CurrencyMismatch,
@@ -31,7 +32,6 @@ def posting(
 def ledger():
     connection = open_database()
     books = Ledger(connection)
-    books.cash_account("USD")
     books.open_account("a", "USD")
     books.open_account("b", "USD")
     books.open_account("card", "USD", floor_cents=-500)
@@ -58,7 +58,6 @@ MOVE = st.tuples(
 def test_any_sequence_of_movements_keeps_the_books_balanced(moves):
     connection = open_database()
     books = Ledger(connection)
-    books.cash_account("USD")
     for account, floor in (("a", 0), ("b", 0), ("card", -500)):
         books.open_account(account, "USD", floor_cents=floor)
     expected = {"a": 0, "b": 0, "card": 0, "gl:cash:USD": 0}
@@ -179,7 +178,6 @@ def test_a_file_survives_being_dropped_without_closing(tmp_path):
     path = tmp_path / "bank.db"
     connection = open_database(path)
     books = Ledger(connection)
-    books.cash_account("USD")
     books.open_account("a", "USD")
     fund(books, "a", 100, 1, "key")
     connection.rows("BEGIN")  # a movement cut off half-way: never committed
@@ -215,7 +213,6 @@ def test_a_posting_in_memory_is_fast(ledger):
 def test_a_bounded_history_carries_what_it_drops_forward():
     connection = open_database()
     books = Ledger(connection, max_postings=300)
-    books.cash_account("USD")
     books.open_account("a", "USD")
     books.open_account("b", "USD")
     for number in range(1, 2_001):

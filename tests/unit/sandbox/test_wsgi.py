@@ -5,7 +5,7 @@ import io
 import orjson
 import pytest
 
-from banksim.sandbox.faults import WsgiFace
+from banksim.sandbox.http import WsgiFace
 
 
 class Echo:

@@ -40,15 +40,6 @@ SCHEMAS: dict[str, tuple[dict[str, type], dict[str, type]]] = {
         {"channel": str, "reference": str},
     ),
 }
-SCHEMAS["/loans"] = ({"customer_id": str, "currency": str, "terms": dict}, {})
-SCHEMAS["/loans/payment"] = (
-    {"loan_id": str, "amount": dict, "source_account_id": str},
-    {"payment_date": str},
-)
-TERMS = (
-    {"principal_amount": dict, "annual_interest_rate": str, "term_months": int, "first_payment_date": str},
-    {},  # the other methods of amortization make a loan unreadable
-)
 SCHEMAS["/transactions/withdraw"] = SCHEMAS["/transactions/deposit"]
 ADDRESS = ({"line1": str, "city": str, "state": str, "postal_code": str, "country": str}, {"line2": str})
 MONEY = ({"amount": str, "currency": str}, {})
@@ -67,7 +58,6 @@ class StrictBank:
         self.customers: dict[str, dict[str, Any]] = {}
         self.accounts: dict[str, dict[str, Any]] = {}
         self.movements: list[tuple[str, dict[str, Any]]] = []
-        self.loans: dict[str, dict[str, Any]] = {}
         self.rows: list[tuple[set[str], dict[str, Any]]] = []  # accounts named, row of their histories
         self.refusals: list[tuple[str, str, Any]] = []
 
@@ -100,16 +90,6 @@ class StrictBank:
                     raise Refused(422, [{"loc": ["query"], "msg": "not a page"}])
                 rows = [row for accounts, row in reversed(self.rows) if account_id in accounts]
                 return 200, {"transactions": rows}  # as the modular app has it: any limit, all rows
-            case "POST", ["loans"]:
-                return self._originate(checked(body, SCHEMAS["/loans"]))
-            case "GET", ["loans", loan_id]:
-                return 200, self._loan_json(loan_id)
-            case "POST", ["loans", loan_id, "disburse"]:
-                if body is not None or set(query) != {"disbursement_account_id"}:
-                    raise Refused(422, [{"loc": ["query"], "msg": "disbursement_account_id"}])
-                return self._disburse(loan_id, query["disbursement_account_id"])
-            case "POST", ["loans", "payment"]:
-                return self._pay_loan(checked(body, SCHEMAS["/loans/payment"]))
             case "POST", ["transactions", "deposit" | "withdraw" | "transfer" as movement]:
                 return self._move(movement, checked(body, SCHEMAS[path]))
         raise Refused(404, "Not Found")
@@ -160,51 +140,6 @@ class StrictBank:
             "book_balance": money(account["balance"]),
             "available_balance": money(account["balance"] + limit),
         }
-
-    def _originate(self, body: dict[str, Any]) -> tuple[int, Any]:
-        terms = checked(body["terms"], TERMS)
-        one_of(body["currency"], CURRENCIES, "Currency")
-        date.fromisoformat(terms["first_payment_date"])
-        principal = Decimal(checked(terms["principal_amount"], MONEY)["amount"])
-        monthly = Decimal(terms["annual_interest_rate"]) / 12
-        payment = principal * monthly / (1 - (1 + monthly) ** -terms["term_months"])
-        loan_id = str(uuid.uuid4())
-        self.loans[loan_id] = {
-            "state": "originated",
-            "balance": principal,
-            "rate": monthly,
-            "payment": payment.quantize(Decimal("0.01")),
-        }
-        return 201, {"loan_id": loan_id, "account_id": str(uuid.uuid4()), "state": "originated"}
-
-    def _loan_json(self, loan_id: str) -> dict[str, Any]:
-        loan = self.loans[loan_id]
-        return {
-            "id": loan_id,
-            "account_id": "loan-account",
-            "state": loan["state"],
-            "current_balance": {"amount": str(loan["balance"]), "currency": "USD"},
-            "monthly_payment": {"amount": str(loan["payment"]), "currency": "USD"},
-        }
-
-    def _disburse(self, loan_id: str, account_id: str) -> tuple[int, Any]:
-        loan = self.loans[loan_id]
-        if loan["state"] != "originated":
-            raise Refused(400, f"Can only disburse ORIGINATED loans, loan is {loan['state']}")
-        loan["state"] = "disbursed"
-        self._account(account_id, "To")["balance"] += loan["balance"]
-        return 200, {"transaction_id": str(uuid.uuid4()), "message": "Loan disbursed successfully"}
-
-    def _pay_loan(self, body: dict[str, Any]) -> tuple[int, Any]:
-        loan = self.loans[body["loan_id"]]
-        if loan["state"] not in ("disbursed", "active"):
-            raise Refused(400, f"Loan {body['loan_id']} is not active for payments")
-        amount = Decimal(checked(body["amount"], MONEY)["amount"])
-        interest = (loan["balance"] * loan["rate"]).quantize(Decimal("0.01"))
-        self._account(body["source_account_id"], "From")["balance"] -= amount
-        loan["balance"] -= amount - interest
-        loan["state"] = "active"
-        return 200, {"payment_id": str(uuid.uuid4()), "message": "ok"}
 
     def _move(self, movement: str, body: dict[str, Any]) -> tuple[int, Any]:
         try:

@@ -1,8 +1,7 @@
-"""Cards, loans, histories: at the stand-in bank, at the strict one, and against odd answers."""
+"""Cards and histories: at the stand-in bank, at the strict one, and against odd answers."""
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any
 
 import pytest
@@ -64,24 +63,6 @@ def test_a_card_is_drawn_on_and_paid_off(life: Life) -> None:
     }
 
 
-def test_a_loan_is_taken_out_and_paid_back(life: Life) -> None:
-    banking = life.banking
-    loan_id = banking.originate_loan(life.customer_id, 120_000, "0.065", 12, date(2026, 12, 22))
-    loan = banking.loan(loan_id)
-    assert (loan.state, loan.balance_cents) == ("originated", 120_000)
-    assert 10_000 < loan.payment_cents < 11_000
-    early = banking.pay_loan(loan_id, life.account_id, loan.payment_cents)
-    assert (early.status, "not active" in early.detail) == (BankStatus.FAILED, True)
-    assert banking.disburse_loan(loan_id, life.account_id, 120_000).status is BankStatus.POSTED
-    again = banking.disburse_loan(loan_id, life.account_id, 120_000)
-    assert (again.status, "ORIGINATED" in again.detail) == (BankStatus.FAILED, True)
-    assert banking.pay_loan(loan_id, life.account_id, loan.payment_cents).status is BankStatus.POSTED
-    paid = banking.loan(loan_id)
-    assert paid.state == "active"
-    assert 120_000 - loan.payment_cents < paid.balance_cents < 120_000, "a part of it was interest"
-    life.assert_books_agree(life.account_id)
-
-
 def test_a_history_lists_what_was_booked_and_what_was_refused(life: Life) -> None:
     card = life.banking.open_account(life.customer_id, "credit_line", "CARD-1", CREDIT_CENTS)
     life.banking.pay_card(life.account_id, card, 1_00)
@@ -99,25 +80,8 @@ def test_nothing_strict_was_refused_but_what_should_be() -> None:
     bank = StrictBank()
     life = Life(bank)
     life.banking.open_account(life.customer_id, "credit_line", "CARD-1", CREDIT_CENTS)
-    loan_id = life.banking.originate_loan(life.customer_id, 50_000, "0.05", 6, date(2026, 12, 22))
-    life.banking.disburse_loan(loan_id, life.account_id, 50_000)
-    life.banking.pay_loan(loan_id, life.account_id, 9_000)
     life.banking.history(life.account_id)
     assert bank.refusals == []
-
-
-def test_round_sums_raise_alerts_where_the_bank_has_them() -> None:
-    life = Life(BankApi())
-    card = life.banking.open_account(life.customer_id, "credit_line", "CARD-1", 5_000_00)
-    assert life.banking.alerts() == []
-    life.banking.pay_card(life.account_id, card, 5_000_00)
-    (alert,) = life.banking.alerts()
-    assert (alert["activity_type"], alert["customer_id"], alert["risk_score"]) == (
-        "round_dollar_amounts",
-        life.customer_id,
-        30,
-    )
-    assert Life(StrictBank()).banking.alerts() == [], "a bank without the route has none"
 
 
 def scripted(reply: Reply) -> tuple[NexumBanking, ScriptedTransport, Notebook]:
@@ -146,23 +110,32 @@ def test_a_history_in_another_form_is_refused_in_words(data: Any) -> None:
 @pytest.mark.parametrize(
     ("reply", "status", "booked"),
     [
-        (Reply(200, {"transaction_id": "t", "message": "ok"}, 1.0), BankStatus.POSTED, [("a", 700, True)]),
-        (Reply(0, None, 1.0, "no answer within 1 s"), BankStatus.UNKNOWN, [("a", 700, False)]),
-        (Reply(200, None, 1.0), BankStatus.UNKNOWN, [("a", 700, False)]),
-        (Reply(400, {"detail": "Can only disburse ORIGINATED loans"}, 1.0), BankStatus.FAILED, []),
+        (
+            Reply(200, {"transaction_id": "t", "state": "completed", "message": "ok"}, 1.0),
+            BankStatus.POSTED,
+            [("a", -700, True), ("b", 700, True)],
+        ),
+        (
+            Reply(0, None, 1.0, "no answer within 1 s"),
+            BankStatus.UNKNOWN,
+            [("a", -700, False), ("b", 700, False)],
+        ),
+        (Reply(200, None, 1.0), BankStatus.UNKNOWN, [("a", -700, False), ("b", 700, False)]),
+        (Reply(400, {"detail": "To account b not found"}, 1.0), BankStatus.FAILED, []),
         (Reply(0, None, 1.0, "connection refused", sent=False), BankStatus.FAILED, []),
     ],
 )
-def test_a_disbursement_is_never_guessed(reply: Reply, status: BankStatus, booked: list[Any]) -> None:
+def test_a_card_payment_is_never_guessed(reply: Reply, status: BankStatus, booked: list[Any]) -> None:
     banking, to, notebook = scripted(reply)
-    assert banking.disburse_loan("l-1", "a", 700).status is status
+    assert banking.pay_card("a", "b", 700).status is status
     assert notebook.movements == booked
-    assert (to.asked, to.repeatable) == ([("POST", "/loans/l-1/disburse", None)], [False])
+    assert [asked[:2] for asked in to.asked] == [("POST", "/transactions/transfer")]
+    assert to.repeatable == [False]
 
 
 def test_a_request_that_fails_says_what_the_bank_said() -> None:
-    banking, _, notebook = scripted(Reply(400, {"detail": "Account must be a credit line"}, 1.0))
-    with pytest.raises(RequestFailed, match="Account must be a credit line") as failure:
-        banking.statement("a")
-    assert failure.value.status == 400
+    banking, _, notebook = scripted(Reply(404, {"detail": "Account not found"}, 1.0))
+    with pytest.raises(RequestFailed, match="Account not found") as failure:
+        banking.account("a")
+    assert failure.value.status == 404
     assert notebook.calls[0].error is not None

@@ -1,12 +1,15 @@
-"""Writing a scored transaction into the detector's memory.
+"""The detector's model: scores a transaction, then writes it into the memory.
 
-What was judged suspicious teaches no habits (amounts, home, what is common here), only counts, so an
-attack does not become normal by being repeated.
+Suspicious transactions teach no habits (amounts, home, common behaviour), only counts, so an attack
+does not become normal by being repeated.
 """
 
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
 
 from banksim.sandbox.detector.features import (
     AIRLINER_KMH,
@@ -16,7 +19,9 @@ from banksim.sandbox.detector.features import (
     REPORTING_THRESHOLD,
     SETTLED_AFTER,
     WIDE_BAND,
+    FeatureReader,
     Features,
+    ScoreBody,
     ScoreRequest,
 )
 from banksim.sandbox.detector.memory import (
@@ -28,10 +33,100 @@ from banksim.sandbox.detector.memory import (
     Memory,
     ramp,
 )
+from banksim.sandbox.detector.rules import judge
+from banksim.sandbox.http import read
+
+MODEL_VERSION = "banksim-rules-1"
+#: Bound: scores that are kept for repeated requests and for feedback.
+MAX_REMEMBERED_SCORES = 10_000
+#: Simulated seconds behind the newest; at high speeds single late arrivals are ordinary.
+LATE_S = 3_600.0
+RESTART_AFTER = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """``risk_score`` 0..1 (4 decimals), ``action`` APPROVE, REVIEW or BLOCK, ``reasons`` strongest first."""
+
+    transaction_id: str
+    risk_score: float
+    action: str
+    reasons: tuple[str, ...]
+    model_scores: dict[str, float]
+    features: Features
+    event_time_s: float
+
+
+class FraudModel:
+    """Scores one transaction at a time, in the order of arrival.
+
+    A new run starts its simulated time over, and the same seed repeats ids of shops and devices.  So
+    when `RESTART_AFTER` requests in a row lie more than `LATE_S` in the past, all memory is dropped.
+    """
+
+    def __init__(self, memory: Memory | None = None, max_remembered: int = MAX_REMEMBERED_SCORES) -> None:
+        self._reader = FeatureReader(Memory() if memory is None else memory)
+        self._remembered: OrderedDict[str, tuple[ScoreRequest, Score]] = OrderedDict()
+        self._max_remembered = max_remembered
+        self._late_in_a_row = 0
+        self.repeated = 0
+        self.restarts = 0
+
+    @property
+    def memory(self) -> Memory:
+        return self._reader.memory
+
+    def score(self, body: Any) -> Score:
+        """Score one request body.  Raises Refusal(422) when it is malformed."""
+        request = ScoreRequest.of(read(ScoreBody, body))
+        time_s = self._moment(request)
+        first = self._remembered.get(request.transaction_id)
+        if first is not None and first[0] == request and not self._late_in_a_row:
+            self.repeated += 1
+            return first[1]
+        features = self._reader.extract(request, time_s)
+        verdict = judge(features)
+        learn(self.memory, request, time_s, features, verdict.score)
+        score = Score(
+            request.transaction_id,
+            round(verdict.score, 4),
+            verdict.action,
+            verdict.hits,
+            verdict.models,
+            features,
+            time_s,
+        )
+        self._remember(request, score)
+        return score
+
+    def remembered(self, transaction_id: str) -> Score | None:
+        """The score of that transaction, None when it was never scored or is forgotten."""
+        found = self._remembered.get(transaction_id)
+        return found[1] if found is not None else None
+
+    def _moment(self, request: ScoreRequest) -> float:
+        """Event time of ``request``; without one, the latest seen.  Detects the start of a new run."""
+        now_s = self.memory.pace.now_s
+        if request.time_s is None:
+            return max(now_s, 0.0)
+        self._late_in_a_row = self._late_in_a_row + 1 if request.time_s < now_s - LATE_S else 0
+        if self._late_in_a_row >= RESTART_AFTER:
+            self._reader = FeatureReader(Memory(self.memory.scale))
+            self._remembered.clear()
+            self._late_in_a_row = 0
+            self.restarts += 1
+        return request.time_s
+
+    def _remember(self, request: ScoreRequest, score: Score) -> None:
+        if not request.transaction_id:
+            return
+        self._remembered[request.transaction_id] = (request, score)
+        if len(self._remembered) > self._max_remembered:
+            self._remembered.popitem(last=False)
 
 
 def learn(memory: Memory, request: ScoreRequest, time_s: float, found: Features, score: float) -> None:
-    """Remember the transaction.  What was judged suspicious teaches no habits, only counts."""
+    """Write a scored transaction into the memory."""
     customer = memory.customers.get(request.customer)
     customer.count += 1
     customer.first_s = min(customer.first_s, time_s)
@@ -59,7 +154,7 @@ def learn(memory: Memory, request: ScoreRequest, time_s: float, found: Features,
 def _learn_place(request: ScoreRequest, customer: CustomerMemory, time_s: float, found: Features) -> None:
     """An impossible journey is not believed, so the way home afterwards is not suspicious.
 
-    Unless the last place was itself seen only once: then nobody knows which of the two is home.
+    Unless the last place was itself seen only once: then either of the two may be home.
     """
     if request.channel not in PRESENT_CHANNELS or request.latitude is None or request.longitude is None:
         return
