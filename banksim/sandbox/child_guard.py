@@ -3,8 +3,8 @@
     python -m banksim.sandbox.child_guard MODULE [ARGUMENT…]
 
 The child's standard input is a pipe whose other end only the parent holds.  When the
-parent ends, however it ends, the pipe closes, a thread here notices, and the child asks
-itself to stop, then insists.  Unlike the kernel's parent-death signal this works on every
+parent ends, for whatever reason, the pipe closes, a thread here notices, and the child
+sends itself SIGTERM, then exits.  Unlike the kernel's parent-death signal this works on every
 system and needs no code between fork and exec.
 """
 
@@ -21,12 +21,12 @@ GRACE_S = 3.0
 
 
 def watch_parent(descriptor: int = 0, grace_s: float = GRACE_S) -> None:
-    """Read until the end of file, then end this process: politely first."""
+    """Read until the end of file, then end this process: with SIGTERM, after ``grace_s`` at once."""
     try:
         while os.read(descriptor, 1024):
             pass
     except OSError:
-        pass  # the descriptor is gone, which says the same
+        pass  # the descriptor is gone, which means the same
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(grace_s)
     os._exit(1)

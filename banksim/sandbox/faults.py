@@ -1,13 +1,13 @@
-"""Faults of the stand-ins, made on purpose: what happens to one call while they are on.
+"""Faults of the stand-ins, made on purpose: their effect on each call while they are on.
 
-Whoever runs the stand-ins says which faults are on (`FaultBoard.set`); each call draws its
+The controller of the stand-ins sets the active faults (`FaultBoard.set`); each call draws its
 own effect.  `FaultyFace` carries effects out over HTTP, where a reset is a real reset and a
 hang a connection that stays open.
 
 Delays add up over all faults; of the others the first in order that hits decides.  A hang,
-a reset and a garbled answer may strike before or after the work is done, half and half: to
-a client they look the same, and only the books tell.  A hang ends with its fault, in a
-reset.
+a reset and a garbled answer happen before or after the work is done, half and half: to a
+client they look the same, and only the books show the difference.  A hang ends with its
+fault, in a reset.
 """
 
 from __future__ import annotations
@@ -16,21 +16,22 @@ import errno
 import random
 import socket
 import struct
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
 from hmac import compare_digest
 from typing import Any
 
 import gevent
 import orjson
 from gevent.event import Event
+from pydantic import BaseModel
 
 from banksim.sandbox.http import Environ, StartResponse, status_line
 
-#: Environment variable with the secret that a server takes its faults by; without one it takes none.
+#: Environment variable with the secret for setting faults; without it a server has none.
 CONTROL_TOKEN = "BANKSIM_SANDBOX_CONTROL"
 CONTROL_PATH = "/sandbox/faults"
-#: Where `PromptServer` leaves a connection's socket for whoever must reset it.
+#: Key under which the server passes a connection's socket to the application, for resets.
 SOCKET_KEY = "banksim.socket"
 MAX_CONTROL_BYTES = 65_536
 #: Kinds that are carried out on each call; a restart is done to the whole server.
@@ -58,30 +59,18 @@ class ActiveFault:
     status: int = 503
 
     def as_dict(self) -> dict[str, Any]:
-        return {
-            "number": self.number,
-            "kind": self.kind,
-            "share": self.share,
-            "latency_ms": list(self.latency_ms),
-            "status": self.status,
-        }
+        return asdict(self)
 
-    @classmethod
-    def from_dict(cls, row: Mapping[str, Any]) -> ActiveFault:
-        """Raises KeyError, TypeError and ValueError for anything else than `as_dict` made."""
-        least_ms, most_ms = map(float, row["latency_ms"])
-        return cls(
-            int(row["number"]),
-            str(row["kind"]),
-            float(row["share"]),
-            (least_ms, most_ms),
-            int(row["status"]),
-        )
+
+class _Control(BaseModel):
+    """The body of ``PUT /sandbox/faults``."""
+
+    faults: list[ActiveFault]
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What one call meets.  ``kind`` is empty when it is only late; ``done``: the work is done anyway."""
+    """The effect on one call.  ``kind`` is empty for a mere delay; ``done``: the work is done anyway."""
 
     delay_s: float
     kind: str = ""
@@ -92,7 +81,7 @@ class Effect:
 
 
 class FaultBoard:
-    """The faults that are on.  ``affected`` counts the calls each met, by its number."""
+    """The active faults.  ``affected`` counts the affected calls of each, by its number."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
@@ -101,7 +90,7 @@ class FaultBoard:
         self.affected: dict[int, int] = {}
 
     def set(self, faults: Iterable[ActiveFault]) -> None:
-        """From now on these and no others; calls that hang in one that is gone are let go."""
+        """Replace the active faults; calls that hang in a removed one are released."""
         self._faults = tuple(faults)
         numbers = {fault.number for fault in self._faults}
         for number in [number for number in self._lifted if number not in numbers]:
@@ -111,7 +100,7 @@ class FaultBoard:
             self.affected.setdefault(number, 0)
 
     def draw(self) -> Effect | None:
-        """The effect on one call; None for none, which costs next to nothing."""
+        """Draw the effect on one call; None for none, which costs next to nothing."""
         if not self._faults:
             return None
         rng, delay_s, hit = self._rng, 0.0, False
@@ -134,10 +123,10 @@ class FaultBoard:
 
 
 class FaultyFace:
-    """A WSGI application in front of ``face`` that carries out what ``board`` says.
+    """A WSGI application in front of ``face`` that carries out the faults of ``board``.
 
     ``PUT /sandbox/faults`` with the bearer ``token`` sets the board and answers {"affected": {number:
-    calls}}; to everybody else that route does not exist.
+    calls}}; without the token that route does not exist.
     """
 
     def __init__(
@@ -150,7 +139,7 @@ class FaultyFace:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if environ.get("PATH_INFO") == CONTROL_PATH and self._may_control(environ):
             return self._control(environ, start_response)
-        # The books are for whoever checks the stand-in; no customer's call goes there.
+        # Reconciliation reads the books; no customer's call goes there.
         own = environ.get("PATH_INFO", "").startswith("/ledger/")
         effect = None if own else self._board.draw()
         if effect is None:
@@ -163,7 +152,7 @@ class FaultyFace:
                 body = orjson.dumps({"detail": "a fault of the scenario"})
                 return _answer(start_response, effect.status, "application/json", body)
         if effect.done:
-            for _ in self._face(environ, _nobody):
+            for _ in self._face(environ, _discard):
                 pass
         if effect.kind == GARBAGE:
             return _answer(start_response, 200, *effect.garbage)
@@ -177,9 +166,10 @@ class FaultyFace:
 
     def _control(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         try:
-            rows = orjson.loads(environ["wsgi.input"].read(MAX_CONTROL_BYTES))["faults"]
-            self._board.set([ActiveFault.from_dict(row) for row in rows])
-        except (KeyError, TypeError, ValueError) as error:
+            self._board.set(
+                _Control.model_validate_json(environ["wsgi.input"].read(MAX_CONTROL_BYTES)).faults
+            )
+        except ValueError as error:
             body = orjson.dumps({"detail": f"not a list of faults: {error!r}"})
             return _answer(start_response, 422, "application/json", body)
         affected = {str(number): count for number, count in self._board.affected.items()}
@@ -191,12 +181,12 @@ def _answer(start_response: StartResponse, status: int, kind: str, body: bytes) 
     return [body]
 
 
-def _nobody(_status: str, _headers: list[tuple[str, str]]) -> None:
-    """Takes the head of an answer that nobody will get."""
+def _discard(_status: str, _headers: list[tuple[str, str]]) -> None:
+    """Takes the head of an answer that is not sent."""
 
 
 def _reset(environ: Environ) -> OSError:
-    """The server closes a connection that this error came out of: as a crash would, and without an answer."""
+    """An error on which the server resets the connection without an answer, as a crash would."""
     sock = environ.get(SOCKET_KEY)
     if sock is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

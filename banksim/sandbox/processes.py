@@ -1,9 +1,9 @@
 """The stand-in bank and detector as two child processes, for ``--sandbox``.
 
-Processes of their own, since a bank that shared this one's processor time would slow the
-clients it is measured by; two of them, so that neither waits for the other's Python.  Each
-picks its own free port and prints one line when it is ready; those lines are how the
-addresses are known.  They end with `stop`, and by themselves when this process is gone.
+They are processes of their own, since a bank inside this one would slow the clients that
+measure it; two of them, so that neither waits for the other's Python.  Each picks its own
+free port and prints a line with its address when it is ready.  They end with `stop`, and by
+themselves when this process is gone.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _READY_LINE = re.compile(r"\b(bank|detector) listening on (https?://\S+)", re.IG
 
 
 class SandboxFailed(BanksimError):
-    """The stand-in servers did not start: why, with their last words."""
+    """The stand-in servers did not start: the reason, with their last lines of output."""
 
 
 class _Child:
-    """One stand-in: a process, the greenlet that follows its output, and what is known of it."""
+    """One stand-in: its process, the greenlet that follows its output, its address and last lines."""
 
     def __init__(
         self, name: str, module: str, arguments: Sequence[str], environment: Mapping[str, str]
@@ -64,7 +64,7 @@ class _Child:
             self.process.terminate()
 
     def stop(self) -> None:
-        """End it, after `ask_to_stop`: SIGKILL when it does not listen."""
+        """End it, after `ask_to_stop`; with SIGKILL if that had no effect."""
         if self.alive:
             try:
                 self.process.wait(timeout=STOP_TIMEOUT_S)
@@ -77,14 +77,14 @@ class _Child:
         self.process.stdout.close()
 
     def why(self, timeout_s: float) -> str:
-        """Why it is not ready, with its last words."""
+        """Why it is not ready, with its last lines of output."""
         if self.changed.is_set():
             self.process.wait(timeout=STOP_TIMEOUT_S)
             reason = f"it ended with exit code {self.process.returncode}"
         else:
             reason = f"it was not ready within {timeout_s:g} s"
-        last_words = "\n".join(f"    {line}" for line in self.last_lines) or "    (it printed nothing)"
-        return f"The stand-in {self.name} did not start: {reason}. Its last lines:\n{last_words}"
+        output = "\n".join(f"    {line}" for line in self.last_lines) or "    (it printed nothing)"
+        return f"The stand-in {self.name} did not start: {reason}. Its last lines:\n{output}"
 
     def _read(self) -> None:
         """Follow the child's output to its end; without a reader its pipe would fill and stop it."""
@@ -109,7 +109,7 @@ class SandboxProcess:
         ready_timeout_s: float = READY_TIMEOUT_S,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        """``arguments`` go to both servers, after those that ask for free ports; so does ``environment``."""
+        """``arguments`` (after those for free ports) and ``environment`` are passed to both servers."""
         self._module = module
         self._arguments = arguments
         self._environment = environment or {}
@@ -134,7 +134,7 @@ class SandboxProcess:
     def start(self) -> None:
         """Start, and wait (only this greenlet does) until both listen.  Raises SandboxFailed."""
         if self.children:
-            raise RuntimeError("the sandbox was started before")
+            raise RuntimeError("the sandbox has been started already")
         self.children = tuple(self._child(name) for name in NAMES)
         try:
             with gevent.Timeout(self._ready_timeout_s, False):
@@ -150,7 +150,7 @@ class SandboxProcess:
             raise
 
     def kill(self, name: str) -> None:
-        """End one without warning, as kill -9 does.  Its port stays its own for `restart`."""
+        """End one without warning, as kill -9 does.  `restart` uses the same port again."""
         child = self._child_of(name)
         child.process.kill()
         child.process.wait()
@@ -168,11 +168,11 @@ class SandboxProcess:
         child.changed.wait(self._ready_timeout_s)
         if not child.address:
             reason = child.why(self._ready_timeout_s)
-            child.address = old.address  # where it was is still where clients look for it
+            child.address = old.address  # clients still look for it at its old address
             raise SandboxFailed(reason)
 
     def stop(self) -> None:
-        """End both: SIGTERM, and SIGKILL where it is not heard.  Harmless when they already ended."""
+        """End both: SIGTERM, then SIGKILL if that has no effect.  Harmless when they already ended."""
         for child in self.children:
             child.ask_to_stop()
         for child in self.children:
@@ -198,6 +198,6 @@ class SandboxProcess:
 
 
 def _search_path() -> str:
-    """Where the child finds this very package, wherever it is started."""
+    """PYTHONPATH with which the child finds this package from any working directory."""
     home = str(Path(banksim.__file__).resolve().parent.parent)
     return os.pathsep.join(part for part in (home, os.environ.get("PYTHONPATH", "")) if part)

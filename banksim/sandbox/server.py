@@ -1,6 +1,6 @@
 """The stand-in bank and detector behind real HTTP: ``python -m banksim.sandbox.server``.
 
-One line per server on standard output when it accepts connections, for people and for the program
+One line per server on standard output when it accepts connections, for the user and for the program
 that started it:
 
     bank listening on http://127.0.0.1:8090
@@ -46,10 +46,10 @@ from banksim.world.random import stream
 
 BANK_PORT = 8090
 DETECTOR_PORT = 8080
-#: A URL with a password is better kept off the command line, which everybody can read.
+#: A URL with a password should not be on the command line, which other users can read.
 DATABASE_URL = "BANKSIM_DATABASE_URL"
 MAX_CONNECTIONS = 10_000
-#: Longest wait for requests under way; idle connections are closed at its end.
+#: Longest wait for requests in progress; idle connections are closed at its end.
 STOP_TIMEOUT_S = 0.5
 
 
@@ -164,7 +164,7 @@ def _start(
 
 
 def _face(name: str, face: WsgiFace) -> Callable[[Environ, StartResponse], Iterable[bytes]]:
-    """``face``, behind one that can be told to fail where whoever started this gave a secret for it."""
+    """``face``, behind a `FaultyFace` if the environment holds the secret for setting faults."""
     token, _, seed = os.environ.get(CONTROL_TOKEN, "").partition(":")
     if not token:
         return face
@@ -219,7 +219,7 @@ def build_parser() -> argparse.ArgumentParser:
         default="",
         metavar="A,B",
         help="brokers as host:port: the detector also reads nexum.transactions there and publishes its "
-        "decisions; 'embedded' starts a test broker and tells its address",
+        "decisions; 'embedded' starts a test broker and prints its address",
     )
     return parser
 

@@ -1,8 +1,8 @@
-"""What the blocks of a scenario must mean together.
+"""Checks that the blocks of a scenario do not contradict each other.
 
-These checks read the plain mapping, not the models, so that they run beside the field
-checks and a file's mistakes are all reported at once.  A value of the wrong type is
-skipped here: the field check has its own line for it.
+They read the plain mapping, not the models, so that they run in addition to the field
+checks and all mistakes of a file are reported at once.  A value of the wrong type is
+skipped here: the field check reports it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class _Entry:
     """One pattern as written, and where."""
 
     path: Path
-    body: Mapping[str, Any]
+    body: Mapping[str, object]
 
     @property
     def type(self) -> str:
@@ -36,7 +36,7 @@ class _Entry:
         return _text(self.body.get("name"))
 
 
-def inconsistencies(data: Mapping[str, Any], pattern_types: Sequence[str]) -> list[Problem]:
+def inconsistencies(data: Mapping[Any, object], pattern_types: Sequence[str]) -> list[Problem]:
     """Every contradiction between keys of ``data``, a scenario as a plain mapping.
 
     ``pattern_types`` are the kinds of fraud that exist; with ``plugins`` others may too.
@@ -55,7 +55,7 @@ def inconsistencies(data: Mapping[str, Any], pattern_types: Sequence[str]) -> li
     return problems
 
 
-def _warm_up(data: Mapping[str, Any]) -> Iterator[Problem]:
+def _warm_up(data: Mapping[Any, object]) -> Iterator[Problem]:
     warm_up, duration = _number(data.get("warm_up_hours")), _number(data.get("duration_hours"))
     if warm_up is not None and duration is not None and 0 < duration <= warm_up:
         yield Problem(
@@ -63,13 +63,13 @@ def _warm_up(data: Mapping[str, Any]) -> Iterator[Problem]:
         )
 
 
-def _rates(fraud: Mapping[str, Any]) -> Iterator[Problem]:
+def _rates(fraud: Mapping[str, object]) -> Iterator[Problem]:
     rate, baseline = _number(fraud.get("rate", 0.001)), _number(fraud.get("baseline_rate"))
     if rate is not None and baseline is not None and baseline > rate:
         yield Problem(("fraud", "baseline_rate"), f"expected at most fraud.rate ({rate:g}), got {baseline:g}")
 
 
-def _phases(fraud: Mapping[str, Any], duration: Any) -> Iterator[Problem]:
+def _phases(fraud: Mapping[str, object], duration: object) -> Iterator[Problem]:
     run_hours = _number(duration)
     names: set[str] = set()
     for index, phase in enumerate(_list(fraud.get("phases"))):
@@ -90,7 +90,7 @@ def _phases(fraud: Mapping[str, Any], duration: Any) -> Iterator[Problem]:
             )
 
 
-def _faults(faults: Sequence[Any], run_hours: float | None) -> Iterator[Problem]:
+def _faults(faults: Sequence[object], run_hours: float | None) -> Iterator[Problem]:
     """Every fault lies within the run, has the keys its kind reads, and no restart begins inside another."""
     restarts: list[tuple[str, float, float, Path]] = []
     for index, fault in enumerate(faults):
@@ -124,7 +124,7 @@ def _types(entries: Sequence[_Entry], pattern_types: Sequence[str]) -> Iterator[
             yield Problem((*entry.path, "type"), f"unknown kind of fraud {shown(written)}; {hint}")
 
 
-def _weights(entries: Sequence[_Entry], fraud: Mapping[str, Any]) -> Iterator[Problem]:
+def _weights(entries: Sequence[_Entry], fraud: Mapping[str, object]) -> Iterator[Problem]:
     weights = [_number(entry.body.get("weight", 1.0)) for entry in entries if not entry.body.get("count")]
     if weights and all(weight == 0 for weight in weights) and _number(fraud.get("rate", 0.001)) != 0:
         yield Problem(
@@ -192,7 +192,7 @@ def _circles(targets: Mapping[Path, list[tuple[str, _Entry]]]) -> Iterator[Probl
 
 
 def _reaches(start: Path, goal: Path, targets: Mapping[Path, list[tuple[str, _Entry]]]) -> list[Path] | None:
-    """The way from ``start`` to ``goal`` along the links, both ends included; None if there is none."""
+    """The path from ``start`` to ``goal`` along the links, both ends included; None if there is none."""
     ways, seen = [[start]], {start}
     while ways:
         way = ways.pop()
@@ -206,12 +206,12 @@ def _reaches(start: Path, goal: Path, targets: Mapping[Path, list[tuple[str, _En
 
 
 def closest(word: str, known: Sequence[str]) -> str | None:
-    """The known word that ``word`` was probably meant to be."""
+    """The known word that ``word`` probably stands for."""
     matches = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6)
     return matches[0] if matches else None
 
 
-def _pattern_entries(fraud: Mapping[str, Any]) -> Iterator[_Entry]:
+def _pattern_entries(fraud: Mapping[str, object]) -> Iterator[_Entry]:
     for index, body in enumerate(_list(fraud.get("patterns"))):
         yield _Entry(("fraud", "patterns", index), _mapping(body))
     for number, phase in enumerate(_list(fraud.get("phases"))):
@@ -219,19 +219,19 @@ def _pattern_entries(fraud: Mapping[str, Any]) -> Iterator[_Entry]:
             yield _Entry(("fraud", "phases", number, "patterns", index), _mapping(body))
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
+def _mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _list(value: Any) -> Sequence[Any]:
+def _list(value: object) -> Sequence[object]:
     return value if isinstance(value, list | tuple) else ()
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _number(value: Any) -> float | None:
+def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:

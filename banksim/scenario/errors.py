@@ -1,4 +1,4 @@
-"""One mistake in a scenario, and the line a user reads about it.
+"""Mistakes in a scenario, and the error line for each.
 
 fraud.patterns[1].weight: expected a number from 0 to 1, got 3 (scenarios/x.yaml line 21)
 └─ where it is ─────────┘ └─ text ──────────────────────────┘ └─ added by the loader ───┘
@@ -10,7 +10,7 @@ import difflib
 import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args, get_origin
+from typing import get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -25,7 +25,7 @@ LONGEST_SHOWN = 60
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """``text`` says what is wrong at ``path``; ``line`` overrides the line of that path."""
+    """``text`` describes the mistake at ``path``; ``line`` overrides the line of that path."""
 
     path: Path
     text: str
@@ -47,8 +47,8 @@ def path_text(path: Path) -> str:
     return text
 
 
-def shown(value: Any) -> str:
-    """A value as the user wrote it, more or less, and never long."""
+def shown(value: object) -> str:
+    """A value about as the user wrote it, shortened to `LONGEST_SHOWN` characters."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -60,12 +60,12 @@ def shown(value: Any) -> str:
     return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
 
 
-# -- Where in the schema a path of a scenario file leads: which keys are legal there ----------------
+# -- From a path in a scenario file to the block of the schema, and the keys that are legal there ---
 #
-# Serves the hints for unknown keys, and lets a block that is left empty mean its defaults.
+# Used for the hints on unknown keys, and to read an empty block as its defaults.
 
 
-def block_in(annotation: Any) -> type[Block] | None:
+def block_in(annotation: object) -> type[Block] | None:
     """The block that ``annotation`` holds, itself or as items of a list; None for plain values."""
     if inspect.isclass(annotation) and issubclass(annotation, Block):
         return annotation
@@ -99,7 +99,7 @@ def all_keys(block: type[Block], prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def suggestion(root: type[Block], path: Path) -> str | None:
-    """The key that was probably meant by the unknown one at ``path``: of another block, or misspelt."""
+    """The key probably meant by the unknown one at ``path``: of another block, or misspelt."""
     *around, key = path
     block = block_at(root, tuple(around))
     here = list(block.model_fields) if block else []
@@ -108,16 +108,14 @@ def suggestion(root: type[Block], path: Path) -> str | None:
     return elsewhere or (near[0] if near else None)
 
 
-def without_empty_blocks(value: Any, block: type[Block]) -> Any:
-    """``value`` with every empty block as {} and every empty list or table left out.
+def without_empty_blocks(values: Mapping[object, object], block: type[Block]) -> dict[object, object]:
+    """``values`` with every empty block as {} and every empty list or table left out.
 
-    `fraud:` with nothing behind it means a block of defaults; a plain key with nothing
-    behind it stays, and is a mistake unless the key may be empty.
+    An empty `fraud:` means a block of defaults; an empty plain key stays, and is a mistake
+    unless the key may be empty.
     """
-    if not isinstance(value, Mapping):
-        return value
-    result: dict[Any, Any] = {}
-    for key, item in value.items():
+    result: dict[object, object] = {}
+    for key, item in values.items():
         info = block.model_fields.get(key) if isinstance(key, str) else None
         annotation = info.annotation if info else None
         inner = block_in(annotation)
@@ -126,17 +124,21 @@ def without_empty_blocks(value: Any, block: type[Block]) -> Any:
         if inner is None:
             result[key] = item
         elif isinstance(item, list | tuple):
-            result[key] = [without_empty_blocks(one, inner) for one in item]
+            result[key] = [_filled(one, inner) for one in item]
         else:
-            result[key] = {} if item is None else without_empty_blocks(item, inner)
+            result[key] = {} if item is None else _filled(item, inner)
     return result
 
 
-def _is_list(annotation: Any) -> bool:
+def _filled(item: object, block: type[Block]) -> object:
+    return without_empty_blocks(item, block) if isinstance(item, Mapping) else item
+
+
+def _is_list(annotation: object) -> bool:
     return get_origin(annotation) in (tuple, list, dict)
 
 
-# -- What pydantic found, in the words of this house ------------------------------------------------
+# -- pydantic's errors as error lines ----------------------------------------------------------------
 #
 # pydantic                              here
 # ────────────────────────────────────  ──────────────────────────────────────────
@@ -163,13 +165,13 @@ PLAIN_WORDS = {
 UNKNOWN_KEY = ("extra_forbidden", "invalid_key")
 
 
-def problems_of(error: ValidationError, data: Mapping[Any, Any], root: type[Block]) -> list[Problem]:
+def problems_of(error: ValidationError, data: Mapping[object, object], root: type[Block]) -> list[Problem]:
     """One problem per mistake in ``data``; ``root`` is the model that was checked."""
     problems = [_problem(detail, data, root) for detail in error.errors(include_url=False)]
     return list(dict.fromkeys(problems))
 
 
-def _problem(detail: ErrorDetails, data: Mapping[Any, Any], root: type[Block]) -> Problem:
+def _problem(detail: ErrorDetails, data: Mapping[object, object], root: type[Block]) -> Problem:
     location = detail["loc"]
     is_key = bool(location) and location[-1] == KEY_MARKER
     path = _path(location[:-1] if is_key else location, data)
@@ -185,7 +187,7 @@ def _problem(detail: ErrorDetails, data: Mapping[Any, Any], root: type[Block]) -
 
 
 def _expected(detail: ErrorDetails) -> str | None:
-    """The words after "expected"; None for a kind of error that has none here."""
+    """The text after "expected"; None for a kind of error without one."""
     if detail["type"] == EXPECTED:
         return detail["msg"]
     if detail["type"] == "literal_error":
@@ -193,7 +195,7 @@ def _expected(detail: ErrorDetails) -> str | None:
     return PLAIN_WORDS.get(detail["type"])
 
 
-def _path(location: tuple[int | str, ...], data: Any) -> Path:
+def _path(location: tuple[int | str, ...], data: object) -> Path:
     """pydantic's location as a path: list positions stay numbers, keys become text."""
     steps: list[str | int] = []
     for step in location:

@@ -1,7 +1,7 @@
 """`faults`: outages to rehearse, made in the stand-ins at given simulated times.
 
-A live system is not ours to break, so a run against live addresses refuses a scenario with
-faults.  Which keys a kind of fault reads is checked in `consistency`.
+A run against live addresses refuses a scenario with faults.  `consistency` checks that a fault
+has only keys that its kind reads.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ class Fault(Block):
     )
     status: Annotated[int, Number(400, 599)] | None = Field(
         default=None,
-        description="Errors: the HTTP status, 503 when not given. 502, 503 and 504 mean that nobody is "
-        "there; any other is an answer.",
+        description="Errors: the HTTP status, 503 when not given. 502, 503 and 504 mean that the "
+        "target is unavailable; any other is an answer.",
     )
 
     @property
     def label(self) -> str:
-        """What it is called in displays: its name, else "bank hangs"."""
+        """The fault's label in displays: its name, else "bank hangs"."""
         return self.name or f"{self.target} {self.kind}"
 
     @property

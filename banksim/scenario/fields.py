@@ -1,8 +1,8 @@
-"""Field types of the scenario schema, each with its own words for a wrong value.
+"""Field types of the scenario schema, each with its own text for a wrong value.
 
-pydantic checks; the words a user reads are ours.  Every type here carries one text
-("a number from 0 to 1") that stands after "expected" in an error line and describes
-the type in the reference, so limits are written once and cannot drift apart.
+pydantic checks; the error texts are ours.  Every type here carries one text ("a number
+from 0 to 1") that follows "expected" in an error line and describes the type in the
+reference, so each limit is written once.
 
 Booleans are refused where a number is wanted (YAML's `yes` would count as 1), and so
 are infinities and NaN.  Numeric text is accepted: YAML reads `1e-3` as text.
@@ -34,7 +34,7 @@ HOURS_PER_DAY = 24
 
 
 class Block(BaseModel):
-    """A mapping of the scenario file: fixed keys, unknown ones refused, never changed after loading."""
+    """A mapping of the scenario file: fixed keys, unknown ones refused, immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False)
 
@@ -51,7 +51,7 @@ class Expected:
 
 
 def refuse_bool(value: Any) -> Any:
-    """Pass anything but a truth value, which Python would take for 0 or 1."""
+    """Pass everything except a truth value, which Python would accept as 0 or 1."""
     if isinstance(value, bool):
         raise ValueError("a truth value is not a number")
     return value
@@ -66,7 +66,7 @@ def _plain(limit: float) -> str:
 class Number:
     """A finite number between limits: ``low``..``high`` inclusive, ``above`` and ``below`` exclusive.
 
-    Works on ``float``, ``int`` and ``Decimal`` annotations; the words follow from the limits.
+    Works on ``float``, ``int`` and ``Decimal`` annotations; the error text follows from the limits.
     """
 
     low: float | None = None
@@ -89,7 +89,7 @@ class Number:
         )
 
     def words(self, whole: bool) -> str:
-        """The limits in words: "a whole number from 1 to 5", "a number above 0 and at most 100"."""
+        """The limits as text: "a whole number from 1 to 5", "a number above 0 and at most 100"."""
         noun = "a whole number" if whole else "a number"
         if self.low is not None and self.high is not None:
             return f"{noun} from {_plain(self.low)} to {_plain(self.high)}"
@@ -130,7 +130,7 @@ def _one_or_two(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """Text that matches the regular expression as a whole; editors learn it from the JSON Schema."""
+    """Text that matches the whole regular expression, which is also in the JSON Schema."""
 
     pattern: str
 

@@ -1,9 +1,9 @@
 """`fraud`: how much of it, when, and of which kinds.
 
-`rate` is a share of all transactions and `weight` shares it out over the patterns; a
+`rate` is a share of all transactions and `weight` divides it among the patterns; a
 pattern with `count` makes exactly that many on top, because an attack is extra load.
-Which parameters a kind of fraud reads is the fraud room's business; the schema keeps
-them side by side in one `Pattern`, since a file may use any kind at any place.
+Each typology in `banksim.fraud` reads its own parameters; the schema has all of them in
+one `Pattern`, since a file may use any kind at any place.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from banksim.scenario.fields import (
 
 # -- Names of the kinds of fraud a scenario may ask for ---------------------------------------------
 #
-# Decoys have none here: they are no fraud, and `fraud.decoy_rate` alone says how many there are.
+# Decoys are not among them: they are not fraud, and `fraud.decoy_rate` alone sets their number.
 #
-# The names live here because a scenario is checked before any fraud code is loaded.  A
-# file of the user's own, named under `plugins:`, may add kinds; with plugins an unknown
-# name is therefore left for the fraud room to judge.
+# The names are here because a scenario is checked before any fraud code is loaded.  A
+# user's own file, named under `plugins:`, may add kinds; with plugins an unknown name is
+# therefore checked when the plugins are loaded (`banksim.fraud.check_fraud`).
 
 
 KNOWN_PATTERN_TYPES: tuple[str, ...] = (
@@ -61,7 +61,7 @@ KNOWN_PATTERN_TYPES: tuple[str, ...] = (
     "stack",
 )
 
-#: Other words for the same thing, as scenario files use them.
+#: Other names for the same kinds, as scenario files use them.
 PATTERN_ALIASES: dict[str, str] = {
     "small_probes": "card_testing",
     "money_laundering": "mule_network",
@@ -71,7 +71,7 @@ PATTERN_ALIASES: dict[str, str] = {
 
 
 def canonical_type(name: str) -> str:
-    """The name the fraud room knows: ``canonical_type("small_probes") == "card_testing"``."""
+    """The typology's own name: ``canonical_type("small_probes") == "card_testing"``."""
     return PATTERN_ALIASES.get(name, name)
 
 
@@ -167,7 +167,7 @@ class Pattern(Block):
 
     @property
     def label(self) -> str:
-        """What the pattern is called in displays: its name, else its type."""
+        """The pattern's label in displays: its name, else its type."""
         return self.name or self.type
 
 
@@ -232,8 +232,8 @@ class FraudSettings(Block):
     def find_pattern(self, label: str, asking: Pattern | None = None) -> Pattern | None:
         """The pattern that `follows` or `requires_successful` means by ``label``; None if there is none.
 
-        A name goes before a type, an earlier pattern before a later one, and the pattern
-        that asks never means itself.
+        A name goes before a type, an earlier pattern before a later one, and the asking
+        pattern is never meant.
         """
         others = [pattern for pattern in self.all_patterns if pattern is not asking]
         by_name = (pattern for pattern in others if pattern.name == label)

@@ -1,8 +1,8 @@
 """From a name or a file to a checked scenario, or to every mistake in it at once.
 
-text ──yaml_text──► plain data ──overrides──► merged ──models──► Scenario
-            │                                   ├─ field checks (words)
-            └ lines, keys given twice           └─ consistency
+text ──yaml_text──► plain data ──settings──► merged ──models──► Scenario
+            │                                  ├─ field checks (fields, errors)
+            └ lines, keys given twice          └─ consistency
 """
 
 from __future__ import annotations
@@ -13,23 +13,22 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from banksim.model import ScenarioError
 from banksim.scenario.consistency import inconsistencies
+from banksim.scenario.errors import Path as KeyPath
 from banksim.scenario.errors import Problem, problems_of, without_empty_blocks
 from banksim.scenario.fraud import KNOWN_PATTERN_TYPES
 from banksim.scenario.models import CHECKED_BY_LOADER, Scenario
-from banksim.scenario.overrides import Setting, apply_settings, settings_from, source_of
 from banksim.scenario.yaml_text import MAX_BYTES, Document, read_yaml
 
-# -- Where the files that come with banksim are: in a checkout, and in an installed package ---------
+# -- The folders shipped with banksim, in a checkout and in an installed package --------------------
 #
-# A checkout has `scenarios/` and `locustfiles/` at its top, where people look for them.  A
-# wheel carries the same two folders inside the package, as `banksim/files/` (pyproject.toml
-# puts them there), since the top of site-packages belongs to everybody.
+# A checkout has `scenarios/` and `locustfiles/` at its top, where users look for them.  A
+# wheel carries the same two folders inside the package, as `banksim/files/` (see
+# pyproject.toml), since the top of site-packages is shared by all packages.
 
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -78,7 +77,7 @@ def scenario_files() -> dict[str, Path]:
 def find_scenario(name_or_path: str | Path, allow_paths: bool = True) -> Path:
     """The file that ``name_or_path`` means.
 
-    Without ``allow_paths`` only bare names count: for names that come over the network.
+    Without ``allow_paths`` only bare names count, for names from the network.
     Raises ScenarioError, with the closest known name, when there is no such file.
     """
     word = str(name_or_path)
@@ -115,6 +114,120 @@ def _is_file(word: str) -> bool:
         return False
 
 
+# -- Settings from the command line and the environment, which replace those of the file ------------
+#
+# Precedence: command line, then environment, then scenario, then default.  A wrong value
+# is reported under the name the user typed (`--speed`, `DASHBOARD_PORT`), not under the
+# key it stands for.
+
+
+#: Command-line options that stand for a key of the scenario.
+OPTION_PATHS: dict[str, KeyPath] = {
+    "speed": ("speed_multiplier",),
+    "customers": ("customers",),
+    "seed": ("seed",),
+    "flow": ("flow",),
+    "threshold": ("thresholds",),
+    "nexum_url": ("connections", "nexum_url"),
+    "bastion_url": ("connections", "bastion_url"),
+    "kafka_servers": ("connections", "kafka_bootstrap_servers"),
+    "no_kafka": ("connections", "kafka_bootstrap_servers"),
+    "dashboard": ("dashboard", "enabled"),
+    "dashboard_port": ("dashboard", "port"),
+}
+
+ENVIRONMENT_PATHS: dict[str, KeyPath] = {
+    "NEXUM_URL": ("connections", "nexum_url"),
+    "BASTION_URL": ("connections", "bastion_url"),
+    "KAFKA_BOOTSTRAP_SERVERS": ("connections", "kafka_bootstrap_servers"),
+    "DASHBOARD_PORT": ("dashboard", "port"),
+}
+
+#: Options for which an empty value has a meaning: no such system.
+MEANINGFUL_WHEN_EMPTY = frozenset({"nexum_url", "bastion_url"})
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One value from outside the file; ``source`` is the option or variable that set it."""
+
+    source: str
+    path: KeyPath
+    value: object
+
+
+def settings_from(overrides: Mapping[str, object], environ: Mapping[str, str]) -> list[Setting]:
+    """Every setting that was given, in order of rising precedence.
+
+    ``overrides`` has names of options with underscores ("speed", "nexum_url") or keys of
+    the scenario, dotted where nested ("transaction_rate.peak_tps"); the check reports a
+    key that does not exist.  A value of None, and False for a switch, mean that the
+    option was not given; so does an empty environment variable.
+    """
+    settings = [
+        Setting(name, path, environ[name]) for name, path in ENVIRONMENT_PATHS.items() if environ.get(name)
+    ]
+    for name, value in overrides.items():
+        if _not_given(name, value):
+            continue
+        path = OPTION_PATHS.get(name) or tuple(name.split("."))
+        settings.append(Setting(option_text(name), path, None if name == "no_kafka" else value))
+    # --no-kafka wins over --kafka-servers in either order.
+    settings.sort(key=lambda setting: setting.source == "--no-kafka")
+    return settings
+
+
+def apply_settings(data: dict[object, object], settings: list[Setting]) -> dict[object, object]:
+    """``data`` with the settings laid over it; ``data`` itself stays as it is.
+
+    Thresholds add to those of the scenario; every other setting replaces.
+    """
+    result = dict(data)
+    for setting in settings:
+        *blocks, key = setting.path
+        place = result
+        for block in blocks:
+            inner = place.get(block)
+            if inner is not None and not isinstance(inner, Mapping):
+                break  # the file has its own mistake there, which is reported
+            copy = place[block] = dict(inner or {})
+            place = copy
+        else:
+            place[key] = (
+                _with_thresholds(place.get(key), setting.value) if key == "thresholds" else setting.value
+            )
+    return result
+
+
+def _with_thresholds(own: object, added: object) -> list[object]:
+    """The scenario's own thresholds and then those of the option, which is one text or several."""
+    several = list(added) if isinstance(added, list | tuple) else [added]
+    return [*own, *several] if isinstance(own, list) else several
+
+
+def source_of(path: KeyPath, settings: list[Setting]) -> str | None:
+    """The option or variable that set the value at ``path``; None when the file did."""
+    for setting in reversed(settings):
+        if path[: len(setting.path)] == setting.path:
+            return setting.source
+    return None
+
+
+def option_text(name: str) -> str:
+    """``dashboard_port`` as ``--dashboard-port``; a dotted key stays as it is."""
+    return f"--{name.replace('_', '-')}" if name in OPTION_PATHS else name
+
+
+def _not_given(name: str, value: object) -> bool:
+    if value is None:
+        return True
+    if name in ("no_kafka", "dashboard"):
+        return not value
+    if name == "threshold":
+        return not value
+    return value == "" and name not in MEANINGFUL_WHEN_EMPTY
+
+
 #: Most mistakes shown for one scenario.
 MAX_PROBLEMS = 100
 
@@ -129,7 +242,7 @@ class BrokenScenario:
 
 def load_scenario(
     name_or_path: str | Path,
-    overrides: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, object] | None = None,
     environ: Mapping[str, str] | None = None,
     *,
     allow_paths: bool = True,
@@ -137,7 +250,7 @@ def load_scenario(
 ) -> Scenario:
     """Read, merge and check a scenario.
 
-    ``overrides`` are command-line options (see `overrides.settings_from`), ``environ``
+    ``overrides`` are command-line options (see `settings_from`), ``environ``
     the environment variables (default: the process's own).  ``allow_paths=False`` takes
     bare names only.  Raises ScenarioError with one line per mistake.
     """
@@ -160,7 +273,7 @@ def load_scenario(
 def parse_scenario(
     text: str | bytes,
     source: str = "scenario",
-    overrides: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, object] | None = None,
     environ: Mapping[str, str] | None = None,
     *,
     pattern_types: Sequence[str] = KNOWN_PATTERN_TYPES,
@@ -192,7 +305,7 @@ def list_scenarios() -> list[tuple[str, Scenario]]:
 
 
 def survey_scenarios() -> tuple[list[tuple[str, Scenario]], list[BrokenScenario]]:
-    """Every scenario of the scenario folders by name, and apart from them the files that do not load."""
+    """Every scenario of the scenario folders by name, and separately the files that do not load."""
     good: list[tuple[str, Scenario]] = []
     broken: list[BrokenScenario] = []
     for name, path in scenario_files().items():
@@ -229,7 +342,7 @@ def _line(problem: Problem, document: Document, source: str, settings: list[Sett
 
 
 def _display(path: Path) -> str:
-    """The path as short as it can be said from here."""
+    """The path, relative to the working directory where possible."""
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:

@@ -1,8 +1,8 @@
 """The scenario: one YAML file, everything a run needs.
 
-Attribute names are the file's keys.  A loaded scenario is never changed; what the
-command line or the environment overrides is merged in before the check.  What the
-blocks must mean together is checked in `consistency`.
+Attribute names are the file's keys.  A loaded scenario is immutable; settings from the
+command line and the environment are merged in before the check.  `consistency` checks
+that the blocks do not contradict each other.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, WithJsonSchema, model_validator
 
@@ -39,8 +39,8 @@ from banksim.scenario.fraud import KNOWN_PATTERN_TYPES, FraudSettings
 
 # -- `transaction_rate`: how many transactions a wall-clock second, hour by hour --------------------
 #
-# Rates are on the wall clock whatever the speed, because that is what the system under
-# test feels.  Missing multipliers count as 1.
+# Rates are on the wall clock at any speed, because that is the load of the system under
+# test.  Missing multipliers count as 1.
 
 
 Tps = Annotated[float, Number(0, 100_000)]
@@ -145,7 +145,7 @@ class Invariant(Block):
     accounts: Annotated[int, Number(1, 1000)] = Field(
         default=10,
         description="Accounts read in a round at a live bank, one after the other, those that moved last "
-        "first; a stand-in tells a thousand at once and ignores this.",
+        "first; a stand-in returns a thousand at once and ignores this.",
     )
 
 
@@ -153,7 +153,7 @@ class Invariant(Block):
 
 
 class DetectorUse(Block):
-    """One score a call by default, and nothing that tells the detector what was fraud."""
+    """One score per call by default, and no feedback on what was fraud."""
 
     batch_size: Annotated[int, Number(1, 1000)] = Field(
         default=1, description="Transactions scored in one call; 1: each by itself."
@@ -164,7 +164,7 @@ class DetectorUse(Block):
     )
     feedback: bool = Field(
         default=False,
-        description="Whether the detector is told afterwards what was fraud. This reveals labels to the "
+        description="Whether the detector gets feedback on what was fraud. This reveals labels to the "
         "system under test, late, as a bank's investigators would.",
     )
     feedback_delay_hours: Annotated[float, Number(0, 8784)] = Field(
@@ -175,7 +175,7 @@ class DetectorUse(Block):
     )
 
 
-# -- `dashboard` and `metrics`: what is shown and what is kept while a run goes on ------------------
+# -- `dashboard` and `metrics`: the pages and the measurements of a run -----------------------------
 
 
 #: Samples of a whole run: enough for any chart, and the least that still shows a shape.
@@ -239,7 +239,7 @@ class Metrics(Block):
         return int(min(MAX_POINTS, max(MIN_POINTS, wanted)))
 
 
-# -- `connections`: where the systems under test are, and how patient a client is -------------------
+# -- `connections`: addresses of the systems under test, timeouts and retries -----------------------
 
 
 class Connections(Block):
@@ -276,7 +276,7 @@ SHORT_HASH_LENGTH = 12
 #: A Monday, so that clock hours and weekdays mean what a scenario says.
 DEFAULT_START = datetime(2026, 1, 5)
 
-#: Key of the validation context under which a loader says that it checks consistency itself.
+#: Key of the validation context: the loader checks consistency itself.
 CHECKED_BY_LOADER = "checked_by_loader"
 
 
@@ -337,7 +337,7 @@ class Scenario(Block):
         default="poisson", description="Whether transactions arrive at random or evenly spaced."
     )
     max_users: Annotated[int, Number(1, 100_000)] = Field(
-        default=200, description="Most transactions that are under way at once."
+        default=200, description="Most transactions that are in flight at once."
     )
     warm_up_hours: Annotated[float, Number(0, 8784)] = Field(
         default=0.0, description="Simulated hours at the start that count in no result."
@@ -373,7 +373,7 @@ class Scenario(Block):
         default=(),
         description="Conditions a run must meet, such as `recall >= 90%`; one that fails fails the run.",
     )
-    personas: dict[str, dict[str, Any]] = Field(
+    personas: dict[str, dict[str, object]] = Field(
         default_factory=dict, description="Changes to the kinds of customers, by name."
     )
 
@@ -398,7 +398,7 @@ class Scenario(Block):
 
     @property
     def source_path(self) -> Path | None:
-        """The file it was read from; None when it was built in code."""
+        """The file the scenario was read from; None when it was built in code."""
         return self._source_path
 
     @property

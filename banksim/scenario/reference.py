@@ -1,6 +1,6 @@
-"""The scenario reference in Markdown, generated from the models, so that it cannot rot.
+"""The scenario reference in Markdown and the JSON Schema, generated from the models.
 
-One table a block: key, what is expected, default, meaning.  `docs/scenarios.md` holds the
+One table per block: key, expected value, default, meaning.  `docs/scenarios.md` holds the
 result between two marker lines; a test compares.
 """
 
@@ -18,13 +18,12 @@ from banksim.scenario.fields import Block, Expected, Number
 from banksim.scenario.fraud import KNOWN_PATTERN_TYPES, PATTERN_ALIASES
 from banksim.scenario.models import Scenario
 
-# -- A good value for every key of the scenario format, as editors show it beside the description ---
+# -- Example values for the keys of the scenario format, which editors show with the description ----
 #
-# Keyed by block and key.  A key whose default says it already is not here.  A test loads
-# each one, so none can go stale.
+# By block and key.  A key whose default is a good example is left out.  A test loads each example.
 
 
-EXAMPLES: dict[str, list[Any]] = {
+EXAMPLES: dict[str, list[object]] = {
     "Scenario.name": ["Lunch rush"],
     "Scenario.description": ["Two hours around noon with a card-testing attack"],
     "Scenario.duration_hours": [24, 0.5],
@@ -102,17 +101,16 @@ EXAMPLES: dict[str, list[Any]] = {
 
 # -- The scenario format as JSON Schema, for editors and for the generated reference ----------------
 #
-# `scenarios/schema.json` is this, written down; each scenario there names it in its first
-# line, so that an editor with the YAML language server completes keys, explains them and
-# marks mistakes while one types.
+# `scenarios/schema.json` holds it; each scenario there names it in its first line, so that
+# an editor with the YAML language server completes keys, explains them and marks mistakes.
 #
-# What a schema cannot say (a phase inside the run, a `follows` that names a pattern) only
-# `banksim validate` finds.
+# Only `banksim validate` finds mistakes that a schema cannot express (a phase outside the
+# run, a `follows` that names no pattern).
 
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-#: Keys of tables, which pydantic checks and its schema does not mention.
+#: Patterns for the keys of tables, which pydantic checks but leaves out of its schema.
 TABLE_KEYS = {
     "hourly_multipliers": "^([0-9]|1[0-9]|2[0-3])$",
     "weekday_multipliers": "^(monday|tuesday|wednesday|thursday|friday|saturday|sunday)$",
@@ -188,12 +186,12 @@ def _expected(info: FieldInfo) -> str:
     return _words(info.annotation)
 
 
-def _is_whole(annotation: Any) -> bool:
+def _is_whole(annotation: object) -> bool:
     return "int" in str(annotation) and "float" not in str(annotation)
 
 
-def _words(annotation: Any) -> str:
-    """An annotation in words, from the marks it carries inside."""
+def _words(annotation: object) -> str:
+    """The text for an annotation, from the `Number` and `Expected` inside it."""
     for part in getattr(annotation, "__metadata__", ()):
         if isinstance(part, Number):
             return part.words(whole=_is_whole(annotation))

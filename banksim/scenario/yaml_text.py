@@ -1,15 +1,14 @@
 """YAML text to plain data, with the line of every key.
 
 Only the safe subset of YAML is read: no tag can name a Python object.  The text is
-composed to a node tree first, which knows its lines and still shows a key that is
+first composed to a node tree, which has line numbers and still shows a key that is
 given twice (plain loading would silently keep the last one).  Aliases are legal, but
-the tree they unfold to is bounded, so a small file cannot grow to a huge scenario.
+the size of the unfolded tree is bounded, so a small file cannot become a huge scenario.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import yaml
 
@@ -25,9 +24,9 @@ MERGE_TAG = "tag:yaml.org,2002:merge"
 
 @dataclass(slots=True)
 class Document:
-    """What was read.  ``data`` is None when there is no mapping; ``lines`` has each path's line, from 1."""
+    """The content of a file.  ``data`` is None when there is no mapping; ``lines`` count from 1."""
 
-    data: dict[Any, Any] | None = None
+    data: dict[object, object] | None = None
     problems: list[Problem] = field(default_factory=list)
     lines: dict[tuple[str, ...], int] = field(default_factory=dict)
 

@@ -56,100 +56,6 @@ def open_database(where: str | Path = IN_MEMORY) -> Database:
     return open_sqlite(where)
 
 
-class Accounts:
-    """Opens and reads accounts."""
-
-    def __init__(
-        self,
-        database: Database,
-        ledger: Ledger,
-        registry: Registry,
-        new_id: Callable[[], str],
-        now_s: Callable[[], float],
-    ) -> None:
-        self._db = database
-        self._ledger = ledger
-        self._registry = registry
-        self._new_id = new_id
-        self._now_s = now_s
-        self._opened = 0
-
-    def create(self, _query: Query, body: Any) -> Reply:
-        given = read(values.NewAccount, body)
-        values.choice(given.product_type, values.PRODUCT_TYPES, "ProductType")
-        values.check_currency(given.currency)
-        floor_cents = -_credit_cents(given)
-        account_id, now_s = self._new_id(), self._now_s()
-        self._opened += 1
-        default_number = f"{values.NUMBER_PREFIX[given.product_type]}{int(now_s)}{self._opened:06d}"
-        papers = AccountPapers(
-            account_id,
-            given.customer_id,
-            given.account_number or default_number,
-            given.product_type,
-            given.currency,
-            given.name,
-            now_s,
-        )
-        with self._db.transaction():
-            self._ledger.open_account(account_id, given.currency, floor_cents=floor_cents)
-            self._registry.add_account(papers)
-        return 201, {
-            "account_id": account_id,
-            "account_number": papers.account_number,
-            "message": "Account created successfully",
-        }
-
-    def read(self, account_id: str, _query: Query, _body: Any) -> Reply:
-        papers, account = self._registry.account(account_id), self._ledger.account(account_id)
-        if papers is None or account is None:
-            raise Refusal(404, "Account not found")
-        return 200, {
-            **self._as_json(papers, account.balance_cents),
-            "customer_id": papers.customer_id,
-            "available_balance": values.money_json(account.available_cents, papers.currency),
-            "created_at": values.iso_utc(papers.created_at_s),
-        }
-
-    def of_customer(self, customer_id: str, _query: Query, _body: Any) -> Reply:
-        return 200, {
-            "accounts": [
-                self._as_json(papers, self._ledger.balance_cents(papers.account_id))
-                for papers in self._registry.accounts_of(customer_id)
-            ]
-        }
-
-    @staticmethod
-    def _as_json(papers: AccountPapers, balance_cents: int) -> dict[str, Any]:
-        return {
-            "id": papers.account_id,
-            "account_number": papers.account_number,
-            "product_type": papers.product_type,
-            "currency": papers.currency,
-            "name": papers.name,
-            "state": "active",
-            "book_balance": values.money_json(balance_cents, papers.currency),
-        }
-
-
-def _credit_cents(given: values.NewAccount) -> int:
-    """The limit of a credit line; 0 for other products.  Raises Refusal for limits that make no sense."""
-    limits = (
-        given.credit_limit,
-        given.minimum_balance,
-        given.daily_transaction_limit,
-        given.monthly_transaction_limit,
-    )
-    cents = [0 if limit is None else values.money_cents(limit) for limit in limits]
-    if any(limit is not None and limit.currency != given.currency for limit in limits):
-        raise Refusal(400, "Account limits must be in the account's currency")
-    if given.product_type != "credit_line":
-        return 0
-    if cents[0] < 0:
-        raise Refusal(400, "Credit limit must not be negative")
-    return cents[0]
-
-
 class BankApi:
     """``handle(method, path, query, body) -> (status, JSON-able)``; answers one request at a time.
 
@@ -169,13 +75,13 @@ class BankApi:
         self._now_s = now_s
         self.ledger = Ledger(self._db, MAX_POSTINGS_IN_MEMORY if database == IN_MEMORY else None)
         self.registry = Registry(self._db)
+        self._opened = 0
         self._movements = Movements(self.ledger, self.registry, new_id, now_s)
-        accounts = Accounts(self._db, self.ledger, self.registry, new_id, now_s)
         self._routes: dict[str, dict[str, Handler]] = {
             "/": {"GET": self._root},
             "/health": {"GET": self._health},
             "/customers": {"POST": self._create_customer},
-            "/accounts": {"POST": accounts.create},
+            "/accounts": {"POST": self._open_account},
             "/transactions/deposit": {"POST": self._movements.deposit},
             "/transactions/withdraw": {"POST": self._movements.withdraw},
             "/transactions/transfer": {"POST": self._movements.transfer},
@@ -186,8 +92,8 @@ class BankApi:
         self._item_routes: dict[tuple[str, str], dict[str, ItemHandler]] = {
             ("customers", ""): {"GET": self._read_customer, "PUT": self._change_customer},
             ("customers", "kyc"): {"PUT": self._set_kyc},
-            ("customers", "accounts"): {"GET": accounts.of_customer},
-            ("accounts", ""): {"GET": accounts.read},
+            ("customers", "accounts"): {"GET": self._accounts_of},
+            ("accounts", ""): {"GET": self._read_account},
             ("accounts", "transactions"): {"GET": self._movements.history},
         }
 
@@ -329,3 +235,80 @@ class BankApi:
         with self._db.transaction():
             self.registry.set_kyc(customer_id, given.status, new_tier)
         return 200, {"message": "KYC status updated successfully"}
+
+    # -- accounts ----------------------------------------------------------------------
+
+    def _open_account(self, _query: Query, body: Any) -> Reply:
+        given = read(values.NewAccount, body)
+        values.choice(given.product_type, values.PRODUCT_TYPES, "ProductType")
+        values.check_currency(given.currency)
+        floor_cents = -_credit_cents(given)
+        account_id, now_s = self._new_id(), self._now_s()
+        self._opened += 1
+        default_number = f"{values.NUMBER_PREFIX[given.product_type]}{int(now_s)}{self._opened:06d}"
+        papers = AccountPapers(
+            account_id,
+            given.customer_id,
+            given.account_number or default_number,
+            given.product_type,
+            given.currency,
+            given.name,
+            now_s,
+        )
+        with self._db.transaction():
+            self.ledger.open_account(account_id, given.currency, floor_cents=floor_cents)
+            self.registry.add_account(papers)
+        return 201, {
+            "account_id": account_id,
+            "account_number": papers.account_number,
+            "message": "Account created successfully",
+        }
+
+    def _read_account(self, account_id: str, _query: Query, _body: Any) -> Reply:
+        papers, account = self.registry.account(account_id), self.ledger.account(account_id)
+        if papers is None or account is None:
+            raise Refusal(404, "Account not found")
+        return 200, {
+            **_account_json(papers, account.balance_cents),
+            "customer_id": papers.customer_id,
+            "available_balance": values.money_json(account.available_cents, papers.currency),
+            "created_at": values.iso_utc(papers.created_at_s),
+        }
+
+    def _accounts_of(self, customer_id: str, _query: Query, _body: Any) -> Reply:
+        return 200, {
+            "accounts": [
+                _account_json(papers, self.ledger.balance_cents(papers.account_id))
+                for papers in self.registry.accounts_of(customer_id)
+            ]
+        }
+
+
+def _account_json(papers: AccountPapers, balance_cents: int) -> dict[str, Any]:
+    return {
+        "id": papers.account_id,
+        "account_number": papers.account_number,
+        "product_type": papers.product_type,
+        "currency": papers.currency,
+        "name": papers.name,
+        "state": "active",
+        "book_balance": values.money_json(balance_cents, papers.currency),
+    }
+
+
+def _credit_cents(given: values.NewAccount) -> int:
+    """The limit of a credit line; 0 for other products.  Raises Refusal for limits that make no sense."""
+    limits = (
+        given.credit_limit,
+        given.minimum_balance,
+        given.daily_transaction_limit,
+        given.monthly_transaction_limit,
+    )
+    cents = [0 if limit is None else values.money_cents(limit) for limit in limits]
+    if any(limit is not None and limit.currency != given.currency for limit in limits):
+        raise Refusal(400, "Account limits must be in the account's currency")
+    if given.product_type != "credit_line":
+        return 0
+    if cents[0] < 0:
+        raise Refusal(400, "Credit limit must not be negative")
+    return cents[0]

@@ -253,7 +253,7 @@ def migrate(
             version = database.rows("SELECT COALESCE(MAX(version), 0) FROM schema_versions")[0][0]
             if version > len(steps):
                 raise ValueError(
-                    f"its schema has version {version}, this banksim knows versions up to {len(steps)}"
+                    f"its schema has version {version}, this banksim supports versions up to {len(steps)}"
                 )
             if version == len(steps):
                 return applied

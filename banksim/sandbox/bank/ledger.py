@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from banksim.sandbox.bank.database import Database
 
@@ -76,9 +76,8 @@ class Leg:
     amount_cents: int
 
 
-@dataclass(frozen=True, slots=True)
-class Posting:
-    """One journal entry.  ``created_at_s`` is wall time in unix seconds."""
+class Posting(NamedTuple):
+    """One journal entry, as in the columns of ``postings``.  ``created_at_s``: wall time, unix seconds."""
 
     transaction_id: str
     kind: str
@@ -205,19 +204,7 @@ class Ledger:
                 if first is not None:
                     return first
             accounts = self._apply(posting.currency, legs)
-            row = self._db.rows(
-                _INSERT_POSTING,
-                (
-                    posting.transaction_id,
-                    posting.kind,
-                    posting.amount_cents,
-                    posting.currency,
-                    posting.description,
-                    posting.channel,
-                    posting.reference,
-                    posting.created_at_s,
-                ),
-            )[0][0]
+            row = self._db.rows(_INSERT_POSTING, posting)[0][0]
             self._db.rows(
                 _INSERT_LEGS + ", ".join(["(?, ?, ?, ?)"] * len(legs)),
                 [
@@ -237,20 +224,7 @@ class Ledger:
 
     def _post_at_once(self, posting: Posting, legs: Sequence[Leg]) -> Posting:
         sides = [value for leg in legs for value in (leg.account_id, leg.amount_cents)]
-        refused = self._count(
-            _POST_TWO_LEGS,
-            (
-                posting.transaction_id,
-                posting.kind,
-                posting.amount_cents,
-                posting.currency,
-                posting.description,
-                posting.channel,
-                posting.reference,
-                posting.created_at_s,
-                *sides,
-            ),
-        )
+        refused = self._count(_POST_TWO_LEGS, (*posting, *sides))
         if refused:
             raise self._why_not(posting.currency, legs[refused - 1])
         return posting

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from banksim.sandbox.bank import values
@@ -38,24 +37,14 @@ PER_ACCOUNT = 50
 ACCOUNTS = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class FailedAttempt:
-    transaction_id: str
-    kind: str
-    amount_cents: int
-    currency: str
-    description: str
-    created_at_s: float
-
-
 class FailedAttempts:
     def __init__(self, per_account: int = PER_ACCOUNT, accounts: int = ACCOUNTS) -> None:
         self._per_account = per_account
         self._max_accounts = accounts
-        self._by_account: OrderedDict[str, deque[FailedAttempt]] = OrderedDict()
+        self._by_account: OrderedDict[str, deque[Posting]] = OrderedDict()
         self.dropped = 0
 
-    def add(self, account_id: str, attempt: FailedAttempt) -> None:
+    def add(self, account_id: str, attempt: Posting) -> None:
         attempts = self._by_account.get(account_id)
         if attempts is None:
             if len(self._by_account) >= self._max_accounts:
@@ -68,7 +57,7 @@ class FailedAttempts:
             self.dropped += 1
         attempts.append(attempt)
 
-    def of(self, account_id: str) -> tuple[FailedAttempt, ...]:
+    def of(self, account_id: str) -> tuple[Posting, ...]:
         """Oldest first."""
         return tuple(self._by_account.get(account_id, ()))
 
@@ -109,10 +98,11 @@ class Movements:
         booked_total = self._ledger.posting_count(account_id)
         # Every failed row may be newer than every booked one, or older: this many booked rows suffice.
         booked = self._ledger.history(account_id, min(page.skip, booked_total) + page.limit)
-        entries: list[Posting | FailedAttempt] = [*booked, *reversed(failed)]
-        entries.sort(key=lambda entry: entry.created_at_s, reverse=True)
+        entries = [(entry, "completed") for entry in booked]
+        entries += ((entry, "failed") for entry in reversed(failed))
+        entries.sort(key=lambda entry: entry[0].created_at_s, reverse=True)
         return 200, {
-            "items": [_row(entry) for entry in entries[page.skip : page.skip + page.limit]],
+            "items": [_row(*entry) for entry in entries[page.skip : page.skip + page.limit]],
             "total": booked_total + len(failed),
             "skip": page.skip,
             "limit": page.limit,
@@ -139,10 +129,10 @@ class Movements:
                 _refuse_internal_accounts(legs, kind)
                 booked = self._ledger.post(posting, legs, key)
         except LedgerError as error:
-            self._remember_failure(posting, legs[0].account_id)
+            self.failed.add(legs[0].account_id, posting)
             raise Refusal(400, _refusal_text(error, posting, legs)) from None
         except Refusal:
-            self._remember_failure(posting, legs[0].account_id)
+            self.failed.add(legs[0].account_id, posting)
             raise
         return 200, {"transaction_id": booked.transaction_id, "state": "completed", "message": message}
 
@@ -152,19 +142,6 @@ class Movements:
         exists, tier = self._registry.owner_tier(account_id)
         if exists and values.over_tier_limit(tier, posting.amount_cents, posting.currency):
             raise Refusal(400, "Blocked by compliance rules")
-
-    def _remember_failure(self, posting: Posting, account_id: str) -> None:
-        self.failed.add(
-            account_id,
-            FailedAttempt(
-                posting.transaction_id,
-                posting.kind,
-                posting.amount_cents,
-                posting.currency,
-                posting.description,
-                posting.created_at_s,
-            ),
-        )
 
 
 def _amount_cents(given: AccountMovement | Transfer) -> int:
@@ -208,15 +185,14 @@ def _is_debited(account_id: str, legs: Sequence[Leg]) -> bool:
     return any(leg.account_id == account_id and leg.amount_cents < 0 for leg in legs)
 
 
-def _row(entry: Posting | FailedAttempt) -> dict[str, Any]:
-    completed = isinstance(entry, Posting)
+def _row(entry: Posting, state: str) -> dict[str, Any]:
     moment = values.iso_utc(entry.created_at_s)
     return {
         "id": entry.transaction_id,
         "transaction_type": entry.kind,
         "amount": values.money_json(entry.amount_cents, entry.currency),
         "description": entry.description,
-        "state": "completed" if completed else "failed",
+        "state": state,
         "created_at": moment,
-        "processed_at": moment if completed else None,
+        "processed_at": moment if state == "completed" else None,
     }

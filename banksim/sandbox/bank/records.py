@@ -1,6 +1,6 @@
 """Customers, their KYC, and the accounts' papers (product, name, number).
 
-What the ledger does not need to know lives here, in the same database.  The real bank enforces
+The data that the ledger does not need lives here, in the same database.  The real bank enforces
 neither unique emails nor unique account numbers, nor that a customer exists when an account is
 opened; so neither does this.
 
@@ -9,7 +9,7 @@ Not kept: date of birth, address and documents, since the real bank never return
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from banksim.sandbox.bank.database import Database
 
@@ -17,8 +17,9 @@ from banksim.sandbox.bank.database import Database
 _CHANGEABLE = ("first_name", "last_name", "email", "phone")
 
 
-@dataclass(frozen=True, slots=True)
-class BankCustomer:
+class BankCustomer(NamedTuple):
+    """A row of ``customers``."""
+
     customer_id: str
     first_name: str
     last_name: str
@@ -29,8 +30,9 @@ class BankCustomer:
     created_at_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class AccountPapers:
+class AccountPapers(NamedTuple):
+    """A row of ``account_papers``."""
+
     account_id: str
     customer_id: str
     account_number: str
@@ -41,25 +43,13 @@ class AccountPapers:
 
 
 class Registry:
-    """Who is a customer here, and what accounts they hold.  Not thread-safe."""
+    """The bank's customers and the papers of their accounts.  Not thread-safe."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
     def add_customer(self, customer: BankCustomer) -> None:
-        self._db.rows(
-            "INSERT INTO customers VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                customer.customer_id,
-                customer.first_name,
-                customer.last_name,
-                customer.email,
-                customer.phone,
-                customer.kyc_status,
-                customer.kyc_tier,
-                customer.created_at_s,
-            ),
-        )
+        self._db.rows("INSERT INTO customers VALUES (?, ?, ?, ?, ?, ?, ?, ?)", customer)
 
     def customer(self, customer_id: str) -> BankCustomer | None:
         row = self._db.one("SELECT * FROM customers WHERE customer_id = ?", (customer_id,))
@@ -79,18 +69,7 @@ class Registry:
         )
 
     def add_account(self, papers: AccountPapers) -> None:
-        self._db.rows(
-            "INSERT INTO account_papers VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                papers.account_id,
-                papers.customer_id,
-                papers.account_number,
-                papers.product_type,
-                papers.currency,
-                papers.name,
-                papers.created_at_s,
-            ),
-        )
+        self._db.rows("INSERT INTO account_papers VALUES (?, ?, ?, ?, ?, ?, ?)", papers)
 
     def account(self, account_id: str) -> AccountPapers | None:
         row = self._db.one("SELECT * FROM account_papers WHERE account_id = ?", (account_id,))
@@ -104,7 +83,7 @@ class Registry:
         return [AccountPapers(*row) for row in rows]
 
     def owner_tier(self, account_id: str) -> tuple[bool, str | None]:
-        """(the account exists, its owner's KYC tier or None when the owner is no customer)."""
+        """(the account exists, its owner's KYC tier, None when the owner is not a customer)."""
         row = self._db.one(
             "SELECT c.kyc_tier FROM account_papers a LEFT JOIN customers c ON c.customer_id = a.customer_id"
             " WHERE a.account_id = ?",

@@ -1,1 +1,1 @@
-"""The stand-in detector: scores from streaming features; knows no labels."""
+"""The stand-in detector: scores from streaming features, without labels."""

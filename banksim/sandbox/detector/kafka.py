@@ -1,11 +1,11 @@
 """The stand-in detector on Kafka: reads transactions, writes decisions and alerts.
 
-It scores with a model of its own, so what it decides does not depend on who also asks over
-HTTP.  Both forms of event are read (fields at the top, or an envelope with `data`), and the
-answer is in the form of the question.
+It scores with a model of its own, so its decisions do not depend on requests over HTTP.  Both forms
+of event are read (fields at the top, or an envelope with `data`), and the answer has the form of the
+event.
 
     nexum.transactions ──► score ──► bastion.fraud.decisions, one for each transaction
-                                └──► bastion.fraud.alerts, for what it would block
+                                └──► bastion.fraud.alerts, for BLOCK decisions
 
 Not handled: state across restarts, several detectors sharing the topic.
 """
@@ -47,7 +47,7 @@ Event = dict[str, Any]
 
 @dataclass(slots=True)
 class BridgeCounts:
-    """Transactions read, decisions sent, events that could not be read, decisions that were lost."""
+    """Transactions read, decisions sent, events that cannot be scored, decisions lost."""
 
     received: int = 0
     decided: int = 0
@@ -69,14 +69,14 @@ class DetectorBridge:
     def start(self) -> None:
         """Connect; returns when every transaction published from now on will be read."""
         self._publisher.start()
-        # Naming the topics makes them, where brokers do that; the one that is read should be there too.
+        # Asking for the topics creates them where brokers do that; the one that is read should exist too.
         missing = self._publisher.missing_topics((TRANSACTIONS, DECISIONS, ALERTS))
         if missing:
             logger.warning("the brokers have no topic %s and make none by themselves", " and ".join(missing))
         self._reader.start()
 
     def close(self) -> None:
-        """Stop reading, send what is decided, let go of the brokers."""
+        """Stop reading, send the remaining decisions, disconnect from the brokers."""
         self._reader.close()
         self._publisher.drain(DRAIN_S)
         self._publisher.close()
@@ -88,7 +88,7 @@ class DetectorBridge:
             event = orjson.loads(value)
             request = request_of(event)
             if not request.get("transaction_id"):
-                raise ValueError("no transaction_id: a decision could not say what it is about")
+                raise ValueError("no transaction_id: a decision could not name its transaction")
             score = self._model.score(request)
         except (orjson.JSONDecodeError, Refusal, ValueError, TypeError, AttributeError) as error:
             self.counts.refused += 1
@@ -114,7 +114,7 @@ class DetectorBridge:
 
 @dataclass(slots=True)
 class KafkaSide:
-    """What the stand-in servers have of Kafka."""
+    """The Kafka parts of the stand-in servers: the bridge, and the embedded broker if there is one."""
 
     bridge: DetectorBridge
     broker: EmbeddedBroker | None
@@ -128,7 +128,7 @@ class KafkaSide:
 def open_kafka_side(servers: str, announce: Callable[[str], None]) -> KafkaSide:
     """A started bridge, and a broker where one was asked for.
 
-    Raises BanksimError when no broker answers: the detector was asked to decide there.
+    Raises BanksimError when no broker answers.
     """
     broker = None
     if servers == EMBEDDED:
@@ -146,7 +146,7 @@ def open_kafka_side(servers: str, announce: Callable[[str], None]) -> KafkaSide:
 
 
 def request_of(event: Any) -> Event:
-    """The score request that says what a transaction's event says.  Raises ValueError on a bad timestamp."""
+    """The score request for a transaction's event.  Raises ValueError on a bad timestamp."""
     fields = _fields(event)
     details: Mapping[str, Any] = fields.get("metadata") or {}
     place: Mapping[str, Any] = fields.get("location") or details.get("location") or {}
@@ -175,7 +175,7 @@ def request_of(event: Any) -> Event:
 
 
 def decision_event(score: Score, spent_ms: float, enveloped: bool) -> Event:
-    """The decision on one transaction; ``timestamp`` is when it was taken, in wall time."""
+    """The decision on one transaction; ``timestamp`` is the wall time of the decision."""
     now = _now()
     if enveloped:
         data = {
@@ -215,7 +215,7 @@ def alert_event(score: Score, customer_id: Any, enveloped: bool) -> Event:
 
 
 def risk_factors(score: Score) -> list[Event]:
-    """The rules that spoke, strongest first: what each contributed by itself, 0..1."""
+    """The rules that contributed, strongest first, each with its own contribution 0..1."""
     factors = []
     for rule in RULES:
         contribution = rule.weight * rule.strength(score.features)

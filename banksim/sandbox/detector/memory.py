@@ -1,4 +1,4 @@
-"""What the detector remembers: about each customer, account, device and shop, and about everybody.
+"""The detector's memory: of each customer, account, device and shop, and of the whole population.
 
 Every table is bounded and forgets the least recently used; so is every list inside a row.
 """
@@ -9,9 +9,10 @@ import math
 from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
-# -- Small bounded memories over event time: what happened lately, to whom, how often ---------------
+# -- Small bounded memories over event time: recent moments, keys and amounts ---------------
 #
 # Event time is the request's own timestamp, which may arrive slightly out of order; nothing here
 # reads a clock.  Each memory has a maximum and forgets the oldest first.
@@ -46,9 +47,6 @@ class LruTable(Generic[Value]):
             self.evicted += 1
         row = self._rows[key] = self._make()
         return row
-
-    def peek(self, key: str) -> Value | None:
-        return self._rows.get(key)
 
 
 class RecentTimes:
@@ -207,7 +205,7 @@ MAX_CATEGORIES = 200
 MAX_DEVICES_PER_CUSTOMER = 8
 MAX_PAYEES = 64
 
-#: Median (log of dollars) and spread to start from, by kind: indicative, replaced by what is seen.
+#: Median (log of dollars) and spread to start from, by kind: indicative, replaced by observations.
 AMOUNT_PRIORS = {
     "purchase": (math.log(30), 1.1),
     "withdrawal": (math.log(80), 0.8),
@@ -223,39 +221,27 @@ _CUSTOMER_MEMORY = 50.0
 _PRIOR_EVENTS_PER_HOUR = 0.5
 
 
+@dataclass(slots=True, eq=False)
 class CustomerMemory:
-    """One customer's habits."""
+    """One customer's habits.
 
-    __slots__ = (
-        "count",
-        "country",
-        "day",
-        "devices",
-        "first_s",
-        "levels",
-        "payees",
-        "place",
-        "place_sightings",
-        "times",
-        "transfers",
-    )
+    ``levels``: by kind, how far (in log dollars) the customer's amounts lie from the population's.
+    ``devices``: when each was first seen, and how often it was used since without suspicion.
+    ``payees``: when each account was first paid.  ``place``: latitude, longitude and moment of the last
+    believable presence.
+    """
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.first_s = math.inf
-        self.day = -1
-        self.times = RecentTimes(HOUR_S)
-        self.transfers = RecentTimes(TRANSFER_SPAN_S, 32)
-        #: kind → how far (in log dollars) this customer's amounts lie from everybody's
-        self.levels: dict[str, RunningNormal] = {}
-        #: device → first seen, and how often it was used since without suspicion
-        self.devices: dict[str, tuple[float, int]] = {}
-        #: payee's account → first paid
-        self.payees: dict[str, float] = {}
-        #: latitude, longitude and moment of the last believable presence
-        self.place: tuple[float, float, float] | None = None
-        self.place_sightings = 0
-        self.country = ""
+    count: int = 0
+    first_s: float = math.inf
+    day: int = -1
+    times: RecentTimes = field(default_factory=lambda: RecentTimes(HOUR_S))
+    transfers: RecentTimes = field(default_factory=lambda: RecentTimes(TRANSFER_SPAN_S, 32))
+    levels: dict[str, RunningNormal] = field(default_factory=dict)
+    devices: dict[str, tuple[float, int]] = field(default_factory=dict)
+    payees: dict[str, float] = field(default_factory=dict)
+    place: tuple[float, float, float] | None = None
+    place_sightings: int = 0
+    country: str = ""
 
     def level(self, kind: str) -> float:
         level = self.levels.get(kind)
@@ -270,54 +256,41 @@ class CustomerMemory:
         level.add(offset)
 
 
+@dataclass(slots=True, eq=False)
 class AccountMemory:
-    """Money through one account: seen from its owner's requests and as others' counterparty."""
+    """Money through one account: seen from its owner's requests and as others' counterparty.
 
-    __slots__ = (
-        "cash_band",
-        "cash_in",
-        "first_out_s",
-        "inflows",
-        "outflows",
-        "payees",
-        "payers",
-        "spent",
-        "taint",
-        "taint_s",
-    )
+    ``cash_band`` holds deposits just under the reporting threshold, ``cash_in`` all deposits under it;
+    ``taint`` is how suspicious the money was that came in, ``taint_s`` when.
+    """
 
-    def __init__(self) -> None:
-        self.inflows = RecentAmounts(2 * DAY_S)
-        self.outflows = RecentAmounts(2 * DAY_S)
-        self.payers = RecentKeys(DAY_S)
-        self.payees = RecentKeys(DAY_S)
-        #: deposits just under the reporting threshold, and all deposits under it
-        self.cash_band = RecentTimes(WEEK_S, 32)
-        self.cash_in = RecentAmounts(2 * DAY_S)
-        self.spent = 0.0
-        self.first_out_s = math.inf
-        #: how suspicious the money was that came in, and when
-        self.taint = 0.0
-        self.taint_s = -math.inf
+    inflows: RecentAmounts = field(default_factory=lambda: RecentAmounts(2 * DAY_S))
+    outflows: RecentAmounts = field(default_factory=lambda: RecentAmounts(2 * DAY_S))
+    payers: RecentKeys = field(default_factory=lambda: RecentKeys(DAY_S))
+    payees: RecentKeys = field(default_factory=lambda: RecentKeys(DAY_S))
+    cash_band: RecentTimes = field(default_factory=lambda: RecentTimes(WEEK_S, 32))
+    cash_in: RecentAmounts = field(default_factory=lambda: RecentAmounts(2 * DAY_S))
+    spent: float = 0.0
+    first_out_s: float = math.inf
+    taint: float = 0.0
+    taint_s: float = -math.inf
 
 
+@dataclass(slots=True, eq=False)
 class DeviceMemory:
-    __slots__ = ("customers",)
-
-    def __init__(self) -> None:
-        self.customers = RecentKeys(HOUR_S)
+    customers: RecentKeys = field(default_factory=lambda: RecentKeys(HOUR_S))
 
 
+@dataclass(slots=True, eq=False)
 class MerchantMemory:
     """``small`` are the customers of the last ten minutes whose amount was tiny."""
 
-    __slots__ = ("amounts", "first_s", "small", "small_count")
-
-    def __init__(self) -> None:
-        self.amounts = RunningNormal(AMOUNT_PRIORS["purchase"][0], 1.1, 4.0, 200.0)
-        self.small = RecentKeys(600.0)
-        self.small_count = 0
-        self.first_s = math.inf
+    amounts: RunningNormal = field(
+        default_factory=lambda: RunningNormal(AMOUNT_PRIORS["purchase"][0], 1.1, 4.0, 200.0)
+    )
+    small: RecentKeys = field(default_factory=lambda: RecentKeys(600.0))
+    small_count: int = 0
+    first_s: float = math.inf
 
 
 class Pace:
@@ -379,7 +352,7 @@ class Memory:
         self.merchants = LruTable(MerchantMemory, max(1, int(MAX_MERCHANTS * scale)))
         self.pace = Pace()
         self._amounts: dict[str, RunningNormal] = {}
-        #: running shares and means that say what is ordinary here
+        #: running shares and means of ordinary behaviour
         self._new_device_share = [RunningNormal(0.02, 0.2, 50.0, _POPULATION_MEMORY) for _ in range(3)]
         self.new_payee_share = RunningNormal(0.3, 0.4, 50.0, _POPULATION_MEMORY)
         self.payers_a_day = RunningNormal(1.3, 0.8, 50.0, _POPULATION_MEMORY)
@@ -395,7 +368,7 @@ class Memory:
         return self._new_device_share[0 if count < 10 else 1 if count < 30 else 2]
 
     def amounts(self, kind: str, category: str) -> RunningNormal:
-        """Log amounts of everybody for a kind and category; unknown ones share the kind's when full."""
+        """The population's log amounts for a kind and category; when full, new ones share the kind's."""
         key = f"{kind}:{category}"
         found = self._amounts.get(key)
         if found is None:
@@ -408,13 +381,11 @@ class Memory:
         return found
 
     def sizes(self) -> dict[str, int]:
-        return {
-            "customers": len(self.customers),
-            "accounts": len(self.accounts),
-            "devices": len(self.devices),
-            "merchants": len(self.merchants),
-            "evicted": self.customers.evicted
-            + self.accounts.evicted
-            + self.devices.evicted
-            + self.merchants.evicted,
+        tables: dict[str, LruTable[Any]] = {
+            "customers": self.customers,
+            "accounts": self.accounts,
+            "devices": self.devices,
+            "merchants": self.merchants,
         }
+        evicted = sum(table.evicted for table in tables.values())
+        return {**{name: len(table) for name, table in tables.items()}, "evicted": evicted}

@@ -3,15 +3,16 @@
 The score is a noisy-or: 1 − Π(1 − weight × strength).  A rule alone can reach its weight; two
 half-certain ones add up as independent witnesses would.  REVIEW from 0.5, BLOCK from 0.8.
 
-Weights and ramps are judgement, tuned on synthetic streams for few false alarms; they are what a
-competent rule set of a bank looks like, not an oracle.  Sophisticated fraud that stays inside its
-victim's habits goes through, and is meant to.
+Weights and ramps are judgement, tuned on synthetic streams for few false positives; they
+resemble a competent rule set of a bank, not an oracle.  Sophisticated fraud that stays within its
+victim's habits passes, as intended.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 
 from banksim.sandbox.detector.features import AIRLINER_KMH, REPORTING_THRESHOLD, Features
 from banksim.sandbox.detector.memory import DAY_S, HOUR_S, ramp
@@ -51,10 +52,6 @@ def _travel(f: Features) -> float:
 
 def _far_away(f: Features) -> float:
     return ramp(f.distance_km, 1_000, 4_000) * (0.6 + 0.4 * f.new_country)
-
-
-def _new_device(f: Features) -> float:
-    return f.new_device
 
 
 def _new_device_amount(f: Features) -> float:
@@ -115,10 +112,6 @@ def _fan(f: Features) -> float:
     return ramp(f.fan_surprise, 1.2, 3.0) * (0.5 + 0.5 * _stranger(f))
 
 
-def _taint(f: Features) -> float:
-    return f.taint
-
-
 def _drain(f: Features) -> float:
     return ramp(f.outflow_ratio, 8, 25) * ramp(f.amount_z, 0.5, 2.0)
 
@@ -128,17 +121,13 @@ def _new_customer(f: Features) -> float:
     return ramp(f.amount_z, 1.2, 2.5) if young else 0.0
 
 
-def _round_trip(f: Features) -> float:
-    return f.round_trip
-
-
 RULES: tuple[Rule, ...] = (
     Rule("velocity", "velocity_model", 0.90, _velocity, "far more transactions than this customer's pace"),
     Rule("transfer_burst", "velocity_model", 0.75, _transfer_burst, "more transfers than in days"),
     Rule("amount_unusual", "amount_model", 0.80, _amount, "amount far above own and common habits"),
     Rule("impossible_travel", "location_model", 0.95, _travel, "two places faster than an airliner"),
     Rule("far_from_last_place", "location_model", 0.25, _far_away, "far from where the customer was last"),
-    Rule("new_device", "device_model", 0.25, _new_device, "first use of this device"),
+    Rule("new_device", "device_model", 0.25, attrgetter("new_device"), "first use of this device"),
     Rule("new_device_large_amount", "device_model", 0.60, _new_device_amount, "new device, large amount"),
     Rule("new_device_new_payee", "device_model", 0.45, _new_device_payee, "new device pays a new payee"),
     Rule("new_device_probe", "device_model", 0.45, _probe, "new device tries a tiny amount remotely"),
@@ -150,10 +139,22 @@ RULES: tuple[Rule, ...] = (
     Rule("cash_total", "amount_model", 0.55, _cash_total, "small deposits add up to the threshold"),
     Rule("pass_through", "network_model", 0.80, _pass_through, "money leaves soon after it came"),
     Rule("fan_in_out", "network_model", 0.75, _fan, "many counterparties within a day"),
-    Rule("suspicious_source", "network_model", 0.40, _taint, "the money came from a suspicious payment"),
+    Rule(
+        "suspicious_source",
+        "network_model",
+        0.40,
+        attrgetter("taint"),
+        "money from a suspicious payment",
+    ),
     Rule("account_drain", "amount_model", 0.50, _drain, "an hour spends what days usually do"),
     Rule("new_customer_large_amount", "amount_model", 0.40, _new_customer, "new customer, large amount"),
-    Rule("round_trip", "network_model", 0.50, _round_trip, "the same money goes back where it came from"),
+    Rule(
+        "round_trip",
+        "network_model",
+        0.50,
+        attrgetter("round_trip"),
+        "the same money goes back to its sender",
+    ),
 )
 MODELS: tuple[str, ...] = (
     "amount_model",

@@ -5,7 +5,8 @@ import itertools
 import pytest
 
 from banksim.sandbox import BankApi
-from banksim.sandbox.bank.movements import FailedAttempt, FailedAttempts
+from banksim.sandbox.bank.ledger import Posting
+from banksim.sandbox.bank.movements import FailedAttempts
 
 ADA = {
     "first_name": "Ada",
@@ -404,7 +405,7 @@ def test_a_file_keeps_customers_and_money(tmp_path):
 def test_failed_attempts_are_bounded_and_counted():
     failed = FailedAttempts(per_account=2, accounts=2)
     for number, account in enumerate(["a", "a", "a", "b", "c"]):
-        failed.add(account, FailedAttempt(f"t{number}", "deposit", 1, "USD", "d", 0.0))
+        failed.add(account, Posting(f"t{number}", "deposit", 1, "USD", "d", "atm", None, 0.0))
     assert failed.of("a") == ()
     assert len(failed.of("c")) == 1
     assert failed.dropped == 3
