@@ -136,7 +136,7 @@ class Calendar:
 
     def attack_at(self, moment_s: float) -> AttackWindow | None:
         """The attack window that holds ``moment_s``."""
-        index = bisect_right([w.start_s for w in self.attacks], moment_s) - 1
+        index = bisect_right(self.attacks, moment_s, key=lambda window: window.start_s) - 1
         if index >= 0 and moment_s < self.attacks[index].end_s:
             return self.attacks[index]
         return None
