@@ -310,7 +310,7 @@ def compare(
 
 
 def not_checked(books: ExpectedBalances, reason: str) -> dict[str, Any]:
-    """The same keys for balances that nobody compared, and why."""
+    """The same keys for balances that were not compared, and why."""
     return compare(books, {}) | {"reason": reason}
 
 
