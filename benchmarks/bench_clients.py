@@ -1,4 +1,4 @@
-"""Requests per CPU second: banksim beside Locust's fast client, k6 and wrk, on one target.
+"""Requests per CPU second: banksim against Locust's fast client, k6 and wrk, on one target.
 
     whole banksim   every stage of a transaction (choose, post, score, join, count, feed), two calls each,
                     at several rates

@@ -1,9 +1,9 @@
 """How fast `banksim generate` writes rows, and what a large population costs.
 
 Whole processes: from the start of Python to the finished CSV file, by CPU time (user + system), so
-that other work on the machine counts little.  Beside each figure stands the bare loop of
+that other work on the machine counts little.  Each figure is compared with the bare loop of
 the same machine (`x += i * i % 7`), measured in turns with it, as a ratio: rows
-per second depend on the machine, "so many bare iterations a row" hardly does.
+per second depend on the machine, bare iterations a row hardly do.
 
     python benchmarks/bench_generate.py [--rows N]
 """

@@ -49,7 +49,7 @@ transaction_rate: {{peak_tps: 1000, off_peak_tps: 1000, business_hours: [0, 24]}
 #: CPU microseconds per request that whole banksim is to need at most, by transactions a second.
 GOALS_US = {1_000: 50.0, 5_000: 22.0, 10_000: 18.0}
 #: How far ahead rows are planned, and the least time between two looks for what is due.
-AHEAD_S, LOOK_S = 0.1, 0.0005
+AHEAD_S, LOOK_S = 0.25, 0.0005
 
 
 class Driver:

@@ -7,7 +7,7 @@ counted in the same window.  Start-up, imports and the opening of customers stay
 
 Whatever else the machine does comes and goes within seconds.  So a client is looked at in many
 short windows, the clients take turns for several rounds, and a figure is the 20th percentile of
-its windows, with the median beside it: the lower one is what the client needs, the difference is
+its windows, with the median next to it: the lower one is what the client needs, the difference is
 what the neighbours took.  nginx runs as a batch process (`chrt --batch 0`), or the scheduler lets
 it preempt the client at every request.
 """
@@ -235,7 +235,7 @@ def cpu_s(process: psutil.Process) -> float:
 
 
 def own_cpu_s(process: psutil.Process) -> float:
-    """The same without its children; to the nanosecond where Linux tells, else to a clock tick (10 ms)."""
+    """The same without its children; to the nanosecond on Linux, else to a clock tick (10 ms)."""
     threads = Path(f"/proc/{process.pid}/task")
     try:
         return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads.iterdir()) / 1e9

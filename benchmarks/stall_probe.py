@@ -1,4 +1,4 @@
-"""A locustfile beside banksim's: how long the process's own work keeps its greenlets from running.
+"""A locustfile to load next to banksim's: how long the process's own work keeps its greenlets from running.
 
 A greenlet wakes every millisecond.  What it is late by may be the neighbours' doing, so a stall counts with
 the CPU time that this thread used meanwhile, at most.  Written as JSON to the file STALLS when Locust quits.

@@ -3,11 +3,11 @@
     python run.py --scenario normal_day --dry-run --dashboard
     locust -f locustfiles/banking.py --scenario normal_day --dry-run --autostart --web-port 8095
 
-`banksim run` is the same for whoever installed the package and has no run.py.
+`banksim run` is the same for an installed package, which has no run.py.
 
-The command is printed, so that whoever knows one learns the other, and then takes this
-process's place: signals, exit code and output are Locust's.  Flags that are not known
-here go through as they are.
+The command is printed, so that users of one learn the other, and then replaces this
+process: signals, exit code and output are Locust's.  Flags that are not known
+here are passed on as they are.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SAME_NAME = ("speed", "customers", "nexum_url", "bastion_url", "kafka_servers")
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "run.py") -> int:
-    """Become the Locust command, or do a chore; the exit code it returns is that of a chore or an error."""
+    """Become the Locust command, or do a chore; returns the exit code of a chore or an error."""
     options, others = _parser(prog).parse_known_args(argv)
     if options.help or options.locust_help:
         print(_help(prog), flush=True)
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None, prog: str = "run.py") -> int:
 
 
 def _become(arguments: Sequence[str], prog: str) -> NoReturn:
-    """Print the command and let it take this process's place; its errors begin with ``prog``."""
+    """Print the command and replace this process by it; its errors begin with ``prog``."""
     shown = [_shown(LOCUSTFILE) if argument == str(LOCUSTFILE) else argument for argument in arguments]
     print(f"locust {shlex.join(shown)}", flush=True)
     named = f"import sys; sys.argv[0] = {prog!r}; from locust.main import main; main()"
@@ -135,7 +135,7 @@ def _add_chores(parser: argparse.ArgumentParser, prog: str) -> None:
         help="their port (default: DASHBOARD_PORT, else the scenario's, 8095)",
     )
     add("--list-scenarios", action="store_true", help="list the scenarios and exit")
-    add("--validate-scenario", metavar="FILE", help="check a scenario, tell what it would do, and exit")
+    add("--validate-scenario", metavar="FILE", help="check a scenario, print what it would do, and exit")
     add("--verbose", "-v", action="store_true", help="log calls, transactions and campaign decisions")
     log_file = LOG_FILE if prog == "run.py" and os.access(Path.cwd(), os.W_OK) else None
     default = f" (default: {log_file})" if log_file else ""

@@ -1,4 +1,4 @@
-"""Options beside Locust's own: on the command line and, some of them, in the start form.
+"""Options in addition to Locust's own: on the command line and, some of them, in the start form.
 
 Two traps of Locust shape this file: options in an argument group never reach the form,
 and the form drops options whose name has a digit right after a letter.  So all are added
@@ -58,7 +58,7 @@ LOCUSTS_OPTIONS = (
     *("--web-login", "--tls-cert", "--tls-key", "--loglevel", "--logfile", "--html", "--csv", "--json"),
 )
 
-#: What Locust's parser takes beside argparse's own keywords.
+#: What Locust's parser takes in addition to argparse's own keywords.
 _OF_LOCUST = ("include_in_web_ui", "is_multiple", "is_secret", "is_required")
 
 
@@ -75,7 +75,7 @@ class _Group:
         self._group.add_argument(*names, **how)
 
     def set_defaults(self, **_: Any) -> None:
-        """Defaults are Locust's business."""
+        """Ignored: a help text needs no defaults."""
 
 
 def add_help(parser: argparse.ArgumentParser) -> None:
@@ -156,7 +156,7 @@ def add_options(parser: Any) -> None:
         action="append",
         metavar="EXPR",
         include_in_web_ui=False,
-        help="Condition the run must meet, beside the scenario's own, such as 'recall >= 90%%', "
+        help="Condition the run must meet, in addition to the scenario's own, such as 'recall >= 90%%', "
         "'response_time.p99 < 400ms', 'errors < 5%% for 30s abort' (docs/thresholds.md); may be "
         "repeated; one that fails ends in exit code 99",
     )
@@ -185,7 +185,7 @@ def add_options(parser: Any) -> None:
         include_in_web_ui=False,
         help="Write the log to FILE too; Locust's own --logfile takes it away from the console",
     )
-    # The control API has no password by default, so it listens to this machine only unless told otherwise.
+    # The control API has no password by default, so only this machine is served by default.
     parser.set_defaults(web_host="127.0.0.1")
 
 

@@ -19,14 +19,13 @@ from typing import Any, TextIO
 import gevent
 from locust.event import Events
 
-from banksim.cli.scenarios import length_text
 from banksim.load.session import Session
+from banksim.measure.formats import milliseconds, percent
 from banksim.model import BanksimError, UsageError
 from banksim.report.console import wants_colour
-from banksim.report.formats import milliseconds, percent
-from banksim.report.terminal import Line, can_rewrite
+from banksim.report.terminal import Line, can_rewrite, length_text
 from banksim.run.monitor import simulated_time
-from banksim.run.run import Life, State
+from banksim.run.run import Run, State
 
 logger = logging.getLogger(__name__)
 
@@ -36,12 +35,12 @@ logger = logging.getLogger(__name__)
 # watches a run and greps it afterwards wants both, so --log-file adds a file and leaves the
 # console as it is.  The file is bounded: a few parts, the oldest one goes.
 #
-# At DEBUG every call to a target is a line too.  Nobody listens for calls at other levels, so
-# that costs nothing then.
+# At DEBUG every call to a target is a line too.  At other levels there is no listener for calls, so
+# they cost nothing.
 
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-#: Size of one part of the file, and how many older ones are kept beside it.
+#: Size of one part of the file, and how many older ones are kept.
 MAX_BYTES = 50_000_000
 OLDER_PARTS = 3
 
@@ -69,13 +68,13 @@ def copy_log(path: Path) -> None:
 
 
 def log_calls(events: Events) -> None:
-    """At DEBUG tell of every call; and keep the word lists' own workings out of the log."""
+    """At DEBUG log every call; and keep Faker's own messages out of the log."""
     logging.getLogger("faker").setLevel(logging.INFO)
     if logger.isEnabledFor(logging.DEBUG):
-        events.request.add_listener(_tell_call)
+        events.request.add_listener(_log_call)
 
 
-def _tell_call(
+def _log_call(
     request_type: str, name: str, response_time: float | None, exception: Exception | None, **_: Any
 ) -> None:
     took = "not sent" if response_time is None else f"{response_time:.1f} ms"
@@ -138,14 +137,14 @@ class ProgressLine(Line):
         self.clear()
 
 
-def progress_of(run: Life) -> float:
+def progress_of(run: Run) -> float:
     """How much of simulated time has passed, 0..1; while customers are opened, how many of them are."""
     if run.state is State.OPENING and run.opening is not None:
         return run.opening.done / max(1, run.opening.total)
     return run.moment()[1] / run.settings.scenario.duration_s
 
 
-def parts_of(run: Life) -> list[str]:
+def parts_of(run: Run) -> list[str]:
     """What stands after the bar, in the order of its worth."""
     if run.state is State.OPENING and run.opening is not None and run.opening.total:
         return [f"opening customers: {run.opening.done:,} of {run.opening.total:,}"]
@@ -161,7 +160,7 @@ def parts_of(run: Life) -> list[str]:
     return [*parts, *_recall(run), *_pace(run, wall_s), simulated_time(scenario.start_at, sim_s)]
 
 
-def _pace(run: Life, wall_s: float) -> list[str]:
+def _pace(run: Run, wall_s: float) -> list[str]:
     window = run.measures.timeline.window(wall_s, WINDOW_S)
     if window is None:
         return []
@@ -173,7 +172,7 @@ def _pace(run: Life, wall_s: float) -> list[str]:
     return [*parts, f"{bucket.sent / covered_s:.1f} TPS"]
 
 
-def _recall(run: Life) -> list[str]:
+def _recall(run: Run) -> list[str]:
     """So far, of the frauds that were judged."""
     fraud = run.measures.detection.fraudulent()
     judged = fraud.alerted + fraud.not_alerted

@@ -25,11 +25,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
 
+from banksim.measure.figures import BalanceRow, BalanceTotal, FaultSum, Invariant, Reconciliation
 from banksim.measure.scores import Ints
 
 # -- What reading balances back during a run came to: counts, and the accounts that did not agree ---
@@ -52,32 +54,27 @@ class BalanceChecks:
         self.unread = 0
         self.late = 0
         self.violations = 0
-        self.rows: list[dict[str, Any]] = []
-        self.total: dict[str, int] | None = None
+        self.rows: list[BalanceRow] = []
+        self.total: BalanceTotal | None = None
 
-    def violation(self, row: dict[str, Any]) -> None:
+    def violation(self, row: BalanceRow) -> None:
         self.violations += 1
         if len(self.rows) < MAX_ROWS:
             self.rows.append(row)
 
-    def figures(self) -> dict[str, Any] | None:
-        """None when no balance was read; else {rounds, readings, unread, late, violations, total, rows}.
-
-        ``total`` compares the sum over the accounts of the last round: {accounts, expected_low_cents,
-        expected_high_cents, actual_cents}.  A row is {account, expected_low_cents, expected_high_cents,
-        actual_cents, difference_cents, fault, sim_s, wall_s}.
-        """
+    def figures(self) -> Invariant | None:
+        """None when no balance was read.  ``total`` is of the accounts of the last round."""
         if not self.readings and not self.unread:
             return None
-        return {
-            "rounds": self.rounds,
-            "readings": self.readings,
-            "unread": self.unread,
-            "late": self.late,
-            "violations": self.violations,
-            "total": self.total,
-            "rows": self.rows,
-        }
+        return Invariant(
+            rounds=self.rounds,
+            readings=self.readings,
+            unread=self.unread,
+            late=self.late,
+            violations=self.violations,
+            total=self.total,
+            rows=self.rows,
+        )
 
 
 #: Sums per account, by its place.
@@ -259,21 +256,17 @@ def compare(
     max_differences: int = 100,
     *,
     gone: Collection[str] = frozenset(),
-) -> dict[str, Any]:
+) -> Reconciliation:
     """Judge the bank's balances (cents by account id) against the books.
 
     ``gone``: accounts that the bank says it does not have, which is a difference of all they held.
 
-    Returns {verdict, reason, balanced, accounts, unread, tolerated, differing, difference_cents,
-    by_fault, total, differences, overflow}: ``unread`` accounts are missing in ``actual`` (nothing is
-    said about them), ``tolerated`` ones agree only within their unknown movements, ``by_fault`` sums
-    {accounts, cents} for each `Fault`, ``total`` compares the sum over all accounts that were read,
-    ``differences`` lists the largest as {account, expected_low_cents, expected_high_cents,
-    actual_cents, difference_cents, fault}.  ``balanced`` is None when no account could be read.
+    ``unread`` accounts are missing in ``actual`` (nothing is said about them), ``tolerated`` ones agree
+    only within their unknown movements, ``total`` compares the sum over all accounts that were read,
+    ``differences`` lists the largest.  ``balanced`` is None when no account could be read.
     """
-    unread = tolerated = 0
-    differences: list[dict[str, Any]] = []
-    total = {"expected_low_cents": 0, "expected_high_cents": 0, "actual_cents": 0}
+    unread = tolerated = total_low = total_high = total_actual = 0
+    differences: list[BalanceRow] = []
     for account_id in books.opening:
         is_gone = account_id in gone
         cents = 0 if is_gone else actual.get(account_id)
@@ -281,87 +274,91 @@ def compare(
             unread += 1
             continue
         low, high = books.range_of(account_id)
-        total["expected_low_cents"] += low
-        total["expected_high_cents"] += high
-        total["actual_cents"] += cents
+        total_low += low
+        total_high += high
+        total_actual += cents
         if low <= cents <= high and not is_gone:
             tolerated += low != high
             continue
         differences.append(_difference(books, account_id, cents, is_gone))
-    differences.sort(key=lambda row: (-abs(row["difference_cents"]), row["account"]))
+    differences.sort(key=_largest_first)
     judged = len(books.opening) - unread
     reason = ""
     if not judged:
         reason = f"not one of {unread:,} accounts could be read" if unread else "no account was touched"
-    return {
-        "verdict": str(_verdict(judged, differences)),
-        "reason": reason,
-        "balanced": not differences if judged else None,
-        "accounts": judged,
-        "unread": unread,
-        "tolerated": tolerated,
-        "differing": len(differences),
-        "difference_cents": sum(row["difference_cents"] for row in differences),
-        "by_fault": _by_fault(differences),
-        "total": total,
-        "differences": differences[:max_differences],
-        "overflow": books.overflow,
-    }
+    return Reconciliation(
+        verdict=str(_verdict(judged, differences)),
+        reason=reason,
+        balanced=not differences if judged else None,
+        accounts=judged,
+        unread=unread,
+        tolerated=tolerated,
+        differing=len(differences),
+        difference_cents=sum(row.difference_cents for row in differences),
+        by_fault=_by_fault((row.fault, 1, row.difference_cents) for row in differences),
+        total=BalanceTotal(total_low, total_high, total_actual),
+        differences=differences[:max_differences],
+        overflow=books.overflow,
+    )
 
 
-def not_checked(books: ExpectedBalances, reason: str) -> dict[str, Any]:
-    """The same keys for balances that were not compared, and why."""
-    return compare(books, {}) | {"reason": reason}
+def not_checked(books: ExpectedBalances, reason: str) -> Reconciliation:
+    """Balances that were not compared, and why."""
+    return replace(compare(books, {}), reason=reason)
 
 
-def combined(verdicts: Iterable[Mapping[str, Any]], max_differences: int = 100) -> dict[str, Any]:
+def combined(verdicts: Iterable[Reconciliation], max_differences: int = 100) -> Reconciliation:
     """Several banks' comparisons as one: every worker of a dry run has a bank of its own."""
     parts = list(verdicts)
-    names = ("accounts", "unread", "tolerated", "differing", "difference_cents", "overflow")
-    sums = {name: sum(part[name] for part in parts) for name in names}
-    differences = [row for part in parts for row in part["differences"]]
-    differences.sort(key=lambda row: (-abs(row["difference_cents"]), row["account"]))
-    faults: dict[str, dict[str, int]] = {}
-    for part in parts:
-        for fault, entry in part["by_fault"].items():
-            known = faults.setdefault(fault, {"accounts": 0, "cents": 0})
-            known["accounts"] += entry["accounts"]
-            known["cents"] += entry["cents"]
-    ranges = ("expected_low_cents", "expected_high_cents", "actual_cents")
-    return {
-        **sums,
-        "verdict": str(_verdict(sums["accounts"], differences)),
-        "reason": next((part["reason"] for part in parts if part["reason"]), ""),
-        "balanced": not differences if sums["accounts"] else None,
-        "by_fault": faults,
-        "total": {name: sum(part["total"][name] for part in parts) for name in ranges},
-        "differences": differences[:max_differences],
-    }
+    accounts = sum(part.accounts for part in parts)
+    differences = sorted((row for part in parts for row in part.differences), key=_largest_first)
+    faults = ((name, sums) for part in parts for name, sums in part.by_fault.items())
+    return Reconciliation(
+        verdict=str(_verdict(accounts, differences)),
+        reason=next((part.reason for part in parts if part.reason), ""),
+        balanced=not differences if accounts else None,
+        accounts=accounts,
+        unread=sum(part.unread for part in parts),
+        tolerated=sum(part.tolerated for part in parts),
+        differing=sum(part.differing for part in parts),
+        difference_cents=sum(part.difference_cents for part in parts),
+        by_fault=_by_fault((name, sums.accounts, sums.cents) for name, sums in faults),
+        total=BalanceTotal(
+            sum(part.total.expected_low_cents for part in parts),
+            sum(part.total.expected_high_cents for part in parts),
+            sum(part.total.actual_cents for part in parts),
+        ),
+        differences=differences[:max_differences],
+        overflow=sum(part.overflow for part in parts),
+    )
 
 
-def _verdict(judged: int, differences: list[dict[str, Any]]) -> Agreement:
+def _largest_first(row: BalanceRow) -> tuple[int, str]:
+    return -abs(row.difference_cents), row.account
+
+
+def _verdict(judged: int, differences: list[BalanceRow]) -> Agreement:
     if not judged:
         return Agreement.NOT_CHECKED
     return Agreement.DIFFERENCES if differences else Agreement.BALANCED
 
 
-def _difference(books: ExpectedBalances, account_id: str, cents: int, is_gone: bool) -> dict[str, Any]:
+def _difference(books: ExpectedBalances, account_id: str, cents: int, is_gone: bool) -> BalanceRow:
     low, high = books.range_of(account_id)
     difference_cents = cents - (high if cents > high else low)
-    return {
-        "account": account_id,
-        "expected_low_cents": low,
-        "expected_high_cents": high,
-        "actual_cents": cents,
-        "difference_cents": 0 if is_gone and low <= 0 else difference_cents,
-        "fault": str(Fault.GONE if is_gone else books.fault_of(account_id, difference_cents)),
-    }
+    return BalanceRow(
+        account=account_id,
+        expected_low_cents=low,
+        expected_high_cents=high,
+        actual_cents=cents,
+        difference_cents=0 if is_gone and low <= 0 else difference_cents,
+        fault=str(Fault.GONE if is_gone else books.fault_of(account_id, difference_cents)),
+    )
 
 
-def _by_fault(differences: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
-    sums: dict[str, dict[str, int]] = {}
-    for row in differences:
-        entry = sums.setdefault(row["fault"], {"accounts": 0, "cents": 0})
-        entry["accounts"] += 1
-        entry["cents"] += row["difference_cents"]
+def _by_fault(entries: Iterable[tuple[str, int, int]]) -> dict[str, FaultSum]:
+    sums: dict[str, FaultSum] = {}
+    for fault, accounts, cents in entries:
+        known = sums.get(fault, FaultSum(0, 0))
+        sums[fault] = FaultSum(known.accounts + accounts, known.cents + cents)
     return sums

@@ -28,11 +28,13 @@ import numpy as np
 from banksim.measure.block import CHANNELS, NO_DECISION, Bools, ResultBlock, number_of
 from banksim.measure.campaigns import Campaigns
 from banksim.measure.drift import ScoreDrift
+from banksim.measure.figures import Confusion, DecoyRow, DetectionFigures, TypologyRow
 from banksim.measure.scores import (
     Ints,
     ScoreCounts,
     ScoreScale,
     average_precision,
+    enough,
     histogram,
     roc_auc,
     share,
@@ -292,64 +294,76 @@ class Detection:
         """All typologies together."""
         return self._sum_of(self.fraud.values())
 
-    def figures(self, prevalence: float, false_alert_cost_cents: int) -> dict[str, Any]:
-        """Every figure of the measurement; shares are 0..1, amounts cents, None where undefined."""
+    def figures(self, prevalence: float, false_alert_cost_cents: int) -> DetectionFigures:
+        """Every figure of the measurement; without a usable score, rates and ratios are None."""
         fraud, honest = self.fraudulent(), self.honest()
         tp, fp = fraud.alerted, honest.alerted
-        scored, judged = fraud.scored + honest.scored, fraud.judged + honest.judged
-        frauds, honests = (0, 0) if self._silent else (fraud.judged, honest.judged)
-        fn, tn = frauds - tp, honests - fp
-        recall, fpr = share(tp, frauds), share(fp, honests)
-        campaigns, detected = len(self.campaigns.lines), self.campaigns.detected
-        campaigns_judged = campaigns if frauds + honests else 0
-        return {
-            "recall": recall,
+        judged = fraud.judged + honest.judged
+        scored = fraud.scored + honest.scored
+        frauds, genuine = (0, 0) if self._silent else (fraud.judged, honest.judged)
+        fn, tn = frauds - tp, genuine - fp
+        campaigns = len(self.campaigns.lines)
+        recall, fpr = share(tp, frauds), share(fp, genuine)
+        detected = self.campaigns.detected
+        return DetectionFigures(
+            recall=recall,
             **_ends("recall", wilson(tp, frauds)),
-            "on_time_recall": share(tp - fraud.late, frauds),
-            "campaigns": campaigns,
-            "campaigns_detected": detected,
-            "campaign_recall": share(detected, campaigns_judged),
-            **_ends("campaign_recall", wilson(detected, campaigns_judged)),
-            "false_positive_rate": fpr,
-            **_ends("false_positive_rate", wilson(fp, honests)),
-            "false_positives_per_10000": None if fpr is None else fpr * 10_000,
-            "precision": share(tp, tp + fp),
+            on_time_recall=share(tp - fraud.late, frauds),
+            campaigns=campaigns,
+            campaigns_detected=detected,
+            campaign_recall=share(detected, campaigns) if frauds + genuine else None,
+            **_ends("campaign_recall", wilson(detected, campaigns) if frauds + genuine else None),
+            false_positive_rate=fpr,
+            **_ends("false_positive_rate", wilson(fp, genuine)),
+            false_positives_per_10000=None if fpr is None else fpr * 10_000,
+            precision=share(tp, tp + fp),
             **_ends("precision", wilson(tp, tp + fp)),
-            "precision_adjusted": adjusted_precision(recall, fpr, prevalence),
-            "prevalence": prevalence,
-            "measured_prevalence": share(fraud.judged, judged),
-            "value_detection_rate": share(fraud.alerted_cents, fraud.judged_cents if frauds else 0),
-            "value_cents": fraud.judged_cents,
-            "caught_cents": fraud.alerted_cents,
-            "false_alert_cost_cents": false_alert_cost_cents,
-            "net_savings_cents": fraud.alerted_cents - fp * false_alert_cost_cents if frauds else None,
-            "alert_rate": share(tp + fp, frauds + honests),
-            "coverage": share(scored, fraud.transactions + honest.transactions) if judged else None,
-            "scored": scored,
-            "missing": fraud.missing + honest.missing,
-            "unasked": fraud.unasked + honest.unasked,
-            "late": fraud.late + honest.late,
-            "f1": share(2 * tp, 2 * tp + fp + fn) if frauds else None,
-            "mcc": matthews(tp, fp, tn, fn),
-            "average_precision": average_precision(fraud.scores, honest.scores),
-            "roc_auc": roc_auc(fraud.scores, honest.scores),
-            "confusion": {"tp": tp, "fp": fp, "tn": tn, "fn": fn},
+            precision_adjusted=adjusted_precision(recall, fpr, prevalence),
+            prevalence=prevalence,
+            measured_prevalence=share(fraud.judged, judged),
+            value_detection_rate=share(fraud.alerted_cents, fraud.judged_cents) if frauds + genuine else None,
+            value_cents=fraud.judged_cents,
+            caught_cents=fraud.alerted_cents,
+            false_alert_cost_cents=false_alert_cost_cents,
+            net_savings_cents=fraud.alerted_cents - fp * false_alert_cost_cents if frauds else None,
+            alert_rate=share(tp + fp, judged) if frauds + genuine else None,
+            coverage=share(scored, fraud.transactions + honest.transactions) if judged else None,
+            scored=scored,
+            missing=fraud.missing + honest.missing,
+            unasked=fraud.unasked + honest.unasked,
+            late=fraud.late + honest.late,
+            f1=share(2 * tp, 2 * tp + fp + fn) if frauds else None,
+            mcc=matthews(tp, fp, tn, fn) if frauds + genuine else None,
+            average_precision=average_precision(fraud.scores, honest.scores),
+            roc_auc=roc_auc(fraud.scores, honest.scores),
+            confusion=Confusion(tp, fp, tn, fn),
+        )
+
+    def by_typology(self) -> dict[str, TypologyRow]:
+        """Fraud by typology; recall is None when nothing at all was scored."""
+        nothing = self._silent
+        return {
+            name: TypologyRow(
+                **_counts(group),
+                enough=enough(group.judged),
+                recall=None if nothing else share(group.alerted, group.judged),
+                **_ends("recall", None if nothing else wilson(group.alerted, group.judged)),
+                caught_cents=group.alerted_cents,
+            )
+            for name, group in sorted(self.fraud.items())
         }
 
-    def by_typology(self) -> dict[str, dict[str, Any]]:
-        silent = self._silent
-        return {name: _row(group, silent) for name, group in sorted(self.fraud.items())}
-
-    def by_decoy(self) -> dict[str, dict[str, Any]]:
-        """The same per kind of decoy; here ``recall`` would be praise for a mistake, so it is absent."""
-        silent = self._silent
-        rows = {name: _row(group, silent) for name, group in sorted(self.decoys.items())}
-        for row in rows.values():
-            row["false_positive_rate"] = row.pop("recall")
-            row["false_positive_rate_low"] = row.pop("recall_low")
-            row["false_positive_rate_high"] = row.pop("recall_high")
-            row.pop("caught_cents")
-        return rows
+    def by_decoy(self) -> dict[str, DecoyRow]:
+        """Decoys by kind: an alert on one is a false positive."""
+        nothing = self._silent
+        return {
+            name: DecoyRow(
+                **_counts(group),
+                false_positive_rate=None if nothing else share(group.alerted, group.judged),
+                **_ends("false_positive_rate", None if nothing else wilson(group.alerted, group.judged)),
+            )
+            for name, group in sorted(self.decoys.items())
+        }
 
     def score_histogram(self, bars: int = 20) -> list[dict[str, float]]:
         return histogram({"fraud": self.fraudulent().scores, "genuine": self.honest().scores}, bars)
@@ -395,20 +409,16 @@ def matthews(tp: int, fp: int, tn: int, fn: int) -> float | None:
     return (tp * tn - fp * fn) / sqrt(product) if product else None
 
 
-def _ends(name: str, interval: tuple[float, float] | None) -> dict[str, float | None]:
+def _ends(name: str, interval: tuple[float, float] | None) -> dict[str, Any]:
     low, high = interval or (None, None)
     return {f"{name}_low": low, f"{name}_high": high}
 
 
-def _row(group: GroupCounts, silent: bool) -> dict[str, Any]:
-    judged = 0 if silent else group.judged
+def _counts(group: GroupCounts) -> dict[str, Any]:
     return {
         "transactions": group.transactions,
         "scored": group.scored,
         "missing": group.missing,
         "alerted": group.alerted,
-        "recall": share(group.alerted, judged),
-        **_ends("recall", wilson(group.alerted, judged)),
         "value_cents": group.amount_cents,
-        "caught_cents": group.alerted_cents,
     }

@@ -56,6 +56,15 @@ def wilson(successes: int, trials: int, z: float = Z_95) -> tuple[float, float] 
     return low, high
 
 
+#: Fewer events than this are not judged: a share of 30 has an interval of up to 36 points.
+FEW = 30
+
+
+def enough(events: int) -> bool:
+    """Whether a word, a tile or a curve may rest on so many events."""
+    return events >= FEW
+
+
 def share(part: int, whole: int) -> float | None:
     """``part`` ÷ ``whole``; None, not 0, when there is nothing to divide by."""
     return part / whole if whole else None

@@ -59,6 +59,8 @@ class StandIns(Protocol):
 class FaultConductor:
     """All faults of one run."""
 
+    name = "faults"
+
     def __init__(self, faults: Sequence[Fault], clock: Clock, stand_ins: StandIns) -> None:
         self._faults = faults
         self._clock = clock
@@ -80,6 +82,16 @@ class FaultConductor:
         """What the faults that are on are called."""
         return [self._faults[number].label for number in self._on]
 
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """The faults are made while this lasts; at the end none is left."""
+        making = gevent.spawn(self.run)
+        try:
+            yield
+        finally:
+            making.kill()
+            self.lift()
+
     def run(self) -> None:
         """Make each fault when it is due; returns after the last one ended."""
         while self._edges:
@@ -98,9 +110,11 @@ class FaultConductor:
         sim_s = self._clock.sim_at(time.monotonic())
         for number in list(self._on):
             self._change(number, False, sim_s)
+        for target in sorted({fault.target for fault in self._faults}):  # also what was cut off in the middle
+            self._try_to_tell(target)
         gevent.joinall(self._starting)
 
-    def rows(self) -> list[dict[str, Any]]:
+    def figures(self) -> list[dict[str, Any]]:
         """What was planned and what became of it, in file order.
 
         {name, target, kind, share, start_s, end_s, begun, affected}: simulated seconds, as they came
@@ -131,7 +145,7 @@ class FaultConductor:
         logger.warning("Fault %s: %s", "begins" if begins else "ends", fault.label)
         try:
             if fault.kind != RESTART:
-                self._tell(fault.target)
+                self._try_to_tell(fault.target)
             elif begins:
                 self._down.add(fault.target)
                 self._stand_ins.kill(fault.target)
@@ -148,6 +162,12 @@ class FaultConductor:
         except BanksimError as error:
             logger.error("The %s did not start again: %s", target, error)
 
+    def _try_to_tell(self, target: str) -> None:
+        try:
+            self._tell(target)
+        except BanksimError as error:
+            logger.error("The faults of the %s could not be changed: %s", target, error)
+
     def _tell(self, target: str) -> None:
         if target in self._down:
             return  # it is told when it is back
@@ -163,20 +183,6 @@ class FaultConductor:
             if (fault := self._faults[number]).target == target and fault.kind != RESTART
         ]
         self._stand_ins.set_faults(target, on)
-
-
-@contextmanager
-def made(conductor: FaultConductor | None) -> Iterator[None]:
-    """While this lasts a run's faults are made, if it has any; at the end none is left."""
-    if conductor is None:
-        yield
-        return
-    beside = gevent.spawn(conductor.run)
-    try:
-        yield
-    finally:
-        beside.kill()
-        conductor.lift()
 
 
 TARGETS = ("bank", "detector")

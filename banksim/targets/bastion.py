@@ -34,8 +34,8 @@ from banksim.targets.nexum import AccountDirectory
 # -- Collects transactions that ask for a score into batches ----------------------------------------
 #
 # A batch goes out when it is full, or when its first transaction has waited long enough.  It
-# is asked for in a greenlet of its own, so that a user who is stopped takes nobody else's
-# answer along.
+# is asked for in a greenlet of its own, so that stopping one user does not lose the
+# answers of the others.
 
 
 Waiting = list[tuple[Transaction, AsyncResult]]
@@ -73,7 +73,7 @@ class ScoreBatches:
         replies: list[ScoreReply] = []
         try:
             replies = self._ask([tx for tx, _ in batch])
-        finally:  # nobody waits for ever, whatever happened
+        finally:  # no caller waits for ever, whatever happened
             lost = ScoreReply(None, Decision.NONE, (), 0.0, "the batch was given up")
             replies += [lost] * (len(batch) - len(replies))
             for (_, answer), reply in zip(batch, replies, strict=True):
@@ -104,7 +104,7 @@ class BastionClient:
         batch_size: int = 1,
         batch_wait_s: float = 0.0,
     ) -> None:
-        """``feedback`` allows telling the detector what was fraud; see `feedback`.
+        """``feedback`` allows reporting to the detector what was fraud; see `feedback`.
 
         With a ``batch_size`` above 1 `score` waits up to ``batch_wait_s`` for others to be asked along.
         """
@@ -162,7 +162,7 @@ class BastionClient:
             return scores
         return Pool(ALONE_AT_ONCE).map(self._score_alone, transactions)  # type: ignore[no-any-return]
 
-    # What else a detector tells.  None of it is load, so the observer does not hear of it.
+    # What else a detector offers.  None of it is load, so the observer is not notified.
 
     def alerts(self, limit: int = 100) -> list[Mapping[str, Any]]:
         """The detector's newest alerts; none where it has no such route or does not answer."""
@@ -175,7 +175,7 @@ class BastionClient:
         return reply.data if reply.status == 200 and isinstance(reply.data, Mapping) else None
 
     def feedback(self, transaction_id: str, is_fraud: bool, notes: str = "") -> bool:
-        """Tell the detector what a transaction turned out to be; whether it took that.
+        """Report to the detector what a transaction turned out to be; returns whether it accepted that.
 
         This hands ground truth to the system under test, so it is off unless asked for.
         """
@@ -190,11 +190,11 @@ class BastionClient:
         }
         reply = self.transport.send(Request("POST", FEEDBACK_PATH, FEEDBACK_PATH, body))
         if reply.status == 404:
-            self._feedback = False  # it learns from nobody
+            self._feedback = False  # it takes no feedback
         return reply.status in (200, 201, 202, 204)
 
     def health(self) -> Health:
-        """One health check.  It is not told to the observer: it is no part of the load."""
+        """One health check.  The observer is not notified: it is no part of the load."""
         return as_health(NAME, check_health(self.transport))
 
     def close(self) -> None:

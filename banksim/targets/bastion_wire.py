@@ -156,7 +156,7 @@ def _score(value: Any) -> tuple[float | None, str]:
 
 
 def _decision(value: Any, scored: bool) -> tuple[Decision, str]:
-    """The contract's word for a missing action is approve; without a score either, nobody decided."""
+    """The contract's word for a missing action is approve; without a score either, there is no decision."""
     if value is None:
         return (Decision.APPROVE, "") if scored else (Decision.NONE, "the answer has no decision")
     decision = DECISION_WORDS.get(value) if isinstance(value, str) else None

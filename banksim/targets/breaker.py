@@ -14,7 +14,7 @@ measures its own timeout, and the other target gets no load either.  While it is
 call fails at once and is counted as failed, never as sent.
 
 Why not a library: pybreaker holds its lock for the whole guarded call, so calls would go
-out one at a time; purgatory lets every waiting call through as a probe and must be told of
+out one at a time; purgatory lets every waiting call through as a probe and learns of
 failures by exceptions, which a transport here never raises.
 
 What this machine itself runs out of (ports, files) is neither: such a call was never made.
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 FAILURES_TO_OPEN = 20
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 8.0
-#: Whoever answers so stands in front of the system, or the system says itself that it is not there.
+#: A gateway in front of the system answers so, or the system itself when it is not ready.
 ABSENT_STATUSES = frozenset({502, 503, 504})
 
 

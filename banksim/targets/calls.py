@@ -158,16 +158,16 @@ def check_health(transport: Transport) -> Reply:
 
 
 def as_health(name: str, reply: Reply) -> Health:
-    """A health check's reply in words; well means status 200, whatever the body says."""
+    """A health check's reply as a `Health`; well means status 200, whatever the body says."""
     ok = reply.status == 200
     return Health(name, ok, reply.latency_ms, "" if ok else failure_text(reply))
 
 
-# -- What is told about every call to a system under test: one `Call`, to one observer --------------
+# -- What is reported about every call to a system under test: one `Call`, to one observer ----------
 #
 # The clients call the observer once per answered, failed or timed-out call, after it ended
-# and before they return.  Whoever wants figures (Locust's statistics, the latency
-# histograms) is that observer; the clients keep none.
+# and before they return.  The clients keep no figures: Locust's statistics and the
+# latency histograms are fed by that observer.
 #
 # ``name`` is a stable path template ("/customers/{id}/kyc"), so figures group by route and
 # their number is bounded.  ``error`` says why a call is a *technical* failure; a business

@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 FLUSH_S = 0.02
 #: Flushes between two looks for calls that took too long.
 FLUSHES_PER_LOOK = 5
-#: Rows that are under way or waiting.
+#: Most rows that are in flight or waiting.
 MAX_TRIPS = 20_000
 #: What a posted movement answers; its latency is the trip's.
 POSTED = BankReply(BankStatus.POSTED)
@@ -82,8 +82,7 @@ class _Half(Lanes):
         self._carrier.hand_over(self, trip, begun)
 
     def drop(self, trip: Trip) -> None:
-        trip.dropped = self._carrier.too_late
-        self._carrier.finish(trip)
+        self._carrier.drop(trip, f"could not start within {self._carrier.drop_after_s:.0f} s")
 
     def run_client(self, trip: Trip, begun: HttpBegun | None) -> None:
         """Have the full client make or finish the call."""
@@ -126,7 +125,10 @@ class _BankHalf(_Half):
             raise
         finally:
             trip.bank_end_s = time.monotonic()
-        self._carrier.after_bank(trip, trip.bank_end_s)
+        if trip.bank.limit is not None and self is self._carrier.first:
+            self._carrier.drop(trip, trip.bank.limit)
+        else:
+            self._carrier.after_bank(trip, trip.bank_end_s)
 
     def cut_off(self, trip: Trip, sent: bool) -> None:
         trip.bank = BankReply(BankStatus.UNKNOWN if sent else BankStatus.FAILED, CUT_OFF)
@@ -167,7 +169,10 @@ class _DetectorHalf(_Half):
             raise
         finally:
             trip.score_end_s = time.monotonic()
-        self._carrier.after_score(trip, trip.score_end_s)
+        if trip.score.limit is not None and self is self._carrier.first:
+            self._carrier.drop(trip, trip.score.limit)
+        else:
+            self._carrier.after_score(trip, trip.score_end_s)
 
     def cut_off(self, trip: Trip, sent: bool) -> None:  # noqa: ARG002  a score moves no money
         trip.score = ScoreReply(None, Decision.NONE, error=CUT_OFF)
@@ -196,7 +201,6 @@ class Carrier:
     ) -> None:
         self.transaction = transaction
         self.drop_after_s = drop_after_s
-        self.too_late = f"could not start within {drop_after_s:.0f} s"
         self.in_flight = 0
         self._flush = flush
         self._client = bank
@@ -210,7 +214,7 @@ class Carrier:
         self._bank = None if bank is None else _BankHalf(self, bank, self._concurrency)
         self._detector = None if detector is None else _DetectorHalf(self, detector, self._concurrency)
         self._halves: list[_Half] = [half for half in (self._bank, self._detector) if half is not None]
-        self._first = self._halves[-1 if score_first else 0] if self._halves else None
+        self.first = self._halves[-1 if score_first else 0] if self._halves else None
         self._ticking = gevent.spawn(self._tick)
 
     @property
@@ -230,8 +234,8 @@ class Carrier:
         self.in_flight += 1
         trip = Trip(row, due_s, post_bytes, score_bytes)
         now_s = time.monotonic()
-        if self._first is not None:
-            self._first.submit(trip, now_s)
+        if self.first is not None:
+            self.first.submit(trip, now_s)
         else:
             trip.start_s = now_s
             self.finish(trip)
@@ -275,6 +279,11 @@ class Carrier:
         else:
             trip.began_s = now_s
             self._bank.submit(trip, now_s)
+
+    def drop(self, trip: Trip, reason: str) -> None:
+        """Its first call was not sent, for a reason of this process's own."""
+        trip.dropped = str(reason)
+        self.finish(trip)
 
     def finish(self, trip: Trip) -> None:
         if not trip.done:

@@ -1,7 +1,7 @@
 """Nexum's bodies and answers: pure functions between our words and the bank's.
 
 The bank knows three movements, six channels and one success: status 200 with the state
-"completed".  Every refusal is a 400 whose text is the only thing that tells a business
+"completed".  Every refusal is a 400 whose text alone distinguishes a business
 answer from an error.
 """
 
@@ -156,7 +156,7 @@ def opening_deposit_body(
 
 
 def judge_movement(reply: Reply) -> Verdict:
-    """What became of a movement, as far as the answer tells."""
+    """What became of a movement, as far as the answer says."""
     if reply.status == 0:
         return Verdict(BankStatus.UNKNOWN if reply.sent else BankStatus.FAILED, failure_text(reply))
     if 200 <= reply.status < 300:

@@ -161,7 +161,7 @@ class _PersonaSpec(BaseModel):
 
     @field_validator("merchants", "online_merchants", "bills", "amounts")
     @classmethod
-    def _known_categories(cls, value: dict[str, Any]) -> dict[str, Any]:
+    def _known_categories(cls, value: dict[str, object]) -> dict[str, object]:
         known = set(load_categories()) | set(Kind)
         unknown = sorted(set(value) - known)
         if unknown:
@@ -219,14 +219,14 @@ def load_personas(overrides: Mapping[str, object] | None = None) -> dict[str, Pe
 
 
 @lru_cache(maxsize=1)
-def _built_in() -> Mapping[str, Mapping[str, Any]]:
+def _built_in() -> Mapping[str, Mapping[str, object]]:
     """The file's personas with the defaults under them, as raw mappings."""
     text = files("banksim.world").joinpath("personas.yaml").read_text("utf-8")
     content = cast(dict[str, Any], yaml.safe_load(text))
     return {name: _layer(content["defaults"], own) for name, own in content["personas"].items()}
 
 
-def _layer(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def _layer(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
     """``over`` on top of ``base``; its ``spending`` multiplies the purchase medians of ``base``."""
     changes = dict(over)
     factor = changes.pop("spending", 1.0)
@@ -236,13 +236,13 @@ def _layer(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return _merge({**base, "amounts": scaled}, changes)
 
 
-def _amounts(raw: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+def _amounts(raw: Mapping[str, object]) -> Iterable[tuple[str, object]]:
     """The amounts of a raw persona; a broken override is reported by the later check."""
     amounts = raw["amounts"]
     return amounts.items() if isinstance(amounts, Mapping) else ()
 
 
-def _times(amount: Any, factor: float) -> Any:
+def _times(amount: object, factor: float) -> object:
     if not isinstance(amount, Mapping) or not isinstance(amount.get("median"), int | float):
         return amount
     return {**amount, "median": amount["median"] * factor}
@@ -253,16 +253,18 @@ def _is_purchase(key: str) -> bool:
     return category is not None and not category.is_bill
 
 
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
     result = dict(base)
     for key, value in over.items():
         below = result.get(key)
-        nested = isinstance(below, Mapping) and isinstance(value, Mapping)
-        result[key] = _merge(cast(Mapping[str, Any], below), value) if nested else value
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            result[key] = _merge(below, value)
+        else:
+            result[key] = value
     return result
 
 
-def _checked(name: str, raw: Mapping[str, Any], problems: list[str]) -> _PersonaSpec | None:
+def _checked(name: str, raw: Mapping[str, object], problems: list[str]) -> _PersonaSpec | None:
     try:
         return _PersonaSpec.model_validate(raw)
     except ValidationError as error:
@@ -272,7 +274,7 @@ def _checked(name: str, raw: Mapping[str, Any], problems: list[str]) -> _Persona
         return None
 
 
-def _message(text: str, value: Any) -> str:
+def _message(text: str, value: object) -> str:
     """pydantic's message in the form of ours: "expected this, got that"."""
     text = text.removeprefix("Value error, ")
     text = text.replace("Extra inputs are not permitted", "not a key of a persona")

@@ -10,6 +10,7 @@ from pathlib import Path
 import gevent
 import pytest
 
+from banksim.measure.results import encode
 from banksim.model import Planned
 from banksim.run.run import End, State
 from banksim.run.settings import Mode
@@ -45,7 +46,7 @@ def test_it_completes(shared: LoopbackCluster) -> None:
     assert shared.run.end is End.COMPLETED, shared.run.message
     assert shared.run.state is State.FINISHED
     assert shared.run.results is not None
-    assert len(shared.run.results["run"]["workers"]) == len(shared.workers)
+    assert len(encode(shared.run.results)["run"]["workers"]) == len(shared.workers)
 
 
 def test_the_same_people(alone: Driver, shared: LoopbackCluster) -> None:
@@ -53,7 +54,7 @@ def test_the_same_people(alone: Driver, shared: LoopbackCluster) -> None:
     customers = [alone.run.parts.world.population.customer(n) for n in range(60)]
     for worker in shared.workers.values():
         assert worker.run is not None
-        world = worker.run.generator.built.world
+        world = worker.run.load.plan.world
         assert [world.population.customer(n) for n in range(60)] == customers
 
 
@@ -86,8 +87,8 @@ def test_ids_are_unique(shared: LoopbackCluster) -> None:
 
 
 def test_what_is_merged_is_the_sum_of_the_logs(shared: LoopbackCluster) -> None:
-    results = shared.run.results
-    assert results is not None
+    assert shared.run.results is not None
+    results = encode(shared.run.results)
     rows = []
     for path in sorted(shared.run.settings.folder.glob("transactions-*.csv")):
         with path.open(newline="") as file:
@@ -103,7 +104,7 @@ def test_what_is_merged_is_the_sum_of_the_logs(shared: LoopbackCluster) -> None:
 
 def test_every_workers_bank_agrees(shared: LoopbackCluster) -> None:
     assert shared.run.results is not None
-    assert shared.run.results["reconciliation"]["verdict"] == "balanced"
+    assert encode(shared.run.results)["reconciliation"]["verdict"] == "balanced"
 
 
 def test_steering_reaches_all_workers_at_once(tmp_path: Path) -> None:
@@ -112,8 +113,8 @@ def test_steering_reaches_all_workers_at_once(tmp_path: Path) -> None:
 
     def clocks(cluster: LoopbackCluster) -> list[tuple[float, float, bool]]:
         runs = [worker.run for worker in cluster.workers.values()]
-        built = [run.generator.built.clock for run in runs if run is not None]
-        moments = [run.generator.moment()[1] for run in runs if run is not None]
+        built = [run.timekeeper.clock for run in runs if run is not None]
+        moments = [run.timekeeper.now().sim_s for run in runs if run is not None]
         return [(clock.speed, sim_s, clock.paused) for clock, sim_s in zip(built, moments, strict=True)]
 
     def steer(cluster: LoopbackCluster) -> None:
@@ -141,7 +142,7 @@ def test_steering_reaches_all_workers_at_once(tmp_path: Path) -> None:
         assert sim_s > master_sim_s
     assert run.end is End.STOPPED
     assert run.results is not None
-    assert run.results["run"]["speed"] == 7200.0
+    assert encode(run.results)["run"]["speed"] == 7200.0
 
 
 def test_a_late_worker_knows_every_customer(tmp_path: Path) -> None:
@@ -162,14 +163,14 @@ def test_a_late_worker_knows_every_customer(tmp_path: Path) -> None:
     assert late.run.share.part > 0.3
     assert any(not one.truth.campaign_id for one in late.planned), "it took its share"
     assert run.results is not None
-    assert run.results["transactions"]["failed"] == 0
-    assert run.results["reconciliation"]["verdict"] == "balanced"
+    assert encode(run.results)["transactions"]["failed"] == 0
+    assert encode(run.results)["reconciliation"]["verdict"] == "balanced"
 
 
 def test_without_any_worker_left_the_run_fails_with_a_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("banksim.run.workers.master_run.ALONE_FOR_S", 1.0)
+    monkeypatch.setattr("banksim.run.workers.remote_load.ALONE_FOR_S", 1.0)
 
     def lose_all_workers(cluster: LoopbackCluster) -> None:
         while cluster.run.state is not State.RUNNING:
@@ -184,7 +185,7 @@ def test_without_any_worker_left_the_run_fails_with_a_report(
     assert run.state is State.FAILED
     assert "All workers were lost" in run.message
     assert run.results is not None
-    assert [row["ended"] for row in run.results["run"]["workers"]] == ["lost", "lost"]
+    assert [row["ended"] for row in encode(run.results)["run"]["workers"]] == ["lost", "lost"]
 
 
 def test_without_any_worker_there_is_no_run(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import gevent
 import pytest
 
+from banksim.measure.results import encode
 from banksim.model import ExitCode, UsageError
 from banksim.run.run import End, Run, State, check_run
 from banksim.run.settings import Mode
@@ -57,13 +58,13 @@ def conduct(
     assert time.monotonic() - started_s < LONGEST_S
     assert (run.end, run.exit_code) == (End.COMPLETED, ExitCode.COMPLETED), run.message
     assert run.results is not None
-    assert_adds_up(run.results)
-    found = run.results["reconciliation"]
+    assert_adds_up(encode(run.results))
+    found = encode(run.results)["reconciliation"]
     assert (found["verdict"], found["unread"]) == ("balanced", 0), found["differences"][:3]
-    (row,) = run.results["run"]["faults"]
+    (row,) = encode(run.results)["run"]["faults"]
     assert row["begun"]
-    assert any("faults on purpose" in sentence for sentence in run.results["limits"])
-    return run.results
+    assert any("faults on purpose" in sentence for sentence in run.results.limits)
+    return encode(run.results)
 
 
 def fault(results: dict[str, Any]) -> dict[str, Any]:
@@ -152,16 +153,16 @@ def test_a_fault_follows_the_simulated_clock(tmp_path: Path) -> None:
             gevent.sleep(0.01)
         run.pause()
         gevent.sleep(1.5)  # longer than the fault is away at the old speed
-        assert run.generator.faults is not None
-        seen.append(("paused", run.moment()[1], run.generator.faults.active))
+        faults = next(part for part in run.load.companions if part.name == "faults")
+        seen.append(("paused", run.moment()[1], faults.active))
         run.resume()
         while run.moment()[1] < 1.2 * 3600:
             gevent.sleep(0.01)
-        seen.append(("inside", run.moment()[1], run.generator.faults.active))
+        seen.append(("inside", run.moment()[1], faults.active))
         run.set_speed(36_00 / 2)
         while run.moment()[1] < 2.2 * 3600:
             gevent.sleep(0.01)
-        seen.append(("after", run.moment()[1], run.generator.faults.active))
+        seen.append(("after", run.moment()[1], faults.active))
 
     results = conduct(tmp_path, Mode.DRY_RUN, "bank", "latency", ", latency_ms: 5", meanwhile)
     assert [(name, active) for name, _, active in seen] == [

@@ -51,7 +51,7 @@ def note(frame: FrameType, event: str, value: Any) -> None:
     elif code.co_name == "take":
         if event == "return":
             passing[who], taken[who] = {file}, value
-        elif (arrival := taken.pop(who, None)) is not None and arrival.campaign is None:
+        elif (arrival := taken.pop(who, None)) is not None and not arrival.planned.truth.campaign_id:
             journeys.append(planned.pop(id(arrival), set()) | passing.pop(who))
 
 

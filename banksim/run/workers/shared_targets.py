@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 from banksim.measure import ExpectedBalances
 from banksim.measure.books import combined, not_checked
+from banksim.measure.figures import Reconciliation
+from banksim.measure.results import decode
 from banksim.run.connect import Connected, connect, read_stats, says
 from banksim.run.invariant import MovementBooks
 from banksim.run.kafka import find_brokers
 from banksim.run.reconcile import reconcile
 from banksim.run.settings import Mode, RunSettings
-from banksim.run.stand_ins import FaultConductor, made
+from banksim.run.stand_ins import FaultConductor
 from banksim.run.workers.messages import Account, Row, WireBrokers
 from banksim.sandbox.detector.kafka import DetectorBridge
 from banksim.schedule.clock import Clock
@@ -60,7 +62,7 @@ class SharedTargets:
         """While this lasts the scenario's faults are made in the stand-ins that were started here."""
         if self._connected is not None and self._connected.stand_ins is not None:
             self._faults = FaultConductor(self._settings.scenario.faults, clock, self._connected.stand_ins)
-        return made(self._faults)
+        return self._faults.running() if self._faults is not None else nullcontext()
 
     def detector_stats(self) -> Row | None:
         """The detector's own statistics; None in a dry run, where every worker has a detector."""
@@ -69,7 +71,7 @@ class SharedTargets:
     def faults_of(self, accounts: Sequence[Account]) -> list[Row]:
         """What each fault did; in a dry run every worker has made them in its own stand-ins."""
         if self._faults is not None:
-            return self._faults.rows()
+            return self._faults.figures()
         total: list[Row] = []
         for account in accounts:
             if account.faults and not total:
@@ -82,19 +84,19 @@ class SharedTargets:
         return total
 
     def reconcile(
-        self, books: ExpectedBalances, opened: set[str], lost: Sequence[int], accounts: Sequence[Account]
-    ) -> Row:
+        self, books: ExpectedBalances, missing: int, lost: Sequence[int], accounts: Sequence[Account]
+    ) -> Reconciliation:
         """Compare balances, where every worker's expected ones have arrived.
 
-        ``opened`` are the accounts that workers have opened, ``lost`` the numbers of lost workers.  In
-        a dry run every worker has compared its own bank.
+        ``missing`` accounts were opened and have no expected balance, ``lost`` are the numbers of lost
+        workers.  In a dry run every worker has compared its own bank.
         """
         if self._connected is None:
-            return combined(account.reconciliation for account in accounts if account.reconciliation)
+            compared = (account.reconciliation for account in accounts if account.reconciliation)
+            return combined(decode(Reconciliation, found) for found in compared)
         if lost:
             named = f"worker {lost[0]} was" if len(lost) == 1 else f"workers {', '.join(map(str, lost))} were"
             return not_checked(books, f"{named} lost, and with it what the bank had acknowledged to it")
-        missing = len(opened - books.opening.keys())
         if missing and not books.overflow:
             logger.error("The workers' figures lack %s accounts that they have opened", f"{missing:,}")
             return not_checked(books, f"the expected balances of {missing:,} opened accounts did not arrive")

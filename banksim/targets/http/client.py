@@ -1,4 +1,4 @@
-"""What every way of doing HTTP here shares: requests, retries, the deadline, and errors in words.
+"""HTTP calls: how requests are encoded, what is retried, the deadline, and the address of a system.
 
 What is sent again, and what never is:
 
@@ -37,7 +37,7 @@ from banksim.targets.calls import Begun, Reply, Request
 # Exponential backoff with jitter, and a budget as gRPC's retry throttling has it: each
 # failure takes a token, each success gives a tenth back, and below half of the tokens
 # nothing is retried.  A system that is down therefore gets one call per transaction and no
-# storm on top, which would otherwise be load that nobody asked for.
+# storm of retries on top, which would be load that the scenario does not ask for.
 
 
 FIRST_WAIT_S = 0.05
@@ -84,7 +84,7 @@ class RetryBudget:
 #
 #     begin ──► {greenlet: due, …}  ◄── finish        timer ──► expired: `DeadlinePassed` in the greenlet
 #
-# A greenlet has at most one call under way at a time.
+# A greenlet has at most one call in flight.
 
 
 class DeadlinePassed(BaseException):
@@ -92,7 +92,7 @@ class DeadlinePassed(BaseException):
 
 
 class Deadlines:
-    """The calls of one transport that are under way.  ``timeout_s`` is wall seconds from `begin`."""
+    """The calls in flight of one transport.  ``timeout_s`` is wall seconds from `begin`."""
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
@@ -255,7 +255,7 @@ class HttpBegun(Begun):
 
     Exactly one of: a whole ``answer``; a ``failure``; ``expired``, its deadline passed; or `read`,
     to be overridden, which brings the rest.  ``began_s`` is `time.perf_counter`'s; ``sent`` is False
-    where surely nothing left this machine.
+    where surely nothing left this machine; ``status`` is as much as is known of an answer, else 0.
     """
 
     def __init__(
@@ -266,12 +266,14 @@ class HttpBegun(Begun):
         answer: Answer | None = None,
         failure: NoAnswer | None = None,
         expired: bool = False,
+        status: int = 0,
     ) -> None:
         self.began_s = began_s
         self.sent = sent
         self.answer = answer
         self.failure = failure
         self.expired = expired
+        self.status = status
 
     def read(self, progress: Progress) -> Answer:
         """Finish sending and reading, as `HttpCalls._attempt` would."""
@@ -353,7 +355,7 @@ class HttpCalls(ABC):
 
     def _finish(self, begun: HttpBegun, progress: Progress) -> Answer:
         """What became of an attempt that was begun elsewhere.  Raises NoAnswer and DeadlinePassed."""
-        progress.attempts, progress.sent = 1, begun.sent
+        progress.attempts, progress.sent, progress.status = 1, begun.sent, begun.status
         if begun.expired:
             raise DeadlinePassed
         if begun.failure is not None:

@@ -7,7 +7,7 @@ gevent's, which has to read and write as its records want it.
 
 The pool hands out the connection used last (LIFO), so a few stay busy and the rest grow
 old together; one that rested longer than `MAX_IDLE_S`, or has something to read (a close,
-or bytes nobody asked for), is not used again.
+or bytes out of turn), is not used again.
 """
 
 from __future__ import annotations
@@ -293,13 +293,16 @@ def _tls_context(ca_file: str) -> Any:
 
 
 def affordable_connections() -> int:
-    """Connections for each of two pools, within the files that this process may open."""
+    """Connections for each pool, within the files that this process may open.
+
+    There are four: of lanes and of the full client, to two targets.
+    """
     try:
         import resource
     except ImportError:  # Windows has no such limit
         return MAX_CONNECTIONS
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(1, (soft - KEPT_FILES) // 2)
+    return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(1, (soft - KEPT_FILES) // 4)
 
 
 def lifetime_s(number: int, max_age_s: float) -> float:

@@ -6,11 +6,11 @@
                   ▼                                    ▼
               `waiting` (bounded by the caller)    `hand_over`: the full client finishes it in a greenlet
 
-A lane does what almost every call needs: bytes that are ready go out, and a whole answer under
-a head seen before comes back in one block.  A head that is new goes through the same parser as
-in the full client.  Everything else (half an answer, an odd one, a lost connection, a write that
-did not go out whole, a deadline) goes to the full client as an attempt that has begun, so what
-is retried, what is never sent twice and how errors read is decided in one place.
+A lane does what almost every call needs: bytes that are ready go out, and a whole answer comes
+back, in one block or in several.  Under a head seen before it is taken apart at once; else it goes
+through the same parser as in the full client.  Everything else (an odd answer, a lost connection,
+a write that did not go out whole, a deadline) goes to the full client as an attempt that has
+begun, so what is retried, what is never sent twice and how errors read is decided in one place.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ from banksim.targets.http.parser import HEAD_END, AnswerReader, Heads
 
 #: An idle connection that is closed this soon after an answer: the server does not say when it closes.
 SOON_S = 1.0
+#: Answers under a known head that are longer than this, and do not come whole, go through the parser.
+MAX_KEPT_BYTES = 64 * 1024
 
 
 class LaneConnection(PlainConnection):
@@ -58,6 +60,8 @@ class LaneConnection(PlainConnection):
         self.receive_now: Callable[[int], bytes] = sock.recv
         self.trip: Trip | None = None
         self.rested_s = 0.0
+        self.kept = b""  # the beginning of an answer under a known head
+        self.parsing = False  # the beginning of an answer is in the reader
 
     def watch(self, callback: Callable[[LaneConnection], None]) -> None:
         self._readable.start(callback, self)
@@ -112,7 +116,8 @@ class Trip:
     one.  ``start_s`` is when its first call began, 0.0 as long as it waits; ``began_s`` the same of
     the call that is being made.  A target's own moments are 0.0 where it was not asked.  A half
     that is ``by_client`` has been reported to the observer and to the books by the full client;
-    any other still has to be.  ``dropped`` is why it was not sent at all.
+    any other still has to be.  ``dropped`` is why its first call was not sent: it came too late, or
+    this machine ran out of something.
     """
 
     __slots__ = (
@@ -300,17 +305,22 @@ class Lanes(ABC):
             self._discard(connection)
             return
         now_s = time.monotonic()
+        if connection.parsing or not block:
+            self._parse(connection, trip, block, now_s)
+            return
+        if connection.kept:
+            block = connection.kept + block
         head, _, body = block.partition(HEAD_END)
         known = self._heads.get(head)
         if known is not None and known.body_bytes == len(body):
-            status = known.status
+            connection.kept = b""
             self._rest(connection, now_s)
+            self._take(trip, known.status, body, len(block), now_s)
+        elif known is not None and len(body) < known.body_bytes <= MAX_KEPT_BYTES:
+            connection.kept = block
         else:
-            answer = self._parse(connection, block, now_s)
-            if answer is None:
-                return
-            status, body = answer.status, answer.body
-        self._take(trip, status, body, len(block), now_s)
+            connection.kept = b""
+            self._parse(connection, trip, block, now_s)
 
     def _take(self, trip: Trip, status: int, body: bytes, received: int, now_s: float) -> None:
         if not self.judge(trip, status, body, received, now_s):
@@ -319,34 +329,42 @@ class Lanes(ABC):
         elif self._troubled:
             self._recover()
 
-    def _parse(self, connection: LaneConnection, block: bytes, now_s: float) -> Answer | None:
-        """A whole answer by the parser, None when the full client was given the call."""
-        trip, reader = connection.trip, connection.reader
-        if trip is None:
-            return None
-        reader.expect()
-        failure: Exception | None = None
+    def _parse(self, connection: LaneConnection, trip: Trip, block: bytes, now_s: float) -> None:
+        """A block that is not a whole answer under a known head."""
+        reader = connection.reader
         try:
+            self._into_reader(connection)
             connection.feed(block)
         except (OSError, BrokenAnswer, AnswerTooLarge) as error:
-            failure = error
-        if failure is not None or not reader.complete:
-            self._cautious = self._cautious or (not block and connection.served)
-            self._give_up(trip, self._lend(connection, error=failure))
-            return None
-        answer = Answer(reader.status, reader.body, reader.received_bytes)
+            self._cautious = self._cautious or (not reader.received_bytes and connection.served)
+            self._give_up(trip, self._lend(connection, error=error))
+            return
+        if not reader.complete:
+            return
+        connection.parsing = False
+        status, body, received = reader.status, reader.body, reader.received_bytes
         if reader.reusable:
             self._rest(connection, now_s)
         else:
             self._discard(connection)
-        return answer
+        self._take(trip, status, body, received, now_s)
+
+    @staticmethod
+    def _into_reader(connection: LaneConnection) -> None:
+        """From here on the parser reads this answer, with what was kept of it."""
+        if not connection.parsing:
+            connection.parsing = True
+            connection.reader.expect()
+            if connection.kept:
+                kept, connection.kept = connection.kept, b""
+                connection.feed(kept)
 
     def _lost(self, connection: LaneConnection, error: OSError) -> None:
         if connection.trip is None:
             self._free.remove(connection)
             self._discard(connection)
             return
-        connection.reader.expect()
+        self._into_reader(connection)
         self._give_up(connection.trip, self._lend(connection, error=error))
 
     # Connections
@@ -389,6 +407,7 @@ class Lanes(ABC):
         trip = connection.trip
         connection.unwatch()
         connection.trip = None
+        connection.parsing = False
         began_s = on_perf_counter(trip.began_s if trip is not None else time.monotonic())
         if rest is not None:
             connection.reader.expect()
@@ -419,9 +438,11 @@ class Lanes(ABC):
         began_s = now_s - timeout_s
         for connection in [c for c in self._all if c.trip is not None and c.trip.began_s < began_s]:
             trip = connection.trip
-            self._discard(connection)
             if trip is not None:
-                self._give_up(trip, HttpBegun(on_perf_counter(trip.began_s), expired=True))
+                self._into_reader(connection)
+                status = connection.reader.status
+                self._discard(connection)
+                self._give_up(trip, HttpBegun(on_perf_counter(trip.began_s), expired=True, status=status))
         waiting = self._waiting
         while waiting and self._is_late(waiting[0], now_s):
             self.drop(waiting.popleft())

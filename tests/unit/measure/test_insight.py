@@ -8,6 +8,7 @@ from banksim.measure import Measures, MeasureSettings
 from banksim.measure.counts import Extremes
 from banksim.measure.detection import MAX_SLICES, OTHER, Slices
 from banksim.measure.drift import MIN_SCORES, ScoreDrift, stability_index
+from banksim.measure.figures import ResponseRanges
 from banksim.measure.latency import LatencyHistogram
 from banksim.measure.measures import GeneratorUse
 from banksim.measure.scores import ScoreCounts, ScoreScale, calibration
@@ -108,20 +109,20 @@ def test_ranges_keep_failed_apart_and_fit_the_system() -> None:
         record(measures, response_ms)
     record(measures, 30, BankStatus.FAILED)
     record(measures, 2_000, BankStatus.UNKNOWN)
-    assert response_ranges(measures.warm) == {
-        "fast_ms": 800, "slow_ms": 1_200, "fast": 3, "middle": 1, "slow": 1, "failed": 2,
-    }  # fmt: skip
+    assert response_ranges(measures.warm) == ResponseRanges(
+        fast_ms=800, slow_ms=1_200, fast=3, middle=1, slow=1, failed=2
+    )
     quick = Measures()
     for _ in range(200):
         record(quick, 3)
     record(quick, 100)
     found = response_ranges(quick.warm)
-    assert (found["fast_ms"], found["fast"], found["slow"]) == (8, 200, 1)
+    assert (found.fast_ms, found.fast, found.slow) == (8, 200, 1)
 
 
 def test_ranges_of_nothing() -> None:
     found = response_ranges(Measures().warm)
-    assert found["fast_ms"] == 800 and found["fast"] == found["failed"] == 0
+    assert found.fast_ms == 800 and found.fast == found.failed == 0
 
 
 def test_quality_against_load_groups_like_rates() -> None:
@@ -133,9 +134,9 @@ def test_quality_against_load_groups_like_rates() -> None:
             end(measures, planned(), MISSING if busy else PASSED, At(second, second))
         end(measures, fraud(), PASSED if busy else ALERT, At(second, second))
     low, high = quality_against_load(measures.timeline)
-    assert (low["offered_tps"], high["offered_tps"]) == (10, 40)
-    assert (low["recall"], high["recall"]) == (1, 0)
-    assert low["coverage"] == 1 and high["coverage"] == pytest.approx(10 / 410)
+    assert (low.offered_tps, high.offered_tps) == (10, 40)
+    assert (low.recall, high.recall) == (1, 0)
+    assert low.coverage == 1 and high.coverage == pytest.approx(10 / 410)
     assert quality_against_load(Measures().timeline) == []
 
 

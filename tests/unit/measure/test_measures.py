@@ -11,13 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from banksim.measure import Measures, MeasureSettings, Roster
-from banksim.measure.summary import live_summary
+from banksim.measure.results import RunInfo, ScenarioInfo, encode
+from banksim.measure.summary import Asked, build_results, live
 from banksim.measure.timeline import Bucket
 from banksim.model import At, BankStatus, Decision, Label, Outcome, Planned
-from banksim.report import build_results
+from banksim.scenario.models import Goals
 from tests.unit.measure.make import ALERT, PASSED, START, call, end, fraud, outcome, planned
 from tests.unit.measure.test_block import block_of
 
+ASKED = Asked(Goals())
+RUN = RunInfo("r1", ScenarioInfo("made"), "live", "USD", wall_s=30.0, simulated_s=400.0, end="completed")
 SETTINGS = MeasureSettings(interval_s=0.5, max_points=20, warm_up_s=100)
 
 
@@ -57,9 +60,9 @@ def count(measures: Measures, event: tuple[Planned, Outcome, float]) -> None:
 
 def figures(measures: Measures) -> dict[str, Any]:
     """Everything a reader sees, live and in the report."""
-    return live_summary(measures, 30.0) | {
-        "timeline": measures.timeline.points(),
-        "report": build_results({"wall_s": 30.0}, measures),
+    return {
+        "live": encode(live(measures, 30.0, ASKED)),
+        "report": encode(build_results(RUN, measures, ASKED)),
     }
 
 
@@ -92,7 +95,7 @@ def test_nothing_is_lost_between_offered_and_ended() -> None:
         count(measures, event)
     measures.offered(START, 7)
     measures.started(START)
-    found = live_summary(measures, 20)["transactions"]
+    found = encode(live(measures, 20, ASKED).transactions)
     assert found["in_flight"] == 7
     assert found["offered"] == 207
     assert found["dropped"] == sum(found["drop_reasons"].values()) > 0
@@ -105,12 +108,12 @@ def test_the_warm_up_is_counted_apart() -> None:
     end(measures, fraud(sim_s=100.0), PASSED, At(1.0, 100.0))
     assert measures.detection.fraudulent().transactions == 1
     assert measures.cold.detection.fraudulent().alerted == 1
-    assert live_summary(measures, 2)["detection"]["recall"] == 0
+    assert live(measures, 2, ASKED).detection.recall == 0
     assert measures.tally.completed == 2
 
 
 def test_a_fresh_snapshot_is_json_and_claims_nothing() -> None:
-    found = json.loads(json.dumps(live_summary(Measures(), 0.0)))
+    found = json.loads(json.dumps(encode(live(Measures(), 0.0, ASKED))))
     assert found["detection"]["recall"] is None
     assert found["rate"] == {
         "offered_tps": None,
@@ -198,8 +201,8 @@ def test_a_snapshot_costs_the_same_however_long_the_run() -> None:
         block = block_of(rng, 60, 0.0, 15) if second % 100 == 0 else ()
         measures.ended(at, block)
         call(measures, "nexum", "/withdraw", 2.0 + second % 7, at=at)
-        costs[second] = calls_of(lambda now_s=second: live_summary(measures, now_s))
-    assert costs[1_500] <= costs[101] * 1.1 < 2_000
+        costs[second] = calls_of(lambda now_s=second: live(measures, now_s, ASKED))
+    assert costs[1_500] <= costs[101] * 1.1 < 2_500
     costs = [calls_of(lambda since=since: measures.timeline.points(since)) for since in (1_497.0, 1_497.0)]
     assert costs[1] <= costs[0] < 300
     assert calls_of(lambda: measures.to_state(1_497.0, books=False)) < 30_000

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import gc
-import random
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -17,150 +14,28 @@ import orjson
 import pytest
 
 from banksim.model import (
-    AccountRef,
     BankReply,
     BankStatus,
     Decision,
-    Kind,
     LocalLimit,
-    Outcome,
     ScoreReply,
-    Transaction,
 )
-from banksim.targets import AccountDirectory, BastionClient, HttpTransport, Login, NexumClient, Request
+from banksim.targets import Login
 from banksim.targets import carrier as carriers
-from banksim.targets.bastion import SCORE_PATH
-from banksim.targets.bastion_wire import score_body
-from banksim.targets.breaker import Circuit, CircuitBreaker, GuardedTransport
+from banksim.targets.breaker import Circuit
 from banksim.targets.carrier import (
     BANK_STATUSES,
     CUT_OFF,
     DECISIONS,
     Carrier,
     Results,
-    outcome_of,
     results_of,
 )
 from banksim.targets.http import lanes as lane_module
 from banksim.targets.http.lanes import Trip
-from banksim.targets.nexum_wire import movement_body
 from tests.unit.targets.odd_answers import ANSWERS
 from tests.unit.targets.odd_servers import JSON_HEAD, Conversation, odd_server
-from tests.unit.targets.people import Notebook, transaction
-
-PATH = "/transactions/deposit"
-DONE = b'{"transaction_id":"t","state":"completed"}'
-SCORE = b'{"risk_score":0.25,"action":"REVIEW","reasons":["velocity"]}'
-ANSWER_OF = {True: DONE, False: SCORE}  # to a movement or to a score
-
-
-def planned(row: int) -> Transaction:
-    return transaction(Kind.DEPOSIT, transaction_id=f"tx-{row}", account=AccountRef(row % 2))
-
-
-@dataclass
-class System:
-    """Both clients at one or two servers, and what they were told."""
-
-    bank_url: str = ""
-    detector_url: str = ""
-    options: dict[str, Any] = field(default_factory=dict)
-    login: Login = field(default_factory=Login)
-    notebook: Notebook = field(default_factory=Notebook)
-
-    def __post_init__(self) -> None:
-        self.directory = AccountDirectory()
-        self.directory.add(0, "c0", ["a0"])
-        self.directory.add(1, "c1", ["a1"])
-        self.breakers = {
-            name: CircuitBreaker(name, first_pause_s=0.05, longest_pause_s=0.05)
-            for name in ("Nexum", "Bastion")
-        }
-        self.bank = self.detector = None
-        if self.bank_url:
-            self.bank_http = self._http(self.bank_url)
-            guarded = GuardedTransport(self.bank_http, self.breakers["Nexum"])
-            self.bank = NexumClient(
-                guarded, self.directory, observer=self.notebook, books=self.notebook, login=self.login
-            )
-        if self.detector_url:
-            self.detector_http = self._http(self.detector_url)
-            guarded = GuardedTransport(self.detector_http, self.breakers["Bastion"])
-            self.detector = BastionClient(guarded, self.directory, observer=self.notebook)
-
-    def _http(self, url: str) -> HttpTransport:
-        options = {"timeout_s": 5.0, "max_retries": 2, **self.options}
-        return HttpTransport(url, rng=random.Random(1), **options)
-
-    def post_bytes(self, row: int) -> bytes:
-        if self.bank is None:
-            return b""
-        tx = planned(row)
-        body = movement_body(tx, self.directory.wire_account_id(tx.account), None)
-        return self.bank_http.encode(Request("POST", PATH, PATH, body))
-
-    def score_bytes(self, row: int) -> bytes:
-        if self.detector is None:
-            return b""
-        body = score_body(planned(row), self.directory)
-        return self.detector_http.encode(Request("POST", SCORE_PATH, SCORE_PATH, body))
-
-    def close(self) -> None:
-        for client in (self.bank, self.detector):
-            if client is not None:
-                client.close()
-
-
-class Ride:
-    """A carrier and everything it gave back, by row."""
-
-    def __init__(self, system: System, **options: Any) -> None:
-        self.system = system
-        self.trips: dict[int, Trip] = {}
-        self.transactions = 0
-        options = {"timeout_s": system.options.get("timeout_s", 5.0), **options}
-        self.carrier = Carrier(system.bank, system.detector, self._transaction, self._flush, **options)
-
-    def _transaction(self, row: int) -> Transaction:
-        self.transactions += 1
-        return planned(row)
-
-    def _flush(self, trips: list[Trip]) -> None:
-        for trip in trips:
-            assert trip.row not in self.trips, "once"
-            self.trips[trip.row] = trip
-
-    def send(self, row: int, due_s: float | None = None, raw: bytes | None = None) -> None:
-        due_s = lane_module.time.monotonic() if due_s is None else due_s
-        post = self.system.post_bytes(row) if raw is None else raw
-        assert self.carrier.put(row, due_s, post, self.system.score_bytes(row))
-
-    def wait(self) -> None:
-        with gevent.Timeout(20):
-            while self.carrier.in_flight or self.carrier._finished:
-                gevent.sleep(0.005)
-
-    def outcome(self, row: int) -> Outcome:
-        return outcome_of(self.trips[row])
-
-    def booked(self) -> list[tuple[str, int, bool]]:
-        """What the books know: from the full client, and from the halves that it did not see."""
-        found = list(self.system.notebook.movements)
-        for trip in self.trips.values():
-            if not trip.bank_by_client and trip.bank.status in (BankStatus.POSTED, BankStatus.UNKNOWN):
-                certain = trip.bank.status is BankStatus.POSTED
-                found.append((f"a{trip.row % 2}", 1250, certain))
-        return found
-
-
-@contextmanager
-def ride(system: System, **options: Any) -> Iterator[Ride]:
-    riding = Ride(system, **options)
-    try:
-        yield riding
-    finally:
-        riding.carrier.close()
-        system.close()
+from tests.unit.targets.rides import ANSWER_OF, DONE, SCORE, System, planned, ride
 
 
 def bank_view(reply: BankReply) -> tuple[Any, ...]:
@@ -355,7 +230,71 @@ def test_an_answer_in_two_blocks(cut: int) -> None:
             riding.send(row)
         riding.wait()
     assert {riding.outcome(row).bank.status for row in range(5)} == {BankStatus.POSTED}
-    assert (riding.transactions, seen.connections) == (5, 1), "the connection is given back"
+    assert (riding.transactions, seen.connections) == (0, 1), "no full client is needed"
+    assert {trip.bank_received for trip in riding.trips.values()} == {riding.trips[0].bank_received}
+
+
+def test_an_answer_in_single_bytes() -> None:
+    """Known heads and new ones, cut anywhere."""
+
+    def behave(c: Conversation) -> None:
+        number = 0
+        while c.request():
+            number += 1
+            for byte in JSON_HEAD + b"X: %d\r\nContent-Length: %d\r\n\r\n" % (number // 2, len(DONE)) + DONE:
+                c.send(bytes([byte]))
+                gevent.sleep(0)
+
+    with odd_server(behave) as seen, ride(System(seen.url), concurrency=1) as riding:
+        for row in range(6):
+            riding.send(row)
+        riding.wait()
+    assert {riding.outcome(row).bank.status for row in range(6)} == {BankStatus.POSTED}
+    assert (riding.transactions, seen.connections) == (0, 1)
+
+
+def test_an_answer_larger_than_a_block() -> None:
+    large = DONE[:-1] + b',"n":"' + b"x" * 200_000 + b'"}'
+
+    def behave(c: Conversation) -> None:
+        while c.request():
+            c.answer(large)
+
+    with odd_server(behave) as seen, ride(System(seen.url), concurrency=1) as riding:
+        for row in range(3):
+            riding.send(row)
+        riding.wait()
+    assert {riding.outcome(row).bank.status for row in range(3)} == {BankStatus.POSTED}
+    assert {trip.bank_received for trip in riding.trips.values()} == {len(large) + 43}
+    assert (riding.transactions, seen.connections) == (0, 1)
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("reset", [False, True])
+def test_an_answer_that_breaks_off_after_its_head(known: bool, reset: bool) -> None:
+    whole = JSON_HEAD + b"Content-Length: %d\r\n\r\n" % len(DONE) + DONE
+
+    def behave(c: Conversation) -> None:
+        if known:
+            c.request()
+            c.send(whole)
+        c.request()
+        c.send(whole[:-5])
+        gevent.sleep(0.03)
+        if reset:
+            c.reset()
+
+    with odd_server(behave) as seen:
+        full = System(seen.url)
+        replies = [full.bank.post(planned(row)) for row in range(2)]
+        full.close()
+        with ride(System(seen.url), concurrency=1) as riding:
+            for row in range(2):
+                riding.send(row)
+                riding.wait()
+    assert [bank_view(riding.outcome(row).bank) for row in range(2)] == [bank_view(r) for r in replies]
+    assert replies[1].status is BankStatus.UNKNOWN
+    assert "broke off" in replies[1].detail
 
 
 def test_a_request_that_does_not_leave_whole() -> None:
@@ -368,7 +307,7 @@ def test_a_request_that_does_not_leave_whole() -> None:
         while c.request():
             c.answer(DONE)
 
-    with odd_server(slow) as seen, ride(System(seen.url), concurrency=1) as riding:
+    with odd_server(slow) as seen, ride(System(seen.url, options={"timeout_s": 20}), concurrency=1) as riding:
         riding.send(0, raw=head + large)
         riding.send(1)
         riding.wait()
@@ -595,11 +534,12 @@ def test_a_machine_that_is_out_of_ports(monkeypatch: pytest.MonkeyPatch) -> None
         raise OSError(99, "Cannot assign requested address")
 
     monkeypatch.setattr("gevent.socket.create_connection", no_port)
-    with ride(System("http://127.0.0.1:9")) as riding:
+    with ride(System("http://127.0.0.1:9", "http://127.0.0.1:9")) as riding:
         for row in range(30):
             riding.send(row)
         riding.wait()
     assert {riding.outcome(row).limit for row in range(30)} == {LocalLimit.PORTS}
+    assert {trip.dropped for trip in riding.trips.values()} == {"this machine is out of ports"}
     assert riding.system.breakers["Nexum"].status.opened == 0
     assert riding.system.notebook.calls == []
 
@@ -715,13 +655,8 @@ def test_what_is_cut_off_is_unknown_where_it_may_have_been_sent() -> None:
 
 
 def test_calls_that_a_full_client_holds_are_cut_off_too() -> None:
-    def half(c: Conversation) -> None:
-        c.request()
-        c.send(JSON_HEAD)
-        gevent.sleep(5)
-
-    with odd_server(half) as seen, ride(System(seen.url)) as riding:
-        riding.send(0)
+    with odd_server(hang) as seen, ride(System(seen.url)) as riding:
+        riding.send(0, raw=b"")
         gevent.sleep(0.05)
         assert riding.transactions == 1
         riding.carrier.close()

@@ -102,7 +102,7 @@ def test_a_probe_that_was_never_sent_leaves_the_next_call_to_probe() -> None:
 
 def test_the_pool_leaves_files_for_everything_else() -> None:
     with file_limit(300):
-        assert Pool(lambda: pytest.fail("connects on demand"), 4_000).size == (300 - KEPT_FILES) // 2
+        assert Pool(lambda: pytest.fail("connects on demand"), 4_000).size == (300 - KEPT_FILES) // 4
         assert Pool(lambda: pytest.fail("connects on demand"), 50).size == 50
 
 
