@@ -1,6 +1,6 @@
-"""A cockpit without an engine: a made-up day at a bank, counted and judged by the real code.
+"""A view without an engine: a made-up day at a bank, counted and judged by the real code.
 
-`DemoCockpit` moves by itself (give it the real clock to look at the page) or only when a
+`DemoView` moves by itself (give it the real clock to look at the page) or only when a
 test moves its clock.  The same run looks the same every time: transactions come from
 formulas and `random.Random(seed)`, figures from a real `Measures`.
 """
