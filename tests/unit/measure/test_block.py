@@ -95,8 +95,7 @@ def block_of(rng: np.random.Generator, size: int, odd: float, digits: int, first
 
 
 def figures(measures: Measures) -> dict[str, Any]:
-    return {
-        "live": encode(live(measures, 10.0, Asked(Goals()))),
+    return encode(live(measures, 10.0, Asked(Goals()))) | {
         "timeline": measures.timeline.points(),
         "cold": encode(measures.cold.detection.figures(0.001, 500)),
         "drift": measures.detection.drift.figures(),
@@ -124,8 +123,8 @@ def test_columns_count_as_rows_do(seed: int, sizes: list[int], odd: float, digit
             measures.ended(at, results)
         merged.merge(json.loads(json.dumps(part.to_state())))
     assert figures(columns) == figures(rows)
-    assert figures(merged)["live"]["latency_ms"] == figures(rows)["live"]["latency_ms"]
-    assert figures(merged)["live"]["detection"] == figures(rows)["live"]["detection"]
+    assert figures(merged)["latency_ms"] == figures(rows)["latency_ms"]
+    assert figures(merged)["detection"] == figures(rows)["detection"]
 
 
 def test_a_block_of_only_honest_rows_makes_no_objects() -> None:
