@@ -6,7 +6,7 @@ seconds since simulated time began.  None (null) means "not defined", never 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # -- The load ---------------------------------------------------------------------------------------
 
@@ -302,6 +302,8 @@ class Fraud:
     campaigns: list[CampaignRow]
     campaigns_total: int
     campaign_overflow_transactions: int
+    #: Of every campaign, at the end of the run: transactions, and how many raised an alert.
+    campaign_counts: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

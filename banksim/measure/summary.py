@@ -119,7 +119,9 @@ def build_results(
     evidence.thresholds = (
         standing(asked.thresholds, Figures(measures, run.wall_s)) if partial else list(thresholds)
     )
-    attacked = fraud(measures, MAX_CAMPAIGN_ROWS)
+    lines = measures.detection.campaigns.lines
+    counts = {name: (line.transactions, line.alerted) for name, line in lines.items()}
+    attacked = replace(fraud(measures, MAX_CAMPAIGN_ROWS), campaign_counts=counts)
     extremes = measures.calls.extremes
     return Results(
         schema=SCHEMA,
