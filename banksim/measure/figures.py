@@ -302,8 +302,8 @@ class Fraud:
     campaigns: list[CampaignRow]
     campaigns_total: int
     campaign_overflow_transactions: int
-    #: Of every campaign, at the end of the run: transactions, and how many raised an alert.
-    campaign_counts: dict[str, tuple[int, int]] = field(default_factory=dict)
+    #: Of every campaign, at the end of the run: its id, transactions, and how many raised an alert.
+    campaign_counts: list[tuple[str, int, int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

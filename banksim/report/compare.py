@@ -55,7 +55,9 @@ def paired_recall(a: Results, b: Results) -> tuple[float, float, float] | None:
     """
     if a.detection.unasked or b.detection.unasked:
         return None
-    rows_a, rows_b = a.fraud.campaign_counts, b.fraud.campaign_counts
+    rows_a, rows_b = (
+        {name: (tried, caught) for name, tried, caught in one.fraud.campaign_counts} for one in (a, b)
+    )
     shared = sorted(rows_a.keys() & rows_b.keys())
     if len(shared) < MIN_CAMPAIGNS:
         return None
@@ -95,13 +97,13 @@ def clustered(results: Results) -> Value | None:
     found = results.detection
     if found.recall is None or found.unasked:
         return _detection("recall", True)(results)
-    counts = results.fraud.campaign_counts.values()
-    frauds, campaigns = sum(tried for tried, _ in counts), len(counts)
+    counts = results.fraud.campaign_counts
+    frauds, campaigns = sum(tried for _, tried, _ in counts), len(counts)
     if not campaigns:
         return _detection("recall", True)(results)
     recall, effective = found.recall, float(campaigns)
     if campaigns >= MIN_CAMPAIGNS and 0 < recall < 1:
-        squares = sum((caught - recall * tried) ** 2 for tried, caught in counts)
+        squares = sum((caught - recall * tried) ** 2 for _, tried, caught in counts)
         between = squares / frauds**2 * campaigns / (campaigns - 1)
         effective = frauds / max(1.0, between / (recall * (1 - recall) / frauds))
     z = student_t_95(campaigns - 1) if campaigns >= MIN_CAMPAIGNS else Z_95

@@ -46,7 +46,7 @@ def worse(results: Results, caught: int) -> Results:
         found, confusion=confusion, recall=caught / confusion.fraud, recall_low=low, recall_high=high
     )
     each = -(-lost // len(fraud.campaign_counts))
-    counts = {name: (n, hit - min(hit, each)) for name, (n, hit) in fraud.campaign_counts.items()}
+    counts = [(name, n, hit - min(hit, each)) for name, n, hit in fraud.campaign_counts]
     return replace(results, detection=detection, fraud=replace(fraud, campaign_counts=counts))
 
 
@@ -105,7 +105,7 @@ def test_the_same_plan_is_paired_by_campaign(before: Results) -> None:
 
 def test_pairs_are_left_out_when_they_hold_too_little(before: Results) -> None:
     assert paired_recall(before, before) == (0.0, 0.0, 0.0)
-    five = dict(list(before.fraud.campaign_counts.items())[:5])
+    five = before.fraud.campaign_counts[:5]
     few = replace(before, fraud=replace(before.fraud, campaign_counts=five))
     assert paired_recall(before, few) is None
     unasked = replace(before, detection=replace(before.detection, unasked=3))
@@ -182,8 +182,8 @@ def test_many_judged_figures_need_more_than_each_alone() -> None:
 
 def test_campaigns_that_are_caught_whole_or_not_widen_the_interval(before: Results) -> None:
     tried, caught = 10, 7
-    alike = {f"c{number}": (tried, caught) for number in range(30)}
-    whole = {f"c{number}": (tried, tried if number < 21 else 0) for number in range(30)}
+    alike = [(f"c{number}", tried, caught) for number in range(30)]
+    whole = [(f"c{number}", tried, tried if number < 21 else 0) for number in range(30)]
     widths = []
     for counts in (alike, whole):
         detection = replace(before.detection, recall=0.7, unasked=0)
@@ -235,15 +235,15 @@ def test_a_jobs_summary_is_markdown(tmp_path: Path, before: Results) -> None:
 
 def sampled(rng: random.Random, before: Results, recall: float) -> Results:
     """A run of 40 campaigns of 5 to 15 transactions; half of them are caught whole or not at all."""
-    counts = {}
+    counts = []
     for number in range(40):
         tried = rng.randrange(5, 16)
         if number % 2:
             caught = tried if rng.random() < recall else 0
         else:
             caught = sum(rng.random() < recall for _ in range(tried))
-        counts[f"{rng.random()}"] = (tried, caught)
-    frauds, hits = (sum(row[place] for row in counts.values()) for place in (0, 1))
+        counts.append((f"{rng.random()}", tried, caught))
+    frauds, hits = (sum(row[place] for row in counts) for place in (1, 2))
     found = before.detection
     confusion = replace(found.confusion, tp=hits, fn=frauds - hits)
     detection = replace(found, recall=hits / frauds, unasked=0, confusion=confusion)
