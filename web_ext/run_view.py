@@ -25,7 +25,7 @@ from banksim.measure.summary import Asked, build_results, live
 from banksim.model import UsageError
 from banksim.run.closing import asked, run_info
 from banksim.run.plan import Parts
-from banksim.run.run import End, Life, State
+from banksim.run.run import End, Run, State
 from banksim.scenario import Dashboard, Scenario
 from banksim.schedule.rate import clock_hours, in_hours
 from web_ext.listings import PastRuns, ScenarioList
@@ -62,7 +62,7 @@ MAX_ANNOUNCED = 40
 NOTHING: dict[str, Any] = {"predicted": [], "attacks": [], "faults": [], "business_hours": []}
 
 
-def windows(run: Life | None) -> dict[str, Any]:
+def windows(run: Run | None) -> dict[str, Any]:
     """What the scenario plans: {"predicted", "attacks", "faults", "business_hours"}."""
     parts = run.parts if run is not None else None
     if run is None or parts is None:
@@ -80,7 +80,7 @@ def windows(run: Life | None) -> dict[str, Any]:
     }
 
 
-def schedule(run: Life | None) -> dict[str, Any]:
+def schedule(run: Run | None) -> dict[str, Any]:
     """`windows`, and in addition {"campaigns": […], "campaigns_total", "events": […]}."""
     parts = run.parts if run is not None else None
     if run is None or parts is None:
@@ -106,7 +106,7 @@ def business_hours(scenario: Scenario) -> list[tuple[float, float]]:
     return found
 
 
-def _campaigns(run: Life, parts: Parts) -> list[dict[str, Any]]:
+def _campaigns(run: Run, parts: Parts) -> list[dict[str, Any]]:
     """Those that have begun first (they are facts), then the planned ones, each by start."""
     lines = dict(run.measures.detection.campaigns.lines)
     now_s = run.moment()[1]
@@ -212,9 +212,9 @@ class RunView:
         self._base_path = base_path
         self._scenarios = ScenarioList()
         self._past = PastRuns(session.report_dir)
-        self._snapshot: tuple[float, Life, Snapshot] | None = None
-        self._results: tuple[float, Life, Results] | None = None
-        self._asked: tuple[Life, Parts | None, Asked] | None = None
+        self._snapshot: tuple[float, Run, Snapshot] | None = None
+        self._results: tuple[float, Run, Results] | None = None
+        self._asked: tuple[Run, Parts | None, Asked] | None = None
 
     def status(self) -> dict[str, Any]:
         run = self._session.last_run
@@ -338,13 +338,13 @@ class RunView:
         """A file that a run left, or None; names are checked by the caller and again here."""
         return self._past.path(run_id, name)
 
-    def _dashboard(self, run: Life | None) -> dict[str, Any]:
+    def _dashboard(self, run: Run | None) -> dict[str, Any]:
         """The dashboard block of the run's scenario, else of the one that would start now."""
         scenario = run.settings.scenario if run is not None else self._scenarios.find(self._session.selected)
         block = scenario.dashboard if scenario is not None else Dashboard()
         return block.model_dump(exclude={"enabled", "host", "port"})
 
-    def _picture(self, run: Life) -> Snapshot:
+    def _picture(self, run: Run) -> Snapshot:
         """The run so far; once it is over, with the final verdict."""
         picture = live(run.measures, run.moment()[0], self._asked_of(run))
         done = run.results
@@ -352,14 +352,14 @@ class RunView:
             return picture
         return replace(picture, rate=done.rate, verdict=done.verdict, tiles=done.tiles, funnel=done.funnel)
 
-    def _results_so_far(self, run: Life, started_at: datetime) -> Results:
+    def _results_so_far(self, run: Run, started_at: datetime) -> Results:
         parts = run.parts
         if parts is None:
             raise UsageError("The run has not been prepared.")
         info = run_info(run.settings, parts, run.addresses, run.moment(), started_at, str(run.state))
         return build_results(decode(RunInfo, info), run.measures, self._asked_of(run), partial=True)
 
-    def _asked_of(self, run: Life) -> Asked:
+    def _asked_of(self, run: Run) -> Asked:
         """What the run is held against; with its plan once it is made."""
         kept = self._asked
         if kept is None or kept[0] is not run or kept[1] is not run.parts:
@@ -372,7 +372,7 @@ class RunView:
             kept = self._asked = (run, run.parts, found)
         return kept[2]
 
-    def _report_address(self, run: Life) -> str | None:
+    def _report_address(self, run: Run) -> str | None:
         if run.results is None:
             return None
         return f"{self._base_path}/banksim/report/{run.settings.run_id}/report.html"
@@ -398,7 +398,7 @@ IDLE: dict[str, Any] = {
 }
 
 
-def _set_speed(run: Life, value: Any) -> None:
+def _set_speed(run: Run, value: Any) -> None:
     try:
         run.set_speed(float(value))
     except (TypeError, ValueError) as error:
