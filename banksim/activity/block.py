@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from banksim.domain import (
+from banksim.model import (
     AccountRef,
     Channel,
     Kind,
@@ -35,6 +35,45 @@ KINDS: tuple[Kind, ...] = tuple(Kind)
 CHANNELS: tuple[Channel, ...] = tuple(Channel)
 KIND_CODES: dict[Kind, int] = {kind: code for code, kind in enumerate(KINDS)}
 CHANNEL_CODES: dict[Channel, int] = {channel: code for code, channel in enumerate(CHANNELS)}
+PURCHASE, WITHDRAWAL, DEPOSIT, SALARY, TRANSFER, BILL = (KIND_CODES[kind] for kind in KINDS)
+POS, ONLINE, MOBILE, WIRE, ACH, ATM, BRANCH = (
+    CHANNEL_CODES[channel]
+    for channel in (
+        Channel.POS,
+        Channel.ONLINE,
+        Channel.MOBILE,
+        Channel.WIRE,
+        Channel.ACH,
+        Channel.ATM,
+        Channel.BRANCH,
+    )
+)
+TRANSFER_WORDS = (
+    "Transfer",
+    "Thanks",
+    "Dinner",
+    "My share",
+    "Birthday",
+    "Groceries",
+    "Trip",
+    "Tickets",
+    "Loan",
+)
+BILL_WORDS = {"rent": "Rent", "utilities": "Utilities", "telecom": "Phone and internet", "tax": "Tax"}
+WORDS = (
+    "Cash withdrawal",
+    "Counter withdrawal",
+    "Cash deposit",
+    "Check deposit",
+    "Incoming payment",
+    "Deposit",
+    "Salary",
+    "Pension payment",
+    "To savings",
+    "From savings",
+    *TRANSFER_WORDS,
+)
+WORD = {text: code for code, text in enumerate(WORDS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +143,8 @@ class Block:
     description: NDArray[np.int32]
     balance_before_cents: Ints
     refused: Bools
+    #: Not a column: what the planner needs to take rows back; a part has none.
+    undo: object = None
 
     def __len__(self) -> int:
         return len(self.row)
@@ -139,7 +180,9 @@ class Block:
 
 
 #: The names of the columns of a block, in order.
-COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Block) if field.name != "legend")
+COLUMNS: tuple[str, ...] = tuple(
+    field.name for field in fields(Block) if field.name not in ("legend", "undo")
+)
 
 
 def genuine_truths(personas: Sequence[str]) -> tuple[Truth, ...]:

@@ -8,20 +8,24 @@ that no heap of equal amounts forms at the edge.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+
+import numpy as np
 
 from banksim.model import Kind
 from banksim.model.money import MINOR_DIGITS, to_cents
 from banksim.world import TIER_LIMIT_UNITS, Customer, Persona, unit_scale
+from banksim.world.draws import Bools, Floats, Ints, rounded
 
 SMALLEST_UNITS = 0.5
 #: How prices end (judgement).
-_ENDS_IN_99 = 0.16
-_ENDS_IN_95 = 0.06
-_WHOLE = 0.08
+ENDS_IN_99 = 0.16
+ENDS_IN_95 = 0.06
+WHOLE = 0.08
 #: Cash of one machine visit, in dollar-like units (judgement).
-_MACHINE_MOST = 800
-_ROUND_TRANSFERS = 0.65
-_ALWAYS_99 = frozenset({"subscription", "digital_goods"})
+MACHINE_MOST = 800
+ROUND_TRANSFERS = 0.65
+ALWAYS_99 = frozenset({"subscription", "digital_goods"})
 
 
 class Pricing:
@@ -30,23 +34,23 @@ class Pricing:
     def __init__(self, currency: str) -> None:
         self.scale = unit_scale(currency)
         self._has_cents = MINOR_DIGITS.get(currency, 2) == 2
-        self._per_unit = 100 if self._has_cents else 1
+        self.per_unit = 100 if self._has_cents else 1
         self._smallest_cents = to_cents(SMALLEST_UNITS * self.scale, currency)
-        self._limits = {tier: units * self._per_unit for tier, units in TIER_LIMIT_UNITS.items()}
+        self._limits = {tier: units * self.per_unit for tier, units in TIER_LIMIT_UNITS.items()}
         #: The smallest note a machine gives, in cents: $20, or 1,000 yen.
-        self.note_cents = (20 if self.scale == 1 else 1000) * self._per_unit
+        self.note_cents = (20 if self.scale == 1 else 1000) * self.per_unit
 
     def limit_cents(self, customer: Customer) -> int:
         """The most the bank lets this customer pay at once."""
         return self._limits[customer.kyc_tier]
 
     def cents(self, units: float) -> int:
-        cents = round(units * self._per_unit)
+        cents = round(units * self.per_unit)
         return cents if cents > self._smallest_cents else self._smallest_cents
 
     def purchase(self, persona: Persona, category: str, rng: random.Random) -> int:
         """A price in a shop of ``category``."""
-        return self.price(self.drawn(persona, category, rng), rng, category in _ALWAYS_99)
+        return self.price(self.drawn(persona, category, rng), rng, category in ALWAYS_99)
 
     def drawn(self, persona: Persona, key: str, rng: random.Random) -> float:
         """An amount of the persona's log-normal for ``key``, in units of this currency."""
@@ -62,18 +66,18 @@ class Pricing:
             return max(10, round(cents, -1)) if rng.random() < 0.6 else cents
         whole = cents - cents % 100
         chance = rng.random()
-        if always_99 or chance < _ENDS_IN_99:
+        if always_99 or chance < ENDS_IN_99:
             return whole + 99
-        if chance < _ENDS_IN_99 + _ENDS_IN_95:
+        if chance < ENDS_IN_99 + ENDS_IN_95:
             return whole + 95
-        return max(whole, 100) if chance < _ENDS_IN_99 + _ENDS_IN_95 + _WHOLE else cents
+        return max(whole, 100) if chance < ENDS_IN_99 + ENDS_IN_95 + WHOLE else cents
 
     def cash(self, persona: Persona, at_machine: bool, rng: random.Random) -> int:
         """Notes: from a machine at most a few hundred, at the counter more."""
         units = self.drawn(persona, Kind.WITHDRAWAL, rng)
         if not at_machine:
             return self.whole_notes(self.cents(units * 4))
-        most = int(_MACHINE_MOST * self.scale) * self._per_unit
+        most = int(MACHINE_MOST * self.scale) * self.per_unit
         return min(self.whole_notes(self.cents(units)), most - most % self.note_cents)
 
     def whole_notes(self, cents: int) -> int:
@@ -88,16 +92,88 @@ class Pricing:
     def transfer(self, persona: Persona, rng: random.Random, factor: float = 1.0) -> int:
         """Between people mostly a round sum."""
         cents = self.cents(self.drawn(persona, Kind.TRANSFER, rng) * factor)
-        if rng.random() >= _ROUND_TRANSFERS:
+        if rng.random() >= ROUND_TRANSFERS:
             return cents
-        return self.rounded(cents, 5 if cents < 100 * self.scale * self._per_unit else 10)
+        return self.rounded(cents, 5 if cents < 100 * self.scale * self.per_unit else 10)
 
     def rounded(self, cents: int, units: int) -> int:
         """``cents`` to the nearest ``units`` whole units (scaled with the currency), at least one."""
-        step = int(units * (self.scale if self.scale == 1 else 100)) * self._per_unit
+        step = self.step_cents(units)
         return max(1, round(cents / step)) * step
+
+    def step_cents(self, units: int) -> int:
+        """The cents of ``units`` whole units, scaled with the currency."""
+        return int(units * (self.scale if self.scale == 1 else 100)) * self.per_unit
 
     def within_limit(self, cents: int, customer: Customer, rng: random.Random) -> int:
         """``cents``, or somewhere below the customer's tier limit when that is less."""
         limit = self.limit_cents(customer)
         return cents if cents < limit else int(limit * rng.uniform(0.55, 0.97))
+
+
+class PriceColumns:
+    """The same for many at once, in one currency.  Keys of amounts: category codes, then `key` of a kind."""
+
+    def __init__(self, currency: str, personas: Sequence[Persona], categories: Sequence[str]) -> None:
+        self.one = Pricing(currency)
+        keys = [*categories, *Kind]
+        self._keys = {key: code for code, key in enumerate(keys)}
+        models = [[p.amounts.get(key) or p.amounts["online_retail"] for key in keys] for p in personas]
+        self._median = np.array([[model.median_units for model in row] for row in models]) * self.one.scale
+        self._sigma = np.array([[model.sigma for model in row] for row in models])
+        self._ends_in_99 = np.array([category in ALWAYS_99 for category in categories])
+        self._smallest = self.one.cents(0)
+
+    def key(self, kind: Kind) -> int:
+        return self._keys[kind]
+
+    def cents(self, units: Floats) -> Ints:
+        return np.maximum(rounded(units * self.one.per_unit), self._smallest)
+
+    def drawn(self, personas: Ints, keys: Ints | int, normals: Floats) -> Floats:
+        """Amounts of the personas' log-normals, in units."""
+        units: Floats = self._median[personas, keys] * np.exp(self._sigma[personas, keys] * normals)
+        return units
+
+    def purchase(self, personas: Ints, categories: Ints, normals: Floats, ends: Floats) -> Ints:
+        """Prices in shops: some end in .99 or .95, some are whole."""
+        cents = self.cents(self.drawn(personas, categories, normals))
+        if self.one.per_unit == 1:
+            return np.where(ends < 0.6, np.maximum(10, rounded(cents / 10) * 10), cents)
+        whole = cents - cents % 100
+        in_99 = self._ends_in_99[categories] | (ends < ENDS_IN_99)
+        prices: Ints = np.where(ends < ENDS_IN_99 + ENDS_IN_95 + WHOLE, np.maximum(whole, 100), cents)
+        prices = np.where(ends < ENDS_IN_99 + ENDS_IN_95, whole + 95, prices)
+        return np.where(in_99, whole + 99, prices)
+
+    def cash(self, personas: Ints, at_machine: Bools, normals: Floats) -> Ints:
+        """Notes: from a machine at most a few hundred, at the counter more."""
+        units = self.drawn(personas, self.key(Kind.WITHDRAWAL), normals)
+        cents = self.cents(np.where(at_machine, units, units * 4))
+        note = self.one.note_cents
+        notes = np.maximum(1, rounded(cents / note)) * note
+        most = int(MACHINE_MOST * self.one.scale) * self.one.per_unit
+        return np.where(at_machine, np.minimum(notes, most - most % note), notes)
+
+    def deposit(self, personas: Ints, in_cash: Bools, normals: Floats, ends: Floats) -> Ints:
+        """Cash comes in fives and tens, cheques to the cent."""
+        cents = self.cents(self.drawn(personas, self.key(Kind.DEPOSIT), normals))
+        return np.where(in_cash, self.rounded(cents, np.where(ends < 0.4, 5, 10)), cents)
+
+    def transfer(self, personas: Ints, factors: Floats, normals: Floats, ends: Floats) -> Ints:
+        """Between people mostly a round sum."""
+        cents = self.cents(self.drawn(personas, self.key(Kind.TRANSFER), normals) * factors)
+        is_small = cents < 100 * self.one.scale * self.one.per_unit
+        round_sums = self.rounded(cents, np.where(is_small, 5, 10))
+        return np.where(ends >= ROUND_TRANSFERS, cents, round_sums)
+
+    def rounded(self, cents: Ints, units: Ints | int) -> Ints:
+        """To the nearest ``units`` whole units (scaled with the currency), at least one."""
+        step = np.asarray(units, np.int64) * self.one.step_cents(1)
+        return np.maximum(rounded(cents / step), 1) * step
+
+    def within(self, cents: Ints, limits: Ints, units: Floats) -> Ints:
+        """``cents``, or somewhere below the limit when that is less."""
+        if not (cents >= limits).any():
+            return cents
+        return np.where(cents < limits, cents, (limits * (0.55 + 0.42 * units)).astype(np.int64))

@@ -9,18 +9,19 @@ equal places are equal numbers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import exp
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from banksim.domain.money import to_cents
-from banksim.world.draws import Draws, Floats, Ints, Shares, rounded, uuid_text
+from banksim.model.money import to_cents
+from banksim.world.draws import Draws, Floats, Ints, Shares, rounded, unit, uuid_text
 from banksim.world.persona import TIER_LIMIT_UNITS, Persona
 from banksim.world.places import CITY_RADIUS_KM, KM_PER_DEGREE, City, Places
-from banksim.world.scale import unit_scale
+from banksim.world.random import unit_scale
 
 #: Units of latitude and longitude in one degree.
 DEGREE = 10_000
@@ -64,6 +65,11 @@ class Ranks:
         customers: Ints = (ranks - self.shift) * self.inverse % self.size
         return customers
 
+    def nth(self, persona: int, positions: Ints) -> Ints:
+        """The customers at some positions of a persona, 0 ≤ position < its count."""
+        customers: Ints = (self.edges[persona] + positions - self.shift) * self.inverse % self.size
+        return customers
+
 
 class Map:
     """The cities as columns."""
@@ -98,7 +104,7 @@ class Map:
         draws: Draws,
         rows: Ints,
         k: int,
-        spread_km: float,
+        spread_km: Floats | float,
     ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """The same around points in the cities, in degrees."""
         away_km = np.sqrt(-2.0 * np.log1p(-draws.units(rows, k))) * spread_km
@@ -109,8 +115,19 @@ class Map:
         return np.rint(north * DEGREE).astype(np.int32), np.rint(east * DEGREE).astype(np.int32)
 
 
+class PeopleColumns(NamedTuple):
+    """What is true of some customers, equally long columns; ``openings_cents`` has one per account slot."""
+
+    persona: NDArray[np.int8]
+    city: NDArray[np.int16]
+    latitude: NDArray[np.int32]
+    longitude: NDArray[np.int32]
+    income_cents: Ints
+    openings_cents: tuple[Ints, ...]
+
+
 class People:
-    """The customers of a population.  All methods take indices and answer one value for each."""
+    """The customers of a population.  Most methods take indices and answer one value for each."""
 
     def __init__(
         self,
@@ -120,8 +137,11 @@ class People:
         places: Places,
         currency: str,
         balance_unit_cents: float,
+        slots: int,
     ) -> None:
         """``balance_unit_cents`` is the mean opening balance of a balance factor of 1."""
+        self.slots = slots
+        self._all: PeopleColumns | None = None
         self.ranks = ranks
         self.map = Map(places)
         self.currency = currency
@@ -140,6 +160,36 @@ class People:
     def size(self) -> int:
         return self.ranks.size
 
+    def all(self) -> PeopleColumns:
+        """Everybody, kept from the first time on: 23 bytes a customer with one account."""
+        if self._all is None:
+            self._all = self._make(np.arange(self.size, dtype=np.int64))
+        return self._all
+
+    def some(self, start: int, end: int) -> PeopleColumns:
+        """The customers from ``start`` to ``end`` (exclusive)."""
+        if self._all is None:
+            return self._make(np.arange(start, end, dtype=np.int64))
+        everybody, cut = self._all, slice(start, end)
+        return PeopleColumns(
+            everybody.persona[cut],
+            everybody.city[cut],
+            everybody.latitude[cut],
+            everybody.longitude[cut],
+            everybody.income_cents[cut],
+            tuple(openings[cut] for openings in everybody.openings_cents),
+        )
+
+    def _make(self, customers: Ints) -> PeopleColumns:
+        cities = self.home_cities(customers)
+        return PeopleColumns(
+            self.ranks.personas(customers).astype(np.int8),
+            cities.astype(np.int16),
+            *self.homes(customers, cities),
+            self.incomes_cents(customers),
+            tuple(self.openings_cents(customers, slot) for slot in range(self.slots)),
+        )
+
     def home_cities(self, customers: Ints) -> Ints:
         return self.map.by_population.pick(np.zeros_like(customers), self._draws.units(customers, _CITY))
 
@@ -150,6 +200,14 @@ class People:
     def device_counts(self, customers: Ints) -> NDArray[np.int8]:
         counts: NDArray[np.int8] = _DEVICES[self._draws.below(customers, _DEVICE_COUNT, len(_DEVICES))]
         return counts
+
+    def device_ids(self, start: int, end: int) -> Iterator[tuple[str, ...]]:
+        """The devices of the customers from ``start`` to ``end`` (exclusive), the main one first."""
+        first = start * MAX_DEVICES
+        high, low = (self.devices.lists(first, end * MAX_DEVICES, k) for k in (0, 1))
+        for at, word in enumerate(self._draws.lists(start, end, _DEVICE_COUNT)):
+            own = slice(at * MAX_DEVICES, at * MAX_DEVICES + int(_DEVICES[int(unit(word) * len(_DEVICES))]))
+            yield tuple(map(uuid_text, high[own], low[own]))
 
     def device_id(self, customer: int, slot: int) -> str:
         """The id of a customer's device; slot 0 is the main one."""

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from banksim.world.streams import stream_key
+from banksim.world.random import stream_key
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -31,6 +31,15 @@ _GOLDEN, _MIX_1, _MIX_2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB1331
 _U_GOLDEN, _U_MIX_1, _U_MIX_2 = np.uint64(_GOLDEN), np.uint64(_MIX_1), np.uint64(_MIX_2)
 _30, _27, _31, _11, _64 = (np.uint64(n) for n in (30, 27, 31, 11, DRAWS_PER_ROW))
 _TO_UNIT = 2.0**-53
+
+
+#: As many words are drawn one by one in the time that numpy takes to begin.
+_FEW = 12
+
+
+def unit(word: int) -> float:
+    """The number in [0, 1) that `Draws.units` makes of a word."""
+    return (word >> 11) * _TO_UNIT
 
 
 class Draws:
@@ -59,6 +68,13 @@ class Draws:
         x *= _U_MIX_2
         x ^= x >> _31
         return x
+
+    def lists(self, start: int, end: int, k: int) -> list[int]:
+        """`word` of the rows from ``start`` to ``end`` (exclusive), the quick way for few and for many."""
+        if end - start < _FEW:
+            return [self.word(row, k) for row in range(start, end)]
+        words: list[int] = self.words(np.arange(start, end, dtype=np.int64), k).tolist()
+        return words
 
     def units(self, rows: Ints, k: int = 0) -> Floats:
         """A number in [0, 1) for each row."""
@@ -117,11 +133,12 @@ def rounded(values: Floats) -> Ints:
 _HEX = np.frombuffer(b"".join(b"%02x" % byte for byte in range(256)), np.uint8).reshape(256, 2)
 
 
+_LOW = (1 << 62) - 1
+
+
 def uuid_text(high: int, low: int) -> str:
     """128 random bits as text in the form of a version 4 UUID."""
-    high = high & ~0xF000 | 0x4000
-    low = low & (1 << 62) - 1 | 1 << 63
-    digits = f"{high:016x}{low:016x}"
+    digits = "%016x%016x" % (high & ~0xF000 | 0x4000, low & _LOW | 1 << 63)  # noqa: UP031 - the quickest way
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 

@@ -1,0 +1,153 @@
+"""What a plan remembers of each customer: balances, the last place, the last rent.
+
+One array per quantity, one entry per customer (account): 50 bytes a customer with one account.
+Every change that planned rows make can be taken back row by row, the last first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from banksim.activity.journeys import Degrees
+from banksim.model import CREDIT_KINDS, AccountRef, Transaction
+from banksim.world import World
+from banksim.world.draws import Bools, Floats, Ints
+
+#: Long ago: before any moment of a run.
+NEVER_S = -1e18
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The last place of customers, when (simulated seconds), and the shop that was there (-1: none).
+
+    ``rent_s`` is when each last paid rent.
+    """
+
+    sim_s: Floats
+    latitude: Degrees
+    longitude: Degrees
+    city: NDArray[np.int16]
+    merchant: NDArray[np.int32]
+    rent_s: Floats
+
+    @classmethod
+    def nothing(cls, size: int) -> Seen:
+        return cls(
+            np.full(size, NEVER_S),
+            np.zeros(size, np.int32),
+            np.zeros(size, np.int32),
+            np.zeros(size, np.int16),
+            np.full(size, -1, np.int32),
+            np.full(size, NEVER_S),
+        )
+
+    def of(self, customers: Ints) -> Seen:
+        """A copy for some customers."""
+        return Seen(*(getattr(self, name)[customers] for name in SEEN_COLUMNS))
+
+    def put(self, customers: Ints | slice, values: Seen) -> None:
+        for name in SEEN_COLUMNS:
+            getattr(self, name)[customers] = getattr(values, name)
+
+
+SEEN_COLUMNS = tuple(field.name for field in fields(Seen))
+
+
+@dataclass(slots=True)
+class Eligible:
+    """Who may act: which customers have an account at a simulated second (payers and payees), and
+    which are this process's to act for (payers).  None: everybody.
+    """
+
+    has_account: Callable[[Ints, Floats], Bools] | None = None
+    is_mine: Callable[[Ints], Bools] | None = None
+
+    def may_pay(self, customers: Ints, sim_s: Floats) -> Bools:
+        allowed = self.may_be_paid(customers, sim_s)
+        return allowed if self.is_mine is None else allowed & self.is_mine(customers)
+
+    def may_be_paid(self, customers: Ints, sim_s: Floats) -> Bools:
+        if self.has_account is None:
+            return np.ones(len(customers), bool)
+        return self.has_account(customers, sim_s)
+
+
+class RowState:
+    """The state of a world's customers, by the plans so far."""
+
+    def __init__(self, world: World, funded: int) -> None:
+        """Customers from ``funded`` on start with nothing."""
+        population = world.population
+        self.slots = population.accounts_per_customer
+        everybody = population.people.all()
+        self.home_city = everybody.city
+        self.home_latitude, self.home_longitude = everybody.latitude, everybody.longitude
+        #: Planned balance of account customer × slots + slot, in cents.
+        self.balances = np.zeros(population.size * self.slots, np.int64)
+        for slot in range(self.slots):
+            self.balances[slot :: self.slots] = everybody.openings_cents[slot]
+        self.balances[funded * self.slots :] = 0
+        self.seen = Seen.nothing(population.size)
+
+    def available(self, account: AccountRef) -> int:
+        """The planned balance in cents; below zero when more was planned than there was."""
+        return int(self.balances[self.position(account)])
+
+    def position(self, account: AccountRef) -> int:
+        """Where the account is among the balances."""
+        return account.customer_index * self.slots + account.slot
+
+    def book(self, transaction: Transaction, sign: int = 1) -> None:
+        """Move what the transaction moves; back again with a ``sign`` of -1."""
+        cents = transaction.amount_cents * sign
+        is_credit = transaction.kind in CREDIT_KINDS
+        self._add(transaction.account, cents if is_credit else -cents)
+        if transaction.counterparty is not None and not is_credit:
+            self._add(transaction.counterparty, cents)
+
+    def _add(self, account: AccountRef, cents: int) -> None:
+        self.balances[self.position(account)] += cents
+
+    def move(self, accounts: Ints, others: Ints, cents: Ints, is_credit: Bools, sign: int = 1) -> None:
+        """Move the sums of many rows; an account may come several times, ``others`` is -1 for none."""
+        np.add.at(self.balances, accounts, np.where(is_credit, cents, -cents) * sign)
+        paid = np.flatnonzero(others >= 0)
+        np.add.at(self.balances, others[paid], cents[paid] * sign)
+
+    def move_apart(self, accounts: Ints, others: Ints, cents: Ints, is_credit: Bools) -> None:
+        """The same for rows no two of which touch the same account."""
+        self.balances[accounts] += np.where(is_credit, cents, -cents)
+        paid = np.flatnonzero(others >= 0)
+        self.balances[others[paid]] += cents[paid]
+
+    def forget(self, customers: Ints, before: Seen) -> None:
+        """Bring the last places back to ``before``, the state found by each of some rows in order."""
+        unique, first = np.unique(customers, return_index=True)
+        self.seen.put(unique, Seen(*(getattr(before, name)[first] for name in SEEN_COLUMNS)))
+
+
+def levels(payers: Ints, *payees: Ints) -> Ints:
+    """The level of each row: above all earlier rows that touch one of its customers.
+
+    ``payees`` are columns of whom a row may pay (-1: nobody).  Rows of one level touch different
+    customers, so they can be settled together, level by level, with the result of settling row by row.
+    """
+    above: dict[int, int] = {}
+    of = above.get
+    found: list[int] = []
+    for payer, *others in zip(payers.tolist(), *(column.tolist() for column in payees), strict=True):
+        level = of(payer, 0)
+        for other in others:
+            if other >= 0 and of(other, 0) > level:
+                level = above[other]
+        for other in others:
+            if other >= 0:
+                above[other] = level + 1
+        above[payer] = level + 1
+        found.append(level)
+    return np.array(found, np.int64)
