@@ -68,6 +68,7 @@ class Drafts:
     """Equally long columns.  The first ones are those of a `Block`.
 
     ``stay_…`` is where the customer stays at that moment, which is not always where they pay.
+    ``net_shop`` and ``net_cents`` are what a purchase in a shop becomes when the customer cannot get there.
     ``rents`` marks a bill that is the rent; ``other_bill`` and ``other_bill_cents`` are the
     bill that comes instead when the rent was paid lately.  ``paid_after`` is how far the pay day's list was
     before the row (-1: no salary), ``normal`` the random number that made the amount.  ``words`` is -1 where
@@ -95,6 +96,8 @@ class Drafts:
     device: Ints
     words: Ints
     normal: Floats
+    net_shop: Ints
+    net_cents: Ints
     rents: Bools
     other_bill: Ints
     other_bill_cents: Ints
@@ -204,7 +207,8 @@ class DraftMaker:
             row, sim_s, who.customer, who.persona, kind, channel, hour, nothing.copy(), nothing.copy(),
             nothing - 1, nothing - 1, nothing.copy(), stay.city.copy(), stay.latitude.copy(),
             stay.longitude.copy(), *stay[:3], self._device(row, who.customer), nothing - 1,
-            self._price.normals(row, 0), np.zeros(count, bool), nothing - 1, nothing, paid_after,
+            self._price.normals(row, 0), nothing - 1, nothing.copy(),
+            np.zeros(count, bool), nothing - 1, nothing, paid_after,
             day, nothing - 1, missing, {},
         )  # fmt: skip
         self._details(drafts, who, ~stay.is_away)
@@ -310,29 +314,23 @@ class DraftMaker:
             shops[in_town] = self._habits.visit(
                 own, drafts.stay_city[there], at_home[in_town], hours, self._shop, drafts.row[there]
             )
-        in_shop = np.flatnonzero(shops >= 0)
+        net_shops = self._habits.visit_online(who, self._shop, drafts.row[at])
+        in_shop = shops >= 0
+        channel = drafts.channel[at]
+        drafts.channel[at] = np.where(in_shop | (channel != POS), channel, ONLINE)
+        drafts.merchant[at] = np.where(in_shop, shops, net_shops)
+        drafts.amount[at] = self.price(drafts, at, drafts.merchant[at])
         there, found = at[in_shop], shops[in_shop]
-        drafts.merchant[there] = found
         drafts.city[there], drafts.latitude[there], drafts.longitude[there] = (
             column[found] for column in (self._shops.city, self._shops.latitude, self._shops.longitude)
         )
-        drafts.amount[there] = self.price(drafts, there)
-        self.buy_online(drafts, at[shops < 0])
+        drafts.net_shop[there] = net_shops[in_shop]
+        net_cents = self.price(drafts, there, drafts.net_shop[there])
+        drafts.net_cents[there] = self.within_limit(drafts, there, net_cents)
 
-    def buy_online(self, drafts: Drafts, at: Ints) -> None:
-        """Make the rows purchases on the net, from where the customer is."""
-        if not len(at):
-            return
-        customer = drafts.customer[at]
-        who = Who(customer, drafts.persona[at], self._state.home_city[customer].astype(np.int64))
-        drafts.merchant[at] = self._habits.visit_online(who, self._shop, drafts.row[at])
-        channel = drafts.channel[at]
-        drafts.channel[at] = np.where(channel == POS, ONLINE, channel)
-        drafts.amount[at] = self.price(drafts, at)
-
-    def price(self, drafts: Drafts, at: Ints) -> Ints:
-        """What the rows' purchases cost at their merchants."""
-        category = self._shops.category[drafts.merchant[at]].astype(np.int64)
+    def price(self, drafts: Drafts, at: Ints, merchants: Ints) -> Ints:
+        """What the rows' purchases cost at some merchants."""
+        category = self._shops.category[merchants].astype(np.int64)
         ends = self._price.units(drafts.row[at], 2)
         return self._prices.purchase(drafts.persona[at], category, drafts.normal[at], ends)
 

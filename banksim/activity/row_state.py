@@ -137,17 +137,27 @@ def levels(payers: Ints, *payees: Ints) -> Ints:
     ``payees`` are columns of whom a row may pay (-1: nobody).  Rows of one level touch different
     customers, so they can be settled together, level by level, with the result of settling row by row.
     """
-    above: dict[int, int] = {}
-    of = above.get
-    found: list[int] = []
-    for payer, *others in zip(payers.tolist(), *(column.tolist() for column in payees), strict=True):
-        level = of(payer, 0)
-        for other in others:
-            if other >= 0 and of(other, 0) > level:
-                level = above[other]
-        for other in others:
-            if other >= 0:
-                above[other] = level + 1
-        above[payer] = level + 1
-        found.append(level)
-    return np.array(found, np.int64)
+    count = len(payers)
+    rows = np.arange(count)
+    columns = [payers, *payees]
+    touched = [rows]
+    for number, column in enumerate(payees, 1):
+        is_new = column >= 0
+        for before in columns[:number]:
+            is_new &= column != before
+        touched.append(np.flatnonzero(is_new))
+    customer = np.concatenate([column[at] for column, at in zip(columns, touched, strict=True)])
+    row, which = np.concatenate(touched), np.repeat(range(len(columns)), list(map(len, touched)))
+    order = np.argsort(customer * count + row)
+    customer, row, which = customer[order], row[order], which[order]
+    # Per column of customers, the row before that touches the same one; ``count`` where there is none.
+    before = np.full((len(columns), count), count)
+    again = 1 + np.flatnonzero(customer[1:] == customer[:-1])
+    before[which[again], row[again]] = row[again - 1]
+    found = np.zeros(count + 1, np.int64)
+    found[count] = -1
+    while True:
+        higher: Ints = found[before].max(axis=0) + 1
+        if np.array_equal(higher, found[:count]):
+            return higher
+        found[:count] = higher

@@ -29,6 +29,7 @@ from banksim.activity.block import (
     DEPOSIT,
     KIND_CODES,
     MOBILE,
+    ONLINE,
     POS,
     PURCHASE,
     SALARY,
@@ -282,14 +283,16 @@ class RowPlanner:
         rows = at[far]
         self._put(drafts, rows, last.seen, far)
         in_shop = (drafts.channel[rows] == POS) & (drafts.kind[rows] == PURCHASE)
-        shop = last.seen.merchant[far]
-        same = rows[in_shop & (shop >= 0)]
+        far, rows = far[in_shop], rows[in_shop]
+        shop = last.seen.merchant[far].astype(np.int64)
+        again = shop >= 0
+        same, net = rows[again], rows[~again]
         if len(same):
-            drafts.merchant[same] = shop[in_shop & (shop >= 0)]
-            drafts.amount[same] = self._drafts.price(drafts, same)
-        self._drafts.buy_online(drafts, rows[in_shop & (shop < 0)])
-        changed = rows[in_shop]
-        drafts.amount[changed] = self._drafts.within_limit(drafts, changed, drafts.amount[changed])
+            drafts.merchant[same] = shop[again]
+            cents = self._drafts.price(drafts, same, shop[again])
+            drafts.amount[same] = self._drafts.within_limit(drafts, same, cents)
+        drafts.channel[net], drafts.merchant[net] = ONLINE, drafts.net_shop[net]
+        drafts.amount[net] = drafts.net_cents[net]
 
     def _put(self, drafts: Drafts, rows: Ints, seen: Seen, at: Ints) -> None:
         """Put the rows at the places last seen."""

@@ -39,19 +39,23 @@ class Salaries:
         """Give every salary to the next person whose pay day it is; a deposit where everybody was paid."""
         paid_after = np.full(len(kind), -1, np.int64)
         salaries = np.flatnonzero(kind == SALARY)
-        for position in salaries.tolist():
-            key = int(who.persona[position]), int(day[position])
+        columns = (who.persona[salaries], day[salaries], sim_s[salaries])
+        found: list[tuple[int, int]] = []
+        for persona, on_day, moment_s in zip(*(column.tolist() for column in columns), strict=True):
+            key = persona, on_day
             before = self.paid.get(key, 0)
-            found, after = self._next_paid(key, before, sim_s[position])
-            if found < 0:
-                kind[position] = DEPOSIT
-                continue
-            paid_after[position] = before
-            self.paid[key] = after
-            who.customer[position] = found
+            customer, after = self._next_paid(key, before, moment_s)
+            found.append((customer, before))
+            if customer >= 0:
+                self.paid[key] = after
+        customers, before_each = np.array(found, np.int64).reshape(-1, 2).T
+        is_paid = customers >= 0
+        kind[salaries[~is_paid]] = DEPOSIT
+        who.customer[salaries[is_paid]] = customers[is_paid]
+        paid_after[salaries[is_paid]] = before_each[is_paid]
         if len(self.paid) > _MAX_PAY_DAYS:
             self.paid = dict(list(self.paid.items())[-_MAX_PAY_DAYS // 2 :])
-        paid = salaries[paid_after[salaries] >= 0]
+        paid = salaries[is_paid]
         if len(paid):
             drawn = who.customer[paid]
             who.city[paid] = self._state.home_city[drawn]

@@ -31,7 +31,7 @@ from banksim.run.plan import Parts
 from banksim.world.draws import Bools, Floats, Ints
 
 #: Arrivals drawn together, and rows settled together: fewer are undone when a campaign's step changes them.
-BLOCK_ROWS, SETTLED_ROWS = 16_384, 2048
+BLOCK_ROWS, SETTLED_ROWS = 16_384, 4096
 
 # -- The bank behind a data set: it approves everything that the account covers ---------------------
 #

@@ -130,7 +130,8 @@ def rounded(values: Floats) -> Ints:
     return whole
 
 
-_HEX = np.frombuffer(b"".join(b"%02x" % byte for byte in range(256)), np.uint8).reshape(256, 2)
+#: Four hexadecimal digits of every 16 bits, as one number.
+_HEX = np.frombuffer(b"".join(b"%04x" % bits for bits in range(1 << 16)), np.uint32)
 
 
 _LOW = (1 << 62) - 1
@@ -147,7 +148,7 @@ def uuid_texts(high: Words, low: Words) -> NDArray[np.uint8]:
     words = np.empty((len(high), 2), ">u8")
     words[:, 0] = high & np.uint64(_MASK - 0xF000) | np.uint64(0x4000)
     words[:, 1] = low & np.uint64((1 << 62) - 1) | np.uint64(1 << 63)
-    digits = _HEX[words.view(np.uint8)].reshape(len(high), 32)
+    digits = _HEX[words.view(">u2")].view(np.uint8).reshape(len(high), 32)
     texts = np.full((len(high), 36), ord("-"), np.uint8)
     for start, end, digit in ((0, 8, 0), (9, 13, 8), (14, 18, 12), (19, 23, 16), (24, 36, 20)):
         texts[:, start:end] = digits[:, digit : digit + end - start]
