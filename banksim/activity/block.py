@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from banksim.activity.descriptions import TRANSFER_WORDS
 from banksim.model import (
     AccountRef,
     Channel,
@@ -35,6 +36,34 @@ KINDS: tuple[Kind, ...] = tuple(Kind)
 CHANNELS: tuple[Channel, ...] = tuple(Channel)
 KIND_CODES: dict[Kind, int] = {kind: code for code, kind in enumerate(KINDS)}
 CHANNEL_CODES: dict[Channel, int] = {channel: code for code, channel in enumerate(CHANNELS)}
+PURCHASE, WITHDRAWAL, DEPOSIT, SALARY, TRANSFER, BILL = (KIND_CODES[kind] for kind in KINDS)
+POS, ONLINE, MOBILE, WIRE, ACH, ATM, BRANCH = (
+    CHANNEL_CODES[channel]
+    for channel in (
+        Channel.POS,
+        Channel.ONLINE,
+        Channel.MOBILE,
+        Channel.WIRE,
+        Channel.ACH,
+        Channel.ATM,
+        Channel.BRANCH,
+    )
+)
+BILL_WORDS = {"rent": "Rent", "utilities": "Utilities", "telecom": "Phone and internet", "tax": "Tax"}
+WORDS = (
+    "Cash withdrawal",
+    "Counter withdrawal",
+    "Cash deposit",
+    "Check deposit",
+    "Incoming payment",
+    "Deposit",
+    "Salary",
+    "Pension payment",
+    "To savings",
+    "From savings",
+    *TRANSFER_WORDS,
+)
+WORD = {text: code for code, text in enumerate(WORDS)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from banksim.activity import descriptions
-from banksim.activity.habits import Habits, Trip
+from banksim.activity.habits import Habits
+from banksim.activity.journeys import Trip
 from banksim.fraud.attacker import Attacker, NormalBehaviour
 from banksim.fraud.calendar import CampaignSpec, Pace
 from banksim.fraud.money import Wallet

@@ -6,8 +6,9 @@
       ▲    joining customers, first deposits                                      │
       └───────────────────────────────────── answered(planned, outcome) ◄─────────┘
 
-A data set calls `step` until `peek` returns None.  A dispatcher sleeps until the wall moment of
-`peek` and then calls `step`.  Everything else is the same in both:
+A dispatcher sleeps until the wall moment of `peek` and then calls `step`.  A data set plans many
+arrivals at once (`take_arrivals`) and takes the dated events between them (`take_dated`).
+Everything else is the same in both:
 
 * An arrival and a dated event at the same moment: the arrival comes first.
 * Who may act: customers who were there before the run, and those who joined and have reached
@@ -16,8 +17,7 @@ A data set calls `step` until `peek` returns None.  A dispatcher sleeps until th
 * What honest customers do depends on the seed and the arrivals alone, never on answers.
 
 Moments are simulated seconds since the start of the run.  What people do (`Planner`), what
-fraudsters do (`Program`) and who joins (`Onboarding`) is decided elsewhere; a planner may work
-ahead in blocks as long as it answers for each arrival in order.
+fraudsters do (`Program`) and who joins (`Onboarding`) is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ from __future__ import annotations
 import heapq
 import logging
 import math
-import sys
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Generic, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from banksim.model import Outcome, Planned, Transaction
 from banksim.schedule.arrivals import Arrivals
@@ -268,6 +270,7 @@ class Simulation(Generic[S, C]):
         self._driven: deque[S] = deque()
         self._dated: list[tuple[float, int, _Entry[S, C]]] = []
         self._sequence = 0
+        self._last_joining: Joining | None = None
         self._acting: set[int] = set()
         self._begun: set[str] = set()
         self._unanswered: dict[str, C] = {}  # by transaction: one for each active campaign
@@ -283,7 +286,7 @@ class Simulation(Generic[S, C]):
 
     def peek(self) -> float | None:
         """The moment of the next event; None when there is none until an answer brings one."""
-        arrival_s, dated_s = self._arrivals.peek(), self._dated_s()
+        arrival_s, dated_s = self._arrivals.peek(), self.peek_dated()
         if dated_s is None:
             return arrival_s
         return dated_s if arrival_s is None or dated_s < arrival_s else arrival_s
@@ -293,12 +296,46 @@ class Simulation(Generic[S, C]):
 
         Raises IndexError when there is no event.
         """
-        arrival_s, dated_s = self._arrivals.peek(), self._dated_s()
+        arrival_s, dated_s = self._arrivals.peek(), self.peek_dated()
         if arrival_s is None or (dated_s is not None and dated_s < arrival_s):
-            return self._take_dated()
+            return self.take_dated()
         self._arrivals.take()
         planned = self._planner.plan(arrival_s, self._may_act, self._is_mine)
         return Due(arrival_s, planned, "" if planned is not None else NO_CUSTOMER)
+
+    def peek_dated(self) -> float | None:
+        """The moment of the first event that is no arrival."""
+        dated_s = self._dated[0][0] if self._dated else None
+        if self._driven and (dated_s is None or self._driven[0].start_s < dated_s):
+            return self._driven[0].start_s
+        return dated_s
+
+    def take_dated(self, note: bool = True) -> Due | Begun[S] | Joining:
+        """Take the first event that is no arrival.  Raises IndexError when there is none.
+
+        The planner counts a first deposit, unless ``note`` is False: then the caller has it counted.
+        """
+        if self._driven and (not self._dated or self._driven[0].start_s < self._dated[0][0]):
+            return self._begin(self._driven.popleft())
+        moment_s, _, entry = heapq.heappop(self._dated)
+        if isinstance(entry, _Step):
+            self._unanswered[entry.planned.transaction.transaction_id] = entry.campaign
+            missing = "" if self._have_accounts(entry.planned) else NOT_JOINED
+            return Due(moment_s, entry.planned, missing, entry.after_wall_s)
+        if isinstance(entry, _Start):
+            return self._begin(entry.spec)
+        if isinstance(entry, _FirstDeposit):
+            self._acting.add(entry.planned.transaction.account.customer_index)
+            if note:
+                self._planner.note(entry.planned.transaction)
+            return Due(moment_s, entry.planned)
+        if entry is self._last_joining:
+            self._schedule_joining()
+        return entry
+
+    def take_arrivals(self, count: int) -> NDArray[np.float64]:
+        """Take the next ``count`` arrivals (fewer at the end) without planning them: their moments."""
+        return self._arrivals.take_many(count)
 
     def answered(self, planned: Planned, outcome: Outcome, at_wall_s: float = 0.0) -> bool:
         """``outcome`` came of a due transaction; returns whether there may be a new event because of it."""
@@ -331,6 +368,14 @@ class Simulation(Generic[S, C]):
     def admit(self, indices: Iterable[int]) -> None:
         """These customers act from now on: another process has opened them."""
         self._acting.update(indices)
+
+    def joinings_until(self, sim_s: float) -> list[Joining]:
+        """Joinings up to ``sim_s`` that were not looked at before; they are still to be taken."""
+        found = []
+        while self._last_joining is not None and self._last_joining.sim_s <= sim_s:
+            found.append(self._last_joining)
+            self._schedule_joining()
+        return found
 
     def join_from(self, sim_s: float) -> None:
         """The next customer to join is the first at or after ``sim_s``."""
@@ -380,15 +425,15 @@ class Simulation(Generic[S, C]):
         Arrivals that fell due before and were not taken belong to other processes.  A follower
         that waits for its start stays: only this process knows what it inherits.
         """
-        self.skip_until(now_s, sys.maxsize)
-        self._change_arrivals(now_s)
+        self._change_arrivals(now_s, keep_due=False)
         self._drop(lambda entry: isinstance(entry, _Start) and entry.spec.follows is None)
         self._driven.clear()
         self._plan_campaigns()
 
-    def _change_arrivals(self, now_s: float) -> None:
+    def _change_arrivals(self, now_s: float, keep_due: bool = True) -> None:
         part = self._share.part
-        self._arrivals.change(now_s, self._speed, self._genuine.map(lambda piece: part * piece.value))
+        rate = self._genuine.map(lambda piece: part * piece.value)
+        self._arrivals.change(now_s, self._speed, rate, keep_due)
 
     def _take_out(self, now_s: float) -> Replan:
         # What fell due before and was not taken yet has started, as far as the plan knows.
@@ -408,31 +453,6 @@ class Simulation(Generic[S, C]):
 
     # -- dated events ---------------------------------------------------------------------
 
-    def _dated_s(self) -> float | None:
-        """The moment of the first event that is no arrival."""
-        dated_s = self._dated[0][0] if self._dated else None
-        if self._driven and (dated_s is None or self._driven[0].start_s < dated_s):
-            return self._driven[0].start_s
-        return dated_s
-
-    def _take_dated(self) -> Due | Begun[S] | Joining:
-        if self._driven and (not self._dated or self._driven[0].start_s < self._dated[0][0]):
-            return self._begin(self._driven.popleft())
-        moment_s, _, entry = heapq.heappop(self._dated)
-        if isinstance(entry, _Step):
-            self._unanswered[entry.planned.transaction.transaction_id] = entry.campaign
-            missing = "" if self._have_accounts(entry.planned) else NOT_JOINED
-            return Due(moment_s, entry.planned, missing, entry.after_wall_s)
-        if isinstance(entry, _Start):
-            return self._begin(entry.spec)
-        if isinstance(entry, _FirstDeposit):
-            transaction = entry.planned.transaction
-            self._acting.add(transaction.account.customer_index)
-            self._planner.note(transaction)
-            return Due(moment_s, entry.planned)
-        self._schedule_joining()
-        return entry
-
     def _begin(self, spec: S) -> Begun[S]:
         self.active_campaigns += 1
         self._begun.add(spec.campaign_id)
@@ -450,16 +470,14 @@ class Simulation(Generic[S, C]):
         if campaign.fault:
             self.faults[campaign.spec.campaign_id] = campaign.fault
         followers = self._program.finished(campaign, campaign.ended_s)
-        self._add_starts(spec for spec in followers if spec.start_s < self._plan.clock.duration_s)
+        for spec in followers:
+            if spec.start_s < self._plan.clock.duration_s:
+                self._add(spec.start_s, _Start(spec))
 
     def _have_accounts(self, planned: Planned) -> bool:
         """Whether payer and payee may act; a campaign may have found no one who does."""
-        if self._may_act is None:
-            return True
-        other = planned.transaction.counterparty
-        return self._may_act(planned.transaction.account.customer_index) and (
-            other is None or self._may_act(other.customer_index)
-        )
+        payer, payee = planned.transaction.account, planned.transaction.counterparty
+        return self.may_act(payer.customer_index) and (payee is None or self.may_act(payee.customer_index))
 
     def _has_joined(self, index: int) -> bool:
         there_before = self._onboarding is None or index < self._onboarding.existing
@@ -468,13 +486,9 @@ class Simulation(Generic[S, C]):
         return self._has_account is None or self._has_account(index)
 
     def _schedule_joining(self) -> None:
-        joining = next(self._onboarding, None) if self._onboarding is not None else None
-        if joining is not None:
-            self._add(joining.sim_s, joining)
-
-    def _add_starts(self, specs: Iterable[S]) -> None:
-        for spec in specs:
-            self._add(spec.start_s, _Start(spec))
+        self._last_joining = None if self._onboarding is None else next(self._onboarding, None)
+        if self._last_joining is not None:
+            self._add(self._last_joining.sim_s, self._last_joining)
 
     def _add(self, sim_s: float, entry: _Entry[S, C]) -> None:
         self._sequence += 1  # equal moments keep the order in which they were entered

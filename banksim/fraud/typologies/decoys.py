@@ -7,7 +7,7 @@
 
 Their label is DECOY, which counts as genuine.  The people are not accomplices, and use their own devices.
 A traveller is a customer who really is away at that time by their own journeys
-(`activity.habits.Trips`), and no customer is in two cities faster than travel allows.
+(`activity.journeys.Trips`), and no customer is in two cities faster than travel allows.
 
 Not handled: the planned balances of honest customers do not include what decoys spend.
 """
@@ -17,7 +17,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from banksim.activity.calendar import is_salary_hour
-from banksim.activity.habits import TRAVEL_OVERHEAD_H, TRAVEL_SPEED_KMH
+from banksim.activity.journeys import TRAVEL_OVERHEAD_H, TRAVEL_SPEED_KMH
 from banksim.fraud.campaign import Campaign
 from banksim.fraud.typology import Steps, typology
 from banksim.model import Label, Place, Planned
