@@ -357,3 +357,43 @@ def test_of_two_changes_in_a_row_the_first_holds_until_the_second() -> None:
     simulation.adopt([Spec("first", 30.0, steps=(30.0,)), Spec("gone", 60.0, steps=(60.0,))], until_s=40.0)
     simulation.adopt([Spec("second", 45.0, steps=(45.0,))])
     assert play(simulation) == ["30 first 0", "45 second 0"]
+
+
+def test_looking_ahead_at_joinings_leaves_them_to_be_taken_in_order() -> None:
+    def made() -> Simulation[Spec, Campaign]:
+        joinings = (
+            Joining(
+                moment_s, int(moment_s), first_deposit=planned(f"deposit {moment_s:g}", moment_s + 15.0, 1)
+            )
+            for moment_s in (10.0, 20.0, 70.0)
+        )
+        program = Program([Spec("a", 12.0, steps=(15.0, 60.0))])
+        return Simulation(Plan(program, tps=0.05, onboarding=Onboarding(*joinings)))
+
+    looking = made()
+    assert [joining.sim_s for joining in looking.joinings_until(20.0)] == [10.0, 20.0]
+    assert looking.joinings_until(20.0) == []
+    assert play(looking) == play(made())
+
+
+def test_dated_events_and_arrivals_can_be_taken_apart() -> None:
+    """As a data set does: it has the first deposits counted itself."""
+    deposit = planned("deposit", 40.0, customer=1)
+    plan = Plan(
+        Program([Spec("a", 5.0, steps=(10.0,))]),
+        tps=0.05,
+        onboarding=Onboarding(Joining(20.0, 1, first_deposit=deposit)),
+    )
+    simulation = Simulation(plan)
+    assert simulation.take_arrivals(3).tolist() == [10.0, 30.0, 50.0]
+    seen = []
+    while (moment_s := simulation.peek_dated()) is not None:
+        event = simulation.take_dated(note=False)
+        seen.append((moment_s, type(event).__name__))
+        if isinstance(event, Due) and event.planned is not None:
+            simulation.answered(event.planned, POSTED)
+        elif isinstance(event, Joining):
+            simulation.joined(event)
+    assert seen == [(5.0, "Begun"), (10.0, "Due"), (20.0, "Joining"), (40.0, "Due")]
+    assert plan.activity.noted == [] and simulation.may_act(1)
+    assert simulation.peek() == 70.0
