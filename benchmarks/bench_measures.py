@@ -18,8 +18,9 @@ from kit import machine
 
 from banksim.measure import Measures, MeasureSettings, Roster
 from banksim.measure.block import CallBlock, ResultBlock
-from banksim.measure.summary import live_summary
+from banksim.measure.summary import Asked, live
 from banksim.model import AccountRef, At, Channel, Kind, Label, Place, Planned, Transaction, Truth
+from banksim.scenario.models import Goals
 
 PERSONAS = ("student", "salaried", "retired", "merchant")
 CALLS = [("POST", f"/transactions/{name}") for name in ("withdraw", "deposit", "transfer")]
@@ -105,7 +106,7 @@ def once_a_second(measures: Measures, second: int) -> list[float]:
         roster.total()
 
     work = (
-        lambda: live_summary(measures, second),
+        lambda: live(measures, second, Asked(Goals())),
         lambda: measures.to_state(from_s, books=False),
         measures.to_state,
         lambda: measures.timeline.points(from_s),
@@ -132,7 +133,7 @@ def long_run(minutes: float, tps: int, digits: int) -> None:
         for _ in range(5):
             measures.ended(at, results(rng, tps // 5, second * 60.0, digits))
             measures.called_many(at, calls(rng, tps // 5))
-        live_summary(measures, second)
+        live(measures, second, Asked(Goals()))
         measures.timeline.points(second - 3.0)
         if second in looks:
             before_mb = process.memory_info().rss / 1e6

@@ -12,7 +12,7 @@ from itertools import groupby
 from banksim.fraud.calendar import CampaignSpec
 from banksim.measure.campaigns import CampaignLine
 from banksim.run.plan import Parts
-from banksim.run.run import Life
+from banksim.run.run import Run
 from banksim.scenario import Scenario
 from banksim.schedule.rate import clock_hours, in_hours
 
@@ -93,7 +93,7 @@ class Schedule(Windows):
     events: list[PlanEvent] = field(default_factory=list)
 
 
-def windows(run: Life | None) -> Windows:
+def windows(run: Run | None) -> Windows:
     """What the scenario plans; empty before there is a plan."""
     parts = run.parts if run is not None else None
     if run is None or parts is None:
@@ -107,7 +107,7 @@ def windows(run: Life | None) -> Windows:
     )
 
 
-def schedule(run: Life | None) -> Schedule:
+def schedule(run: Run | None) -> Schedule:
     """`windows`, and the campaigns and events; empty before there is a plan."""
     parts = run.parts if run is not None else None
     if run is None or parts is None:
@@ -136,7 +136,7 @@ def business_hours(scenario: Scenario) -> list[Hours]:
     return found
 
 
-def _campaigns(run: Life, parts: Parts) -> list[CampaignRow]:
+def _campaigns(run: Run, parts: Parts) -> list[CampaignRow]:
     """Those that have begun first (they are facts), then the planned ones, each by start."""
     lines = dict(run.measures.detection.campaigns.lines)
     now_s = run.moment()[1]

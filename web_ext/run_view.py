@@ -22,7 +22,7 @@ from banksim.measure.summary import Asked, build_results, live
 from banksim.model import UsageError
 from banksim.run.closing import asked, run_info
 from banksim.run.plan import Parts
-from banksim.run.run import End, Life, State
+from banksim.run.run import End, Run, State
 from banksim.scenario import Dashboard
 from web_ext.listings import Cards, PastRun, PastRuns, ScenarioList
 from web_ext.plan_view import Schedule, Windows, schedule, windows
@@ -124,9 +124,9 @@ class RunView:
         self._base_path = base_path
         self._scenarios = ScenarioList()
         self._past = PastRuns(session.report_dir)
-        self._snapshot: tuple[float, Life, Snapshot] | None = None
-        self._results: tuple[float, Life, Results] | None = None
-        self._asked: tuple[Life, Parts | None, Asked] | None = None
+        self._snapshot: tuple[float, Run, Snapshot] | None = None
+        self._results: tuple[float, Run, Results] | None = None
+        self._asked: tuple[Run, Parts | None, Asked] | None = None
 
     def status(self) -> Status:
         run = self._session.last_run
@@ -252,13 +252,13 @@ class RunView:
         """A file that a run left, or None; names are checked by the caller and again here."""
         return self._past.path(run_id, name)
 
-    def _dashboard(self, run: Life | None) -> DashboardShown:
+    def _dashboard(self, run: Run | None) -> DashboardShown:
         """The dashboard block of the run's scenario, else of the one that would start now."""
         scenario = run.settings.scenario if run is not None else self._scenarios.find(self._session.selected)
         block = scenario.dashboard if scenario is not None else Dashboard()
         return DashboardShown(**block.model_dump(exclude={"enabled", "host", "port"}))
 
-    def _picture(self, run: Life) -> Snapshot:
+    def _picture(self, run: Run) -> Snapshot:
         """The run so far; once it is over, with the final verdict."""
         picture = live(run.measures, run.moment()[0], self._asked_of(run))
         done = run.results
@@ -266,14 +266,14 @@ class RunView:
             return picture
         return replace(picture, rate=done.rate, verdict=done.verdict, tiles=done.tiles, funnel=done.funnel)
 
-    def _results_so_far(self, run: Life, started_at: datetime) -> Results:
+    def _results_so_far(self, run: Run, started_at: datetime) -> Results:
         parts = run.parts
         if parts is None:
             raise UsageError("The run has not been prepared.")
         info = run_info(run.settings, parts, run.addresses, run.moment(), started_at, str(run.state))
         return build_results(decode(RunInfo, info), run.measures, self._asked_of(run), partial=True)
 
-    def _asked_of(self, run: Life) -> Asked:
+    def _asked_of(self, run: Run) -> Asked:
         """What the run is held against; with its plan once it is made."""
         kept = self._asked
         if kept is None or kept[0] is not run or kept[1] is not run.parts:
@@ -286,13 +286,13 @@ class RunView:
             kept = self._asked = (run, run.parts, found)
         return kept[2]
 
-    def _report_address(self, run: Life) -> str | None:
+    def _report_address(self, run: Run) -> str | None:
         if run.results is None:
             return None
         return f"{self._base_path}/banksim/report/{run.settings.run_id}/report.html"
 
 
-def _set_speed(run: Life, speed: float) -> None:
+def _set_speed(run: Run, speed: float) -> None:
     try:
         run.set_speed(speed)
     except ValueError as error:

@@ -58,6 +58,17 @@ LOCUST_INTERNALS = {
     "locust.user.task.TaskSet._task_queue": "the first task of a user",
     "locust.user.users.User._taskset_instance": "a task set that takes arrivals in place of the default one",
     "locust.user.users.User._state": "a user that waits for an arrival may be stopped at once",
+    # Wrapped and used, in master.py.
+    "locust.runners.MasterRunner.handle_message": "what Locust cannot handle is counted and left out",
+    "locust.runners.MasterRunner.reset_connection": "a new server is guarded too",
+    "locust.rpc.zmqrpc.BaseSocket.recv_from_client": "a frame that is no message is counted and left out",
+    "locust.runners.MasterRunner.stop": "a run outlives the moment in which all workers are away",
+    "locust.runners.MasterRunner.quit": "the same",
+    "locust.runners.MasterRunner.check_stopped": "the same",
+    "locust.runners.MasterRunner.heartbeat_worker": "whether it is Locust itself that stops",
+    "locust.runners.MasterRunner.client_listener": "the same",
+    # Used, in worker.py.
+    "locust.runners.WorkerRunner.worker_state": "whether Locust reads messages now",
     # Used, in web_ext/app.py.
     "locust.web.WebUI.template_args": "the banksim tab in Locust's page",
 }

@@ -22,11 +22,11 @@ import banksim
 from banksim.load.session import Session
 from banksim.load.worker import TO_MASTER, MasterMail
 from banksim.model import UsageError
-from banksim.run.run import Life
+from banksim.run.run import Run
 from banksim.run.settings import RunSettings
-from banksim.run.workers import MasterRun, Members
+from banksim.run.workers import Members, RemoteSource
 from banksim.run.workers.members import Member
-from banksim.run.workers.messages import Bye, Final, FromWorker, Hello, Rejected, Welcome, from_worker
+from banksim.run.workers.messages import Bye, Final, Hello, Rejected, Welcome, from_worker
 
 logger = logging.getLogger(__name__)
 
@@ -183,6 +183,7 @@ class MasterSession(Session):
         self._runner: MasterRunner = environment.runner
         self.members = Members(self._runner.master_bind_host, self._runner.master_bind_port)
         self.strangers = Strangers()
+        self._source: RemoteSource | None = None
         self._mail = MasterMail(self._runner)
         guard_listener(self._runner, self.strangers)
         leave_the_end_to(self, self._runner)
@@ -227,17 +228,17 @@ class MasterSession(Session):
 
     def worker_rows(self) -> list[dict[str, Any]]:
         """Each worker for the status page: those of the run, and those that wait for one."""
-        run = self._run
-        if isinstance(run, MasterRun) and not run.finished.is_set():
-            return run.standings()
+        if self.active and self._source is not None:
+            return self._source.standings()
         return [
             {"number": m.number, "host": m.host, "pid": m.pid, "standing": "idle", "share": 0.0}
             | {"cpu_percent": None, "rss_bytes": None}
             for m in self.members.present()
         ]
 
-    def _new_run(self, settings: RunSettings) -> Life:
-        return MasterRun(settings, self.members, self._mail)
+    def _new_run(self, settings: RunSettings) -> Run:
+        source = self._source = RemoteSource(settings, self.members, self._mail)
+        return Run(settings, source.prepare)
 
     @property
     def _how_to_join(self) -> str:
@@ -260,12 +261,10 @@ class MasterSession(Session):
         if member is None:
             return  # its hello comes every second
         member.heard_s = time.monotonic()
-        if isinstance(run, MasterRun) and message.run == run.settings.run_id:
-            self._pass_on(run, member, message)
-
-    def _pass_on(self, run: MasterRun, member: Member, message: FromWorker) -> None:
+        if run is None or self._source is None or message.run != run.settings.run_id:
+            return
         if not run.finished.is_set():
-            run.hear(member, message)
+            self._source.hear(member, message)
         elif isinstance(message, Final):
             self._mail.send(member.client_id, Bye(run=message.run))
 
@@ -278,8 +277,8 @@ class MasterSession(Session):
             self._mail.send(client_id, Rejected(reason=str(error)))
             return
         self._mail.send(client_id, Welcome(number=member.number))
-        if isinstance(self._run, MasterRun) and self.active:
-            gevent.spawn(self._run.greet, member, hello.run)
+        if self._source is not None and self.active:
+            gevent.spawn(self._source.greet, member, hello.run)
 
     def _welcome(self, client_id: str, hello: Hello) -> Member:
         """Raises ValueError when the worker cannot work for this master."""

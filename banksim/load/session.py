@@ -32,9 +32,13 @@ from banksim.load.options import from_form, run_settings
 from banksim.load.statistics import LocustStatistics
 from banksim.model import BanksimError, ExitCode, UsageError
 from banksim.report.console import print_summary
-from banksim.run.queues import Arrival, Seats
-from banksim.run.run import End, Life, Run, check_run
+from banksim.run.kafka import find_brokers
+from banksim.run.local_load import LocalLoad, prepare_local_load
+from banksim.run.plan import Parts
+from banksim.run.queues import UserQueues
+from banksim.run.run import End, Run, check_run
 from banksim.run.settings import RunSettings
+from banksim.run.timekeeper import Timekeeper
 from banksim.scenario import load_scenario
 
 logger = logging.getLogger(__name__)
@@ -51,16 +55,6 @@ def seat_names(user_classes: Iterable[type]) -> set[str]:
 STOP_TIMEOUT_S = 15.0
 
 
-class Stage(Protocol):
-    """Where users of this process play: arrivals wait at seats, and are carried out."""
-
-    @property
-    def seats(self) -> Seats: ...
-
-    def perform(self, arrival: Arrival) -> None:
-        """Carry out an arrival that a user took from its seat."""
-
-
 class Session:
     """Runs of one Locust process, one at a time."""
 
@@ -70,8 +64,8 @@ class Session:
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
         self._statistics = LocustStatistics(environment)
-        self._run: Life | None = None
-        self._stage: Stage | None = None
+        self._run: Run | None = None
+        self._queues: UserQueues | None = None
         self._prepared: RunSettings | None = None
         self._refused: BanksimError | None = None
         if not environment.stop_timeout:
@@ -81,25 +75,28 @@ class Session:
         events.test_stopping.add_listener(self._on_test_stopping)
 
     @property
-    def run(self) -> Life:
+    def run(self) -> Run:
         """The run under way, or the last one.  Raises RuntimeError when there was none yet."""
         if self._run is None:
             raise RuntimeError("no run has been started")
         return self._run
 
     @property
-    def stage(self) -> Stage:
-        """Where the users of the run under way play.  Raises RuntimeError when there was no run yet."""
-        if self._stage is None:
+    def queues(self) -> UserQueues:
+        """Where the users of the run under way take arrivals from.
+
+        Raises RuntimeError when there was no run yet.
+        """
+        if self._queues is None:
             raise RuntimeError("no run has been started")
-        return self._stage
+        return self._queues
 
     @property
     def started(self) -> bool:
         return self._run is not None
 
     @property
-    def last_run(self) -> Life | None:
+    def last_run(self) -> Run | None:
         return self._run
 
     @property
@@ -199,10 +196,14 @@ class Session:
         gevent.spawn(self._run.conduct)
         return True
 
-    def _new_run(self, settings: RunSettings) -> Life:
-        run = Run(settings, seat_names(self.environment.user_classes), on_call=self._statistics.add)
-        self._stage = run
-        return run
+    def _new_run(self, settings: RunSettings) -> Run:
+        queues = self._queues = UserQueues(seat_names(self.environment.user_classes))
+        sinks = [self._statistics]
+
+        def prepare(plan: Parts, timekeeper: Timekeeper) -> LocalLoad:
+            return prepare_local_load(settings, plan, timekeeper, queues, find_brokers(settings), sinks)
+
+        return Run(settings, prepare)
 
     def worker_rows(self) -> list[dict[str, Any]] | None:
         """Each worker for the status page; None where there are none to be had."""

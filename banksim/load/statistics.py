@@ -22,6 +22,8 @@ import gevent
 from locust import stats
 from locust.env import Environment
 
+from banksim.model import At
+from banksim.run.sink import Ignore
 from banksim.targets import Call
 
 #: Wall seconds after which what was collected is entered even if no further call comes.
@@ -32,7 +34,7 @@ class CallFailed(Exception):
     """What Locust's failure table shows for a call that went wrong."""
 
 
-class LocustStatistics:
+class LocustStatistics(Ignore):
     """Enters calls under names that never vary.  Belongs to one Locust environment."""
 
     def __init__(self, environment: Environment) -> None:
@@ -41,7 +43,7 @@ class LocustStatistics:
         self._last_s = 0.0
         self._lots: dict[tuple[str, str], list[Call]] = {}
 
-    def add(self, call: Call) -> None:
+    def called(self, at: At, call: Call) -> None:  # noqa: ARG002
         """A call ended, now."""
         now_s = time.time()
         if int(now_s) != int(self._last_s):

@@ -25,7 +25,7 @@ from banksim.model import BanksimError, UsageError
 from banksim.report.console import wants_colour
 from banksim.report.terminal import Line, can_rewrite, length_text
 from banksim.run.monitor import simulated_time
-from banksim.run.run import Life, State
+from banksim.run.run import Run, State
 
 logger = logging.getLogger(__name__)
 
@@ -137,14 +137,14 @@ class ProgressLine(Line):
         self.clear()
 
 
-def progress_of(run: Life) -> float:
+def progress_of(run: Run) -> float:
     """How much of simulated time has passed, 0..1; while customers are opened, how many of them are."""
     if run.state is State.OPENING and run.opening is not None:
         return run.opening.done / max(1, run.opening.total)
     return run.moment()[1] / run.settings.scenario.duration_s
 
 
-def parts_of(run: Life) -> list[str]:
+def parts_of(run: Run) -> list[str]:
     """What stands after the bar, in the order of its worth."""
     if run.state is State.OPENING and run.opening is not None and run.opening.total:
         return [f"opening customers: {run.opening.done:,} of {run.opening.total:,}"]
@@ -160,7 +160,7 @@ def parts_of(run: Life) -> list[str]:
     return [*parts, *_recall(run), *_pace(run, wall_s), simulated_time(scenario.start_at, sim_s)]
 
 
-def _pace(run: Life, wall_s: float) -> list[str]:
+def _pace(run: Run, wall_s: float) -> list[str]:
     window = run.measures.timeline.window(wall_s, WINDOW_S)
     if window is None:
         return []
@@ -172,7 +172,7 @@ def _pace(run: Life, wall_s: float) -> list[str]:
     return [*parts, f"{bucket.sent / covered_s:.1f} TPS"]
 
 
-def _recall(run: Life) -> list[str]:
+def _recall(run: Run) -> list[str]:
     """So far, of the frauds that were judged."""
     fraud = run.measures.detection.fraudulent()
     judged = fraud.alerted + fraud.not_alerted

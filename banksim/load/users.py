@@ -119,7 +119,7 @@ class ArrivalTaskSet(DefaultTaskSet):
             raise StopUser
         # While it waits Locust may stop this user at once; nothing is lost, nothing was taken.
         user._state = LOCUST_STATE_WAITING
-        user.arrival = user.session.stage.seats.take(user.seat)
+        user.arrival = user.session.queues.take(user.seat)
         user._state = LOCUST_STATE_RUNNING
         return user.task_for(user.arrival)
 
@@ -162,7 +162,7 @@ class SeatUser(User):
 
     def carry_out(self) -> None:
         """Send the transaction this user was woken for: post it, score it, count it."""
-        self.session.stage.perform(self.arrival)
+        self.arrival.carry_out()
 
 
 class PersonaUser(SeatUser):

@@ -23,6 +23,7 @@ import banksim
 from banksim.load.session import seat_names
 from banksim.load.statistics import LocustStatistics
 from banksim.model import BanksimError, ExitCode
+from banksim.run.queues import UserQueues
 from banksim.run.run import End
 from banksim.run.workers import WorkerRun
 from banksim.run.workers.messages import (
@@ -107,11 +108,11 @@ class WorkerSession:
         gevent.spawn(self._keep_in_touch)
 
     @property
-    def stage(self) -> WorkerRun:
-        """The present run, for its users; waits until there is one."""
+    def queues(self) -> UserQueues:
+        """Where users take arrivals of the present run from; waits until there is one."""
         while self._run is None or not self._has_run.is_set():
             self._has_run.wait()
-        return self._run
+        return self._run.queues
 
     @property
     def started(self) -> bool:
@@ -206,9 +207,8 @@ class WorkerSession:
             self._run.request_end(End.STOPPED)  # the master has moved on
         self._in_run = orders.run
         try:
-            run = WorkerRun(
-                orders, seat_names(self.environment.user_classes), self._statistics.add, self._mail
-            )
+            queues = UserQueues(seat_names(self.environment.user_classes))
+            run = WorkerRun(orders, queues, [self._statistics], self._mail)
         except BanksimError as error:
             logger.error("This worker cannot take part in the run: %s", error)
             self._mail.send(Refused(run=orders.run, reason=str(error)))

@@ -297,11 +297,11 @@ class Detection:
     def figures(self, prevalence: float, false_alert_cost_cents: int) -> DetectionFigures:
         """Every figure of the measurement; without a usable score, rates and ratios are None."""
         fraud, honest = self.fraudulent(), self.honest()
-        tp, fn = fraud.alerted, fraud.not_alerted
-        fp, tn = honest.alerted, honest.not_alerted
+        tp, fp = fraud.alerted, honest.alerted
         judged = fraud.judged + honest.judged
         scored = fraud.scored + honest.scored
-        frauds, genuine = (0, 0) if self._silent else (tp + fn, fp + tn)
+        frauds, genuine = (0, 0) if self._silent else (fraud.judged, honest.judged)
+        fn, tn = frauds - tp, genuine - fp
         campaigns = len(self.campaigns.lines)
         recall, fpr = share(tp, frauds), share(fp, genuine)
         detected = self.campaigns.detected
@@ -320,7 +320,7 @@ class Detection:
             **_ends("precision", wilson(tp, tp + fp)),
             precision_adjusted=adjusted_precision(recall, fpr, prevalence),
             prevalence=prevalence,
-            measured_prevalence=share(tp + fn, judged),
+            measured_prevalence=share(fraud.judged, judged),
             value_detection_rate=share(fraud.alerted_cents, fraud.judged_cents) if frauds + genuine else None,
             value_cents=fraud.judged_cents,
             caught_cents=fraud.alerted_cents,
@@ -355,11 +355,12 @@ class Detection:
 
     def by_decoy(self) -> dict[str, DecoyRow]:
         """Decoys by kind: an alert on one is a false positive."""
+        nothing = self._silent
         return {
             name: DecoyRow(
                 **_counts(group),
-                false_positive_rate=share(group.alerted, group.judged),
-                **_ends("false_positive_rate", wilson(group.alerted, group.judged)),
+                false_positive_rate=None if nothing else share(group.alerted, group.judged),
+                **_ends("false_positive_rate", None if nothing else wilson(group.alerted, group.judged)),
             )
             for name, group in sorted(self.decoys.items())
         }

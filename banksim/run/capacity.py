@@ -11,19 +11,23 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import gevent
 
-from banksim.measure import Measures, MeasureSettings
-from banksim.measure.thresholds.grammar import parse_thresholds
+from banksim.measure import Measures
+from banksim.measure.thresholds.grammar import Threshold, parse_thresholds
 from banksim.measure.thresholds.judge import Judge
 from banksim.measure.thresholds.readings import Figures
-from banksim.model import At, Ended, Planned
-from banksim.scenario import Scenario
-from banksim.targets import Call
+from banksim.model import ScenarioError
+from banksim.run.settings import Mode, RunSettings
+from banksim.run.sink import Tee
+from banksim.run.timekeeper import Timekeeper
+from banksim.scenario.models import Load
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +46,7 @@ MIN_TPS = 0.1
 
 @dataclass(slots=True)
 class CapacitySearch:
-    """Ask `tps` for the rate to try and tell `judge` whether it held, until `tps` is None."""
+    """Read `tps` for the rate to try and call `judge` with whether it held, until `tps` is None."""
 
     start_tps: float
     factor: float
@@ -57,7 +61,7 @@ class CapacitySearch:
         self.tps = min(self.start_tps, self.max_tps)
 
     def judge(self, held: bool) -> None:
-        """Tell whether the current rate held.  Raises ValueError when the search is over."""
+        """Note whether the current rate held.  Raises ValueError when the search is over."""
         if self.tps is None:
             raise ValueError("the search is over")
         if held:
@@ -69,8 +73,7 @@ class CapacitySearch:
     def _next(self) -> float | None:
         held, failed = self.held_tps, self.failed_tps
         if failed is None:
-            assert held is not None
-            if held >= self.max_tps:
+            if held is None or held >= self.max_tps:
                 return None
             raised = held + self.step if self.step is not None else held * self.factor
             return min(raised, self.max_tps)
@@ -89,75 +92,90 @@ class CapacitySearch:
 
 #: Wall seconds that a step's transactions get to be answered; what is left then fails the step.
 DRAIN_S = 15.0
+#: Wall seconds that a round of reading balances takes at most, as far as a step is planned for it.
+ROUND_S = 1.0
 
 
-class SteppedMeasures(Measures):
-    """A run's measures, which also count into those of the current step."""
-
-    def __init__(self, settings: MeasureSettings | None = None) -> None:
-        super().__init__(settings)
-        self.step: Measures | None = None
-
-    def offered(self, at: At, n: int = 1) -> None:
-        super().offered(at, n)
-        if self.step is not None:
-            self.step.offered(at, n)
-
-    def started(self, at: At, n: int = 1) -> None:
-        super().started(at, n)
-        if self.step is not None:
-            self.step.started(at, n)
-
-    def dropped(self, at: At, planned: Planned | None, reason: str, n: int = 1) -> None:
-        super().dropped(at, planned, reason, n)
-        if self.step is not None:
-            self.step.dropped(at, planned, reason, n)
-
-    def ended(self, at: At, results: Sequence[Ended]) -> None:
-        super().ended(at, results)
-        if self.step is not None:
-            self.step.ended(at, results)
-
-    def called(self, at: At, call: Call) -> None:
-        super().called(at, call)
-        if self.step is not None:
-            self.step.called(at, call)
+def check_conditions(settings: RunSettings) -> None:
+    """Raise ScenarioError when a condition in ``load.until`` is wrong, or can never be judged in a step."""
+    load, problems = settings.scenario.load, []
+    for condition in parse_thresholds(load.until) if load is not None else ():
+        problem = _cannot_be_judged(condition, settings)
+        if problem:
+            problems.append(f"load.until: {condition.expression!r} cannot be judged in a step: {problem}")
+    if problems:
+        raise ScenarioError(problems)
 
 
-class Steerable(Protocol):
-    """What the search needs of a run."""
+def _cannot_be_judged(condition: Threshold, settings: RunSettings) -> str:
+    """Why a step can never have a figure for it; "" when it can."""
+    scenario, connections = settings.scenario, settings.scenario.connections
+    urls = {"nexum": connections.nexum_url, "bastion": connections.bastion_url}
+    if settings.mode is Mode.LIVE and not urls.get(condition.label, "here"):
+        return f"the run has no {condition.label}"
+    if condition.live:
+        return "`for` and `abort` belong to thresholds of a whole run"
+    if condition.metric.name != "balance_violations" or scenario.load is None:
+        return ""
+    if not scenario.invariant.enabled or (settings.mode is Mode.LIVE and not connections.nexum_url):
+        return "balances are not read while the run goes on"
+    if scenario.invariant.every_seconds + ROUND_S > scenario.load.hold_seconds:
+        return (
+            f"balances are read every {scenario.invariant.every_seconds:g} s, a step lasts "
+            f"{scenario.load.hold_seconds:g} s; lower invariant.every_seconds or raise load.hold_seconds"
+        )
+    return ""
+
+
+class Backlog(Protocol):
+    """What has been handed out and has not ended."""
 
     @property
-    def measures(self) -> Measures: ...
+    def in_flight(self) -> int:
+        """Transactions that wait for a user or for an answer."""
 
-    def offer(self, tps: float) -> None:
-        """From now on offer ``tps`` transactions per wall second."""
 
-    def hold(self) -> None:
-        """Stand simulated time still."""
-
-    def go_on(self) -> None:
-        """Let it run again."""
-
-    def under_way(self) -> int:
-        """Transactions waiting or on their way."""
+class Stoppable(Protocol):
+    def stop(self) -> None:
+        """Offer nothing more."""
 
 
 class Capacity:
     """Conducts the search.  ``steps`` grows by one row a step."""
 
-    def __init__(self, scenario: Scenario, run: Steerable) -> None:
-        """Raises ScenarioError with one line for each condition in ``load.until`` that is wrong."""
-        load = scenario.load
-        assert load is not None, "capacity mode needs a load block"
+    name = "capacity"
+
+    def __init__(
+        self,
+        load: Load,
+        measures: Measures,
+        tee: Tee,
+        timekeeper: Timekeeper,
+        backlog: Backlog,
+        dispatcher: Stoppable,
+    ) -> None:
+        """``measures`` are the run's: a step counts in the same way, and has its checks of balances."""
         self._thresholds = parse_thresholds(load.until)
         self._hold_s = load.hold_seconds
-        self._run = run
+        self._measures = measures
+        self._tee = tee
+        self._timekeeper = timekeeper
+        self._backlog = backlog
+        self._dispatcher = dispatcher
         self.search = CapacitySearch(load.start_tps, load.factor, load.step, load.precision, load.max_tps)
         self.steps: list[dict[str, Any]] = []
 
-    def conduct(self, done: Callable[[], None]) -> None:
-        """Try rates until the limit is known, then call ``done``.  Killed when the run ends first."""
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """The search goes on while this lasts; the dispatcher is stopped when the limit is known."""
+        searching = gevent.spawn(self.conduct)
+        try:
+            yield
+        finally:
+            searching.kill()
+
+    def conduct(self) -> None:
+        """Try rates until the limit is known, then stop the dispatcher.  Killed when the run ends first."""
         while (tps := self.search.tps) is not None:
             row = self._try(tps)
             self.steps.append(row)
@@ -168,9 +186,9 @@ class Capacity:
                 "held" if row["held"] else "did not hold",
                 "" if row["held"] else f" ({row['reason']})",
             )
-        done()
+        self._dispatcher.stop()
 
-    def as_dict(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, Any]:
         """For results.json: the limit, between which rates it lies, and every step."""
         return {
             "found_tps": self.search.held_tps,
@@ -182,17 +200,7 @@ class Capacity:
         }
 
     def _try(self, tps: float) -> dict[str, Any]:
-        measures = self._run.measures
-        assert isinstance(measures, SteppedMeasures)
-        step = measures.step = Measures(measures.settings)
-        self._run.offer(tps)
-        self._run.go_on()
-        started_s = time.monotonic()
-        gevent.sleep(self._hold_s)
-        held_s = time.monotonic() - started_s
-        self._run.hold()
-        left = self._drain()
-        measures.step = None
+        step, held_s, left = self._offer(tps)
         verdicts = Judge(self._thresholds).verdicts(Figures(step, held_s))
         failed = [f"{v.threshold.expression}: {v.reason}" for v in verdicts if not v.passed]
         if left:
@@ -204,11 +212,33 @@ class Capacity:
             "reason": "; ".join(failed),
         }
 
+    def _offer(self, tps: float) -> tuple[Measures, float, int]:
+        """Offer one rate for a step; returns its counts, its wall seconds and what went unanswered."""
+        # A step has no warm-up of its own: it is judged by everything that happened in it.
+        step = Measures(replace(self._measures.settings, warm_up_s=0.0))
+        before = copy(self._measures.balance_checks)
+        self._tee.add(step)
+        try:
+            self._timekeeper.offer(tps)
+            self._timekeeper.resume()
+            started_s = time.monotonic()
+            gevent.sleep(self._hold_s)
+            held_s = time.monotonic() - started_s
+            self._timekeeper.pause()
+            left = self._drain()
+        finally:
+            self._tee.remove(step)
+        now, checks = self._measures.balance_checks, step.balance_checks
+        checks.rounds, checks.readings = now.rounds - before.rounds, now.readings - before.readings
+        checks.unread, checks.late = now.unread - before.unread, now.late - before.late
+        checks.violations = now.violations - before.violations
+        return step, held_s, left
+
     def _drain(self) -> int:
         until_s = time.monotonic() + DRAIN_S
-        while self._run.under_way() and time.monotonic() < until_s:
+        while self._backlog.in_flight and time.monotonic() < until_s:
             gevent.sleep(0.01)
-        return self._run.under_way()
+        return self._backlog.in_flight
 
 
 def _figures(step: Measures, held_s: float) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 import gevent
 from gevent.lock import BoundedSemaphore
@@ -18,8 +19,9 @@ from gevent.pool import Pool
 from banksim.activity import OnboardingPlan
 from banksim.model import BanksimError
 from banksim.report.terminal import bar
+from banksim.run.dispatcher import Wakeup
 from banksim.run.plan import LiveSimulation
-from banksim.schedule.simulation import WHOLE, Joining
+from banksim.schedule.simulation import WHOLE, Joining, Share
 from banksim.targets import NexumClient
 from banksim.world import Customer, Population
 
@@ -28,24 +30,30 @@ logger = logging.getLogger(__name__)
 # -- Opening customers at the bank before they act, many at a time ----------------------------------
 #
 # A customer is a handful of calls (customer, KYC, accounts, first deposits), so a large
-# population takes a while; progress is counted for whoever wants to show it.
+# population takes a while; progress is counted, for pages and the log.
 
 
 #: Customers being opened at once.
 OPENING_CONCURRENCY = 16
-#: Progress is told once opening takes longer than this, and then this often.
+#: Progress is reported once opening takes longer than this, and then this often.
 TELL_EVERY_S = 2.0
 
 
+class Register(Protocol):
+    """Is notified of every customer whom the bank has opened."""
+
+    def opened(self, customer: Customer, sim_s: float) -> None:
+        """The customer has accounts since simulated ``sim_s``.  Returns at once."""
+
+
 class Opening:
-    """Opens customers and knows how far it is."""
+    """Opens customers and counts them."""
 
     def __init__(
-        self, bank: NexumClient, population: Population, on_open: Callable[[Customer], None] | None = None
+        self, bank: NexumClient | None, population: Population, register: Register | None = None
     ) -> None:
-        """``on_open`` hears of every customer the bank has opened; it must not wait."""
         self._bank = bank
-        self._on_open = on_open
+        self._register = register
         self._population = population
         self._stopped = False
         self.total = 0
@@ -54,17 +62,20 @@ class Opening:
         self.first_error = ""
 
     def open_all(self, indices: Iterable[int], total: int, tell: Callable[[str], None]) -> None:
-        """Open ``total`` customers; tells its progress when that takes over two seconds.
+        """Open ``total`` customers; reports progress when that takes over two seconds.
 
         Raises BanksimError when not one of them could be opened.
         """
-        self.total = total
+        bank = self._bank
+        if bank is None:
+            return
+        self.total, self.done, self.failed = total, 0, 0
         pool = Pool(OPENING_CONCURRENCY)
         started_s = told_s = time.monotonic()
         for index in indices:
             if self._stopped:
                 break
-            pool.spawn(self._open, index)  # waits while the pool is full
+            pool.spawn(self._open, bank, index)  # waits while the pool is full
             if time.monotonic() - told_s >= TELL_EVERY_S:
                 told_s = time.monotonic()
                 tell(self._progress(told_s - started_s))
@@ -81,12 +92,12 @@ class Opening:
         """Open no further customers."""
         self._stopped = True
 
-    def _open(self, index: int) -> None:
+    def _open(self, bank: NexumClient, index: int) -> None:
         try:
             customer = self._population.customer(index)
-            self._bank.open_customer(customer)
-            if self._on_open is not None:
-                self._on_open(customer)
+            bank.open_customer(customer)
+            if self._register is not None:
+                self._register.opened(customer, 0.0)
         except BanksimError as error:
             self.failed += 1
             self.first_error = self.first_error or str(error)
@@ -102,6 +113,15 @@ class Opening:
 JOINING_CONCURRENCY = 8
 
 
+class NoJoiners:
+    """Where no customer joins during the run."""
+
+    def join(self, joining: Joining) -> None: ...
+    def joined_elsewhere(self, customer_indices: Iterable[int]) -> None: ...
+    def counts(self) -> dict[str, int]:
+        return {}
+
+
 class Joiners:
     """Opens joining customers and counts them: ``joined``, ``rejected`` (identity), ``failed`` (the bank)."""
 
@@ -110,21 +130,17 @@ class Joiners:
         plan: OnboardingPlan,
         bank: NexumClient | None,
         simulation: LiveSimulation,
-        wake: Callable[[], None],
-        on_open: Callable[[Customer, float], None] | None = None,
-        is_mine: Callable[[int], bool] = WHOLE.has_customer,
+        wakeup: Wakeup,
+        share: Share = WHOLE,
+        register: Register | None = None,
     ) -> None:
-        """``on_open`` is called for each customer with accounts, with the simulated second; it must not wait.
-
-        ``is_mine`` says whether a customer is this process's to open, once it is due; ``wake`` is
-        called when a first deposit has got its date.
-        """
+        """``wakeup`` is woken when a first deposit has got its date."""
         self._plan = plan
         self._bank = bank
         self._simulation = simulation
-        self._wake = wake
-        self._on_open = on_open
-        self._is_mine = is_mine
+        self._wakeup = wakeup
+        self._share = share
+        self._register = register
         self._places = BoundedSemaphore(JOINING_CONCURRENCY)
         self._in: set[int] = set()
         self._asked: set[int] = set()
@@ -144,7 +160,7 @@ class Joiners:
     def join(self, joining: Joining) -> None:
         """A customer's joining is due.  Returns at once; a greenlet calls the bank."""
         index = joining.customer_index
-        if self._is_mine(index) and index not in self._asked and index not in self._in:
+        if self._share.has_customer(index) and index not in self._asked and index not in self._in:
             self._asked.add(index)
             gevent.spawn(self._open, joining)
 
@@ -157,8 +173,8 @@ class Joiners:
                 if self._bank is not None:
                     customer = self._plan.customer(joining.customer_index)
                     opened = self._bank.open_customer(customer, kyc_approved=joining.approved)
-                    if opened and self._on_open is not None:
-                        self._on_open(customer, joining.sim_s)
+                    if opened and self._register is not None:
+                        self._register.opened(customer, joining.sim_s)
             except BanksimError as error:
                 self.failed += 1
                 logger.warning("A customer could not join: %s", error)
@@ -168,4 +184,4 @@ class Joiners:
             return
         self._in.add(joining.customer_index)
         self._simulation.joined(joining)
-        self._wake()
+        self._wakeup.wake()

@@ -6,7 +6,7 @@ takes the event.
 
     simulation ── peek ──► sleep until clock.wall_at ── step ──► Due ──► queues (one per persona,
         ▲                                                                one for fraud actors)
-        └── answered ◄── outcome ◄── executor
+        └── CampaignDriver ◄── sink ◄── outcome ◄── executor
 
 A campaign's step is due at its simulated moment, but never before the answer it depends
 on: at high speeds minutes shrink below a network round trip, and order is kept.
@@ -17,17 +17,20 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import gevent
 from gevent.hub import Waiter
 
-from banksim.measure import Measures
-from banksim.model import At, Outcome, Planned
+from banksim.measure.counts import BoundedCounts
+from banksim.model import NOT_SCORED, At, BankReply, BankStatus, Ended, Outcome, Planned
 from banksim.run.plan import LiveSimulation
-from banksim.run.queues import ENDED_FIRST, FRAUD_SEAT, Arrival, Seats
-from banksim.schedule.clock import Clock
+from banksim.run.process import BusyMeter
+from banksim.run.queues import ENDED_FIRST, FRAUD_SEAT, Arrival, Performer, UserQueues
+from banksim.run.sink import Ignore, Sink
+from banksim.run.timekeeper import Timekeeper
 from banksim.schedule.simulation import Begun, Due, Joining
 
 # -- An interruptible sleep -------------------------------------------------------------------------
@@ -66,41 +69,140 @@ class Wakeup:
             waiter.switch(None)
 
 
+# -- More load than this process can carry ----------------------------------------------------------
+#
+# Planning costs as much as a fifth of a transaction.  A process that plans and queues all it is
+# asked for, only to drop it when it is too late to send, carries less the more it is asked for; and
+# what it does carry is as late as its queues are long.  So once more waits than it can carry soon,
+# what is due is dropped *before* it is planned.
+#
+#     too much  =  the event loop has had no rest  and  more waits than HALF A SECOND's work
+#
+# A long queue alone is not enough: behind a slow bank all users wait for answers, this process
+# rests, and what waits is part of the response times.  "No rest" counts the time the thread ran
+# and the time it was ready to run while others had the core.
+
+
+OVERLOADED = "generator overloaded"
+#: Wall seconds of work that may wait.
+WORK_S = 0.5
+#: Arrivals that may always wait.
+MIN_WAITING = 100
+#: Share of the last second without rest from which on a long queue is this process's own doing.
+NO_REST = 0.9
+SAMPLE_EVERY_S = 0.1
+SAMPLES = 10
+
+
+class Overload:
+    """Tells whether more waits than this process can carry soon."""
+
+    def __init__(self, queues: UserQueues, meter: BusyMeter) -> None:
+        self._queues = queues
+        self._meter = meter
+        #: (wall, busy, arrivals taken by users) so far, in seconds; a second of samples.
+        self._samples: deque[tuple[float, float, int]] = deque(maxlen=SAMPLES)
+
+    def now(self) -> bool:
+        """Whether it is the case now; costs a microsecond."""
+        now_s = time.monotonic()
+        if not self._samples or now_s - self._samples[-1][0] >= SAMPLE_EVERY_S:
+            self._samples.append((now_s, self._meter.busy_s(), self._queues.taken))
+        (from_s, busy_from_s, taken_before), (until_s, busy_s, taken) = self._samples[0], self._samples[-1]
+        span_s = until_s - from_s
+        if span_s < SAMPLE_EVERY_S or busy_s - busy_from_s < NO_REST * span_s:
+            return False
+        carried_tps = (taken - taken_before) / span_s
+        return self._queues.waiting > max(MIN_WAITING, WORK_S * carried_tps)
+
+
+#: What a campaign is told of a step that was not sent.
+DROPPED = Outcome(
+    BankReply(BankStatus.FAILED, "dropped before sending"), NOT_SCORED, lag_ms=0.0, service_ms=0.0
+)
+
+
+class CampaignDriver(Ignore):
+    """The sink that passes outcomes on to the simulation, where campaigns wait for them."""
+
+    def __init__(self, simulation: LiveSimulation, wakeup: Wakeup) -> None:
+        self._simulation = simulation
+        self._wakeup = wakeup
+
+    def dropped(self, at: At, planned: Planned | None, reason: str, n: int = 1) -> None:  # noqa: ARG002
+        if planned is not None:
+            self._answered(planned, DROPPED)
+
+    def ended(self, at: At, results: Sequence[Ended]) -> None:  # noqa: ARG002
+        for planned, outcome in results:
+            self._answered(planned, outcome)
+
+    def _answered(self, planned: Planned, outcome: Outcome) -> None:
+        if self._simulation.answered(planned, outcome, time.monotonic()):
+            self._wakeup.wake()
+
+
 #: Hand-outs in a row before other greenlets get a turn.
-BURST = 50
+BURST = 20
+#: Arrivals dropped in a row before other greenlets get a turn, and how long that is.
+MOST_SHED = 5_000
+SHED_PAUSE_S = 0.002
 #: How often the end of the last campaigns is looked for once simulated time is over.
 END_POLL_S = 0.05
 #: How often a process that may not offer asks again.
 HELD_POLL_S = 0.02
 
 
+class Lease(Protocol):
+    """Whether this process may offer its share now; while it may not, what is due waits."""
+
+    def may_offer(self) -> bool: ...
+
+
+class AlwaysOffer:
+    """The lease of a process alone."""
+
+    def may_offer(self) -> bool:
+        return True
+
+
+ALWAYS: Lease = AlwaysOffer()
+
+
+class Joiner(Protocol):
+    """Opens customers who join."""
+
+    def join(self, joining: Joining) -> None:
+        """A customer's joining is due.  Returns at once."""
+
+
 class Dispatcher:
-    """Turns due transactions into arrivals at the seats."""
+    """Turns due transactions into arrivals in the users' queues; follows the run's timekeeper."""
 
     def __init__(
         self,
         simulation: LiveSimulation,
-        clock: Clock,
-        seats: Seats,
-        measures: Measures,
-        on_drop: Callable[[Planned, str], None],
-        on_join: Callable[[Joining], None],
-        moment: Callable[[], At],
-        may_offer: Callable[[], bool] | None = None,
+        timekeeper: Timekeeper,
+        queues: UserQueues,
+        performer: Performer,
+        sink: Sink,
+        joiner: Joiner,
+        wakeup: Wakeup,
+        planned_fraud: BoundedCounts[str],
+        lease: Lease,
     ) -> None:
-        """``moment``: the current one of the run.
-
-        While ``may_offer`` returns False, what is due waits.
-        """
+        """``planned_fraud`` counts the transactions that begun campaigns are to make, by typology."""
         self._simulation = simulation
-        self._clock = clock
-        self._seats = seats
-        self._measures = measures
-        self._on_drop = on_drop
-        self._on_join = on_join
-        self._moment = moment
-        self._may_offer = may_offer
-        self._wakeup = Wakeup()
+        self._timekeeper = timekeeper
+        self._clock = timekeeper.clock
+        self._queues = queues
+        self._performer = performer
+        self._sink = sink
+        self._joiner = joiner
+        self._wakeup = wakeup
+        self._planned_fraud = planned_fraud
+        self._lease = lease
+        self._overload = Overload(queues, BusyMeter())
         self._stopped = False
 
     def run(self) -> None:
@@ -115,17 +217,21 @@ class Dispatcher:
         self._stopped = True
         self._wakeup.wake()
 
-    def wake(self) -> None:
-        """Something changed: look again at what is due when."""
+    # -- as a follower of the timekeeper ------------------------------------------------------
+
+    def change_speed(self, sim_s: float, speed: float) -> None:
+        self._simulation.change_speed(sim_s, speed)
+
+    def change_rate(self, sim_s: float, tps: float) -> None:
+        self._simulation.change_rate(sim_s, tps)
+
+    def clock_changed(self) -> None:
         self._wakeup.wake()
 
-    def answered(self, planned: Planned, outcome: Outcome) -> None:
-        """A transaction that was handed out has ended."""
-        if self._simulation.answered(planned, outcome, time.monotonic()):
-            self._wakeup.wake()
+    # -- the loop -----------------------------------------------------------------------------
 
     def _hand_out_what_is_due(self) -> None:
-        handed_out = 0
+        handed_out, overloaded = 0, False
         while not self._stopped:
             moment_s = self._simulation.peek()
             if moment_s is None and self._over():
@@ -133,24 +239,37 @@ class Dispatcher:
             wait_s = self._wait_s(moment_s)
             if wait_s > 0:
                 self._wakeup.sleep(None if math.isinf(wait_s) else wait_s)
-                continue
-            if self._may_offer is not None and not self._may_offer():
+            elif not self._lease.may_offer():
                 gevent.sleep(HELD_POLL_S)
-                continue
-            self._hand_out_next()
-            handed_out += 1
-            if handed_out % BURST == 0:
-                gevent.sleep(0)
+            elif overloaded and self._shed():
+                gevent.sleep(SHED_PAUSE_S)
+                overloaded = self._overload.now()
+            else:
+                self._hand_out_next()
+                handed_out += 1
+                if handed_out % BURST == 0:
+                    gevent.sleep(0)
+                    overloaded = self._overload.now()
+
+    def _shed(self) -> int:
+        """Drop the arrivals that are due, without planning them; returns how many those were."""
+        at = self._timekeeper.now()
+        shed = self._simulation.skip_until(at.sim_s, MOST_SHED)
+        if shed:
+            self._sink.offered(at, shed)
+            self._sink.dropped(at, None, OVERLOADED, shed)
+        return shed
 
     def _count_what_was_due(self) -> None:
         """A dispatcher that is behind when a run ends early owes arrivals: these are drops."""
-        now_s = self._clock.sim_at(time.monotonic())
-        for _ in range(self._simulation.skip_until(now_s, sys.maxsize)):
-            self._count_offered()
-            self._measures.dropped(self._moment(), None, ENDED_FIRST)
+        at = self._timekeeper.now()
+        owed = self._simulation.skip_until(at.sim_s, sys.maxsize)
+        if owed:
+            self._sink.offered(at, owed)
+            self._sink.dropped(at, None, ENDED_FIRST, owed)
 
     def _over(self) -> bool:
-        return self._clock.finished(time.monotonic()) and self._simulation.over
+        return self._timekeeper.over and self._simulation.over
 
     def _wait_s(self, moment_s: float | None) -> float:
         """Wall seconds until there is something to do; always positive when ``moment_s`` is None."""
@@ -165,24 +284,20 @@ class Dispatcher:
         event = self._simulation.step()
         if isinstance(event, Due):
             self._hand_out(event)
-        elif isinstance(event, Begun):
-            if not event.spec.decoy:
-                self._measures.planned_fraud.add(event.spec.typology, event.spec.size)
-        else:
-            self._on_join(event)
+        elif not isinstance(event, Begun):
+            self._joiner.join(event)
+        elif not event.spec.decoy:
+            self._planned_fraud.add(event.spec.typology, event.spec.size)
 
     def _hand_out(self, due: Due) -> None:
-        self._count_offered()
-        planned = due.planned
+        at, planned = self._timekeeper.now(), due.planned
+        self._sink.offered(at)
         if planned is None:
-            self._measures.dropped(self._moment(), None, due.missing)
+            self._sink.dropped(at, None, due.missing)
             return
         truth = planned.truth
-        seat = FRAUD_SEAT if truth.is_fraud else truth.persona  # decoys are honest
+        users = FRAUD_SEAT if truth.is_fraud else truth.persona  # decoys are honest
         due_wall_s = max(self._clock.wall_at(due.sim_s), due.after_wall_s)
-        refused = due.missing or self._seats.put(seat, Arrival(due_wall_s, planned))
+        refused = due.missing or self._queues.put(users, Arrival(due_wall_s, planned, self._performer))
         if refused:
-            self._on_drop(planned, refused)
-
-    def _count_offered(self) -> None:
-        self._measures.offered(self._moment())
+            self._sink.dropped(at, planned, refused)

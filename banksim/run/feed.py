@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Protocol
 
-from banksim.model import Label, Outcome, Planned, money
+from banksim.model import At, Ended, Label, Outcome, Planned, money
+from banksim.run.sink import Ignore
 from banksim.world import World
 
 #: Items added per wall second: more than anyone can read, few enough to send to every browser.
@@ -52,7 +54,19 @@ class FeedView(Protocol):
         ...
 
 
-class Feed:
+class EmptyFeed:
+    """The feed of a run that has not begun."""
+
+    seen = 0
+
+    def since(self, sequence: int) -> dict[str, Any]:
+        return {"next": sequence, "shown_of": {"sampled": 0, "seen": 0}, "items": []}
+
+    def items(self) -> list[dict[str, Any]]:
+        return []
+
+
+class Feed(Ignore):
     """The last ``max_items`` sampled transactions of this process."""
 
     def __init__(self, world: World, max_items: int = 500, per_second: int = ITEMS_PER_SECOND) -> None:
@@ -64,7 +78,11 @@ class Feed:
         self._sequence = 0
         self.seen = 0
 
-    def offer(self, planned: Planned, outcome: Outcome, wall_s: float) -> None:
+    def ended(self, at: At, results: Sequence[Ended]) -> None:
+        for planned, outcome in results:
+            self._offer(planned, outcome, at.wall_s)
+
+    def _offer(self, planned: Planned, outcome: Outcome, wall_s: float) -> None:
         """Consider one finished transaction for the feed; cheap when it is not taken."""
         self.seen += 1
         if not self._room.take(wall_s):

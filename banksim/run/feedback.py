@@ -1,12 +1,12 @@
-"""Tells the detector afterwards what was fraud, where the scenario wants that.
+"""Labels sent to the detector afterwards, where the scenario wants that.
 
 As in a bank: investigators look at every alert, and victims report fraud that raised none,
 each after a delay (log-normal; calibration: median 7 days, sigma 1, indicative).  Honest
-transactions without an alert are never heard of again.  What is due after the end of the
+transactions without an alert get no label.  What is due after the end of the
 run is never sent, so in a short run little is, unless the scenario shortens the delay.
 
 This reveals ground truth to the system under test, on purpose and never before the fact: a
-label is drawn up only after the transaction has been answered.
+label exists only after the transaction has been answered.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import heapq
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import gevent
 from gevent.pool import Pool
 
-from banksim.model import Outcome, Planned
+from banksim.model import At, Ended, Outcome, Planned
+from banksim.run.sink import Ignore
 from banksim.scenario.models import DetectorUse
 from banksim.schedule.clock import Clock
 from banksim.targets import BastionClient
@@ -36,8 +36,10 @@ CONCURRENCY = 8
 LOOK_EVERY_S = 0.05
 
 
-class Feedback:
+class Feedback(Ignore):
     """Labels of one process's transactions on their way to the detector."""
+
+    name = "feedback"
 
     def __init__(self, use: DetectorUse, detector: BastionClient, clock: Clock, seed: int) -> None:
         self._use = use
@@ -46,11 +48,14 @@ class Feedback:
         self._seed = seed
         self._waiting: list[tuple[float, str, bool]] = []
         self._pool = Pool(CONCURRENCY)
-        self._told_of_refusal = False
+        self._reported_refusal = False
         self.counts = dict.fromkeys(("fraud", "false_alerts", "accepted", "refused", "later", "not_kept"), 0)
 
-    def heard(self, planned: Planned, outcome: Outcome) -> None:
-        """A transaction was answered."""
+    def ended(self, at: At, results: Sequence[Ended]) -> None:  # noqa: ARG002
+        for planned, outcome in results:
+            self._take(planned, outcome)
+
+    def _take(self, planned: Planned, outcome: Outcome) -> None:
         is_fraud, alert = planned.truth.is_fraud, outcome.detector.decision.is_alert
         if outcome.detector.score is None or not (is_fraud or alert):
             return
@@ -61,6 +66,15 @@ class Feedback:
             self.counts["not_kept"] += 1
         else:
             heapq.heappush(self._waiting, (due_s, planned.transaction.transaction_id, is_fraud))
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Labels are sent as they fall due while this lasts."""
+        sending = gevent.spawn(self.run)
+        try:
+            yield
+        finally:
+            sending.kill()
 
     def run(self) -> None:
         """Send what is due, until killed."""
@@ -86,22 +100,6 @@ class Feedback:
         accepted = self._detector.feedback(transaction_id, is_fraud)
         self.counts["fraud" if is_fraud else "false_alerts"] += 1
         self.counts["accepted" if accepted else "refused"] += 1
-        if not accepted and not self._told_of_refusal:
-            self._told_of_refusal = True
+        if not accepted and not self._reported_refusal:
+            self._reported_refusal = True
             logger.warning("The detector at %s does not take feedback", self._detector.address)
-
-
-@contextmanager
-def given(feedback: Feedback | None) -> Iterator[None]:
-    """Feedback is sent while this lasts, if there is any."""
-    beside: Any = gevent.spawn(feedback.run) if feedback is not None else None
-    try:
-        yield
-    finally:
-        if beside is not None:
-            beside.kill()
-
-
-def hearing(feedback: Feedback | None) -> Callable[[Planned, Outcome], None] | None:
-    """What the executor tells outcomes to."""
-    return feedback.heard if feedback is not None else None

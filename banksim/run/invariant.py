@@ -16,7 +16,7 @@ knows what the others have under way.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 
@@ -25,6 +25,7 @@ import gevent
 from banksim.measure.books import BalanceChecks, ExpectedBalances, Fault
 from banksim.measure.figures import BalanceRow, BalanceTotal
 from banksim.report.console import exact
+from banksim.run.timekeeper import Timekeeper
 from banksim.scenario.models import Invariant
 from banksim.targets import NexumClient, Request, Transport
 
@@ -140,6 +141,8 @@ MAX_SECOND_LOOKS = 20
 class BalanceWatch:
     """Reads balances every now and then, until it is killed."""
 
+    name = "balances"
+
     def __init__(
         self,
         settings: Invariant,
@@ -147,21 +150,33 @@ class BalanceWatch:
         bank: NexumClient,
         ledger: Transport | None,
         checks: BalanceChecks,
-        moment: Callable[[], tuple[float, float]],
+        timekeeper: Timekeeper,
         currency: str,
     ) -> None:
-        """``ledger``: a way to a stand-in's books; ``moment`` tells (wall, simulated) seconds."""
+        """``ledger``: a way to a stand-in's books."""
         self._settings = settings
         self._books = books
         self._bank = bank
         self._ledger = ledger
         self._checks = checks
-        self._moment = moment
+        self._timekeeper = timekeeper
         self._currency = currency
         if ledger is None:
             books.moved = {}
         self._after = ""
         self._found: set[str] = set()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Balances are read while this lasts."""
+        reading = gevent.spawn(self.run)
+        try:
+            yield
+        finally:
+            reading.kill()
+
+    def figures(self) -> None:
+        """What it finds is counted with the run's other checks of balances."""
 
     def run(self) -> None:
         while True:
@@ -244,7 +259,7 @@ class BalanceWatch:
             self._checks.late += 1
             return
         self._found.add(account_id)
-        wall_s, sim_s = self._moment()
+        wall_s, sim_s = self._timekeeper.now()
         difference = cents - (high if cents > high else low)
         fault = Fault.GONE if gone else self._books.books.fault_of(account_id, difference)
         row = BalanceRow(account_id, low, high, cents, difference, str(fault), sim_s, wall_s)
@@ -257,14 +272,3 @@ class BalanceWatch:
                 exact(difference, self._currency),
                 fault,
             )
-
-
-@contextmanager
-def watched(watch: BalanceWatch | None) -> Iterator[None]:
-    """Balances are read while this lasts, if they are to be."""
-    beside = gevent.spawn(watch.run) if watch is not None else None
-    try:
-        yield
-    finally:
-        if beside is not None:
-            beside.kill()

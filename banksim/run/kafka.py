@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +33,8 @@ from banksim.kafka import (
 from banksim.measure.kafka import StreamFigures
 from banksim.model import BankReply, BankStatus, Planned
 from banksim.run.settings import KafkaUse, Mode, RunSettings
+from banksim.run.sink import Sink
+from banksim.run.timekeeper import Timekeeper
 from banksim.targets import AccountDirectory, Call
 from banksim.targets.kafka_events import (
     Format,
@@ -126,15 +127,17 @@ class Events:
         form: Format,
         directory: AccountDirectory,
         has_bank: bool,
-        on_call: Callable[[Call], None],
+        sink: Sink,
+        timekeeper: Timekeeper,
     ) -> None:
-        """``on_call`` hears of every delivery as a call to the system "kafka"."""
+        """Each delivery is reported to ``sink`` as a call to the system "kafka"."""
         self.figures = StreamFigures()
         self._brokers = brokers
         self._form = form
         self._directory = directory
         self._has_bank = has_bank
-        self._on_call = on_call
+        self._sink = sink
+        self._timekeeper = timekeeper
         self._publisher: Publisher | None = None
         self._reader: TopicReader | None = None
         self._acknowledged_ms: float | None = None
@@ -249,7 +252,8 @@ class Events:
         else:
             self.figures.delivered(delivery.topic, delivery.key, delivery.latency_ms)
             self._acknowledged_ms = delivery.latency_ms
-        self._on_call(
+        self._sink.called(
+            self._timekeeper.now(),
             Call(
                 system="kafka",
                 method="PUBLISH",
@@ -259,7 +263,7 @@ class Events:
                 request_bytes=0,
                 response_bytes=0,
                 error=delivery.error or None,
-            )
+            ),
         )
 
     def _heard(self, topic: str, value: bytes) -> None:

@@ -1,11 +1,12 @@
-"""The load of one process: everything that makes arrivals, sends them and counts them.
+"""The load of one process: everything that plans arrivals, sends them and counts them.
 
-    plan ─► dispatcher ─► seats ─► a user ─► executor ─► bank, detector
-                                                │
-              measures, feed, events, log ◄─────┘
+    plan ─► dispatcher ─► queues ─► a user ─► executor ─► bank, detector
+                 │                                │
+                 └────────────► tee ◄─────────────┘
+                                 └─► measures, feed, transaction log, feedback, campaigns, …
 
-It knows nothing of a run's life: whoever conducts the run prepares it, lets it generate,
-stops it and drains it.  A process alone makes the whole load; a worker makes its share.
+`prepare_local_load` connects to the targets and puts the parts together; the result has all of
+them and is never half ready.  A process alone makes the whole load; a worker makes its share.
 """
 
 from __future__ import annotations
@@ -13,333 +14,384 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import gevent
 
 from banksim.measure import Measures
-from banksim.model import At, Outcome, Planned
-from banksim.report.transaction_log import TransactionLog, open_transaction_log
+from banksim.model import At
+from banksim.report.transaction_log import FILE_NAME, TransactionLog, open_transaction_log
+from banksim.run.capacity import Capacity
 from banksim.run.connect import Connected, connect, read_stats, says
-from banksim.run.customers import Joiners, Opening
-from banksim.run.dispatcher import Dispatcher
+from banksim.run.customers import Joiners, NoJoiners, Opening, Register
+from banksim.run.dispatcher import ALWAYS, CampaignDriver, Dispatcher, Lease, Wakeup
 from banksim.run.executor import Executor
 from banksim.run.feed import ITEMS_PER_SECOND, Feed
-from banksim.run.feedback import Feedback, given, hearing
-from banksim.run.invariant import BalanceWatch, MovementBooks, watched
+from banksim.run.feedback import Feedback
+from banksim.run.invariant import BalanceWatch, MovementBooks
 from banksim.run.kafka import Brokers, Events
-from banksim.run.plan import LiveSimulation, Parts, build_parts
-from banksim.run.process import in_thread, rare_collections
-from banksim.run.queues import ENDED_FIRST, Arrival, Seats
-from banksim.run.settings import RunSettings
-from banksim.run.stand_ins import FaultConductor, made
-from banksim.schedule.simulation import WHOLE, Joining, Share, Simulation
-from banksim.targets import Call
-from banksim.world import Customer
+from banksim.run.plan import LiveSimulation, Parts
+from banksim.run.process import rare_collections
+from banksim.run.queues import ENDED_FIRST, UserQueues
+from banksim.run.reconcile import reconcile
+from banksim.run.run import End, Totals
+from banksim.run.settings import RunSettings, counting
+from banksim.run.sink import DebugLines, LastCalls, LogLines, Sink, Tee
+from banksim.run.stand_ins import FaultConductor
+from banksim.run.target_status import target_rows
+from banksim.run.timekeeper import Timekeeper
+from banksim.schedule.simulation import WHOLE, Share, Simulation
+from banksim.targets import Call, Targets
+from banksim.world import Customer, World
 
 logger = logging.getLogger(__name__)
 
-#: Wall seconds that transactions under way get to finish after the end, at least.
+#: Wall seconds that transactions in flight get to finish after the end, at least.
 DRAIN_S = 30.0
 #: Both calls of a transaction may time out, the later one after waiting for a free connection.
 DRAIN_TIMEOUTS = 3
 
 
-class Generator:
-    """One process's part of a run."""
+class Companion(Protocol):
+    """Something that goes on next to the load, with an account of its own in results.json."""
 
-    def __init__(
-        self,
-        settings: RunSettings,
-        seats: Seats,
-        measures: Measures,
-        on_call: Callable[[Call], None],
-        share: Share = WHOLE,
-        on_opened: Callable[[int], None] | None = None,
-        may_offer: Callable[[], bool] | None = None,
-    ) -> None:
-        """``on_call`` hears of every call to a target.  ``share`` says who and what is this process's.
+    name: str
 
-        ``on_opened`` hears of every customer that the bank has opened, by index; ``may_offer`` is asked
-        before anything is handed out, and what is due waits while it says no.
-        """
-        self.settings = settings
-        self.seats = seats
-        self.measures = measures
-        self.share = share
-        self.brokers = Brokers()
-        self.parts: Parts | None = None
-        self.connected: Connected | None = None
-        self.events: Events | None = None
-        self.feed: Feed | None = None
-        self.faults: FaultConductor | None = None
-        self.balance_watch: BalanceWatch | None = None
-        self.feedback: Feedback | None = None
-        self._detector_before: dict[str, Any] | None = None
-        self.opening: Opening | None = None
-        self.joiners: Joiners | None = None
-        self.simulation: LiveSimulation | None = None
-        self.transaction_log: TransactionLog | None = None
-        self.dispatcher: Dispatcher | None = None
-        self.last_calls: dict[str, Call] = {}
-        self._on_call = on_call
-        self._on_opened = on_opened
-        self._may_offer = may_offer
-        self._executor: Executor | None = None
-        self._origin_s = time.monotonic()
-        self._ended_s: float | None = None
-        self._begun = False
-        self._stopped = False
+    def running(self) -> AbstractContextManager[None]:
+        """It goes on while this lasts."""
 
-    # -- before ---------------------------------------------------------------------------
+    def figures(self) -> Any:
+        """Its account; None where it has none."""
 
-    def prepare(
-        self,
-        brokers: Brokers,
-        log_name: str = "",
-        feed_per_second: int = ITEMS_PER_SECOND,
-        standing_at: Mapping[str, str] | None = None,
-    ) -> None:
-        """Plan the run and connect to its targets.  Raises BanksimError when that fails.
 
-        ``log_name`` is the transaction log's file, empty for none; ``standing_at`` as in `connect`.
-        """
-        settings = self.settings
-        self.measures.reserve()
-        # Word lists and plans are CPU work; in a thread the web page stays responsive.
-        parts = self.parts = in_thread(
-            lambda: build_parts(settings.scenario, settings.seed, settings.speed, self.share.shard)
-        )
-        logger.info("Generated %s customer profiles", f"{parts.world.population.size:,}")
-        self.feed = Feed(parts.world, settings.scenario.dashboard.max_feed_items, feed_per_second)
-        self.brokers = brokers
-        # Whoever started the stand-ins also lets their detector decide on Kafka, once for all.
-        decides_on = brokers.servers if standing_at is None else ""
-        entered = MovementBooks(self.measures.books)
-        self.connected = connect(settings, entered, self._observe, decides_on, standing_at)
-        self._watch_balances(self.connected, entered)
-        if self.connected.stand_ins is not None:
-            self.faults = FaultConductor(settings.scenario.faults, parts.clock, self.connected.stand_ins)
-        self._start_events(self.connected)
-        if log_name:
-            self.transaction_log = open_transaction_log(settings.folder, log_name)
-        self._wire(parts, self.connected)
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What part of a run this process plays.  The default is that of a process alone.
 
-    def _watch_balances(self, connected: Connected, entered: MovementBooks) -> None:
-        """Only where this process makes the whole load: others' movements are not known here."""
-        scenario, bank = self.settings.scenario, connected.targets.bank
-        if bank is not None and scenario.invariant.enabled and self.share is WHOLE:
-            self.balance_watch = BalanceWatch(
-                scenario.invariant,
-                entered,
-                bank,
-                connected.ledger,
-                self.measures.balance_checks,
-                self.moment,
-                scenario.currency,
-            )
+    ``addresses`` tells where stand-ins are that another process has started, None where there are
+    none; ``registers`` are notified of opened customers.
+    """
 
-    def _start_events(self, connected: Connected) -> None:
-        targets = connected.targets
-        self.events = Events(
-            self.brokers,
-            self.settings.scenario.connections.kafka_format,
-            targets.directory,
-            targets.bank is not None,
-            self._observe,
-        )
-        self.events.start()
+    share: Share = WHOLE
+    lease: Lease = ALWAYS
+    registers: tuple[Register, ...] = ()
+    addresses: Mapping[str, str] | None = None
+    log_name: str = FILE_NAME
+    feed_per_second: int = ITEMS_PER_SECOND
 
-    def _wire(self, parts: Parts, connected: Connected) -> None:
-        assert self.feed is not None and self.events is not None
-        settings, detector = self.settings, connected.targets.detector
-        self._detector_before = read_stats(detector)
-        if detector is not None and settings.scenario.detector.feedback:
-            self.feedback = Feedback(settings.scenario.detector, detector, parts.clock, settings.seed)
-        executor = self._executor = Executor(
-            connected.targets,
-            self.measures,
-            self.feed,
-            self.settings.scenario.flow,
-            self._answered,
-            self.moment,
-            self.transaction_log,
-            self.events.transaction if self.brokers.wanted else None,
-            hearing(self.feedback),
-        )
-        bank, directory = connected.targets.bank, connected.targets.directory
-        simulation = self.simulation = Simulation(
-            parts, self.share, directory.is_open if bank is not None else None
-        )
-        if parts.onboarding is not None:
-            self.joiners = Joiners(
-                parts.onboarding,
-                bank,
-                simulation,
-                self.wake,
-                self._customer_opened,
-                self.share.has_customer,
-            )
-        self.dispatcher = Dispatcher(
-            simulation,
-            parts.clock,
-            self.seats,
-            self.measures,
-            executor.drop,
-            self._join,
-            self.moment,
-            self._may_offer,
-        )
+
+ALONE = Role()
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What has been handed out and has not ended."""
+
+    queues: UserQueues
+    executor: Executor
+
+    @property
+    def in_flight(self) -> int:
+        """Transactions that wait for a user or for an answer."""
+        return self.queues.waiting + self.executor.in_flight
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """Publishes each customer the bank has opened, and notifies the role's registers."""
+
+    events: Events
+    world: World
+    others: tuple[Register, ...]
+
+    def opened(self, customer: Customer, sim_s: float) -> None:
+        self.events.customer(customer, self.world.timestamp_s(sim_s))
+        for register in self.others:
+            register.opened(customer, sim_s)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalLoad:
+    """One process's part of a run, ready to begin; closes what it has opened when a `with` ends."""
+
+    settings: RunSettings
+    plan: Parts
+    timekeeper: Timekeeper
+    tee: Tee
+    measures: Measures
+    feed: Feed
+    last_calls: LastCalls
+    connected: Connected
+    events: Events
+    queues: UserQueues
+    simulation: LiveSimulation
+    backlog: Backlog
+    dispatcher: Dispatcher
+    opening: Opening
+    joiners: Joiners | NoJoiners
+    companions: tuple[Companion, ...]
+    logs: tuple[TransactionLog, ...]
+    detector_before: Mapping[str, Any] | None
+    closing: ExitStack
+
+    def __enter__(self) -> LocalLoad:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of everything that was opened for the run."""
+        self.closing.close()
+
+    # -- what is known of it ----------------------------------------------------------------
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        return self.connected.addresses
 
     @property
     def existing_customers(self) -> int:
         """How many customers there are before the run: those with the first indices."""
-        parts = self.built
-        return parts.onboarding.existing if parts.onboarding is not None else parts.world.population.size
+        plan = self.plan
+        return plan.onboarding.existing if plan.onboarding is not None else plan.world.population.size
 
-    def open_customers(self, indices: Iterable[int], total: int) -> None:
-        """Open ``total`` customers at the bank, if there is one.  Raises BanksimError when none can be."""
-        bank = self.connected.targets.bank if self.connected is not None else None
-        if bank is None or self._stopped:
-            return
-        self.opening = Opening(bank, self.built.world.population, self._customer_opened)
+    @property
+    def known_customers(self) -> int:
+        """Customers whose accounts at the bank are known here."""
+        return self.connected.targets.directory.customer_count
+
+    def target_rows(self) -> list[dict[str, Any]]:
+        """How each target does, for the status page: see `banksim.run.target_status`."""
+        violations = self.measures.balance_checks.violations
+        return target_rows(self.connected, self.last_calls.by_target, violations, self.events)
+
+    def shortage_ms(self) -> float:
+        """The longest an arrival waited for a busy user since the last call, in ms of wall time."""
+        return self.queues.shortage_ms()
+
+    def counted_until(self) -> At:
+        return self.timekeeper.now()
+
+    def asked_tps(self, sim_s: float) -> float:
+        return self.timekeeper.asked_tps(self.plan.offered, sim_s)
+
+    # -- the line of life -------------------------------------------------------------------
+
+    def open_customers(self, report: Callable[[str], None]) -> None:
+        """Open the customers who are there before the run.  Raises BanksimError when none can be."""
+        report("Opening customers at the bank")
+        first = self.existing_customers
+        self.open_some(range(first), first)
+
+    def open_some(self, indices: Iterable[int], total: int) -> None:
+        """Open these ``total`` customers, if there is a bank.  Raises BanksimError when none can be."""
         self.opening.open_all(indices, total, lambda text: logger.info("%s", text))
 
-    # -- while it runs --------------------------------------------------------------------
+    def begin(self) -> None:
+        """Simulated time runs from here on, and what happens is measured."""
+        if not self.timekeeper.started:
+            self.timekeeper.start(time.monotonic())
+        self.tee.add(self.measures)  # not before: calls that open customers are not measured
+        self.simulation.join_from(self.timekeeper.now().sim_s)
+        logger.info("Transactions are reported to: %s", self.tee)
 
-    def begin(self, origin_s: float) -> None:
-        """Simulated time 0 is at ``origin_s`` (monotonic wall seconds); from here on calls are measured."""
-        self._origin_s = origin_s
-        self._begun = True
-        if not self.built.clock.started:
-            self.built.clock.start(origin_s)
-        assert self.simulation is not None
-        self.simulation.join_from(self.moment()[1])
-
-    def generate(self) -> None:
+    def wait(self) -> None:
         """Hand out arrivals until simulated time is over and the last campaign has ended, or `stop`."""
-        assert self.dispatcher is not None
-        with rare_collections(), made(self.faults), watched(self.balance_watch), given(self.feedback):
+        with ExitStack() as stack:
+            stack.enter_context(rare_collections())
+            for companion in self.companions:
+                stack.enter_context(companion.running())
             self.dispatcher.run()
 
-    def stop(self) -> None:
+    def stop(self, end: End) -> None:  # noqa: ARG002 - it matters to other sources of load
         """Offer nothing more."""
-        self._stopped = True
-        if self.opening is not None:
-            self.opening.stop()
-        if self.dispatcher is not None:
-            self.dispatcher.stop()
+        self.opening.stop()
+        self.dispatcher.stop()
 
-    def drain(self, drop_waiting: bool) -> None:
-        """Wait for everything under way, within bounds; ``drop_waiting`` drops what no user took."""
-        if self.dispatcher is not None:
-            self.dispatcher.stop()
-        if self._executor is None:
-            return
-        if drop_waiting:
+    def drain(self, end: End) -> None:
+        """Wait for everything in flight, within bounds; drop what waits unless the run was completed."""
+        self.dispatcher.stop()
+        if end is not End.COMPLETED:
             self._drop_waiting()
         timeout_s = self.settings.scenario.connections.timeout_seconds
         until_s = time.monotonic() + max(DRAIN_S, DRAIN_TIMEOUTS * timeout_s)
-        while self.under_way() and time.monotonic() < until_s:
+        while self.backlog.in_flight and time.monotonic() < until_s:
             gevent.sleep(0.01)
         self._drop_waiting()
 
-    def detector_says(self) -> dict[str, Any] | None:
-        """What the detector says of its own work in this run; None when it is silent, or not there."""
-        return says(self.connected.targets.detector if self.connected else None, self._detector_before)
-
-    def end(self) -> None:
-        """The run's last moment is now."""
-        self._ended_s = time.monotonic()
+    def totals(self, report: Callable[[str], None]) -> Totals:
+        """What it all came to, after `drain`; waits for the last events, then compares balances."""
+        report("Waiting for the last events")
+        self.events.drain()
+        report("Comparing balances")
+        return Totals(
+            self.measures,
+            reconcile(self.measures.books, self.connected, self.settings.scenario.currency),
+            self.events.results(),
+            self.account() | {"detector": says(self.connected.targets.detector, self.detector_before)},
+            self.feed.items(),
+        )
 
     def account(self) -> dict[str, Any]:
-        """What became of everything beside the counts, for results.json; closes the transaction log."""
-        found: dict[str, Any] = {}
-        if self.connected is not None:
-            found["circuits"] = self.connected.circuits()
-        if self.faults is not None:
-            found["faults"] = self.faults.rows()
-        if self.feedback is not None:
-            found["feedback"] = self.feedback.figures()
-        if self.joiners is not None:
+        """What became of everything besides the counts, for results.json; closes the transaction log."""
+        found: dict[str, Any] = {"circuits": self.connected.circuits()}
+        accounts = {companion.name: companion.figures() for companion in self.companions}
+        found |= {name: figures for name, figures in accounts.items() if figures is not None}
+        if self.plan.onboarding is not None:
             found["onboarding"] = self.joiners.counts()
-        if self.transaction_log is not None:
-            self.transaction_log.close()
-            found["transaction_log"] = self.transaction_log.summary()
+        for log in self.logs:
+            log.close()
+            found["transaction_log"] = log.summary()
         return found
 
-    def close(self) -> None:
-        """Let go of everything that was opened for the run."""
-        if self.events is not None:
-            self.events.close()
-        if self.connected is not None:
-            self.connected.close()
-        self.brokers.close()
-        if self.transaction_log is not None:
-            self.transaction_log.close()
-
-    def perform(self, arrival: Arrival) -> None:
-        """Carry out an arrival that a user took from its seat."""
-        assert self._executor is not None  # arrivals exist only after preparation
-        self._executor.perform(arrival)
-
-    def under_way(self) -> int:
-        """Transactions that wait for a user or for an answer."""
-        return self.seats.waiting + (self._executor.in_flight if self._executor is not None else 0)
-
-    def wake(self) -> None:
-        """Something changed: look again at what is due when."""
-        if self.dispatcher is not None:
-            self.dispatcher.wake()
-
-    def moment(self) -> At:
-        """(wall seconds since simulated time began, simulated seconds), now or at the end."""
-        now_s = self._ended_s if self._ended_s is not None else time.monotonic()
-        if self.parts is None or not self.parts.clock.started:
-            return At(0.0, 0.0)
-        return At(now_s - self._origin_s, self.parts.clock.sim_at(now_s))
-
-    def change_speed(self, now_s: float, speed: float) -> None:
-        """Follow a new speed from ``now_s`` (simulated) on."""
-        assert self.simulation is not None
-        self.simulation.change_speed(now_s, speed)
-        self.wake()
-
-    def change_rate(self, now_s: float, tps: float) -> None:
-        """Offer ``tps`` transactions per wall second from ``now_s`` (simulated) on."""
-        assert self.simulation is not None
-        self.simulation.change_rate(now_s, tps)
-        self.wake()
-
-    @property
-    def built(self) -> Parts:
-        """The plan; only after `prepare`."""
-        assert self.parts is not None, "the run has not been prepared"
-        return self.parts
-
-    # -- what its parts tell each other -----------------------------------------------------
-
-    def _join(self, joining: Joining) -> None:
-        assert self.joiners is not None
-        self.joiners.join(joining)
-
-    def _customer_opened(self, customer: Customer, sim_s: float = 0.0) -> None:
-        assert self.events is not None
-        self.events.customer(customer, self.built.world.timestamp_s(sim_s))
-        if self._on_opened is not None:
-            self._on_opened(customer.index)
-
-    def _answered(self, planned: Planned, outcome: Outcome) -> None:
-        assert self.dispatcher is not None
-        self.dispatcher.answered(planned, outcome)
-
     def _drop_waiting(self) -> None:
-        assert self._executor is not None
-        for arrival in self.seats.drain():
-            self._executor.drop(arrival.planned, ENDED_FIRST)
+        at = self.timekeeper.now()
+        for arrival in self.queues.drain():
+            self.tee.dropped(at, arrival.planned, ENDED_FIRST)
 
-    def _observe(self, call: Call) -> None:
-        self.last_calls[call.system] = call
-        if self._begun:  # opening customers is not what is measured
-            self.measures.called(self.moment(), call)
-        self._on_call(call)
+
+def prepare_local_load(
+    settings: RunSettings,
+    plan: Parts,
+    timekeeper: Timekeeper,
+    queues: UserQueues,
+    brokers: Brokers,
+    sinks: Iterable[Sink] = (),
+    role: Role = ALONE,
+) -> LocalLoad:
+    """Connect to the targets of a planned run and put its load together.
+
+    ``sinks`` are those of the host, such as Locust's statistics.  Raises BanksimError when a
+    target cannot be reached or started; then nothing stays open.
+    """
+    scenario = settings.scenario
+    with ExitStack() as stack:
+        stack.callback(brokers.close)
+        measures, last_calls = Measures(counting(scenario)), LastCalls()
+        measures.reserve()
+        tee = Tee([last_calls, *sinks])
+
+        def observe(call: Call) -> None:
+            tee.called(timekeeper.now(), call)
+
+        entered = MovementBooks(measures.books)
+        # The process that started the stand-ins also lets their detector decide on Kafka, once for all.
+        decides_on = brokers.servers if role.addresses is None else ""
+        connected = connect(settings, entered, observe, decides_on, role.addresses)
+        stack.callback(connected.close)
+        targets = connected.targets
+        events = Events(
+            brokers,
+            scenario.connections.kafka_format,
+            targets.directory,
+            targets.bank is not None,
+            tee,
+            timekeeper,
+        )
+        stack.callback(events.close)
+        events.start()
+        logs = _logs(settings, role)
+        for log in logs:
+            stack.callback(log.close)
+        simulation: LiveSimulation = Simulation(
+            plan, role.share, targets.directory.is_open if targets.bank is not None else None
+        )
+        wakeup = Wakeup()
+        feed = Feed(plan.world, scenario.dashboard.max_feed_items, role.feed_per_second)
+        executor = Executor(targets, scenario.flow, tee, timekeeper, events)
+        backlog = Backlog(queues, executor)
+        register = Registration(events, plan.world, role.registers)
+        joiners = (
+            Joiners(plan.onboarding, targets.bank, simulation, wakeup, role.share, register)
+            if plan.onboarding is not None
+            else NoJoiners()
+        )
+        dispatcher = Dispatcher(
+            simulation,
+            timekeeper,
+            queues,
+            executor,
+            tee,
+            joiners,
+            wakeup,
+            measures.planned_fraud,
+            role.lease,
+        )
+        timekeeper.add(dispatcher)
+        feedback = _feedback(settings, plan, targets)
+        companions: list[Companion] = [
+            *_faults(settings, plan, connected),
+            *_balance_watch(settings, connected, entered, measures, timekeeper, role),
+            *feedback,
+        ]
+        if scenario.load is not None:
+            companions.append(Capacity(scenario.load, measures, tee, timekeeper, backlog, dispatcher))
+        own: list[Sink] = [feed, *(LogLines(log) for log in logs), *feedback]
+        if logger.isEnabledFor(logging.DEBUG):
+            own.append(DebugLines())
+        for sink in (*own, CampaignDriver(simulation, wakeup)):
+            tee.add(sink)
+        return LocalLoad(
+            settings=settings,
+            plan=plan,
+            timekeeper=timekeeper,
+            tee=tee,
+            measures=measures,
+            feed=feed,
+            last_calls=last_calls,
+            connected=connected,
+            events=events,
+            queues=queues,
+            simulation=simulation,
+            backlog=backlog,
+            dispatcher=dispatcher,
+            opening=Opening(targets.bank, plan.world.population, register),
+            joiners=joiners,
+            companions=tuple(companions),
+            logs=logs,
+            detector_before=read_stats(targets.detector),
+            closing=stack.pop_all(),
+        )
+
+
+def _logs(settings: RunSettings, role: Role) -> tuple[TransactionLog, ...]:
+    if not settings.transaction_log:
+        return ()
+    return (open_transaction_log(settings.folder, role.log_name),)
+
+
+def _faults(settings: RunSettings, plan: Parts, connected: Connected) -> list[FaultConductor]:
+    """The scenario's faults, where the stand-ins that have them are this process's."""
+    if connected.stand_ins is None:
+        return []
+    return [FaultConductor(settings.scenario.faults, plan.clock, connected.stand_ins)]
+
+
+def _balance_watch(
+    settings: RunSettings,
+    connected: Connected,
+    entered: MovementBooks,
+    measures: Measures,
+    timekeeper: Timekeeper,
+    role: Role,
+) -> list[BalanceWatch]:
+    """Only where this process makes the whole load: others' movements are not known here."""
+    scenario, bank = settings.scenario, connected.targets.bank
+    if bank is None or not scenario.invariant.enabled or not role.share.is_whole:
+        return []
+    checks = measures.balance_checks
+    return [
+        BalanceWatch(
+            scenario.invariant, entered, bank, connected.ledger, checks, timekeeper, scenario.currency
+        )
+    ]
+
+
+def _feedback(settings: RunSettings, plan: Parts, targets: Targets) -> list[Feedback]:
+    use = settings.scenario.detector
+    if targets.detector is None or not use.feedback:
+        return []
+    return [Feedback(use, targets.detector, plan.clock, settings.seed)]

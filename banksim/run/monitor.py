@@ -1,12 +1,11 @@
-"""Tells how a run is going: log lines for operators, a point a second for the live page."""
+"""How a run is going: log lines for operators, a point a second for the live page, live thresholds."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import gevent
 
@@ -17,6 +16,7 @@ from banksim.measure.thresholds.readings import Figures
 from banksim.model import At
 from banksim.run.process import ResourceMeter
 from banksim.run.settings import Mode, RunSettings
+from banksim.run.timekeeper import Timekeeper
 from banksim.scenario import Scenario
 
 logger = logging.getLogger(__name__)
@@ -33,15 +33,14 @@ PERCENTS = (50, 95, 99)
 class TargetPace:
     """Differences between looks; the first look counts from the start of the run."""
 
-    def __init__(self, measures: Callable[[], Measures]) -> None:
-        self._measures = measures
+    def __init__(self) -> None:
         self._before: dict[str, LatencyHistogram] = {}
         self._failed: dict[str, int] = {}
 
-    def look(self) -> dict[str, Any]:
+    def look(self, measures: Measures) -> dict[str, Any]:
         """{"nexum_p50_ms", "nexum_p95_ms", "nexum_p99_ms", "nexum_failed", …}; None without calls."""
         found: dict[str, Any] = {}
-        calls = self._measures().calls
+        calls = measures.calls
         for system in calls.systems:
             total = calls.of_system(system)
             stretch = total.since(self._before.get(system))
@@ -83,16 +82,30 @@ class History:
         return {"next": self._next, "points": [point for n, point in self._points if n >= number]}
 
 
-# -- The gate of a run: looks at its thresholds about once a second, and judges them at its end -----
+# -- The live thresholds of a run: looked at about once a second, and judged at its end -------------
 #
-# The looks are cheap (some milliseconds at most) and happen only when a threshold asks for
-# them with `for` or `abort`.  What the thresholds mean is measure/thresholds.py's business.
+# A look takes some milliseconds at most and happens only when a threshold asks for it with
+# `for` or `abort`.
 
 
 LOOK_EVERY_S = 1.0
 
 
-class Gate:
+class Watched(Protocol):
+    """The load of a run, as its monitors see it."""
+
+    @property
+    def measures(self) -> Measures:
+        """What was counted so far."""
+
+    def counted_until(self) -> At:
+        """The moment up to which everything has been counted."""
+
+    def asked_tps(self, sim_s: float) -> float:
+        """What is asked for at a simulated second, transactions per wall second; nothing while paused."""
+
+
+class ThresholdWatch:
     """The thresholds of one run."""
 
     def __init__(self, scenario: Scenario) -> None:
@@ -102,14 +115,13 @@ class Gate:
         self.live = self._judge.live
         self.verdicts: list[Verdict] = []
 
-    def watch(
-        self,
-        measures: Callable[[], Measures],
-        wall_s: Callable[[], float],
-        paused: Callable[[], bool],
-        abort: Callable[[], None],
-    ) -> None:
-        """Look once a second until it is killed or a threshold ends the run, by calling ``abort``.
+    @property
+    def failed(self) -> bool:
+        """Whether a threshold was not met, once judged."""
+        return any(not verdict.passed for verdict in self.verdicts)
+
+    def watch(self, load: Watched, timekeeper: Timekeeper) -> Verdict:
+        """Look once a second until a threshold ends the run; returns its verdict.
 
         A paused second does not count towards `for`.
         """
@@ -118,13 +130,12 @@ class Gate:
             gevent.sleep(LOOK_EVERY_S)
             now_s = time.monotonic()
             elapsed_s, looked_s = now_s - looked_s, now_s
-            if paused():
+            if timekeeper.clock.paused:
                 continue
-            verdict = self._judge.watch(Figures(measures(), wall_s()), elapsed_s)
+            verdict = self._judge.watch(Figures(load.measures, timekeeper.now().wall_s), elapsed_s)
             if verdict is not None:
                 logger.error("Threshold %s: %s", verdict.threshold.expression, verdict.reason)
-                abort()
-                return
+                return verdict
 
     def decide(self, measures: Measures, wall_s: float) -> list[Verdict]:
         """Judge everything, at the end of a run of ``wall_s`` wall seconds."""
@@ -142,7 +153,7 @@ POINT_EVERY_S = 1.0
 POINTS_PER_LINE = 5
 
 
-def tell_start(settings: RunSettings) -> None:
+def report_start(settings: RunSettings) -> None:
     """The first lines of a run: mode, scenario, speed with the wall length it means, seed."""
     scenario = settings.scenario
     wall_s = scenario.duration_s / settings.speed
@@ -170,28 +181,18 @@ def simulated_time(start_at: datetime, sim_s: float) -> str:
     return f"day {day + 1}, {rest // 3600:02d}:{rest % 3600 // 60:02d}"
 
 
-class Narrator:
-    """Speaks once a second while simulated time runs, until it is killed."""
+class ProgressLog:
+    """Adds a point to the history once a second, and a line to the log every few, until it is killed."""
 
-    def __init__(
-        self,
-        measures: Callable[[], Measures],
-        start_at: datetime,
-        history: History,
-        moment: Callable[[], tuple[float, float]],
-        predicted_tps: Callable[[float], float],
-    ) -> None:
-        """``predicted_tps`` tells the rate that is asked for at a simulated second."""
-        self._measures = measures
+    def __init__(self, load: Watched, start_at: datetime, history: History) -> None:
+        self._load = load
         self._start_at = start_at
         self._history = history
-        self._moment = moment
-        self._predicted_tps = predicted_tps
         self._meter = ResourceMeter()
-        self._pace = TargetPace(measures)
+        self._pace = TargetPace()
         self._use: tuple[float, float, float] = (0.0, 0.0, 0.0)
         self._sent_before = 0
-        self._told_s = time.monotonic()
+        self._logged_s = time.monotonic()
 
     def run(self) -> None:
         for count in range(1, 2**62):
@@ -199,21 +200,22 @@ class Narrator:
             self._note_resources()
             self._history.add(self._point())
             if count % POINTS_PER_LINE == 0:
-                self._tell_rate()
+                self._log_rate()
 
     def _note_resources(self) -> None:
-        wall_s, sim_s = self._moment()
-        cpu_percent, rss_bytes, network_bytes_s = self._use = self._meter.read()
-        if self._predicted_tps(sim_s) > 0:  # a pause stays a gap in the timeline
-            self._measures().resources(At(wall_s, sim_s), cpu_percent, rss_bytes, network_bytes_s)
+        at = self._load.counted_until()
+        self._use = self._meter.read()
+        if self._load.asked_tps(at.sim_s) > 0:  # a pause stays a gap in the timeline
+            self._load.measures.resources(at, *self._use)
 
     def _point(self) -> dict[str, Any]:
-        wall_s, sim_s = self._moment()
-        window = self._measures().timeline.window(wall_s, POINT_EVERY_S)
+        measures = self._load.measures
+        wall_s, sim_s = self._load.counted_until()
+        window = measures.timeline.window(wall_s, POINT_EVERY_S)
         point: dict[str, Any] = {
             "wall_s": wall_s,
             "sim_s": sim_s,
-            "predicted_tps": self._predicted_tps(sim_s),
+            "predicted_tps": self._load.asked_tps(sim_s),
             "offered_tps": 0.0,
             "achieved_tps": 0.0,
             "fraud": 0,
@@ -226,7 +228,7 @@ class Narrator:
             "p50_ms": None,
             "p99_ms": None,
             **dict(zip(("cpu_percent", "rss_bytes", "network_bytes_s"), self._use, strict=True)),
-            **self._pace.look(),
+            **self._pace.look(measures),
         }
         if window is not None:
             bucket, covered_s = window
@@ -245,13 +247,13 @@ class Narrator:
             }
         return point
 
-    def _tell_rate(self) -> None:
-        tally, now_s = self._measures().tally, time.monotonic()
+    def _log_rate(self) -> None:
+        tally, now_s = self._load.measures.tally, time.monotonic()
         logger.info(
             "TPS %.1f | simulated %s | %s sent, %s dropped",
-            (tally.started - self._sent_before) / (now_s - self._told_s),
-            simulated_time(self._start_at, self._moment()[1]),
+            (tally.started - self._sent_before) / (now_s - self._logged_s),
+            simulated_time(self._start_at, self._load.counted_until().sim_s),
             f"{tally.started:,}",
             f"{tally.dropped:,}",
         )
-        self._sent_before, self._told_s = tally.started, now_s
+        self._sent_before, self._logged_s = tally.started, now_s

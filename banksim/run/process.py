@@ -12,6 +12,7 @@ import gc
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import gevent
@@ -76,6 +77,32 @@ def rare_collections() -> Iterator[None]:
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
+
+
+# -- How much of the time this thread had something to do -------------------------------------------
+#
+# Linux counts for each thread how long it ran and how long it was ready to run while others had
+# the core.  Elsewhere only the first is known: a process that shares its core then seems to rest.
+
+
+_SCHEDSTAT = Path("/proc/self/schedstat")
+
+
+class BusyMeter:
+    """Reads the main thread's busy time."""
+
+    def __init__(self) -> None:
+        self._counted = _SCHEDSTAT.exists()
+
+    def busy_s(self) -> float:
+        """Seconds in which the thread ran or was ready to run, from an arbitrary start."""
+        if self._counted:
+            try:
+                ran_ns, ready_ns, *_ = _SCHEDSTAT.read_bytes().split()
+                return (int(ran_ns) + int(ready_ns)) / 1e9
+            except (OSError, ValueError):
+                self._counted = False
+        return time.thread_time()
 
 
 class ResourceMeter:

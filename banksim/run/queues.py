@@ -1,30 +1,39 @@
-"""Seats: where due arrivals wait for a user of their persona to take them.
+"""Queues where due arrivals wait for a user of their persona to take them.
 
-One bounded queue per kind of user.  The dispatcher puts, users take; a user's wait ends
-when something is due for it.  Seats run short when an arrival finds every user of its
-persona busy and has to wait: `shortage_ms` says how long, so that users can be added.
-An arrival that is late although a user was free says something else: this process is
-short of CPU, and more users would only make that worse.
+One queue per kind of user.  The dispatcher puts, users take; a user's wait ends when something
+is due for it.  Users run short when an arrival finds every user of its persona busy and has to
+wait: `shortage_ms` says how long, so that users can be added.  An arrival that is late although
+a user was free says something else: this process is short of CPU, and more users would only make
+that worse.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
 
 from gevent.queue import SimpleQueue
 
 from banksim.model import Planned
 
-# -- One due piece of work on its way from the dispatcher to a seat ---------------------------------
-
-
-#: The seat queue of fraud actors, beside one per persona.
+#: The queue of fraud actors, next to one per persona.
 FRAUD_SEAT = "fraud"
+#: The queue of personas that have no user class of their own.
+ANY_PERSONA = "*"
 
 #: Why what was due and not sent by the end of a run counts as dropped.
 ENDED_FIRST = "the run ended first"
+
+#: Arrivals one queue may hold; more are dropped and counted.
+MAX_WAITING = 20_000
+
+
+class Performer(Protocol):
+    """Carries out arrivals."""
+
+    def perform(self, arrival: Arrival) -> None:
+        """Returns when the arrival has ended, one way or another."""
 
 
 class Arrival(NamedTuple):
@@ -32,27 +41,25 @@ class Arrival(NamedTuple):
 
     due_wall_s: float
     planned: Planned
+    performer: Performer
+
+    def carry_out(self) -> None:
+        """Send the transaction; returns when it has ended."""
+        self.performer.perform(self)
 
 
-#: Seat of personas that have no user class of their own.
-ANY_PERSONA = "*"
+class UserQueues:
+    """The queues between dispatcher and users.  ``taken`` counts the arrivals that users took."""
 
-#: Arrivals one queue may hold; more are dropped and counted.
-MAX_WAITING = 20_000
-
-
-class Seats:
-    """The queues between dispatcher and users."""
-
-    def __init__(self, names: Iterable[str], now: Callable[[], float] = time.monotonic) -> None:
-        """``names`` are the personas that have users, plus ANY_PERSONA and the fraud seat if they do."""
+    def __init__(self, names: Iterable[str]) -> None:
+        """``names`` are the personas that have users, plus ANY_PERSONA and FRAUD_SEAT if they do."""
         self._queues: dict[str, SimpleQueue] = {name: SimpleQueue() for name in names}
         self._free = dict.fromkeys(self._queues, 0)
-        self._now = now
         self._worst_wait_s = 0.0
+        self.taken = 0
 
     def put(self, name: str, arrival: Arrival) -> str:
-        """Queue an arrival for seat ``name``; returns why not, or "" when it was queued."""
+        """Queue an arrival for users of ``name``; returns why not, or "" when it was queued."""
         queue = self._queues.get(name) or self._queues.get(ANY_PERSONA)
         if queue is None:
             return f"no user class plays {name}"
@@ -62,7 +69,7 @@ class Seats:
         return ""
 
     def take(self, name: str) -> Arrival:
-        """Wait until an arrival is due for this seat.  Raises KeyError for an unknown seat."""
+        """Wait until an arrival is due for users of ``name``.  Raises KeyError for an unknown name."""
         queue = self._queues[name]
         all_were_busy = queue.qsize() > self._free[name]
         self._free[name] += 1
@@ -70,8 +77,9 @@ class Seats:
             arrival: Arrival = queue.get()
         finally:
             self._free[name] -= 1
+        self.taken += 1
         if all_were_busy:
-            self._worst_wait_s = max(self._worst_wait_s, self._now() - arrival.due_wall_s)
+            self._worst_wait_s = max(self._worst_wait_s, time.monotonic() - arrival.due_wall_s)
         return arrival
 
     @property

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
+from banksim.measure import MeasureSettings
 from banksim.scenario import Scenario
 
 
@@ -63,3 +64,12 @@ class RunSettings:
 def new_seed() -> int:
     """A seed for a run that was given none; short enough to type again."""
     return secrets.randbelow(1_000_000)
+
+
+def counting(scenario: Scenario) -> MeasureSettings:
+    """How a scenario wants its transactions counted; equal in every process of a run."""
+    return MeasureSettings(
+        interval_s=scenario.metrics.collect_interval_seconds,
+        max_points=scenario.metrics.max_points,
+        warm_up_s=scenario.warm_up_hours * 3600.0,
+    )

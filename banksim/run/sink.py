@@ -1,7 +1,7 @@
-"""What becomes of transactions, told to everything that keeps or shows it.
+"""What becomes of transactions, reported to everything that counts, keeps or shows it.
 
     dispatcher ─ offered, dropped ─┐
-    executor ─── started, ended ───┼─► Tee ─► measures, feed, transaction log, Kafka, feedback, …
+    executor ─── started, ended ───┼─► Tee ─► measures, feed, transaction log, feedback, campaigns, …
     clients ──── called ───────────┘
 
 A sink receives results in blocks; a campaign's step is a block of one.  Sinks may not wait.
@@ -9,11 +9,15 @@ A sink receives results in blocks; a campaign's step is a block of one.  Sinks m
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from banksim.model import At, Ended, Planned
+from banksim.model import At, Ended, Outcome, Planned
+from banksim.report.transaction_log import TransactionLog
 from banksim.targets import Call
+
+logger = logging.getLogger(__name__)
 
 
 class Sink(Protocol):
@@ -35,37 +39,115 @@ class Sink(Protocol):
         """A call to a target has returned."""
 
 
+class Ignore:
+    """A sink for nothing.  Others derive from it and override what they are interested in."""
+
+    def offered(self, at: At, n: int = 1) -> None: ...
+    def started(self, at: At, n: int = 1) -> None: ...
+    def dropped(self, at: At, planned: Planned | None, reason: str, n: int = 1) -> None: ...
+    def ended(self, at: At, results: Sequence[Ended]) -> None: ...
+    def called(self, at: At, call: Call) -> None: ...
+
+
 class Tee:
-    """A list of sinks that is itself a sink."""
+    """A list of sinks that is itself a sink.
+
+    An event reaches the sinks in the order of the list, without those that ignore its kind.
+    """
 
     def __init__(self, sinks: Iterable[Sink] = ()) -> None:
         self.sinks = list(sinks)
+        self._sort()
 
     def __str__(self) -> str:
         return ", ".join(type(sink).__name__ for sink in self.sinks)
 
     def add(self, sink: Sink) -> None:
         self.sinks.append(sink)
+        self._sort()
 
     def remove(self, sink: Sink) -> None:
         self.sinks.remove(sink)
+        self._sort()
 
     def offered(self, at: At, n: int = 1) -> None:
-        for sink in self.sinks:
+        for sink in self._of_offered:
             sink.offered(at, n)
 
     def started(self, at: At, n: int = 1) -> None:
-        for sink in self.sinks:
+        for sink in self._of_started:
             sink.started(at, n)
 
     def dropped(self, at: At, planned: Planned | None, reason: str, n: int = 1) -> None:
-        for sink in self.sinks:
+        for sink in self._of_dropped:
             sink.dropped(at, planned, reason, n)
 
     def ended(self, at: At, results: Sequence[Ended]) -> None:
-        for sink in self.sinks:
+        for sink in self._of_ended:
             sink.ended(at, results)
 
     def called(self, at: At, call: Call) -> None:
-        for sink in self.sinks:
+        for sink in self._of_called:
             sink.called(at, call)
+
+    def _sort(self) -> None:
+        self._of_offered = self._without_those_that_ignore("offered")
+        self._of_started = self._without_those_that_ignore("started")
+        self._of_dropped = self._without_those_that_ignore("dropped")
+        self._of_ended = self._without_those_that_ignore("ended")
+        self._of_called = self._without_those_that_ignore("called")
+
+    def _without_those_that_ignore(self, event: str) -> list[Sink]:
+        ignored = getattr(Ignore, event)
+        return [sink for sink in self.sinks if getattr(type(sink), event) is not ignored]
+
+
+class LogLines(Ignore):
+    """The transaction log of a run."""
+
+    def __init__(self, log: TransactionLog) -> None:
+        self._log = log
+
+    def dropped(self, at: At, planned: Planned | None, reason: str, n: int = 1) -> None:  # noqa: ARG002
+        if planned is not None:  # what was never planned has no line
+            self._log.add_dropped(planned, reason, at.wall_s)
+
+    def ended(self, at: At, results: Sequence[Ended]) -> None:
+        for planned, outcome in results:
+            self._log.add(planned, outcome, at.wall_s)
+
+
+class LastCalls(Ignore):
+    """The last call to each target, by name."""
+
+    def __init__(self) -> None:
+        self.by_target: dict[str, Call] = {}
+
+    def called(self, at: At, call: Call) -> None:  # noqa: ARG002
+        self.by_target[call.system] = call
+
+
+class DebugLines(Ignore):
+    """Each transaction as a line of log, for --verbose."""
+
+    def ended(self, at: At, results: Sequence[Ended]) -> None:  # noqa: ARG002
+        for planned, outcome in results:
+            self._log(planned, outcome)
+
+    def _log(self, planned: Planned, outcome: Outcome) -> None:
+        tx, truth, score = planned.transaction, planned.truth, outcome.detector
+        logger.debug(
+            "Transaction processed: %s %s %.2f %s of customer %d (%s), bank %s, score %s %s, %.1f ms",
+            tx.transaction_id,
+            tx.kind,
+            tx.amount_cents / 100,
+            tx.currency,
+            tx.account.customer_index,
+            f"{truth.label}: {truth.campaign_id}" if truth.campaign_id else truth.label,
+            f"{outcome.bank.status} {outcome.bank.detail}".rstrip(),
+            score.score,
+            score.decision,
+            outcome.service_ms,
+        )
+        if truth.is_fraud and score.decision.is_alert:
+            logger.debug("Fraud detected: %s %s score %s", tx.transaction_id, truth.typology, score.score)

@@ -59,6 +59,8 @@ class StandIns(Protocol):
 class FaultConductor:
     """All faults of one run."""
 
+    name = "faults"
+
     def __init__(self, faults: Sequence[Fault], clock: Clock, stand_ins: StandIns) -> None:
         self._faults = faults
         self._clock = clock
@@ -79,6 +81,16 @@ class FaultConductor:
     def active(self) -> list[str]:
         """What the faults that are on are called."""
         return [self._faults[number].label for number in self._on]
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """The faults are made while this lasts; at the end none is left."""
+        making = gevent.spawn(self.run)
+        try:
+            yield
+        finally:
+            making.kill()
+            self.lift()
 
     def run(self) -> None:
         """Make each fault when it is due; returns after the last one ended."""
@@ -102,7 +114,7 @@ class FaultConductor:
             self._try_to_tell(target)
         gevent.joinall(self._starting)
 
-    def rows(self) -> list[dict[str, Any]]:
+    def figures(self) -> list[dict[str, Any]]:
         """What was planned and what became of it, in file order.
 
         {name, target, kind, share, start_s, end_s, begun, affected}: simulated seconds, as they came
@@ -171,20 +183,6 @@ class FaultConductor:
             if (fault := self._faults[number]).target == target and fault.kind != RESTART
         ]
         self._stand_ins.set_faults(target, on)
-
-
-@contextmanager
-def made(conductor: FaultConductor | None) -> Iterator[None]:
-    """While this lasts a run's faults are made, if it has any; at the end none is left."""
-    if conductor is None:
-        yield
-        return
-    beside = gevent.spawn(conductor.run)
-    try:
-        yield
-    finally:
-        beside.kill()
-        conductor.lift()
 
 
 TARGETS = ("bank", "detector")

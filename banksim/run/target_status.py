@@ -5,21 +5,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from banksim.run.local_load import Generator
+from banksim.run.connect import Connected
+from banksim.run.kafka import Events
+from banksim.targets import Call
 
 
-def target_rows(generator: Generator) -> list[dict[str, Any]]:
-    """Each target with how its last call went, Kafka last."""
-    connected = generator.connected
-    if connected is None:
-        return []
+def target_rows(
+    connected: Connected, last_calls: Mapping[str, Call], violations: int, events: Events
+) -> list[dict[str, Any]]:
+    """Each target with how its last call went, Kafka last; ``violations`` counts wrong balances."""
     circuits = {circuit.system.lower(): circuit.text for circuit in connected.targets.circuits()}
     rows = []
     for name, address in connected.addresses.items():
-        last, circuit = generator.last_calls.get(name), circuits.get(name, "")
-        wrong = _money(generator) if name == "nexum" else ""
+        last, circuit = last_calls.get(name), circuits.get(name, "")
+        wrong = _money(violations) if name == "nexum" else ""
         rows.append(
             {
                 "name": name.capitalize(),
@@ -29,11 +31,10 @@ def target_rows(generator: Generator) -> list[dict[str, Any]]:
                 "latency_ms": None if last is None else round(last.latency_ms, 2),
             }
         )
-    return [*rows, generator.events.status()] if generator.events is not None else rows
+    return [*rows, events.status()]
 
 
-def _money(generator: Generator) -> str:
+def _money(violations: int) -> str:
     """What the running check of balances found; empty when every account agrees."""
-    count = generator.measures.balance_checks.violations
-    what = "account does" if count == 1 else "accounts do"
-    return f"{count:,} {what} not hold what was acknowledged" if count else ""
+    what = "account does" if violations == 1 else "accounts do"
+    return f"{violations:,} {what} not hold what was acknowledged" if violations else ""

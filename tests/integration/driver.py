@@ -9,9 +9,13 @@ from typing import Any
 import gevent
 
 from banksim.model import Planned
-from banksim.run.queues import ANY_PERSONA, FRAUD_SEAT
+from banksim.run.kafka import find_brokers
+from banksim.run.local_load import LocalLoad, prepare_local_load
+from banksim.run.plan import Parts
+from banksim.run.queues import ANY_PERSONA, FRAUD_SEAT, UserQueues
 from banksim.run.run import Run
 from banksim.run.settings import Mode, RunSettings
+from banksim.run.timekeeper import Timekeeper
 from banksim.scenario import parse_scenario
 
 SMALL_ATTACK = """\
@@ -75,7 +79,12 @@ class Driver:
 
     def __init__(self, settings: RunSettings, users: int = 8) -> None:
         self.planned: list[Planned] = []
-        self.run = Run(settings, {ANY_PERSONA, FRAUD_SEAT}, on_call=lambda call: None)
+        self.queues = UserQueues([ANY_PERSONA, FRAUD_SEAT])
+
+        def prepare(plan: Parts, timekeeper: Timekeeper) -> LocalLoad:
+            return prepare_local_load(settings, plan, timekeeper, self.queues, find_brokers(settings))
+
+        self.run = Run(settings, prepare)
         self._users = users
 
     def conduct(self, meanwhile: Callable[[Run], None] | None = None) -> Run:
@@ -94,6 +103,6 @@ class Driver:
 
     def _work(self, seat: str) -> None:
         while True:
-            arrival = self.run.seats.take(seat)
+            arrival = self.queues.take(seat)
             self.planned.append(arrival.planned)
-            self.run.perform(arrival)
+            arrival.carry_out()

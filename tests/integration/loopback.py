@@ -14,9 +14,10 @@ import msgpack
 from gevent.queue import SimpleQueue
 
 from banksim.model import Planned
-from banksim.run.queues import ANY_PERSONA, FRAUD_SEAT
+from banksim.run.queues import ANY_PERSONA, FRAUD_SEAT, UserQueues
+from banksim.run.run import Run
 from banksim.run.settings import RunSettings
-from banksim.run.workers import MasterRun, Members, WorkerRun
+from banksim.run.workers import Members, RemoteSource, WorkerRun
 from banksim.run.workers.messages import (
     FromMaster,
     FromWorker,
@@ -64,16 +65,16 @@ class LoopbackWorker:
             if self.run is not None:
                 self.run.hear(message)
             return
-        self.run = WorkerRun(message, {ANY_PERSONA, FRAUD_SEAT}, lambda call: None, self)
+        self.run = WorkerRun(message, UserQueues([ANY_PERSONA, FRAUD_SEAT]), [], self)
         self._greenlets = [gevent.spawn(self.run.conduct)]
         for seat in (ANY_PERSONA, FRAUD_SEAT):
             self._greenlets += [gevent.spawn(self._work, self.run, seat) for _ in range(self._users)]
 
     def _work(self, run: WorkerRun, seat: str) -> None:
         while True:
-            arrival = run.seats.take(seat)
+            arrival = run.queues.take(seat)
             self.planned.append(arrival.planned)
-            run.perform(arrival)
+            arrival.carry_out()
 
     def send(self, message: FromWorker) -> None:
         self._cluster.to_master.put({"from": self.name, "what": encode(message)})
@@ -82,7 +83,7 @@ class LoopbackWorker:
         """Gone, without a word."""
         gevent.killall([*self._greenlets, self.to_me.greenlet])
         if self.run is not None:
-            self.run.generator.close()
+            self.run.finished.wait(10)  # killed, it closes what it has opened
 
 
 class LoopbackCluster:
@@ -94,7 +95,8 @@ class LoopbackCluster:
         self.host = host
         self.members = Members()
         self.workers: dict[str, LoopbackWorker] = {}
-        self.run = MasterRun(settings, self.members, self)
+        self.source = RemoteSource(settings, self.members, self)
+        self.run = Run(settings, self.source.prepare)
         self.to_master = Post(self._hear)
         self._users = users
         for _ in range(workers):
@@ -105,10 +107,10 @@ class LoopbackCluster:
         name = f"worker-{len(self.workers)}"
         worker = self.workers[name] = LoopbackWorker(self, name, self._users)
         member = self.members.hear(name, self.host, len(self.workers))
-        self.run.greet(member, "")
+        self.source.greet(member, "")
         return worker
 
-    def conduct(self, meanwhile: Callable[[LoopbackCluster], None] | None = None) -> MasterRun:
+    def conduct(self, meanwhile: Callable[[LoopbackCluster], None] | None = None) -> Run:
         """Live the whole run; ``meanwhile`` is called at the same time."""
         other = gevent.spawn(meanwhile, self) if meanwhile is not None else None
         try:
@@ -130,7 +132,7 @@ class LoopbackCluster:
         member = self.members.hear(letter["from"], self.host, 0)
         message = from_worker(letter["what"])
         if isinstance(message, RunMessage) and not self.run.finished.is_set():
-            self.run.hear(member, message)
+            self.source.hear(member, message)
 
     def send(self, client_id: str, message: FromMaster) -> None:
         self.workers[client_id].to_me.put(encode(message))

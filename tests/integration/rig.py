@@ -12,11 +12,14 @@ from dataclasses import dataclass
 import gevent
 
 from banksim.measure import Measures
-from banksim.model import NOT_SCORED, At, BankReply, BankStatus, Outcome
-from banksim.run.dispatcher import Dispatcher
+from banksim.model import NOT_SCORED, At, BankReply, BankStatus, Ended, Outcome, Planned
+from banksim.run.customers import NoJoiners
+from banksim.run.dispatcher import ALWAYS, CampaignDriver, Dispatcher, Wakeup
 from banksim.run.plan import build_parts
 from banksim.run.process import rare_collections
-from banksim.run.queues import ANY_PERSONA, FRAUD_SEAT, Arrival, Seats
+from banksim.run.queues import ANY_PERSONA, FRAUD_SEAT, Arrival, UserQueues
+from banksim.run.sink import Ignore, Tee
+from banksim.run.timekeeper import Timekeeper
 from banksim.scenario import parse_scenario
 from banksim.schedule.simulation import Simulation
 
@@ -48,6 +51,16 @@ class Start:
         return (self.started_s - self.due_s) * 1000.0
 
 
+class Drops(Ignore):
+    """Why each arrival that was not handed out was dropped."""
+
+    def __init__(self, reasons: list[str]) -> None:
+        self._reasons = reasons
+
+    def dropped(self, at: At, planned: Planned | None, reason: str, n: int = 1) -> None:
+        self._reasons += [reason] * n
+
+
 class DispatchRig:
     """One dispatcher over the plan of a scenario; ``starts`` and ``dropped`` are what became of it."""
 
@@ -59,28 +72,34 @@ class DispatchRig:
         self.dropped: list[str] = []
         self.origin_s = 0.0
         self._users = users
-        self._seats = Seats([ANY_PERSONA, FRAUD_SEAT])
+        self._queues = UserQueues([ANY_PERSONA, FRAUD_SEAT])
+        self.timekeeper = Timekeeper(self.parts.clock)
         self.simulation = Simulation(self.parts)
+        wakeup = Wakeup()
+        self._driver = CampaignDriver(self.simulation, wakeup)
         self.dispatcher = Dispatcher(
             self.simulation,
-            self.parts.clock,
-            self._seats,
-            self.measures,
-            lambda planned, reason: self.dropped.append(reason),
-            lambda joining: None,
-            self._moment,
+            self.timekeeper,
+            self._queues,
+            self,
+            Tee([self.measures, Drops(self.dropped), self._driver]),
+            NoJoiners(),
+            wakeup,
+            self.measures.planned_fraud,
+            ALWAYS,
         )
+        self.timekeeper.add(self.dispatcher)
 
     def run(self, meanwhile: Callable[[DispatchRig], None] | None = None) -> None:
         """Live the whole scenario; ``meanwhile`` runs beside it."""
         users = [gevent.spawn(self._work, seat) for seat in (ANY_PERSONA, FRAUD_SEAT) * self._users]
         gevent.sleep(0)  # every user sits before the first arrival
         self.origin_s = time.monotonic()
-        self.parts.clock.start(self.origin_s)
+        self.timekeeper.start(self.origin_s)
         beside = gevent.spawn(meanwhile, self) if meanwhile else None
         with rare_collections():
             self.dispatcher.run()
-            while self._seats.waiting:
+            while self._queues.waiting:
                 gevent.sleep(0)
         gevent.killall(users)
         if beside is not None:
@@ -93,18 +112,15 @@ class DispatchRig:
     def lags_ms(self) -> list[float]:
         return sorted(start.lag_ms for start in self.starts)
 
-    def _moment(self) -> At:
-        now_s = time.monotonic()
-        return At(now_s - self.origin_s, self.parts.clock.sim_at(now_s))
-
     def _work(self, seat: str) -> None:
         while True:
-            self._note(self._seats.take(seat))
+            self._queues.take(seat).carry_out()
 
-    def _note(self, arrival: Arrival) -> None:
+    def perform(self, arrival: Arrival) -> None:
+        """Answer at once, and note when that was."""
         started_s = time.monotonic() - self.origin_s
         truth = arrival.planned.truth
         self.starts.append(
             Start(arrival.due_wall_s - self.origin_s, started_s, arrival.planned.sim_s, truth.campaign_id)
         )
-        self.dispatcher.answered(arrival.planned, POSTED)
+        self._driver.ended(self.timekeeper.now(), [Ended(arrival.planned, POSTED)])

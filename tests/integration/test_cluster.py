@@ -54,7 +54,7 @@ def test_the_same_people(alone: Driver, shared: LoopbackCluster) -> None:
     customers = [alone.run.parts.world.population.customer(n) for n in range(60)]
     for worker in shared.workers.values():
         assert worker.run is not None
-        world = worker.run.generator.built.world
+        world = worker.run.load.plan.world
         assert [world.population.customer(n) for n in range(60)] == customers
 
 
@@ -113,8 +113,8 @@ def test_steering_reaches_all_workers_at_once(tmp_path: Path) -> None:
 
     def clocks(cluster: LoopbackCluster) -> list[tuple[float, float, bool]]:
         runs = [worker.run for worker in cluster.workers.values()]
-        built = [run.generator.built.clock for run in runs if run is not None]
-        moments = [run.generator.moment()[1] for run in runs if run is not None]
+        built = [run.timekeeper.clock for run in runs if run is not None]
+        moments = [run.timekeeper.now().sim_s for run in runs if run is not None]
         return [(clock.speed, sim_s, clock.paused) for clock, sim_s in zip(built, moments, strict=True)]
 
     def steer(cluster: LoopbackCluster) -> None:
@@ -170,7 +170,7 @@ def test_a_late_worker_knows_every_customer(tmp_path: Path) -> None:
 def test_without_any_worker_left_the_run_fails_with_a_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("banksim.run.workers.master_run.ALONE_FOR_S", 1.0)
+    monkeypatch.setattr("banksim.run.workers.remote_load.ALONE_FOR_S", 1.0)
 
     def lose_all_workers(cluster: LoopbackCluster) -> None:
         while cluster.run.state is not State.RUNNING:

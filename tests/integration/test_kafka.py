@@ -24,6 +24,7 @@ import pytest
 
 from banksim.kafka import CUSTOMERS, TRANSACTIONS, EmbeddedBroker, TopicReader, publisher
 from banksim.measure.results import encode
+from banksim.run.local_load import LocalLoad
 from banksim.run.run import End, Run
 from banksim.run.settings import KafkaUse, Mode, RunSettings
 from banksim.sandbox.detector.kafka import DetectorBridge
@@ -101,7 +102,7 @@ def test_every_decision_is_matched(form: str, servers: str, tmp_path: Path) -> N
     assert sum(confusion.values()) == posted
     assert 30 <= confusion["tp"] + confusion["fn"] <= sum(p.truth.is_fraud for p in driver.planned)
     assert decisions["recall"] is not None and decisions["latency_ms"]["count"] == posted
-    assert driver.run.generator.events is not None and driver.run.generator.events.status()["ok"] is True
+    assert driver.run.load.events.status()["ok"] is True
 
 
 def test_in_sandbox_mode_the_stand_in_decides_in_its_own_process(tmp_path: Path) -> None:
@@ -217,8 +218,8 @@ def test_a_broker_that_dies_stops_nobody(
         heartbeat = Heartbeat()
         host.kill()
         assert _wait_for(run, lambda found: found["failed"] > 20)
-        assert run.generator.events is not None
-        told.append(run.generator.events.status())
+        assert isinstance(run.load, LocalLoad)
+        told.append(run.load.events.status())
         beats.append(heartbeat.stop())
 
     driver = Driver(asked(tmp_path, host.servers, text=LONGER))
@@ -242,7 +243,7 @@ def test_a_broker_that_dies_stops_nobody(
 def _wait_for(run: Run, enough: Any) -> bool:
     """Whether it came true before the run was over."""
     while not run.finished.is_set():
-        if run.generator.events is not None and enough(run.generator.events.figures.results()):
+        if isinstance(run.load, LocalLoad) and enough(run.load.events.figures.results()):
             return True
         gevent.sleep(0.02)
     return False

@@ -153,16 +153,16 @@ def test_a_fault_follows_the_simulated_clock(tmp_path: Path) -> None:
             gevent.sleep(0.01)
         run.pause()
         gevent.sleep(1.5)  # longer than the fault is away at the old speed
-        assert run.generator.faults is not None
-        seen.append(("paused", run.moment()[1], run.generator.faults.active))
+        faults = next(part for part in run.load.companions if part.name == "faults")
+        seen.append(("paused", run.moment()[1], faults.active))
         run.resume()
         while run.moment()[1] < 1.2 * 3600:
             gevent.sleep(0.01)
-        seen.append(("inside", run.moment()[1], run.generator.faults.active))
+        seen.append(("inside", run.moment()[1], faults.active))
         run.set_speed(36_00 / 2)
         while run.moment()[1] < 2.2 * 3600:
             gevent.sleep(0.01)
-        seen.append(("after", run.moment()[1], run.generator.faults.active))
+        seen.append(("after", run.moment()[1], faults.active))
 
     results = conduct(tmp_path, Mode.DRY_RUN, "bank", "latency", ", latency_ms: 5", meanwhile)
     assert [(name, active) for name, _, active in seen] == [

@@ -12,8 +12,8 @@ Nothing here knows how a message travels; `messages` defines what is in them.
 
 from __future__ import annotations
 
-from banksim.run.workers.master_run import MasterRun
 from banksim.run.workers.members import Members
+from banksim.run.workers.remote_load import RemoteSource
 from banksim.run.workers.worker import WorkerRun
 
-__all__ = ["MasterRun", "Members", "WorkerRun"]
+__all__ = ["Members", "RemoteSource", "WorkerRun"]

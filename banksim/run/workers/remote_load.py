@@ -12,23 +12,26 @@ from __future__ import annotations
 import logging
 import socket
 import time
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import gevent
 
 from banksim.measure import Measures
 from banksim.measure.figures import Reconciliation
-from banksim.run.closing import run_info
+from banksim.model import At, BanksimError
 from banksim.run.local_load import DRAIN_TIMEOUTS
 from banksim.run.plan import Parts
 from banksim.run.process import in_thread
-from banksim.run.run import End, counting
-from banksim.run.settings import Mode, RunSettings
-from banksim.run.workers.intake import Intake, combined_accounts, combined_targets
+from banksim.run.run import End, LoadLost, Totals
+from banksim.run.settings import Mode, RunSettings, counting
+from banksim.run.timekeeper import Timekeeper
+from banksim.run.workers.intake import Intake, MergedFeed, combined_accounts, combined_targets
 from banksim.run.workers.members import FULL, Member, Members, Membership, Outbox, Standing
 from banksim.run.workers.messages import (
     ClockState,
     EndRun,
+    FromWorker,
     Orders,
     Row,
     settings_to_wire,
@@ -45,8 +48,12 @@ MERGE_EVERY_S = 1.0
 POLL_S = 0.1
 #: How long the master waits at the end for finals of workers that have drained.
 FINALS_FOR_S = 180.0
+#: Without any worker for this long, a run is over.
+ALONE_FOR_S = 15.0
+#: How long the master waits for workers to prepare.
+PREPARE_FOR_S = 600.0
 #: A line names the workers that are awaited, this often.
-TELL_EVERY_S = 10.0
+REPORT_EVERY_S = 10.0
 NOT_REACHED = (
     "the stand-ins of --sandbox listen to the master's own machine only; start "
     "`banksim sandbox --host 0.0.0.0` and give its addresses with --nexum-url and --bastion-url"
@@ -64,22 +71,33 @@ class OpeningProgress:
 class RemoteLoad:
     """The load of one run, made by workers: planned, steered and added up here."""
 
-    def __init__(self, settings: RunSettings, parts: Parts, members: Members, outbox: Outbox) -> None:
+    def __init__(
+        self, settings: RunSettings, plan: Parts, timekeeper: Timekeeper, members: Members, outbox: Outbox
+    ) -> None:
         """Opens what the workers share.  Raises BanksimError when something does not start."""
         scenario = settings.scenario
         self.settings = settings
-        self.parts = parts
+        self.plan = plan
         self.members = members
-        self.membership = Membership(members, outbox, settings.run_id, parts.clock, parts.offered)
+        self.membership = Membership(members, outbox, settings.run_id, plan.clock, plan.offered)
         self.intake = Intake(
             settings.run_id, counting(scenario), scenario.dashboard.max_feed_items, self.membership
         )
         self.targets = SharedTargets(settings)
         self.opening = OpeningProgress()
-        self._changes: list[tuple[float, float]] = []
-        self._origin_s = 0.0
-        self._ended_s: float | None = None
-        self._told_s = 0.0
+        self._timekeeper = timekeeper
+        self._gathering = False
+        self._reported_s = 0.0
+        self._watching: Any = None
+        timekeeper.add(self)
+
+    def __enter__(self) -> RemoteLoad:
+        self._watching = gevent.spawn(self._watch)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        gevent.killall([self._watching])
+        self.targets.close()
 
     # -- what is known of it ----------------------------------------------------------------
 
@@ -87,21 +105,25 @@ class RemoteLoad:
     def measures(self) -> Measures:
         return self.intake.counts.measures
 
-    def moment(self) -> tuple[float, float]:
-        """(wall seconds since simulated time began, simulated seconds), now or at the end."""
-        if not self.parts.clock.started:
-            return 0.0, 0.0
-        now_s = self._ended_s if self._ended_s is not None else time.monotonic()
-        return max(0.0, now_s - self._origin_s), self.parts.clock.sim_at(now_s)
+    @property
+    def feed(self) -> MergedFeed:
+        return self.intake.feed
 
-    def counted_until(self) -> tuple[float, float]:
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        return self.targets.addresses
+
+    def counted_until(self) -> At:
         """The moment up to which every live worker has been counted: what curves can be drawn of."""
         counted_s = self.intake.counts.counted_until_s
         until_s = [counted_s[m.number] for m in self.membership.live if m.number in counted_s]
-        if not until_s:
-            return self.moment()
-        wall_s = max(0.0, min(until_s))
-        return wall_s, self.parts.clock.sim_at(self._origin_s + wall_s)
+        return self._timekeeper.at(max(0.0, min(until_s))) if until_s else self._timekeeper.now()
+
+    def asked_tps(self, sim_s: float) -> float:
+        return self._timekeeper.asked_tps(self.plan.offered, sim_s)
+
+    def shortage_ms(self) -> float:
+        return self.intake.shortage_ms()
 
     def target_rows(self) -> list[Row]:
         return combined_targets(self.targets.addresses, self.intake.target_rows)
@@ -127,6 +149,7 @@ class RemoteLoad:
 
         ``ended``: "final" (all its figures are in) or "lost" (figures up to its last state).
         """
+        origin_s = self._timekeeper.origin_s
         return [
             {
                 "number": member.number,
@@ -134,7 +157,7 @@ class RemoteLoad:
                 "pid": member.pid,
                 "ended": str(Standing.FINAL if member.standing is Standing.FINAL else Standing.LOST),
                 "left": member.leaving,
-                "joined_wall_s": max(0.0, (member.joined_s or self._origin_s) - self._origin_s),
+                "joined_wall_s": max(0.0, (member.joined_s or origin_s) - origin_s),
                 "losses": member.losses,
                 "gap_s": round(member.gap_s, 3),
                 "not_offered": round(member.not_offered, 1),
@@ -145,30 +168,101 @@ class RemoteLoad:
 
     # -- the line of life -------------------------------------------------------------------
 
+    def open_customers(self, report: Callable[[str], None]) -> None:
+        """Gather the workers and have each open the customers of its share."""
+        report("Workers are preparing")
+        self._gather()
+        report("Opening customers at the bank")
+        while not self.intake.ended and not self._all_open():
+            if not self.membership.live:
+                raise BanksimError(self._why_no_worker())
+            self._wait()
+
     def begin(self) -> None:
         """Simulated time begins, in a moment; returns when it does."""
-        self._origin_s = time.monotonic() + START_AHEAD_S
-        self.parts.clock.start(self._origin_s)
-        self.broadcast_clock()
+        self._timekeeper.start(time.monotonic() + START_AHEAD_S)
         gevent.sleep(START_AHEAD_S)
+        logger.info("Transactions are generated by %d workers", len(self.membership.live))
 
-    def watch(self) -> None:
+    def wait(self) -> None:
+        """Until simulated time is over or the run is ended.
+
+        Raises LoadLost when no worker has made load for a while.
+        """
+        merging = gevent.spawn(self._keep_merging)
+        try:
+            with self.targets.conducting(self.plan.clock):
+                self._wait_for_the_end()
+        finally:
+            merging.kill()
+
+    def stop(self, end: End) -> None:
+        """Have all workers offer nothing more, drain and send their finals."""
+        self.intake.ended = True
+        self.membership.tell_all(EndRun(run=self.settings.run_id, end=str(end)))
+        self.intake.changed.set()
+
+    def drain(self, end: End) -> None:
+        """Wait for the finals of all live workers, within a bound; then add everything up."""
+        message = EndRun(run=self.settings.run_id, end=str(End.STOPPED if end is End.COMPLETED else end))
+        for member in self.membership.preparing:  # without a share there is nothing to drain
+            self.membership.tell(member, message)
+        timeout_s = self.settings.scenario.connections.timeout_seconds
+        bound_s = FINALS_FOR_S + DRAIN_TIMEOUTS * timeout_s
+        until_s = time.monotonic() + bound_s
+        self._reported_s = time.monotonic()
+        while (live := self.membership.live) and time.monotonic() < until_s:
+            self._wait("Waiting for the last figures of", live)
+        for member in self.membership.live:
+            logger.error("%s sent no final within %g s: its figures end here", member.name, bound_s)
+            self.membership.lose(member)
+        self.intake.counts.refresh()
+
+    def _gather(self) -> None:
+        """All connected workers prepare; the first assignment covers those that succeeded."""
+        self._gathering = True
+        for member in self.members:
+            member.standing = Standing.IDLE
+        for member in self.members.present():
+            self._give_orders(member)
+        until_s = time.monotonic() + PREPARE_FOR_S
+        while not self.intake.ended and not self._all_prepared() and time.monotonic() < until_s:
+            self._wait("Waiting until prepared", self.membership.preparing)
+        prepared = [member for member in self.membership.preparing if member.pulse.prepared]
+        if self.intake.ended:
+            return
+        if not prepared:
+            raise BanksimError(self._why_no_worker())
+        self.membership.join(*prepared)
+
+    def _wait_for_the_end(self) -> None:
+        alone_since_s: float | None = None
+        while not self.intake.ended and not self.membership.time_is_over:
+            self._wait()
+            if self.membership.live or self.membership.preparing:
+                alone_since_s = None
+                continue
+            alone_since_s = alone_since_s or time.monotonic()
+            if time.monotonic() - alone_since_s > ALONE_FOR_S:
+                raise LoadLost(self._why_no_worker())
+
+    def _watch(self) -> None:
         """Look for silent workers, until killed."""
         while True:
             gevent.sleep(WATCH_EVERY_S)
             if self.membership.watch():
                 self.intake.changed.set()
 
-    def keep_merging(self) -> None:
+    def _keep_merging(self) -> None:
         """Add up what workers have counted, until killed."""
         while True:
             gevent.sleep(max(MERGE_EVERY_S, state_every_s(len(self.membership.live))))
             self.intake.counts.refresh()
 
-    def all_prepared(self) -> bool:
+    def _all_prepared(self) -> bool:
         return all(member.pulse.prepared for member in self.membership.preparing)
 
-    def all_open(self) -> bool:
+    def _all_open(self) -> bool:
         """Whether every worker has opened its customers of the present assignment and knows all others."""
         live = self.membership.live
         dry = self.settings.mode is Mode.DRY_RUN
@@ -181,61 +275,40 @@ class RemoteLoad:
             for member in live
         )
 
-    def wait(self, what: str = "", for_members: list[Member] | None = None) -> None:
+    def _wait(self, what: str = "", for_members: Sequence[Member] = ()) -> None:
         """Until a message arrives, or a moment; now and then a line of log names the awaited workers."""
         self.intake.wait(POLL_S)
-        if what and for_members and time.monotonic() - self._told_s > TELL_EVERY_S:
-            if self._told_s:
+        if what and for_members and time.monotonic() - self._reported_s > REPORT_EVERY_S:
+            if self._reported_s:
                 logger.info("%s: %s", what, ", ".join(member.name for member in for_members))
-            self._told_s = time.monotonic()
-
-    def stop(self, end: End) -> None:
-        """Have all workers offer nothing more, drain and send their finals."""
-        self.intake.ended = True
-        self.membership.tell_all(EndRun(run=self.settings.run_id, end=str(end)))
-        self.intake.changed.set()
-
-    def collect(self) -> None:
-        """Wait for the finals of all live workers, within a bound; then add everything up."""
-        timeout_s = self.settings.scenario.connections.timeout_seconds
-        bound_s = FINALS_FOR_S + DRAIN_TIMEOUTS * timeout_s
-        until_s = time.monotonic() + bound_s
-        self._told_s = time.monotonic()
-        while (live := self.membership.live) and time.monotonic() < until_s:
-            self.wait("Waiting for the last figures of", live)
-        for member in self.membership.live:
-            logger.error("%s sent no final within %g s: its figures end here", member.name, bound_s)
-            self.membership.lose(member)
-        self._ended_s = time.monotonic()
-        self.intake.counts.refresh()
-
-    def close(self) -> None:
-        self.targets.close()
+            self._reported_s = time.monotonic()
 
     # -- the results ------------------------------------------------------------------------
 
-    def info(self, started_at: datetime, end: str) -> Row:
-        """The run's identity and what its parts came to."""
-        accounts = list(self.intake.accounts.values())
-        info = run_info(self.settings, self.parts, self.targets.addresses, self.moment(), started_at, end)
-        info |= combined_accounts(self.intake.accounts)
-        faults = self.targets.faults_of(accounts)
+    def totals(self, report: Callable[[str], None]) -> Totals:
+        report("Comparing balances")
+        reconciliation = self._reconciliation()
+        return Totals(self.measures, reconciliation, self._kafka(), self._account(), self.intake.feed.items())
+
+    def _account(self) -> Row:
+        found = combined_accounts(self.intake.accounts)
+        faults = self.targets.faults_of(list(self.intake.accounts.values()))
         if faults:
-            info["faults"] = faults
-        info["detector"] = self.targets.detector_stats()
-        info["workers"] = self.worker_rows()
+            found["faults"] = faults
+        found["detector"] = self.targets.detector_stats()
+        found["workers"] = self.worker_rows()
         if self.intake.counts.uncounted:
             logger.error("%d states of further workers are not counted", self.intake.counts.uncounted)
-        return info
+        return found
 
-    def reconciliation(self) -> Reconciliation:
-        books, customers = self.measures.books, self.parts.onboarding or self.parts.world.population
+    def _reconciliation(self) -> Reconciliation:
+        books, customers = self.measures.books, self.plan.onboarding or self.plan.world.population
         missing = in_thread(lambda: self.intake.opened.without_balance(books, customers))
         lost = [row["number"] for row in self.worker_rows() if row["ended"] != Standing.FINAL]
         accounts = list(self.intake.accounts.values())
         return self.targets.reconcile(books, missing, lost, accounts)
 
-    def kafka(self) -> Row:
+    def _kafka(self) -> Row:
         brokers = self.targets.brokers
         return {
             "enabled": bool(brokers.servers),
@@ -245,24 +318,30 @@ class RemoteLoad:
             **self.intake.counts.kafka.results(),
         }
 
-    # -- steering ---------------------------------------------------------------------------
+    # -- as a follower of the timekeeper ------------------------------------------------------
 
-    def set_speed(self, speed: float) -> None:
-        """Change the speed from now on.  Raises ValueError on a speed out of range."""
-        clock, now_s = self.parts.clock, time.monotonic()
-        clock.set_speed(speed, now_s)
-        sim_s = clock.sim_at(now_s)
-        self._changes.append((sim_s, clock.speed))
-        self.broadcast_clock()
-        self.parts.desk.replan(sim_s, clock.speed)  # workers do the same; here it is for the pages
-        logger.info("Speed: %gx from simulated second %.0f on", speed, sim_s)
+    def change_speed(self, sim_s: float, speed: float) -> None:
+        self.plan.desk.replan(sim_s, speed)  # workers do the same; here it is for the pages
 
-    def broadcast_clock(self) -> None:
+    def change_rate(self, sim_s: float, tps: float) -> None:
+        """The search for capacity, which changes it, is not made with workers."""
+
+    def clock_changed(self) -> None:
         self.membership.tell_all(self._clock_state())
 
     # -- workers ----------------------------------------------------------------------------
 
-    def give_orders(self, member: Member) -> None:
+    def greet(self, member: Member, in_run: str) -> None:
+        """A worker says hello; ``in_run`` is the run it is in, or empty."""
+        if in_run == self.settings.run_id or not self._gathering or self.intake.ending:
+            return
+        if member.standing is Standing.REFUSED:
+            return
+        if member.standing is not Standing.PREPARING:
+            logger.info("%s joins the run", member.name)
+        self._give_orders(member)
+
+    def _give_orders(self, member: Member) -> None:
         """Make a worker part of this run, or refuse it."""
         problem = self._problem_with(member)
         if problem:
@@ -283,10 +362,10 @@ class RemoteLoad:
         self.membership.tell(member, orders)
         for directory in self.intake.opened.directory():
             self.membership.tell(member, directory)
-        if self.parts.clock.started:
+        if self._timekeeper.started:
             self.membership.tell(member, self._clock_state())
 
-    def why_no_worker(self) -> str:
+    def _why_no_worker(self) -> str:
         refused = self.members.standing(Standing.REFUSED)
         if refused:
             return f"{refused[0].name} cannot take part: {refused[0].reason}"
@@ -302,11 +381,40 @@ class RemoteLoad:
         return FULL if self.membership.full and member.standing is not Standing.PREPARING else ""
 
     def _clock_state(self) -> ClockState:
-        clock = self.parts.clock
+        clock = self.plan.clock
         return ClockState(
             run=self.settings.run_id,
             segments=[(segment.wall_s, segment.sim_s, segment.speed) for segment in clock.segments],
             speed=clock.speed,
             paused=clock.paused,
-            changes=self._changes,
+            changes=[(change.sim_s, change.speed) for change in self._timekeeper.changes],
         )
+
+
+class RemoteSource:
+    """Makes the load of a run once it is planned; until then, messages of workers have no effect."""
+
+    def __init__(self, settings: RunSettings, members: Members, outbox: Outbox) -> None:
+        self._settings = settings
+        self._members = members
+        self._outbox = outbox
+        self._loads: list[RemoteLoad] = []  # one, once it is prepared
+
+    def prepare(self, plan: Parts, timekeeper: Timekeeper) -> RemoteLoad:
+        load = RemoteLoad(self._settings, plan, timekeeper, self._members, self._outbox)
+        self._loads.append(load)
+        return load
+
+    def greet(self, member: Member, in_run: str) -> None:
+        """A worker says hello; ``in_run`` is the run it is in, or empty."""
+        for load in self._loads:
+            load.greet(member, in_run)
+
+    def hear(self, member: Member, message: FromWorker) -> None:
+        """A message about this run.  Returns at once."""
+        for load in self._loads:
+            load.intake.hear(member, message)
+
+    def standings(self) -> list[Row]:
+        """Each worker of this run, for the status page."""
+        return [row for load in self._loads for row in load.standings()]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 from banksim.measure import ExpectedBalances
 from banksim.measure.books import combined, not_checked
@@ -20,7 +20,7 @@ from banksim.run.invariant import MovementBooks
 from banksim.run.kafka import find_brokers
 from banksim.run.reconcile import reconcile
 from banksim.run.settings import Mode, RunSettings
-from banksim.run.stand_ins import FaultConductor, made
+from banksim.run.stand_ins import FaultConductor
 from banksim.run.workers.messages import Account, Row, WireBrokers
 from banksim.sandbox.detector.kafka import DetectorBridge
 from banksim.schedule.clock import Clock
@@ -62,7 +62,7 @@ class SharedTargets:
         """While this lasts the scenario's faults are made in the stand-ins that were started here."""
         if self._connected is not None and self._connected.stand_ins is not None:
             self._faults = FaultConductor(self._settings.scenario.faults, clock, self._connected.stand_ins)
-        return made(self._faults)
+        return self._faults.running() if self._faults is not None else nullcontext()
 
     def detector_stats(self) -> Row | None:
         """The detector's own statistics; None in a dry run, where every worker has a detector."""
@@ -71,7 +71,7 @@ class SharedTargets:
     def faults_of(self, accounts: Sequence[Account]) -> list[Row]:
         """What each fault did; in a dry run every worker has made them in its own stand-ins."""
         if self._faults is not None:
-            return self._faults.rows()
+            return self._faults.figures()
         total: list[Row] = []
         for account in accounts:
             if account.faults and not total:

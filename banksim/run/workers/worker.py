@@ -12,25 +12,26 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import gevent
 import orjson
 from gevent.event import Event
 
-from banksim.measure import Measures
 from banksim.measure.results import encode
 from banksim.model import BanksimError
 from banksim.run.feed import ITEMS_PER_SECOND
 from banksim.run.kafka import Brokers
-from banksim.run.local_load import Generator
-from banksim.run.process import ResourceMeter
-from banksim.run.queues import Arrival, Seats
+from banksim.run.local_load import LocalLoad, Role, prepare_local_load
+from banksim.run.plan import Parts, build_parts
+from banksim.run.process import ResourceMeter, in_thread
+from banksim.run.queues import UserQueues
 from banksim.run.reconcile import reconcile
-from banksim.run.run import End, counting
+from banksim.run.run import End, NoLoad
 from banksim.run.settings import Mode
-from banksim.run.target_status import target_rows
+from banksim.run.sink import Sink
+from banksim.run.timekeeper import Timekeeper
 from banksim.run.workers.assignment import AssignedShare, Assignment
 from banksim.run.workers.messages import (
     LEASE_S,
@@ -56,8 +57,8 @@ from banksim.run.workers.messages import (
     account_of,
     settings_from_wire,
 )
-from banksim.schedule.clock import Segment
-from banksim.targets import Call
+from banksim.schedule.clock import Clock, Segment
+from banksim.world import Customer
 
 logger = logging.getLogger(__name__)
 
@@ -92,9 +93,6 @@ class ClockSync:
 
     def __init__(self) -> None:
         self._samples: deque[tuple[float, float]] = deque(maxlen=ROUND_TRIPS_KEPT)
-        self._changes_seen = 0
-        #: The wall moment of simulated second 0, here.
-        self.origin_s = 0.0
 
     def add(self, at_s: float, master_s: float, now_s: float) -> None:
         """A pulse sent at ``at_s`` was answered at ``master_s`` (there); the answer arrived at ``now_s``."""
@@ -106,16 +104,10 @@ class ClockSync:
         """What to add to the master's monotonic time; 0 before the first answer."""
         return min(self._samples)[1] if self._samples else 0.0
 
-    def adopt(self, state: ClockState, generator: Generator) -> None:
-        """Make the generator's clock and plans what the master's are."""
+    def adopt(self, state: ClockState, timekeeper: Timekeeper) -> None:
+        """Make this process's time what the master's is."""
         segments = [Segment(wall_s + self.offset_s, sim_s, speed) for wall_s, sim_s, speed in state.segments]
-        generator.built.clock.follow(state.speed, state.paused, segments)
-        if segments:
-            self.origin_s = segments[0].wall_s
-        for sim_s, speed in state.changes[self._changes_seen :]:
-            generator.change_speed(sim_s, speed)
-        self._changes_seen = len(state.changes)
-        generator.wake()
+        timekeeper.follow(state.speed, state.paused, segments, state.changes)
 
 
 #: How often and how long the final is sent again until the master says bye.
@@ -129,9 +121,7 @@ LEAST_ITEMS_PER_SECOND = 4
 class WorkerRun:
     """One run on this worker."""
 
-    def __init__(
-        self, orders: Orders, seat_names: set[str], on_call: Callable[[Call], None], uplink: Uplink
-    ) -> None:
+    def __init__(self, orders: Orders, queues: UserQueues, sinks: Sequence[Sink], uplink: Uplink) -> None:
         """Raises ScenarioError for a scenario that this version does not understand."""
         self.settings = settings_from_wire(orders.settings)
         self.run_id = self.settings.run_id
@@ -139,16 +129,9 @@ class WorkerRun:
         self.end: End | None = None
         self.finished = Event()
         self.share = AssignedShare(orders.number)
-        self.seats = Seats(seat_names)
-        self.generator = Generator(
-            self.settings,
-            self.seats,
-            Measures(counting(self.settings.scenario)),
-            on_call,
-            self.share,
-            self._note_opened,
-            self.may_offer,
-        )
+        self.queues = queues
+        self.timekeeper = Timekeeper(Clock(self.settings.scenario.duration_s, self.settings.speed))
+        self.load: LocalLoad | NoLoad = NoLoad(self.settings)
         self.pulse_s, self.state_s = PULSE_S, STATE_S
         self.clock_sync = ClockSync()
         self.prepared = False
@@ -158,20 +141,15 @@ class WorkerRun:
         #: The assignment under which all own customers have been opened.
         self.opened_for = 0
         self._orders = orders
+        self._sinks = sinks
         self._uplink = uplink
         self._reporter = Reporter(self)
-        self._kept: list[Callable[[], None]] = []
+        self._kept: list[Callable[[LocalLoad], None]] = []
         self._from_others: set[int] = set()
         self._answered_s = time.monotonic()
         self._changed = Event()
         self._bye = Event()
         self._master_gone = False
-
-    # -- what the users need -----------------------------------------------------------------
-
-    def perform(self, arrival: Arrival) -> None:
-        """Carry out an arrival that a user took from its seat."""
-        self.generator.perform(arrival)
 
     def may_offer(self) -> bool:
         """Whether the master has answered lately enough for this worker's share to be its own."""
@@ -187,7 +165,7 @@ class WorkerRun:
             case Assigned():
                 self._take_assignment(message)
             case ClockState():
-                self._when_generator_is_ready(lambda: self.clock_sync.adopt(message, self.generator))
+                self._once_prepared(lambda load: self.clock_sync.adopt(message, load.timekeeper))
             case Directory():
                 self._take_directory(message)
             case EndRun():
@@ -200,7 +178,7 @@ class WorkerRun:
         """Offer nothing more, drain and send the final.  Returns at once; wait for `finished`."""
         if self.end is None and not self.finished.is_set():
             self.end = end
-            self.generator.stop()
+            self.load.stop(end)
             self._changed.set()
 
     def abandon(self) -> None:
@@ -223,79 +201,92 @@ class WorkerRun:
             self._refuse(f"{type(error).__name__}: {error}")
         finally:
             reporting.kill()
-            self.generator.close()
             self.finished.set()
 
     def _live(self) -> None:
-        self._prepare()
-        if self._wait_for_the_start():
-            self._simulate()
-        self.generator.drain(drop_waiting=self.end is not None)
-        self.generator.end()
-        if self.generator.events is not None:
-            self.generator.events.drain()
-        self._send_final()
+        settings = self.settings
+        plan = in_thread(
+            lambda: build_parts(settings.scenario, settings.seed, settings.speed, self.share.shard)
+        )
+        self.timekeeper = Timekeeper(plan.clock)
+        with self._prepare(plan) as load:
+            self._open_all(load)
+            if self._wait_for_the_start(load):
+                self._simulate(load)
+            load.drain(self.end or End.COMPLETED)
+            self.timekeeper.end()
+            load.events.drain()
+            self._send_final(load)
 
-    def _prepare(self) -> None:
-        orders, generator = self._orders, self.generator
-        log_name = f"transactions-{self.number}.csv" if self.settings.transaction_log else ""
-        budget = max(LEAST_ITEMS_PER_SECOND, ITEMS_PER_SECOND // max(1, orders.workers))
+    def _prepare(self, plan: Parts) -> LocalLoad:
+        orders = self._orders
         brokers = orders.brokers
+        role = Role(
+            share=self.share,
+            lease=self,
+            # In a dry run every worker has a bank of its own, and nothing to report of it.
+            registers=() if self.settings.mode is Mode.DRY_RUN else (self._reporter,),
+            addresses=orders.addresses,
+            log_name=f"transactions-{self.number}.csv",
+            feed_per_second=max(LEAST_ITEMS_PER_SECOND, ITEMS_PER_SECOND // max(1, orders.workers)),
+        )
         found = Brokers(brokers.servers, brokers.wanted, brokers.asked_for, brokers.reason)
-        generator.prepare(found, log_name, budget, orders.addresses)
+        load = prepare_local_load(self.settings, plan, self.timekeeper, self.queues, found, self._sinks, role)
+        self.load = load
         for action in self._kept:
-            action()
+            action(load)
         self._kept.clear()
+        if self.end is not None:
+            load.stop(self.end)
+        return load
+
+    def _open_all(self, load: LocalLoad) -> None:
+        """Open what must be there before this worker can take a share."""
         if self.settings.mode is Mode.DRY_RUN:  # its own bank must know every customer
-            generator.open_customers(range(generator.existing_customers), generator.existing_customers)
+            load.open_some(range(load.existing_customers), load.existing_customers)
+        orders = self._orders
         while len(self._from_others) < orders.directory and self.end is None:
             self._wait()
         self.prepared = True
 
-    def _wait_for_the_start(self) -> bool:
+    def _wait_for_the_start(self, load: LocalLoad) -> bool:
         """Open customers of each assignment until simulated time begins; False when the run ends first."""
-        clock = self.generator.built.clock
         while self.end is None:
-            if clock.started and self.share.number:
+            if self.timekeeper.started and self.share.number:
                 return True
-            if self.share.number > self.opened_for and not clock.started:
-                self._open_mine(self.share.number)
+            if self.share.number > self.opened_for and not self.timekeeper.started:
+                self._open_mine(load, self.share.number)
             self._wait()
         return False
 
-    def _open_mine(self, assignment: int) -> None:
-        generator = self.generator
+    def _open_mine(self, load: LocalLoad, assignment: int) -> None:
         if self.settings.mode is not Mode.DRY_RUN:
-            assert generator.simulation is not None
-            known = generator.simulation.may_act
+            known = load.simulation.may_act
             mine = [
                 index
-                for index in range(generator.existing_customers)
+                for index in range(load.existing_customers)
                 if self.share.has_customer(index) and not known(index)
             ]
-            generator.open_customers(mine, len(mine))
+            load.open_some(mine, len(mine))
         self._reporter.report_opened()
         self.opened_for = assignment
 
-    def _simulate(self) -> None:
-        self.generator.begin(self.clock_sync.origin_s)
+    def _simulate(self, load: LocalLoad) -> None:
+        load.begin()
         self.begun = True
         logger.info("Transaction generation started: %.1f %% of the load", 100 * self.share.part)
         self.generating = True
         try:
-            self.generator.generate()
+            load.wait()
         finally:
             self.generating = False
 
-    def _send_final(self) -> None:
-        generator = self.generator
-        account = generator.account()
-        if generator.connected is not None and self.settings.mode is Mode.DRY_RUN:
+    def _send_final(self, load: LocalLoad) -> None:
+        account = load.account()
+        if self.settings.mode is Mode.DRY_RUN:
             currency = self.settings.scenario.currency
-            account["reconciliation"] = encode(
-                reconcile(generator.measures.books, generator.connected, currency)
-            )
-        final = self._reporter.final(account_of(str(self.end or End.COMPLETED), account))
+            account["reconciliation"] = encode(reconcile(load.measures.books, load.connected, currency))
+        final = self._reporter.final(load, account_of(str(self.end or End.COMPLETED), account))
         until_s = time.monotonic() + FINAL_FOR_S
         while not self._bye.is_set() and time.monotonic() < until_s:
             self.send(final)
@@ -315,43 +306,27 @@ class WorkerRun:
         if not self.share.begin(assignment):
             return
         logger.debug("Assignment %d: %.1f %% of the customers", assignment.number, 100 * self.share.part)
-        generator = self.generator
-        if generator.simulation is None:
-            return
-        generator.simulation.change_share(generator.moment().sim_s)
-        if assignment.lost and generator.built.clock.started:
-            generator.simulation.join_from(min(assignment.lost.values()))
-        generator.wake()
+        if isinstance(self.load, NoLoad):
+            return  # the simulation will begin with this share
+        simulation = self.load.simulation
+        simulation.change_share(self.timekeeper.now().sim_s)
+        if assignment.lost and self.timekeeper.started:
+            simulation.join_from(min(assignment.lost.values()))
+        self.load.dispatcher.clock_changed()
 
     def _take_directory(self, directory: Directory) -> None:
         self._from_others.update(index for index, _, _ in directory.rows)
-        self._when_generator_is_ready(lambda: self._enter(directory))
+        self._once_prepared(lambda load: _enter(directory, load))
 
     def _take_end(self, message: EndRun) -> None:
         self.request_end(End(message.end))
 
-    def _enter(self, directory: Directory) -> None:
-        """Remember customers that other workers have opened."""
-        connected, joiners = self.generator.connected, self.generator.joiners
-        if connected is None:
-            return
-        known = connected.targets.directory
-        for index, customer_id, accounts in directory.rows:
-            if not known.is_open(index):
-                known.add(index, customer_id, accounts)
-        if directory.joined and joiners is not None:
-            joiners.joined_elsewhere(index for index, _, _ in directory.rows)
-
-    def _when_generator_is_ready(self, action: Callable[[], None]) -> None:
-        """Now, or as soon as the generator is prepared."""
-        if self.generator.dispatcher is not None and not self._kept:
-            action()
-        else:
+    def _once_prepared(self, action: Callable[[LocalLoad], None]) -> None:
+        """Now, or as soon as the load is prepared."""
+        if isinstance(self.load, NoLoad) or self._kept:
             self._kept.append(action)
-
-    def _note_opened(self, index: int) -> None:
-        if self.settings.mode is not Mode.DRY_RUN:
-            self._reporter.note_opened(index)
+        else:
+            action(self.load)
 
     # -- reporting ----------------------------------------------------------------------------
 
@@ -365,6 +340,16 @@ class WorkerRun:
     def _wait(self) -> None:
         self._changed.wait(POLL_S)
         self._changed.clear()
+
+
+def _enter(directory: Directory, load: LocalLoad) -> None:
+    """Remember customers that other workers have opened."""
+    known = load.connected.targets.directory
+    for index, customer_id, accounts in directory.rows:
+        if not known.is_open(index):
+            known.add(index, customer_id, accounts)
+    if directory.joined:
+        load.joiners.joined_elsewhere(index for index, _, _ in directory.rows)
 
 
 # -- What a worker reports: pulses, states, opened customers, the final -----------------------------
@@ -388,7 +373,7 @@ class Reporter:
         self._cpu_percent, self._rss_bytes = 0.0, 0.0
         self._metered_s = 0.0
         self._opened: list[int] = []
-        self._opened_told = 0
+        self._opened_reported = 0
         self._next_item = 0
         self._sequence = 0
         self._stated_s = 0.0
@@ -403,85 +388,84 @@ class Reporter:
             if now_s - self._metered_s >= METER_S:
                 self._metered_s = now_s
                 self._meter_process()
-            if now_s - self._stated_s >= self._run.state_s and self._run.generator.parts is not None:
+            load = self._run.load
+            if now_s - self._stated_s >= self._run.state_s and not isinstance(load, NoLoad):
                 self._stated_s = now_s
-                self._run.send(self._state())
+                self._run.send(self._state(load))
             gevent.sleep(self._run.pulse_s)
 
-    def note_opened(self, index: int) -> None:
+    def opened(self, customer: Customer, sim_s: float) -> None:  # noqa: ARG002 - when does not matter
         """A customer was opened; reported with the next pulse."""
-        self._opened.append(index)
+        self._opened.append(customer.index)
 
     def report_opened(self) -> None:
         """Report the customers opened since the last time; again those whose message was cut off."""
-        connected = self._run.generator.connected
-        while self._opened_told < len(self._opened) and connected is not None:
-            first = self._opened_told
+        load = self._run.load
+        while self._opened_reported < len(self._opened) and not isinstance(load, NoLoad):
+            first = self._opened_reported
             indices = self._opened[first : first + ROWS]
-            found = ((index, connected.targets.directory.row(index)) for index in indices)
+            found = ((index, load.connected.targets.directory.row(index)) for index in indices)
             rows = [(index, *row) for index, row in found if row is not None]
             self._run.send(Opened(run=self._run.run_id, rows=rows, joined=self._run.begun))
-            self._opened_told = max(self._opened_told, first + len(indices))
+            self._opened_reported = max(self._opened_reported, first + len(indices))
 
-    def final(self, account: Account) -> Final:
+    def final(self, load: LocalLoad, account: Account) -> Final:
         """The last message of this worker: everything, with the books."""
         self.report_opened()
         return Final(
             run=self._run.run_id,
             seq=self._next_seq(),
-            wall_s=self._run.generator.moment()[0],
-            counts=self._counts(0.0, books=True),
+            wall_s=self._run.timekeeper.now().wall_s,
+            counts=_counts(load, 0.0, books=True),
             account=account,
         )
 
     def _pulse(self) -> Pulse:
-        run, generator = self._run, self._run.generator
-        opening = generator.opening
-        feed = generator.feed.since(self._next_item) if generator.feed is not None else None
-        if feed is not None:
-            self._next_item = feed["next"]
+        run, load = self._run, self._run.load
+        feed = load.feed.since(self._next_item)
+        self._next_item = feed["next"]
         return Pulse(
             run=run.run_id,
             at_s=time.monotonic(),
             prepared=run.prepared,
-            opened_done=opening.done if opening is not None else 0,
-            opened_total=opening.total if opening is not None else 0,
+            opened_done=load.opening.done,
+            opened_total=load.opening.total,
             opened_for=run.opened_for,
-            known=generator.connected.targets.directory.customer_count if generator.connected else 0,
-            in_flight=generator.measures.tally.in_flight,
-            shortage_ms=run.seats.shortage_ms(),
+            known=load.known_customers,
+            in_flight=load.measures.tally.in_flight,
+            shortage_ms=run.queues.shortage_ms(),
             cpu_percent=self._cpu_percent,
             rss_bytes=self._rss_bytes,
-            seen=generator.feed.seen if generator.feed is not None else 0,
-            items=feed["items"] if feed is not None else [],
+            seen=load.feed.seen,
+            items=feed["items"],
         )
 
     def _meter_process(self) -> None:
         """Read what this process uses; a pause stays a gap in the timeline."""
-        generator = self._run.generator
+        load = self._run.load
         self._cpu_percent, self._rss_bytes, network_bytes_s = self._meter.read()
-        at = generator.moment()
-        if self._run.generating and generator.built.asked_tps(at.sim_s) > 0:
-            generator.measures.resources(at, self._cpu_percent, self._rss_bytes, network_bytes_s)
+        at = self._run.timekeeper.now()
+        if self._run.generating and not isinstance(load, NoLoad) and load.asked_tps(at.sim_s) > 0:
+            load.measures.resources(at, self._cpu_percent, self._rss_bytes, network_bytes_s)
 
-    def _state(self) -> State:
-        wall_s, from_s = self._run.generator.moment()[0], self._timeline_from_s
+    def _state(self, load: LocalLoad) -> State:
+        wall_s, from_s = self._run.timekeeper.now().wall_s, self._timeline_from_s
         self._timeline_from_s = max(0.0, wall_s - OVERLAP_S)
         return State(
             run=self._run.run_id,
             seq=self._next_seq(),
             wall_s=wall_s,
             from_s=from_s,
-            counts=self._counts(from_s, books=False),
-            targets=[TargetRow(**row) for row in target_rows(self._run.generator)],
+            counts=_counts(load, from_s, books=False),
+            targets=[TargetRow(**row) for row in load.target_rows()],
         )
 
     def _next_seq(self) -> int:
         self._sequence += 1
         return self._sequence
 
-    def _counts(self, timeline_from_s: float, books: bool) -> bytes:
-        generator = self._run.generator
-        measures = generator.measures.to_state(timeline_from_s, books=books)
-        kafka = generator.events.figures.to_state() if generator.events is not None else None
-        return orjson.dumps({"measures": measures, "kafka": kafka}, option=orjson.OPT_NON_STR_KEYS)
+
+def _counts(load: LocalLoad, timeline_from_s: float, books: bool) -> bytes:
+    measures = load.measures.to_state(timeline_from_s, books=books)
+    kafka = load.events.figures.to_state()
+    return orjson.dumps({"measures": measures, "kafka": kafka}, option=orjson.OPT_NON_STR_KEYS)

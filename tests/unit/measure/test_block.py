@@ -21,8 +21,10 @@ from banksim.measure.block import (
     ResultBlock,
 )
 from banksim.measure.measures import MIN_BLOCK
-from banksim.measure.summary import live_summary
+from banksim.measure.results import encode
+from banksim.measure.summary import Asked, live
 from banksim.model import AccountRef, At, Ended, Kind, Label, Planned, Transaction, Truth
+from banksim.scenario.models import Goals
 from tests.unit.measure.make import HOME
 
 PERSONAS = ("student", "salaried", "retired")
@@ -93,9 +95,9 @@ def block_of(rng: np.random.Generator, size: int, odd: float, digits: int, first
 
 
 def figures(measures: Measures) -> dict[str, Any]:
-    return live_summary(measures, 10.0) | {
+    return encode(live(measures, 10.0, Asked(Goals()))) | {
         "timeline": measures.timeline.points(),
-        "cold": measures.cold.detection.figures(0.001, 500),
+        "cold": encode(measures.cold.detection.figures(0.001, 500)),
         "drift": measures.detection.drift.figures(),
         "personas": measures.detection.personas.rows(),
         "channels": measures.detection.channels.rows(),

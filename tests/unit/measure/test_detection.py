@@ -137,7 +137,7 @@ def test_scored_means_that_a_usable_score_came_back() -> None:
     assert (found["scored"], found["missing"], found["coverage"]) == (1, 2, pytest.approx(1 / 3))
     assert found["confusion"] == {"tp": 1, "fp": 0, "tn": 2, "fn": 0}
     row = detection.by_typology()["card_testing"]
-    assert (row["scored"], row["missing"], row["recall"]) == (0, 1, 1.0)
+    assert (row.scored, row.missing, row.recall) == (0, 1, 1.0)
 
 
 def test_when_no_score_came_back_nothing_was_judged() -> None:
@@ -150,8 +150,8 @@ def test_when_no_score_came_back_nothing_was_judged() -> None:
     assert found["value_detection_rate"] is None and found["net_savings_cents"] is None
     assert (found["coverage"], found["scored"], found["missing"]) == (0, 0, 3)
     assert found["confusion"] == {"tp": 0, "fp": 0, "tn": 0, "fn": 0}
-    assert detection.by_typology()["card_testing"]["recall"] is None
-    assert detection.by_decoy()["holiday_trip"]["false_positive_rate"] is None
+    assert detection.by_typology()["card_testing"].recall is None
+    assert detection.by_decoy()["holiday_trip"].false_positive_rate is None
 
 
 @settings(max_examples=60, deadline=None)

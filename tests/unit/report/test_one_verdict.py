@@ -11,7 +11,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-from banksim.load.listings import summary as listed
 from banksim.measure.formats import count, milliseconds, percent
 from banksim.measure.results import Results
 from banksim.measure.verdicts import Evidence, exit_code, judge
@@ -22,6 +21,7 @@ from banksim.report.html import render_html
 from banksim.report.write import junit_xml
 from banksim.scenario.models import Goals
 from tests.recorded import NAMES, recorded
+from web_ext.listings import summary as listed
 
 #: name → (first word of the overall verdict, exit code, four kinds of words; None: depends on the machine)
 EXPECTED: dict[str, tuple[str, int, tuple[str | None, str | None, str | None, str | None]]] = {

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 from banksim.model import (
     AccountRef,
+    At,
     BankReply,
     BankStatus,
     Channel,
     Decision,
+    Ended,
     Kind,
     Label,
     Place,
@@ -21,6 +24,8 @@ from banksim.model import (
     Truth,
 )
 from banksim.run.queues import Arrival
+from banksim.run.sink import Ignore
+from banksim.targets import Call
 
 HOME = Place("Boston", "US", 42.36, -71.06)
 
@@ -45,7 +50,7 @@ def planned(sim_s: float = 0.0, persona: str = "student", fraud: str = "") -> Pl
 
 def arrival(late_s: float = 0.0, **kwargs: object) -> Arrival:
     """An arrival that was due ``late_s`` ago."""
-    return Arrival(time.monotonic() - late_s, planned(**kwargs))  # type: ignore[arg-type]
+    return Arrival(time.monotonic() - late_s, planned(**kwargs), NOBODY)  # type: ignore[arg-type]
 
 
 @dataclass
@@ -75,6 +80,37 @@ def targets(bank: FakeBank | None, detector: FakeDetector | None) -> SimpleNames
     return SimpleNamespace(bank=bank, detector=detector)
 
 
-class NoFeed:
-    def offer(self, *_: object) -> None:
-        """Nobody watches."""
+class NotPerformed:
+    def perform(self, arrival: Arrival) -> None:
+        raise AssertionError("no user takes it in this test")
+
+
+NOBODY = NotPerformed()
+
+
+@dataclass
+class Published:
+    """Keeps what the bank answered, as events would."""
+
+    replies: list[BankReply] = field(default_factory=list)
+
+    def transaction(self, planned: Planned, reply: BankReply) -> None:
+        self.replies.append(reply)
+
+
+@dataclass
+class Kept(Ignore):
+    """A sink that keeps what it is told."""
+
+    dropped_for: list[str] = field(default_factory=list)
+    results: list[Ended] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+
+    def dropped(self, at: At, planned: Planned | None, reason: str, n: int = 1) -> None:
+        self.dropped_for += [reason] * n
+
+    def ended(self, at: At, results: Sequence[Ended]) -> None:
+        self.results += results
+
+    def called(self, at: At, call: Call) -> None:
+        self.calls.append(call)

@@ -10,13 +10,15 @@ import orjson
 import pytest
 
 from banksim.kafka import CUSTOMERS, DECISIONS, TRANSACTIONS, EmbeddedBroker, Publisher, TopicReader
-from banksim.measure import Measures
-from banksim.model import NOT_SENT, At, BankReply, BankStatus, Decision, Outcome, ScoreReply
+from banksim.model import NOT_SENT, BankReply, BankStatus, Decision, Planned, ScoreReply
 from banksim.run import kafka as module
 from banksim.run.executor import Executor
 from banksim.run.kafka import Brokers, Events
+from banksim.run.sink import Tee
+from banksim.run.timekeeper import Timekeeper
+from banksim.schedule.clock import Clock
 from banksim.targets import AccountDirectory, Call
-from tests.unit.run.makers import FakeBank, FakeDetector, NoFeed, arrival, planned, targets
+from tests.unit.run.makers import FakeBank, FakeDetector, Kept, Published, arrival, planned, targets
 from tests.unit.targets.people import customer
 
 POSTED = BankReply(BankStatus.POSTED)
@@ -26,8 +28,8 @@ UNREACHABLE = Brokers(wanted=True, asked_for="k:1", reason="no broker answers at
 def made(brokers: Brokers, has_bank: bool = True, calls: list[Call] | None = None) -> Events:
     directory = AccountDirectory(1)
     directory.add(0, "cust-0", ["acc-0"])
-    heard: list[Call] = [] if calls is None else calls
-    return Events(brokers, "flat", directory, has_bank, heard.append)
+    sink = Kept() if calls is None else Kept(calls=calls)
+    return Events(brokers, "flat", directory, has_bank, sink, Timekeeper(Clock(100.0, 1.0)))
 
 
 @pytest.fixture(scope="module")
@@ -87,18 +89,16 @@ def _order(flow: str, decision: Decision = Decision.APPROVE) -> list[str]:
     bank.post = lambda tx: order.append("post") or POSTED  # type: ignore[method-assign,func-returns-value]
     detector.score = lambda tx: order.append("score") or detector.reply  # type: ignore[method-assign,func-returns-value]
 
-    def advance(run: Any, outcome: Outcome) -> None:
-        """Nobody waits for it."""
+    class Order(Published):
+        def transaction(self, planned: Planned, reply: BankReply) -> None:
+            order.append(f"publish {reply.status}")
 
     Executor(
         both,  # type: ignore[arg-type]
-        Measures(),
-        NoFeed(),  # type: ignore[arg-type]
         flow,
-        advance,
-        lambda: At(0.0, 0.0),
-        None,
-        lambda planned, reply: order.append(f"publish {reply.status}"),
+        Tee(),
+        Timekeeper(Clock(100.0, 1.0)),
+        Order(),
     ).perform(arrival())
     return order
 

@@ -8,36 +8,29 @@ import gevent
 import pytest
 
 from banksim.measure import Measures
-from banksim.model import At, BankReply, BankStatus, Decision, Outcome, ScoreReply
+from banksim.model import At, BankReply, BankStatus, Decision, ScoreReply
 from banksim.run.executor import DROP_AFTER_S, Executor
-from tests.unit.run.makers import FakeBank, FakeDetector, NoFeed, arrival, targets
+from banksim.run.sink import Tee
+from banksim.run.timekeeper import Timekeeper
+from banksim.schedule.clock import Clock
+from tests.unit.run.makers import FakeBank, FakeDetector, Kept, Published, arrival, targets
 
 AT = At(1.0, 100.0)
 
 
-class Desk:
-    """Takes the outcomes that campaigns are told."""
-
-    def __init__(self) -> None:
-        self.outcomes: list[Outcome] = []
-
-    def answered(self, planned: Any, outcome: Outcome) -> None:
-        self.outcomes.append(outcome)
-
-
 def executor(
     bank: FakeBank | None, detector: FakeDetector | None, flow: str = "post_then_score"
-) -> tuple[Executor, Measures, Desk]:
-    measures, desk = Measures(), Desk()
+) -> tuple[Executor, Measures, Kept]:
+    measures, kept = Measures(), Kept()
+    timekeeper = Timekeeper(Clock(1000.0, 1.0))
     made = Executor(
         targets(bank, detector),  # type: ignore[arg-type]
-        measures,
-        NoFeed(),  # type: ignore[arg-type]
         flow,
-        desk.answered,
-        lambda: AT,
+        Tee([measures, kept]),
+        timekeeper,
+        Published(),
     )
-    return made, measures, desk
+    return made, measures, kept
 
 
 def send(made: Executor, measures: Measures, **kwargs: Any) -> None:
@@ -123,9 +116,10 @@ def test_what_the_bank_said_decides_the_count(status: BankStatus, count: str) ->
     assert counts(measures)[count] == 1
 
 
-def test_a_campaign_hears_of_its_outcome_also_when_its_step_is_dropped() -> None:
-    made, measures, desk = executor(FakeBank(), FakeDetector())
+def test_a_drop_and_an_outcome_each_reach_the_sink_once() -> None:
+    made, measures, kept = executor(FakeBank(), FakeDetector())
     for late_s in (0.0, DROP_AFTER_S + 1):
         measures.offered(AT)
         made.perform(arrival(late_s=late_s, fraud="card_testing"))
-    assert [outcome.approved for outcome in desk.outcomes] == [True, False]
+    assert [ended.outcome.approved for ended in kept.results] == [True]
+    assert kept.dropped_for == ["could not start within 10 s"]

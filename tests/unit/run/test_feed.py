@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from banksim.model import BankReply, BankStatus, Decision, Outcome, ScoreReply
+from banksim.model import At, BankReply, BankStatus, Decision, Ended, Outcome, ScoreReply
 from banksim.run.feed import ITEMS_PER_SECOND, RESERVED_PER_SECOND, Feed
 from tests.unit.run.makers import planned
 
@@ -18,12 +18,16 @@ QUIET = Outcome(BankReply(BankStatus.POSTED), ScoreReply(0.1, Decision.APPROVE),
 ALERT = Outcome(BankReply(BankStatus.POSTED), ScoreReply(0.9, Decision.BLOCK), 0.0, 1.0)
 
 
+def offer(feed, made, outcome, wall_s):
+    feed.ended(At(wall_s, made.sim_s), [Ended(made, outcome)])
+
+
 def offered(feed, tps, seconds, outcome=QUIET, fraud=""):
     """Moments at which one of a steady stream was taken."""
     taken = []
     for number in range(int(tps * seconds)):
         before, wall_s = feed.since(0)["next"], number / tps
-        feed.offer(planned(float(number), fraud=fraud), outcome, wall_s)
+        offer(feed, planned(float(number), fraud=fraud), outcome, wall_s)
         if feed.since(0)["next"] > before:
             taken.append(wall_s)
     return taken
@@ -47,10 +51,10 @@ def test_alerts_and_fraud_find_room_among_many_genuine_ones(outcome, fraud):
     feed = Feed(WORLD, max_items=10_000)
     notable = 0
     for number in range(10_000):
-        feed.offer(planned(float(number)), QUIET, number / 1000)
+        offer(feed, planned(float(number)), QUIET, number / 1000)
         if number % 100 == 0:
             before = feed.since(0)["next"]
-            feed.offer(planned(float(number), fraud=fraud), outcome, number / 1000)
+            offer(feed, planned(float(number), fraud=fraud), outcome, number / 1000)
             notable += feed.since(0)["next"] - before
     assert notable == 100
 
@@ -74,5 +78,5 @@ def test_readers_ask_by_number_and_the_oldest_are_forgotten():
 
 def test_an_item_says_when_its_last_answer_came():
     feed = Feed(WORLD)
-    feed.offer(planned(), QUIET, 0.0)
+    offer(feed, planned(), QUIET, 0.0)
     assert feed.items()[0]["ended_at_ms"] == pytest.approx(time.time() * 1000.0, abs=2000.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gevent
 
 from banksim.run.customers import Joiners
+from banksim.run.dispatcher import Wakeup
 from banksim.run.plan import build_parts
 from banksim.scenario import parse_scenario
 from banksim.schedule.simulation import Begun, Due, Simulation
@@ -26,7 +27,7 @@ def test_a_customer_acts_from_the_first_deposit_on() -> None:
     assert plan is not None
     expected = {index: plan.joining(index).first_deposit is not None for index in range(plan.existing, 40)}
     simulation = Simulation(parts)
-    joiners = Joiners(plan, None, simulation, wake=lambda: None)
+    joiners = Joiners(plan, None, simulation, Wakeup())
     acted: set[int] = set()
     while simulation.peek() is not None:
         before = {index for index in range(40) if simulation.may_act(index)}

@@ -1,6 +1,6 @@
-"""A cockpit without an engine: a made-up day at a bank, counted and judged by the real code.
+"""A view without an engine: a made-up day at a bank, counted and judged by the real code.
 
-`DemoCockpit` moves by itself (give it the real clock to look at the page) or only when a
+`DemoView` moves by itself (give it the real clock to look at the page) or only when a
 test moves its clock.  The same run looks the same every time: transactions come from
 formulas and `random.Random(seed)`, figures from a real `Measures`.
 """
@@ -249,8 +249,8 @@ class DemoView(DemoLists):
         self._measures.started(at, PER_SECOND)
         ended = [self._transaction(attacked) for _ in range(PER_SECOND)]
         self._measures.ended(at, ended)
-        for planned, outcome in ended:
-            self._feed.offer(planned, outcome, wall_s)
+        self._feed.ended(at, ended)
+        for _, outcome in ended:
             bank_ms, score_ms = outcome.bank.latency_ms, outcome.detector.latency_ms
             self._measures.called(at, Call("nexum", "POST", "/transactions", bank_ms, 200, 300, 200, ""))
             self._measures.called(at, Call("bastion", "POST", "/score", score_ms, 200, 300, 200, ""))

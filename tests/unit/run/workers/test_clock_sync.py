@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-from typing import cast
-
 import pytest
 
-from banksim.run.local_load import Generator
+from banksim.run.timekeeper import Timekeeper
 from banksim.run.workers.messages import ClockState
 from banksim.run.workers.worker import ClockSync
-from banksim.schedule.clock import Segment
+from banksim.schedule.clock import Clock
 
 
 def test_nothing_is_known_before_the_first_answer() -> None:
@@ -35,23 +33,27 @@ def test_a_clock_stepped_back_is_no_negative_round_trip() -> None:
     assert sync.offset_s == pytest.approx(50.0), "a round trip of 0 is the quickest there is"
 
 
-class FollowedClock:
-    """Stands for a generator: keeps what it was told."""
+class Follower:
+    """Keeps what it is told."""
 
     def __init__(self) -> None:
-        self.followed: list[tuple[float, bool, list[Segment]]] = []
         self.speeds: list[tuple[float, float]] = []
         self.woken = 0
-        self.built = self.clock = self.dispatcher = self
-
-    def follow(self, speed: float, paused: bool, segments: list[Segment]) -> None:
-        self.followed.append((speed, paused, segments))
 
     def change_speed(self, sim_s: float, speed: float) -> None:
         self.speeds.append((sim_s, speed))
 
-    def wake(self) -> None:
+    def change_rate(self, sim_s: float, tps: float) -> None:
+        raise AssertionError("a worker's rate never changes")
+
+    def clock_changed(self) -> None:
         self.woken += 1
+
+
+def followed() -> tuple[Timekeeper, Follower]:
+    timekeeper, follower = Timekeeper(Clock(1000.0, 1.0)), Follower()
+    timekeeper.add(follower)
+    return timekeeper, follower
 
 
 def state(paused: bool, *changes: tuple[float, float]) -> ClockState:
@@ -60,18 +62,19 @@ def state(paused: bool, *changes: tuple[float, float]) -> ClockState:
 
 
 def test_segments_are_turned_into_this_process_time() -> None:
-    sync, generator = ClockSync(), FollowedClock()
+    sync, (timekeeper, follower) = ClockSync(), followed()
     sync.add(at_s=10.0, master_s=50.0, now_s=10.0)
-    sync.adopt(state(True), cast(Generator, generator))
-    ((speed, paused, segments),) = generator.followed
-    assert (speed, paused) == (10.0, True)
-    assert [(one.wall_s, one.sim_s, one.speed) for one in segments] == [(10.0, 0.0, 10.0), (20.0, 100.0, 0.0)]
-    assert sync.origin_s == 10.0
-    assert generator.woken == 1
+    sync.adopt(state(True), timekeeper)
+    clock = timekeeper.clock
+    assert (clock.speed, clock.paused) == (10.0, True)
+    segments = [(one.wall_s, one.sim_s, one.speed) for one in clock.segments]
+    assert segments == [(10.0, 0.0, 10.0), (20.0, 100.0, 0.0)]
+    assert timekeeper.origin_s == 10.0
+    assert follower.woken == 1
 
 
 def test_each_change_of_speed_is_replayed_once() -> None:
-    sync, generator = ClockSync(), FollowedClock()
-    sync.adopt(state(False, (100.0, 20.0)), cast(Generator, generator))
-    sync.adopt(state(False, (100.0, 20.0), (300.0, 5.0)), cast(Generator, generator))
-    assert generator.speeds == [(100.0, 20.0), (300.0, 5.0)]
+    sync, (timekeeper, follower) = ClockSync(), followed()
+    sync.adopt(state(False, (100.0, 20.0)), timekeeper)
+    sync.adopt(state(False, (100.0, 20.0), (300.0, 5.0)), timekeeper)
+    assert follower.speeds == [(100.0, 20.0), (300.0, 5.0)]

@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from banksim.measure import Measures, MeasureSettings
+from banksim.model import At
 from banksim.run.workers.intake import Intake, combined_accounts, combined_targets
 from banksim.run.workers.members import Members, Membership, Standing
 from banksim.run.workers.messages import (
@@ -54,7 +55,7 @@ def pulse(**values: Any) -> Pulse:
 
 def counts(offered: int = 0) -> bytes:
     measures = Measures(SETTINGS)
-    measures.offered(offered, sim_s=0.0, wall_s=0.0)
+    measures.offered(At(0.0, 0.0), offered)
     return orjson.dumps({"measures": measures.to_state(), "kafka": None})
 
 

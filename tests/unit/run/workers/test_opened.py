@@ -3,7 +3,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import cast
 
-from banksim.measure import Books
+from banksim.measure import ExpectedBalances
 from banksim.run.workers.intake import OpenedCustomers
 from banksim.run.workers.messages import ROWS, Opened, OpenedRow
 from banksim.world import Population
@@ -51,7 +51,7 @@ class Funded:
 
 
 def test_accounts_whose_expected_balance_did_not_arrive_are_found() -> None:
-    customers, books, population = OpenedCustomers("run-1"), Books(), cast(Population, Funded())
+    customers, books, population = OpenedCustomers("run-1"), ExpectedBalances(), cast(Population, Funded())
     customers.take(opened(row(1), row(2)))
     assert customers.without_balance(books, population) == 2, "b-1 and b-2 hold nothing, and are not missed"
     books.open("a-1", 0)

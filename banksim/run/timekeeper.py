@@ -1,0 +1,151 @@
+"""The time of one run: its clock, the changes made to it, and everything that follows them.
+
+    pause, resume, set_speed, offer ──► Timekeeper ──► clock
+                                            └──► followers: dispatcher, broadcaster to workers, …
+
+A worker's timekeeper is not steered but follows its master's: `follow` adopts the master's
+clock whole and replays the changes that are new, in their order, because every process
+replans campaigns at each of them and all must come to the same plan.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+from banksim.model import At
+from banksim.schedule.clock import Clock, Segment
+from banksim.schedule.rate import PiecewiseRate
+
+logger = logging.getLogger(__name__)
+
+START = At(0.0, 0.0)
+
+
+class SpeedChange(NamedTuple):
+    """From a simulated second on, so many simulated seconds pass in a wall second."""
+
+    sim_s: float
+    speed: float
+
+
+class Follower(Protocol):
+    """Something that must notice when a run's time changes."""
+
+    def change_speed(self, sim_s: float, speed: float) -> None:
+        """From simulated ``sim_s`` on the speed is another one."""
+
+    def change_rate(self, sim_s: float, tps: float) -> None:
+        """From simulated ``sim_s`` on ``tps`` transactions per wall second are offered."""
+
+    def clock_changed(self) -> None:
+        """What is due when has changed; called after every change, also those above."""
+
+
+class Timekeeper:
+    """Starts, pauses and ends a run's time; ``changes`` are all changes of speed so far."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.changes: list[SpeedChange] = []
+        self._followers: list[Follower] = []
+        self._offered_tps: float | None = None
+        self._ended_s: float | None = None
+
+    def add(self, follower: Follower) -> None:
+        """Notify ``follower`` of every change from now on."""
+        self._followers.append(follower)
+
+    # -- what time it is --------------------------------------------------------------------
+
+    @property
+    def started(self) -> bool:
+        return self.clock.started
+
+    @property
+    def origin_s(self) -> float:
+        """The monotonic wall second of simulated second 0; only once started."""
+        return self.clock.segments[0].wall_s
+
+    def now(self) -> At:
+        """The present moment, or the last one once the run has ended."""
+        if not self.clock.segments:
+            return START
+        now_s = time.monotonic() if self._ended_s is None else self._ended_s
+        return At(max(0.0, now_s - self.origin_s), self.clock.sim_at(now_s))
+
+    def at(self, wall_s: float) -> At:
+        """The moment ``wall_s`` wall seconds after the start."""
+        return At(wall_s, self.clock.sim_at(self.origin_s + wall_s) if self.started else 0.0)
+
+    def asked_tps(self, scenario: PiecewiseRate, sim_s: float) -> float:
+        """What is asked for at a simulated second, transactions per wall second; nothing while paused."""
+        if self.clock.paused:
+            return 0.0
+        return scenario.at(sim_s) if self._offered_tps is None else self._offered_tps
+
+    @property
+    def over(self) -> bool:
+        """Whether simulated time has come to its end."""
+        return self.clock.finished(time.monotonic())
+
+    # -- changes ----------------------------------------------------------------------------
+
+    def start(self, wall_s: float) -> None:
+        """Simulated second 0 is at ``wall_s`` (monotonic wall seconds)."""
+        self.clock.start(wall_s)
+        self._notify()
+
+    def end(self) -> None:
+        """The run's last moment is now."""
+        self._ended_s = time.monotonic()
+
+    def pause(self) -> None:
+        """Stop simulated time; transactions in flight go on."""
+        self.clock.pause(time.monotonic())
+        self._notify()
+
+    def resume(self) -> None:
+        """Let simulated time run again after `pause`."""
+        self.clock.resume(time.monotonic())
+        self._notify()
+
+    def set_speed(self, speed: float) -> None:
+        """Change the speed from now on.  Raises ValueError on a speed out of range."""
+        now_s = time.monotonic()
+        self.clock.set_speed(speed, now_s)
+        change = SpeedChange(self.clock.sim_at(now_s), self.clock.speed)
+        self._apply(change)
+        self._notify()
+        logger.info("Speed: %gx from simulated second %.0f on", change.speed, change.sim_s)
+
+    def offer(self, tps: float) -> None:
+        """Offer ``tps`` transactions per wall second from now on, instead of the scenario's own rate."""
+        sim_s = self.now().sim_s
+        self._offered_tps = tps
+        for follower in self._followers:
+            follower.change_rate(sim_s, tps)
+        self._notify()
+
+    def follow(
+        self, speed: float, paused: bool, segments: Iterable[Segment], changes: Sequence[tuple[float, float]]
+    ) -> None:
+        """Be what the clock of another process is; ``changes`` are all of that process's so far.
+
+        A message that comes late changes nothing: afterwards the clock is what it would have been.
+        """
+        self.clock.follow(speed, paused, segments)
+        for sim_s, changed_to in changes[len(self.changes) :]:
+            self._apply(SpeedChange(sim_s, changed_to))
+        self._notify()
+
+    def _apply(self, change: SpeedChange) -> None:
+        self.changes.append(change)
+        for follower in self._followers:
+            follower.change_speed(change.sim_s, change.speed)
+
+    def _notify(self) -> None:
+        for follower in self._followers:
+            follower.clock_changed()
