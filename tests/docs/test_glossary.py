@@ -40,8 +40,9 @@ def labels() -> dict[str, str]:
     for path in SCRIPTS:
         for text in re.findall(r"label: \"([^\"]+)\"", path.read_text("utf-8")):
             found[text.strip()] = path.name
-    tiles = (ROOT / "banksim" / "measure" / "tiles.py").read_text("utf-8")
-    found.update(dict.fromkeys(re.findall(r"\b(?:Tile|step)\(\s*\"\w+\",\s*\"([^\"]+)\"", tiles), "tiles.py"))
+    tiles = ROOT / "banksim" / "measure" / "tiles.py"
+    drawn = r"\b(?:Tile|step|FunnelStep)\(\s*\"\w+\",\s*\"([^\"]+)\""
+    found.update(dict.fromkeys(re.findall(drawn, tiles.read_text("utf-8")), tiles.name))
     return {text: where for text, where in found.items() if re.search("[A-Za-z]", text)}
 
 
