@@ -137,13 +137,13 @@ def test_junit_says_what_results_json_says(results: Results) -> None:
 
 
 def test_the_list_of_runs_shows_the_figures_of_the_tiles(results: Results) -> None:
-    row, tiles = listed(results), {tile.key: tile for tile in results.tiles}
-    assert (row["verdict"], row["verdict_kind"]) == (results.verdict.overall, results.verdict.kind)
-    assert percent(row["recall"]) == tiles["recall"].value
-    assert percent(row["coverage"]) == tiles["coverage"].value
-    assert percent(row["error_share"]) == tiles["errors"].value
-    assert milliseconds(row["p99_ms"]) == tiles["response"].value
-    assert count(row["dropped"]) == tiles["dropped"].value
+    row, tiles = listed("run", [], results), {tile.key: tile for tile in results.tiles}
+    assert (row.verdict, row.verdict_kind) == (results.verdict.overall, results.verdict.kind)
+    assert percent(row.recall) == tiles["recall"].value
+    assert percent(row.coverage) == tiles["coverage"].value
+    assert percent(row.error_share) == tiles["errors"].value
+    assert milliseconds(row.p99_ms) == tiles["response"].value
+    assert count(row.dropped) == tiles["dropped"].value
 
 
 def test_scored_is_one_count(results: Results) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from banksim.measure.figures import ErrorRow
+from banksim.measure.results import DetectorStats
 from banksim.model import ReportFolderError
 from banksim.report import check_folder, write_report
 from banksim.report.html import render_html
@@ -141,3 +142,11 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.M
         write_report(tmp_path, busy_results())
     assert (tmp_path / "results.json").read_text() == before
     assert not [path for path in tmp_path.iterdir() if path.suffix == ".part"]
+
+
+def test_a_run_that_ended_before_its_first_score_has_a_report() -> None:
+    results = empty_results()
+    own = DetectorStats(0, 0, 0, None, None, None, None, None)
+    assert "bastion" not in results.latency_ms
+    page = render_html(replace(results, run=replace(results.run, detector=own)), [])
+    assert "mean time to score" in page
