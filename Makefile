@@ -41,7 +41,7 @@ audit: $(VENV)/.dev ## Look the pinned packages up in the list of known vulnerab
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
 	$(BIN)/pip-audit --requirement requirements.txt
 
-picture: $(VENV)/.run ## Draw the picture of the architecture anew, from the imports
+picture: $(VENV)/.run ## Draw the picture of the architecture from the imports
 	$(BIN)/python docs/draw_architecture.py
 
 bench: $(VENV)/.bench ## Benchmarks: ratios measured side by side

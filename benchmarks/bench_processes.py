@@ -15,40 +15,33 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench_clients import SCENARIO
-from kit import ROOT, Target, Window, free_port, locust, machine, measure, target
+from bench_clients import whole
+from kit import HEADING, Figures, Target, Window, free_port, machine, measure, target
 
 ONE, TWO, CALM = "one process", "two processes", "two at 500 TPS each"
-GOAL = 1.8
+GOAL = 1.9
 #: At `GOAL_TPS` a worker the master is to take no more of a core than this for each worker.
 GOAL_TPS, GOAL_MASTER = 500, 0.02
 
 
 def command(at: Target, folder: Path, processes: int, tps: int) -> Sequence[str]:
-    """Whole banksim in so many processes, which offer ``tps`` together."""
-    scenario = folder / f"processes_{processes}_{tps}.yaml"
-    scenario.write_text(SCENARIO.format(tps=tps))
-    arguments = ["-f", str(ROOT / "locustfiles" / "banking.py"), "--headless", "--scenario", str(scenario)]
-    arguments += ["--nexum-url", at.url, "--bastion-url", at.url, "--report-dir", str(folder), "--no-kafka"]
+    """Whole banksim in this many processes, which offer ``tps`` together."""
+    arguments = whole(at, folder, tps)
     if processes > 1:
         port = str(free_port())
         arguments += ["--processes", str(processes), "--master-bind-port", port, "--master-port", port]
-    return locust(*arguments)
+    return arguments
 
 
-def report(rounds: list[dict[str, Window]]) -> None:
-    print(f"{'':28}{'µs CPU/request':>16}{'requests/s':>12}{'CPU':>8}{'master':>9}")
-    for name in rounds[0]:
-        taken = [windows[name] for windows in rounds]
-        cpu_us = statistics.median(window.cpu_us for window in taken)
-        rate = statistics.median(window.rate for window in taken)
-        busy = statistics.median(window.cpu_s / window.wall_s for window in taken)
-        first = statistics.median(window.first_cpu_s / window.wall_s for window in taken)
-        master = f"{first:9.1%}" if name != ONE else f"{'':9}"
-        print(f"{name:28}{cpu_us:16.1f}{rate:12,.0f}{busy:8.0%}{master}")
-    more = statistics.median(windows[TWO].rate / windows[ONE].rate for windows in rounds)
+def report(taken: dict[str, list[Window]]) -> None:
+    print(f"{'':28}{HEADING}{'master':>9}")
+    for name, windows in taken.items():
+        first = statistics.median(window.first_cpu_s / window.wall_s for window in windows)
+        master = f"{first:9.1%}" if name != ONE else ""
+        print(f"{name:28}{Figures.of(windows)}{master}")
+    more = Figures.of(taken[TWO]).rate / Figures.of(taken[ONE]).rate
     print(f"two processes over one: {more:.2f}x requests/s, goal {GOAL}x where the cores allow")
-    master = statistics.median(windows[CALM].first_cpu_s / windows[CALM].wall_s / 2 for windows in rounds)
+    master = statistics.median(window.first_cpu_s / window.wall_s / 2 for window in taken[CALM])
     verdict = "reached" if master <= GOAL_MASTER else "missed"
     print(
         f"master at {GOAL_TPS} TPS a worker: {master:.1%} of a core each, goal {GOAL_MASTER:.0%}: {verdict}"
@@ -71,14 +64,11 @@ def main() -> None:
             TWO: command(nginx, Path(name), 2, 2 * options.offered),
             CALM: command(nginx, Path(name), 2, 2 * GOAL_TPS),
         }
-        rounds = [
-            {
-                client: measure(line, nginx, window_s=3.0, settle_s=4.0, min_rate=1_000.0, start_s=40.0)
-                for client, line in clients.items()
-            }
-            for _ in range(options.rounds)
-        ]
-    report(rounds)
+        taken: dict[str, list[Window]] = {client: [] for client in clients}
+        for _ in range(options.rounds):
+            for client, line in clients.items():
+                taken[client].extend(measure(line, nginx, settle_s=4.0, min_rate=1_000.0, start_s=40.0))
+    report(taken)
     print(machine())
 
 

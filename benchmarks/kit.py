@@ -4,6 +4,12 @@ The target is nginx with one worker that answers every call of both systems with
 so what is measured is the client.  Every client is measured in the same way from outside:
 CPU time of its process (user + system) over a window, divided by the requests that nginx
 counted in the same window.  Start-up, imports and the opening of customers stay outside.
+
+Whatever else the machine does comes and goes within seconds.  So a client is looked at in many
+short windows, the clients take turns for several rounds, and a figure is the 20th percentile of
+its windows, with the median next to it: the lower one is what the client needs, the difference is
+what the neighbours took.  nginx runs as a batch process (`chrt --batch 0`), or the scheduler lets
+it preempt the client at every request.
 """
 
 from __future__ import annotations
@@ -12,6 +18,7 @@ import os
 import shutil
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -85,7 +92,9 @@ def target() -> Iterator[Target]:
         folder, port = Path(name), free_port()
         config = folder / "nginx.conf"
         config.write_text(_NGINX.format(folder=folder, port=port))
-        process = subprocess.Popen([binary, "-p", str(folder), "-c", str(config)], stderr=subprocess.DEVNULL)
+        batch = ["chrt", "--batch", "0"] if shutil.which("chrt") else []
+        command = [*batch, binary, "-p", str(folder), "-c", str(config)]
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:
             running = Target(port)
             _wait_until(running.requests)
@@ -106,6 +115,10 @@ def _wait_until(answers: object, seconds: float = 5.0) -> None:
             time.sleep(0.02)
         else:
             return
+
+
+#: Length of a window and how many are taken of a client before the next one's turn.
+WINDOW_S, WINDOWS = 0.3, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +143,50 @@ class Window:
         return self.requests / self.wall_s
 
 
+def quantile(values: Sequence[float], share: float) -> float:
+    """The value below which this share of the values lies, the lower one of two."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Windows of one client in short: CPU microseconds per request, requests a second, share of a core."""
+
+    p20_us: float
+    median_us: float
+    rate: float
+    busy: float
+
+    @classmethod
+    def of(cls, windows: Sequence[Window]) -> Figures:
+        costs = [window.cpu_us for window in windows]
+        return cls(
+            quantile(costs, 0.2),
+            statistics.median(costs),
+            statistics.median(window.rate for window in windows),
+            statistics.median(window.cpu_s / window.wall_s for window in windows),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.p20_us:12.1f}{self.median_us:10.1f}{self.rate:12,.0f}{self.busy:8.0%}"
+
+
+#: Heading of a line of `Figures`.
+HEADING = f"{'µs CPU: p20':>12}{'median':>10}{'requests/s':>12}{'core':>8}"
+
+
 def measure(
     command: Sequence[str],
     at: Target,
     *,
-    window_s: float = 1.5,
+    window_s: float = WINDOW_S,
+    windows: int = WINDOWS,
     settle_s: float = 0.5,
     min_rate: float = 200.0,
     start_s: float = 20.0,
-) -> Window:
-    """Start ``command``, wait until it sends ``min_rate`` requests a second, settle, and measure a window.
+) -> list[Window]:
+    """Start ``command``, wait until it sends ``min_rate`` requests a second, settle, and measure windows.
 
     Raises RuntimeError when it never gets there; what it printed is part of the message.
     """
@@ -150,17 +197,21 @@ def measure(
         try:
             _wait_for_load(child, at, min_rate, start_s, output)
             time.sleep(settle_s)
-            process = psutil.Process(child.pid)
-            before, alone, requests = cpu_s(process), own_cpu_s(process), at.requests()
-            started_s = time.perf_counter()
-            time.sleep(window_s)
-            used, counted = cpu_s(process) - before, at.requests() - requests - 1  # one is ours
-            return Window(time.perf_counter() - started_s, used, counted, own_cpu_s(process) - alone)
+            return [_window(psutil.Process(child.pid), at, window_s) for _ in range(windows)]
         finally:
             for one in psutil.Process(child.pid).children(recursive=True):
                 one.kill()
             child.send_signal(signal.SIGKILL)
             child.wait()
+
+
+def _window(process: psutil.Process, at: Target, window_s: float) -> Window:
+    requests, before, alone = at.requests(), cpu_s(process), own_cpu_s(process)
+    started_s = time.perf_counter()
+    time.sleep(window_s)
+    used, wall_s = cpu_s(process) - before, time.perf_counter() - started_s
+    own_s = own_cpu_s(process) - alone
+    return Window(wall_s, used, at.requests() - requests - 1, own_s)  # one request is ours
 
 
 def _wait_for_load(
@@ -184,9 +235,13 @@ def cpu_s(process: psutil.Process) -> float:
 
 
 def own_cpu_s(process: psutil.Process) -> float:
-    """The same without its children."""
-    times = process.cpu_times()
-    return float(times.user + times.system)
+    """The same without its children; to the nanosecond on Linux, else to a clock tick (10 ms)."""
+    threads = Path(f"/proc/{process.pid}/task")
+    try:
+        return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads.iterdir()) / 1e9
+    except (OSError, IndexError):
+        times = process.cpu_times()
+        return float(times.user + times.system)
 
 
 def child_environment() -> dict[str, str]:

@@ -1,4 +1,8 @@
-"""Does memory stay flat?  A dry run at a constant rate for as long as told, and a verdict.
+"""Does memory stay flat?  A run at a constant rate for as long as asked, and a verdict.
+
+The target is nginx, a process of its own, so that only the generator is judged; where it is not
+installed, the stand-ins of a dry run keep their ledger and their memory in the same process,
+and the limit is wider.
 
 The resident memory of the process is sampled over the whole run.  Caches fill and tables reach
 their bounds first, so a straight line is laid through the second half of the samples only; what
@@ -17,14 +21,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from kit import ROOT, child_environment, locust, machine
+from kit import ROOT, child_environment, locust, machine, nginx_binary, target
 
 #: What a climb may come to; an hour at 500 TPS is 1.8 million transactions.
-MAX_MB_PER_MILLION = 10.0
+MAX_MB_PER_MILLION, MAX_MB_PER_MILLION_DRY = 2.0, 10.0
 SAMPLES = 240
 #: Simulated seconds per wall second: hours of the day, rents and campaigns come and go within minutes.
 SPEED = 60
@@ -92,15 +97,18 @@ def judge(
     )
 
 
-def soak(minutes: float, tps: int, customers: int, folder: Path) -> tuple[list[Sample], dict[str, object]]:
-    """Samples of the run, and its results.  Raises RuntimeError when it failed."""
+def soak(
+    minutes: float, tps: int, customers: int, folder: Path, url: str = ""
+) -> tuple[list[Sample], dict[str, object]]:
+    """Samples of the run, and its results; a dry run without ``url``.  Raises RuntimeError when it failed."""
     scenario = folder / "soak.yaml"
     hours = minutes / 60.0 * SPEED
     scenario.write_text(SCENARIO.format(hours=hours, speed=SPEED, customers=customers, tps=tps))
     command = locust(
         "-f", str(ROOT / "locustfiles" / "banking.py"), "--headless", "--scenario", str(scenario)
     )
-    command += ["--dry-run", "--report-dir", str(folder / "reports"), "--no-kafka"]
+    command += ["--nexum-url", url, "--bastion-url", url] if url else ["--dry-run"]
+    command += ["--report-dir", str(folder / "reports"), "--no-kafka"]
     samples = []
     log = folder / "output.log"
     with log.open("wb") as output:
@@ -132,18 +140,23 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0, help="wall minutes")
     parser.add_argument("--tps", type=int, default=500)
     parser.add_argument("--customers", type=int, default=2000)
-    parser.add_argument("--limit", type=float, default=MAX_MB_PER_MILLION, help="MB per million transactions")
+    parser.add_argument("--limit", type=float, help="MB per million transactions")
+    parser.add_argument("--dry-run", action="store_true", help="against the stand-ins, in the same process")
     parser.add_argument("--samples", type=Path, help="write the samples to this CSV file")
     options = parser.parse_args()
     print(machine())
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
-        samples, results = soak(options.minutes, options.tps, options.customers, Path(name))
+    dry = options.dry_run or nginx_binary() is None
+    limit_mb = options.limit or (MAX_MB_PER_MILLION_DRY if dry else MAX_MB_PER_MILLION)
+    outside = nullcontext() if dry else target()
+    with outside as nginx, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        url = "" if nginx is None else nginx.url
+        samples, results = soak(options.minutes, options.tps, options.customers, Path(name), url)
     if options.samples is not None:
         lines = [f"{sample.wall_s:.1f},{sample.rss_mb:.1f}" for sample in samples]
         options.samples.write_text("\n".join(["wall_s,rss_mb", *lines, ""]))
     counts = results["transactions"]
     assert isinstance(counts, dict)
-    verdict = judge(samples, counts["offered"], options.minutes * 60.0, options.limit)
+    verdict = judge(samples, counts["offered"], options.minutes * 60.0, limit_mb)
     print(f"{verdict.transactions:,} transactions in {options.minutes:g} min, {verdict.tps:,.0f} a second")
     quarters = [samples[place * (len(samples) - 1) // 4].rss_mb for place in range(5)]
     print("memory at 0, ¼, ½, ¾ and all of it: " + ", ".join(f"{mb:.0f}" for mb in quarters) + " MB")

@@ -19,9 +19,9 @@ LEFT_OUT = ("banksim", "banksim.__main__")
 WORDS = {
     "model": "transaction, truth, outcome",
     "scenario": "the YAML format",
-    "schedule": "rates, clock, arrivals",
+    "schedule": "rates, clock, simulation",
     "world": "customers, places, shops",
-    "activity": "what honest people do",
+    "activity": "what genuine customers do",
     "fraud": "campaigns, step by step",
     "targets": "clients of bank and detector",
     "kafka": "Kafka plumbing",
@@ -33,7 +33,7 @@ WORDS = {
     "load": "Locust: users, shape, options",
     "cli": "the banksim command",
     "web_ext": "pages, REST, WebSocket",
-    "locustfiles": "the cast",
+    "locustfiles": "the users of a bank",
 }
 BOX_WIDTH, BOX_HEIGHT, GAP, ROW = 168, 46, 22, 92
 STYLE = """

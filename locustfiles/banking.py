@@ -1,12 +1,12 @@
 """The bank's day as Locust users.
 
-Run it with Locust's own command line and banksim's options beside Locust's:
+Run it with Locust's command line, which also takes banksim's options:
 
     locust -f locustfiles/banking.py --scenario demo --dry-run
     locust -f locustfiles/banking.py --headless --scenario fraud_attack --sandbox
 
 Who acts when, and what they do, comes from the scenario file: the clock and the offered
-rate decide when somebody is due, the personas' task weights decide what for.  The
+rate decide when a transaction is due, the personas' task weights decide which.  The
 classes here are the cast.
 """
 
@@ -57,7 +57,7 @@ class BankCustomer(PersonaUser):
 
     @task
     def transfer(self) -> None:
-        """Send money to somebody."""
+        """Send money to another account."""
         self.carry_out()
 
     @task

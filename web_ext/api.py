@@ -5,7 +5,6 @@ Answers are JSON (one is CSV); an error is {"error": "what happened and what to 
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 import tempfile
@@ -20,19 +19,20 @@ import orjson
 from flask import Blueprint, Response, request
 from flask import send_file as flask_send_file
 
+from banksim.measure.results import encode
 from banksim.model import BanksimError, UsageError
 from banksim.report.compare import compare_runs
 from banksim.report.compare_page import render_comparison
-from banksim.report.export import print_pdf, save_pngs
+from banksim.report.export import print_pdf, read_results, save_pngs
 from banksim.report.write import feed_csv
 from web_ext.run_view import ACTIONS, MAX_SPEED, MIN_SPEED, RunView
 from web_ext.site import NAME, NOT_FOUND, Site, assets, plotly_name, plotly_response
 from web_ext.wire import json_response, problem, to_json
 
-# -- A run's report as PDF, and its charts as PNG files in one archive, made when somebody asks -----
+# -- A run's report as PDF, and its charts as PNG files in one archive, made on request -----
 #
 # A Chromium without a window does the drawing, as for `banksim report --pdf`; it is a process of its
-# own that is waited for without holding up the load.  Files are written beside the report and
+# own that is waited for without holding up the load.  Files are written next to the report and
 # made again only when the report has changed.  One at a time: drawing takes some seconds of a core.
 
 
@@ -43,7 +43,7 @@ _drawing = threading.Lock()
 
 
 def rendered(report: Path, kind: str) -> Path:
-    """The file of ``kind`` ("pdf" or "png") beside ``report``.  Raises BanksimError."""
+    """The file of ``kind`` ("pdf" or "png") next to ``report``.  Raises BanksimError."""
     name, make = (PDF, print_pdf) if kind == "pdf" else (CHARTS, _save_charts)
     target = report.with_name(name)
     if target.is_file() and target.stat().st_mtime >= report.stat().st_mtime:
@@ -131,9 +131,8 @@ def add_files(blueprint: Blueprint, site: Site) -> None:
 def _compared(before: Path, after: Path) -> str:
     """The page that `banksim compare` writes.  Raises BanksimError for results it cannot compare."""
     try:
-        runs = [orjson.loads(path.read_bytes()) for path in (before, after)]
-        return render_comparison(compare_runs(runs[0], runs[1]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return render_comparison(compare_runs(read_results(before), read_results(after)))
+    except UsageError as error:
         raise BanksimError("The results of these two runs cannot be compared.") from error
 
 
@@ -153,7 +152,7 @@ MAX_BODY_BYTES = 4096
 #: Points of the curve, one a second, that the metrics bring along.
 TAIL = 300
 
-#: What a start may say, beside "switch"; each means what the option of the same name means.
+#: What a start may contain in addition to "switch"; each means what the option of the same name means.
 START_OPTIONS = ("scenario", "speed", "seed", "customers", "target_mode", "nexum_url", "bastion_url")
 
 
@@ -173,7 +172,9 @@ def _add_reading(blueprint: Blueprint, site: Site) -> None:
     @blueprint.get("/api/metrics")
     def metrics() -> Response:
         found = view.snapshot()
-        return json_response(found | {"timeline_tail": view.timeline()["points"][-TAIL:]} if found else {})
+        if found is None:
+            return json_response({})
+        return json_response(encode(found) | {"timeline_tail": view.timeline()["points"][-TAIL:]})
 
     @blueprint.get("/api/timeline")
     def timeline() -> Response:
@@ -200,7 +201,7 @@ def _add_reading(blueprint: Blueprint, site: Site) -> None:
 
     @blueprint.get("/api/health")
     def health() -> Response:
-        now = view.status()
+        now, counts = view.status(), site.hub.counts
         failing = [target["name"] for target in now["targets"] if target["ok"] is False]
         answer = {
             "status": "degraded" if failing or now["state"] == "failed" else "ok",
@@ -211,7 +212,10 @@ def _add_reading(blueprint: Blueprint, site: Site) -> None:
             "clients": {
                 "pages": site.hub.clients,
                 "websocket": site.hub.sockets,
-                **dataclasses.asdict(site.hub.counts),
+                "refused": counts.refused,
+                "evicted": counts.evicted,
+                "resyncs": counts.resyncs,
+                "skipped": counts.skipped,
             },
         }
         return json_response(answer)
@@ -297,7 +301,7 @@ def _body(action: str) -> Mapping[str, Any]:
 
 
 def _start_asked(body: Mapping[str, Any]) -> tuple[dict[str, str], bool]:
-    """Options as a form would send them, and whether a run under way may be ended for this one."""
+    """Options as a form would send them, and whether an active run may be ended for this one."""
     switch = body.get("switch", False)
     if not isinstance(switch, bool):
         raise UsageError(f"switch: expected true or false, got {_shown(switch)}")

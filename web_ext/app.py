@@ -7,8 +7,8 @@
     <base>/api/…                         the same figures and controls for scripts (see api.py)
     <base>/ws                            WebSocket (see websocket.py)
 
-Every route asks the guard first; every error is a sentence (JSON for scripts, a page for people
-would be overkill here) and none carries a traceback.  Locust's debug mode would print one.
+Every route asks the guard first; every error is a sentence in JSON, also for a
+browser, and none carries a traceback.  Locust's debug mode would print one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from banksim.load import Session
 from banksim.load.install import pages_wanted
 from banksim.model import BanksimError, UsageError
-from banksim.report.formats import chart_layout
+from banksim.report.theme import chart_layout
 from web_ext.api import PLAIN_NAME, add_api, add_files
 from web_ext.guard import SAFE_METHODS, Guard, check_starts, harden, is_loopback, set_up_login, trusted_hosts
 from web_ext.recorder import Recorder
@@ -70,7 +70,7 @@ def register(environment: Any, view: RunView, *, hub: Hub | None = None) -> Blue
 def create_blueprint(
     view: RunView, base_path: str = "", guard: Guard | None = None, *, hub: Hub | None = None
 ) -> Blueprint:
-    """All routes under ``base_path`` ("" or "/bank").  Without a guard nobody needs to sign in."""
+    """All routes under ``base_path`` ("" or "/bank").  Without a guard no login is needed."""
     guard = guard or Guard()
     site = Site(view, hub or Hub(view), guard, base_path)
     blueprint = Blueprint(NAME, __name__, url_prefix=base_path or None, template_folder="templates")
@@ -136,7 +136,7 @@ def _page_endpoint(page: Page) -> str:
     return f"page_{page.slug or 'control'}"
 
 
-#: Whoever is not signed in is led to the login from these, and told so in JSON from all others.
+#: These redirect to the login without a signed-in user; all other addresses answer with 401 in JSON.
 PAGE_ENDPOINTS = frozenset(f"{NAME}.{_page_endpoint(page)}" for page in PAGES)
 
 
@@ -247,7 +247,7 @@ def script_tag(base_path: str) -> str:
 def attach(session: Session) -> None:
     """Record every run; put the pages, the API and the check of the start form into the web UI, if any.
 
-    Raises UsageError when --web-login is on and nobody could sign in.
+    Raises UsageError when --web-login is on and no login is possible.
     """
     environment = session.environment
     base_path = (environment.parsed_options.web_base_path or "").rstrip("/")

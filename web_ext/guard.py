@@ -1,14 +1,14 @@
 """Who may see and steer a run.
 
-Three questions, asked before every route of ours:
+Three checks before every route of ours:
 
     host     When Locust listens on this machine only, does the browser think it talks to this
              machine?  (A page elsewhere can point its own name at 127.0.0.1.)
     origin   Does a request that changes something come from a page of ours?  Locust answers every
              origin with permissive CORS headers and asks for no token; ours are taken away again,
              and its own posts (start, stop) get the same question.
-    login    Under ``--web-login``, is somebody signed in?  A login that is switched on and not set up
-             (no SECRET_KEY, no user_loader) refuses everybody, in words.
+    login    Under ``--web-login``, is a user signed in?  A login that is switched on and not set up
+             (no SECRET_KEY, no user_loader) refuses every request, with the reason.
 
 Programs without a browser (curl, scripts) send no Origin and pass the second question.
 Behind a proxy that changes the Host header, name the public host in BANKSIM_TRUSTED_HOSTS.
@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
-#: Where the session keeps the page that somebody wanted before signing in.
+#: Where the session keeps the page that was asked for before signing in.
 NEXT_PAGE = "banksim_next"
 
 TRUSTED_HOSTS_VARIABLE = "BANKSIM_TRUSTED_HOSTS"
@@ -161,7 +161,7 @@ def harden(response: Response) -> Response:
 #
 # Locust takes any value from the form and starts; a wrong scenario or a bank that does not
 # answer would then fail a run that looks started.  So the post is looked at first, and
-# refused in Locust's own words-and-shape, which its page shows beside the button.
+# refused in Locust's own words-and-shape, which its page shows next to the button.
 
 
 #: Locust's route that starts a test.
@@ -176,7 +176,7 @@ def check_starts(app: Flask, guard: Guard, prepare: Callable[[Mapping[str, str]]
         if request.endpoint != START_ENDPOINT or request.method != "POST":
             return None
         if guard.refusal(wants_page=False) is not None:
-            return None  # nobody who may start anything: Locust says so itself
+            return None  # not signed in: Locust refuses the start itself
         try:
             prepare(request.form)
         except BanksimError as error:
@@ -189,8 +189,8 @@ def check_starts(app: Flask, guard: Guard, prepare: Callable[[Mapping[str, str]]
 # Locust brings the login page and leaves the rest to the locustfile; this is the rest.
 #
 #     BANKSIM_WEB_USER, BANKSIM_WEB_PASSWORD   who may sign in; both are needed
-#     BANKSIM_WEB_SECRET                       signs the session cookie; made anew at each start if absent,
-#                                              so that everybody signs in again then
+#     BANKSIM_WEB_SECRET                       signs the session cookie; drawn at each start if absent,
+#                                              so that all users sign in again then
 #
 # Name and password are compared in constant time, both always, and a wrong one costs
 # FAILURE_DELAY_S; at most MAX_WAITING_FAILURES are served at a time, the others are refused.

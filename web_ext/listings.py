@@ -7,7 +7,6 @@ by name only.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from contextlib import suppress
@@ -16,7 +15,9 @@ from typing import Any
 
 import gevent
 
-from banksim.model import ScenarioError
+from banksim.measure.results import Results
+from banksim.model import ScenarioError, UsageError
+from banksim.report.export import read_results
 from banksim.scenario import Scenario, load_scenario, survey_scenarios
 from banksim.scenario.loader import find_scenario, scenario_files
 from banksim.schedule.rate import offered_rate
@@ -148,8 +149,8 @@ def _row(folder: Path, path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_BYTES:
             return row | {"problem": "its results are too large to list"}
-        return row | summary(json.loads(path.read_bytes()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return row | summary(read_results(path))
+    except (OSError, UsageError) as error:
         logger.warning("%s cannot be read: %s", path, error)
         return row | {"problem": "its results cannot be read"}
 
@@ -163,38 +164,38 @@ def files_of(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-def summary(results: dict[str, Any]) -> dict[str, Any]:
+def summary(results: Results) -> dict[str, Any]:
     """The figures two runs are compared by."""
-    run, found, counts = results["run"], results["detection"], results["transactions"]
-    ended = sum(counts[name] for name in ("completed", "failed", "unknown"))
-    scenario = run.get("scenario") or {}
-    thresholds = results.get("thresholds") or []
+    run, found, counts = results.run, results.detection, results.transactions
+    response = results.latency_ms["response"]
     return {
-        "scenario": scenario.get("name"),
-        "title": scenario.get("title"),
-        "started_at": run.get("started_at"),
-        "end": run.get("end"),
-        "mode": run.get("mode"),
-        "seed": run.get("seed"),
-        "speed": run.get("speed"),
-        "wall_s": run.get("wall_s"),
-        "simulated_s": run.get("simulated_s"),
-        "customers": run.get("customers"),
-        "transactions": ended,
-        "offered": counts["offered"],
-        "dropped": counts["dropped"],
-        "error_share": (counts["failed"] + counts["unknown"]) / ended if ended else None,
-        "peak_tps": results["rate"].get("peak_tps"),
-        "achieved_tps": results["rate"].get("achieved_tps"),
-        "p50_ms": results["latency_ms"]["response"]["p50"],
-        "p99_ms": results["latency_ms"]["response"]["p99"],
-        "fraud": results["fraud"]["transactions"],
-        "recall": found["recall"],
-        "recall_low": found.get("recall_low"),
-        "recall_high": found.get("recall_high"),
-        "precision": found["precision"],
-        "false_positive_rate": found["false_positive_rate"],
-        "coverage": found["coverage"],
-        "thresholds": len(thresholds),
-        "thresholds_failed": sum(not row.get("passed") for row in thresholds),
+        "scenario": run.scenario.name,
+        "title": run.scenario.title,
+        "started_at": run.started_at,
+        "end": run.end,
+        "verdict": results.verdict.overall,
+        "verdict_kind": results.verdict.kind,
+        "mode": run.mode,
+        "seed": run.seed,
+        "speed": run.speed,
+        "wall_s": run.wall_s,
+        "simulated_s": run.simulated_s,
+        "customers": run.customers,
+        "transactions": counts.ended,
+        "offered": counts.offered,
+        "dropped": counts.dropped,
+        "error_share": counts.error_share,
+        "peak_tps": results.rate.peak_tps,
+        "achieved_tps": results.rate.achieved_tps,
+        "p50_ms": response.p50,
+        "p99_ms": response.p99,
+        "fraud": results.fraud.transactions,
+        "recall": found.recall,
+        "recall_low": found.recall_low,
+        "recall_high": found.recall_high,
+        "precision": found.precision,
+        "false_positive_rate": found.false_positive_rate,
+        "coverage": found.coverage,
+        "thresholds": len(results.thresholds),
+        "thresholds_failed": sum(not row.passed for row in results.thresholds),
     }

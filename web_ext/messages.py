@@ -4,7 +4,7 @@
     transaction_feed    each transaction of the feed
     fraud_alert         each of those whose score is above the scenario's threshold
 
-Every field of the description is there with its meaning; ours come beside them.  Amounts are
+Every field of the description is there with its meaning; ours are added.  Amounts are
 JSON numbers here, as described (in every other place of banksim they are text).  What is not known
 yet is null.  One JSON Schema for each message is in schemas/.
 """
@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from banksim.measure.results import Snapshot
 from web_ext.wire import to_json
 
 TOPICS: Final = ("metrics", "transactions", "fraud_alerts")
@@ -26,30 +27,29 @@ SCORE_HIGH: Final = 0.7
 DEFAULT_ALERT_THRESHOLD: Final = 0.8
 
 
-def metrics_update(status: Mapping[str, Any], snapshot: Mapping[str, Any]) -> dict[str, Any]:
+def metrics_update(status: Mapping[str, Any], snapshot: Snapshot | None) -> dict[str, Any]:
     """Totals count finished transactions; latency is the mean of all calls in ms."""
-    counts = snapshot.get("transactions") or {}
-    rate = snapshot.get("rate") or {}
-    found = snapshot.get("detection") or {}
-    latency = snapshot.get("latency_ms") or {}
-    total = sum(counts.get(name) or 0 for name in ("completed", "failed", "unknown"))
-    fraud = (snapshot.get("fraud") or {}).get("transactions") or 0
+    counts = snapshot.transactions if snapshot is not None else None
+    rate = snapshot.rate if snapshot is not None else None
+    found = snapshot.detection if snapshot is not None else None
+    total = counts.ended if counts is not None else 0
+    fraud = snapshot.fraud.transactions if snapshot is not None else 0
     return {
         "type": "metrics_update",
         "timestamp": wall_now(),
         "data": {
-            "current_tps": rate.get("achieved_tps") or 0.0,
+            "current_tps": (rate.achieved_tps if rate is not None else None) or 0.0,
             "total_transactions": total,
             "fraud_rate": fraud / total if total else 0.0,
-            "api_latency": {name: _mean_ms(latency, name) for name in ("nexum", "bastion")},
-            "offered_tps": rate.get("offered_tps"),
+            "api_latency": {name: _mean_ms(snapshot, name) for name in ("nexum", "bastion")},
+            "offered_tps": rate.offered_tps if rate is not None else None,
             "fraud_transactions": fraud,
-            "dropped": counts.get("dropped") or 0,
-            "failed": counts.get("failed") or 0,
-            "unknown": counts.get("unknown") or 0,
-            "recall": found.get("recall"),
-            "precision": found.get("precision"),
-            "false_positive_rate": found.get("false_positive_rate"),
+            "dropped": counts.dropped if counts is not None else 0,
+            "failed": counts.failed if counts is not None else 0,
+            "unknown": counts.unknown if counts is not None else 0,
+            "recall": found.recall if found is not None else None,
+            "precision": found.precision if found is not None else None,
+            "false_positive_rate": found.false_positive_rate if found is not None else None,
             "state": status.get("state"),
             "run_id": status.get("run_id"),
             "simulated_time": status.get("sim_time"),
@@ -169,9 +169,9 @@ def text_frame(payload: bytes) -> bytes:
     return bytes((_TEXT, 127)) + size.to_bytes(8, "big") + payload
 
 
-def _mean_ms(latency: Mapping[str, Any], name: str) -> float | None:
-    mean = (latency.get(name) or {}).get("mean")
-    return None if mean is None else round(mean, 2)
+def _mean_ms(snapshot: Snapshot | None, name: str) -> float | None:
+    found = snapshot.latency_ms.get(name) if snapshot is not None else None
+    return None if found is None or found.mean is None else round(found.mean, 2)
 
 
 def _number(amount: Any) -> float:

@@ -1,10 +1,10 @@
-"""Keeps a record of every run, whether anybody watches it or not.
+"""Keeps a record of every run, whether or not a page is open.
 
     view ──look, four times a second──▶ Recorder ──at each interval──▶ reports/<run>/record.jsonl.gz
 
-A run's end is also told by Locust's events (`look` is called), so that the last figures are in the
-record before the next run or the end of the process.  A disk that refuses costs the record, never
-the run: one warning, and the run goes on.
+Locust's events also report a run's end (`look` is called), so that the last figures are in the
+record before the next run or the end of the process.  An error of the disk costs the record, never
+the run: it is logged once, and the run goes on.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Record:
 
 
 LOOK_EVERY_S: Final = 0.25
-#: The plan is written again after so many updates, when it has changed: its campaigns go on.
+#: The plan is written again after this many updates, when it has changed: its campaigns go on.
 UPDATES_PER_PLAN: Final = 5
 
 UNDER_WAY: Final = frozenset(("running", "paused", "draining"))

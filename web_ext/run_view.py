@@ -12,18 +12,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from banksim.fraud.calendar import CampaignSpec
 from banksim.load.session import Session
-from banksim.measure.summary import live_summary
-from banksim.measure.thresholds.judge import thresholds_of
+from banksim.measure.results import Results, RunInfo, Snapshot, decode
+from banksim.measure.summary import Asked, build_results, live
 from banksim.model import UsageError
-from banksim.report import build_results
-from banksim.run.closing import planned, run_info
+from banksim.run.closing import asked, run_info
 from banksim.run.plan import Parts
 from banksim.run.run import End, Run, State
 from banksim.scenario import Dashboard, Scenario
@@ -81,7 +81,7 @@ def windows(run: Run | None) -> dict[str, Any]:
 
 
 def schedule(run: Run | None) -> dict[str, Any]:
-    """`windows`, and beside them {"campaigns": […], "campaigns_total", "events": […]}."""
+    """`windows`, and in addition {"campaigns": […], "campaigns_total", "events": […]}."""
     parts = run.parts if run is not None else None
     if run is None or parts is None:
         return {**NOTHING, "campaigns": [], "campaigns_total": 0, "events": []}
@@ -198,31 +198,9 @@ def _event(sim_s: float, kind: str, text: str) -> dict[str, Any]:
     return {"sim_s": sim_s, "kind": kind, "text": text}
 
 
-# -- The scenario's thresholds as a page can hold them against a figure that it shows itself --------
-
-
-def goals(scenario: Scenario) -> list[dict[str, Any]]:
-    """[{metric, statistic, comparison, bound, bound_text}] of the thresholds on whole figures.
-
-    ``bound`` is in the metric's base unit: shares 0..1, times in ms.  Those on a part (one kind
-    of fraud, one system) are left to the verdict at the end.
-    """
-    return [
-        {
-            "metric": threshold.metric.name,
-            "statistic": threshold.statistic,
-            "comparison": threshold.comparison,
-            "bound": threshold.bound,
-            "bound_text": threshold.bound_text,
-        }
-        for threshold in thresholds_of(scenario)
-        if not threshold.label
-    ]
-
-
 #: Several readers ask for the same figures within a moment; they are made once.
 FRESH_S = 0.4
-#: Results of a run under way are more work, and made less often.
+#: Results of an active run are more work, and made less often.
 RESULTS_FRESH_S = 3.0
 
 
@@ -234,9 +212,9 @@ class RunView:
         self._base_path = base_path
         self._scenarios = ScenarioList()
         self._past = PastRuns(session.report_dir)
-        self._snapshot: tuple[float, Run, dict[str, Any]] | None = None
-        self._results: tuple[float, Run, dict[str, Any]] | None = None
-        self._goals: tuple[Run, list[dict[str, Any]]] | None = None
+        self._snapshot: tuple[float, Run, Snapshot] | None = None
+        self._results: tuple[float, Run, Results] | None = None
+        self._asked: tuple[Run, Parts | None, Asked] | None = None
 
     def status(self) -> dict[str, Any]:
         run = self._session.last_run
@@ -259,7 +237,6 @@ class RunView:
                 "title": scenario.name,
                 "description": scenario.description,
                 "currency": scenario.currency,
-                "goals": self._goals_of(run),
             },
             "mode": str(settings.mode),
             "seed": settings.seed,
@@ -275,14 +252,14 @@ class RunView:
             "users": self._session.environment.runner.user_count,
         }
 
-    def snapshot(self) -> dict[str, Any]:
+    def snapshot(self) -> Snapshot | None:
         run = self._session.last_run
         if run is None:
-            return {}
+            return None
         now_s = time.monotonic()
         kept = self._snapshot
         if kept is None or kept[1] is not run or now_s - kept[0] > FRESH_S:
-            kept = self._snapshot = (now_s, run, live_summary(run.measures, run.moment()[0]))
+            kept = self._snapshot = (now_s, run, self._picture(run))
         return kept[2]
 
     def timeline(self, since: int = 0) -> dict[str, Any]:
@@ -316,7 +293,7 @@ class RunView:
     def runs(self) -> list[dict[str, Any]]:
         return self._past.rows()
 
-    def results(self) -> dict[str, Any] | None:
+    def results(self) -> Results | None:
         """Of the last run; while it goes on, what there is so far, with ``partial`` true."""
         run = self._session.last_run
         if run is None or run.parts is None or run.started_at is None:
@@ -326,11 +303,11 @@ class RunView:
         now_s = time.monotonic()
         kept = self._results
         if kept is None or kept[1] is not run or now_s - kept[0] > RESULTS_FRESH_S:
-            kept = self._results = (now_s, run, _results_so_far(run, run.started_at))
+            kept = self._results = (now_s, run, self._results_so_far(run, run.started_at))
         return kept[2]
 
     def control(self, action: str, value: Any | None) -> dict[str, Any]:
-        """Raises UsageError, with a sentence for people, when the run cannot do that now."""
+        """Raises UsageError, with a message for the user, when the run cannot do that now."""
         run = self._session.last_run
         if run is None or run.finished.is_set():
             raise UsageError("There is no run under way. Start one first.")
@@ -348,7 +325,7 @@ class RunView:
         return self.status()
 
     def start(self, options: Mapping[str, str], switch: bool = False) -> dict[str, Any]:
-        """Start a run; ``switch`` ends the one under way first.  Raises BanksimError."""
+        """Start a run; ``switch`` ends the active one first.  Raises BanksimError."""
         self._session.start(options, switch)
         return self.status()
 
@@ -367,10 +344,33 @@ class RunView:
         block = scenario.dashboard if scenario is not None else Dashboard()
         return block.model_dump(exclude={"enabled", "host", "port"})
 
-    def _goals_of(self, run: Run) -> list[dict[str, Any]]:
-        if self._goals is None or self._goals[0] is not run:
-            self._goals = (run, goals(run.settings.scenario))
-        return self._goals[1]
+    def _picture(self, run: Run) -> Snapshot:
+        """The run so far; once it is over, with the final verdict."""
+        picture = live(run.measures, run.moment()[0], self._asked_of(run))
+        done = run.results
+        if done is None:
+            return picture
+        return replace(picture, rate=done.rate, verdict=done.verdict, tiles=done.tiles, funnel=done.funnel)
+
+    def _results_so_far(self, run: Run, started_at: datetime) -> Results:
+        parts = run.parts
+        if parts is None:
+            raise UsageError("The run has not been prepared.")
+        info = run_info(run.settings, parts, run.addresses, run.moment(), started_at, str(run.state))
+        return build_results(decode(RunInfo, info), run.measures, self._asked_of(run), partial=True)
+
+    def _asked_of(self, run: Run) -> Asked:
+        """What the run is held against; with its plan once it is made."""
+        kept = self._asked
+        if kept is None or kept[0] is not run or kept[1] is not run.parts:
+            scenario = run.settings.scenario
+            found = (
+                asked(run.settings, run.parts)
+                if run.parts is not None
+                else Asked(scenario.goals, currency=scenario.currency)
+            )
+            kept = self._asked = (run, run.parts, found)
+        return kept[2]
 
     def _report_address(self, run: Run) -> str | None:
         if run.results is None:
@@ -403,10 +403,3 @@ def _set_speed(run: Run, value: Any) -> None:
         run.set_speed(float(value))
     except (TypeError, ValueError) as error:
         raise UsageError(str(error)) from None
-
-
-def _results_so_far(run: Run, started_at: datetime) -> dict[str, Any]:
-    assert run.parts is not None
-    info = run_info(run.settings, run.parts, run.addresses, run.moment(), started_at, "under way")
-    results = build_results(info, run.measures, planned(run.settings, run.parts), with_timeline=False)
-    return results | {"partial": True, "made_at": datetime.now(UTC).isoformat(timespec="seconds")}

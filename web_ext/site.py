@@ -13,7 +13,7 @@ from flask import Response
 from flask import send_file as flask_send_file
 from plotly.offline import get_plotlyjs_version
 
-from banksim.report.formats import tokens_css
+from banksim.report.theme import tokens_css
 from web_ext.guard import Guard
 from web_ext.run_view import RunView
 from web_ext.stream import Hub

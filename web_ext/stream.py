@@ -54,7 +54,7 @@ _ADDED = frozenset(("fraud", "fraud_alerted", "false_alerts", "alerts", "failed"
 
 
 def thin(points: Sequence[dict[str, Any]], limit: int = MAX_POINTS) -> list[dict[str, Any]]:
-    """At most ``limit`` points that tell the same story."""
+    """At most ``limit`` points with the same rates, counts and peaks."""
     if len(points) <= limit:
         return list(points)
     size = -(-len(points) // limit)

@@ -50,7 +50,7 @@ BATCH_BYTES: Final = 32_768
 
 
 class Listener:
-    """One client's place in the hub's logs, and the topics it wants.  Read by one thread, told by another."""
+    """One client's place in the hub's logs, and the topics it wants.  Used by two threads."""
 
     def __init__(self, hub: Hub) -> None:
         self.closed = False

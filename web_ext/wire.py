@@ -1,4 +1,4 @@
-"""JSON as the pages and scripts read it: no NaN, no infinity, no surprise types.
+"""JSON as the pages and scripts read it: no NaN, no infinity.
 
 orjson writes NaN and infinity as null, which the pages show as "no data yet".
 """
@@ -19,7 +19,7 @@ def to_json(value: Any) -> bytes:
 
 
 def json_response(value: Any, code: int = 200) -> Response:
-    """A JSON answer that nobody may keep."""
+    """A JSON answer that must not be cached."""
     response = Response(to_json(value), status=code, mimetype="application/json")
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import accumulate
 
+import numpy as np
+
 from banksim.model import Channel, Kind
 from banksim.world import Choice, Persona, Population, World
+from banksim.world.draws import Ints
 
 # -- When whom is paid, and how free the money sits afterwards --------------------------------------
 #
@@ -50,7 +53,7 @@ _MAX_DAYS_KEPT = 64
 
 #: A pay class: days between two pay days (as in `PAY_SHARES`), and which of them.
 PayClass = tuple[int, int]
-_CLASSES: tuple[PayClass, ...] = (
+PAY_CLASSES: tuple[PayClass, ...] = (
     *((7, weekday) for weekday in range(5)),
     *((14, day) for day in (0, 1, 2, 3, 4, 7, 8, 9, 10, 11)),
     *((15, day) for day in _TWICE_DAYS),
@@ -68,12 +71,16 @@ class PayDays:
 
     def period_days(self, index: int) -> int:
         """7, 14, 15 (twice a month) or 30 (once)."""
-        return _CLASSES[self.class_of(index)][0]
+        return PAY_CLASSES[self.class_of(index)][0]
 
     def class_of(self, index: int) -> int:
         """The customer's pay class, as a position in what `since` returns."""
         persona, rank = self._population.rank_of(index)
         return bisect_right(self._ends[persona], rank)
+
+    def ends(self, persona: str) -> Sequence[int]:
+        """Where each pay class ends among the ranks of ``persona``."""
+        return self._ends[persona]
 
     def since(self, day: int) -> tuple[int, ...]:
         """Days since the last pay day of each class on ``day``; 0 on a pay day itself."""
@@ -81,24 +88,34 @@ class PayDays:
         if found is None:
             if len(self._days) >= _MAX_DAYS_KEPT:
                 self._days.clear()
-            found = self._days[day] = tuple(_days_since(pay, day) for pay in _CLASSES)
+            found = self._days[day] = tuple(_days_since(pay, day) for pay in PAY_CLASSES)
         return found
 
-    def paid_on(self, persona: str, day: int) -> Iterator[int]:
-        """Indices of everybody of ``persona`` whose pay day is ``day``, rarer pay days first."""
+    def paid_on(self, persona: str, day: int, start: int = 0, count: int | None = None) -> Ints:
+        """Indices of everybody of ``persona`` whose pay day is ``day``, rarer pay days first.
+
+        With ``start`` and ``count`` those at these positions of the list.
+        """
         ends, since = self._ends[persona], self.since(day)
-        for position in reversed(range(len(_CLASSES))):
-            if since[position] == 0:
-                start = ends[position - 1] if position else 0
-                for rank in range(start, ends[position]):
-                    yield self._population.nth_of(persona, rank)
+        end = None if count is None else start + count
+        ranks: list[Ints] = []
+        position = 0
+        for pay_class in reversed(range(len(PAY_CLASSES))):
+            if since[pay_class] == 0 and (end is None or position < end):
+                first, last = ends[pay_class - 1] if pay_class else 0, ends[pay_class]
+                skipped = max(0, start - position)
+                most = last - first if end is None else min(last - first, end - position)
+                ranks.append(np.arange(first + skipped, first + max(skipped, most), dtype=np.int64))
+                position += last - first
+        listed = np.concatenate([*ranks, np.zeros(0, np.int64)])
+        return self._population.people.ranks.nth(list(self._population.personas).index(persona), listed)
 
 
 def _ends(count: int) -> list[int]:
     """Where each pay class ends among ``count`` ranks: shares of `PAY_SHARES`, evenly within a period."""
     total = sum(PAY_SHARES.values())
-    same = Counter(period for period, _ in _CLASSES)
-    shares = accumulate(PAY_SHARES[period] / same[period] / total for period, _ in _CLASSES)
+    same = Counter(period for period, _ in PAY_CLASSES)
+    shares = accumulate(PAY_SHARES[period] / same[period] / total for period, _ in PAY_CLASSES)
     return [round(count * share) for share in shares]
 
 

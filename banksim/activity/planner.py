@@ -173,7 +173,7 @@ class Activity:
         """Who of ``persona`` has their pay day on ``day`` and was not paid yet."""
         known = self._unpaid.get(persona)
         if known is None or known[0] != day:
-            known = self._unpaid[persona] = (day, self._pay_days.paid_on(persona, day))
+            known = self._unpaid[persona] = (day, iter(self._pay_days.paid_on(persona, day).tolist()))
         return known[1]
 
     def _affordable(self, draft: Draft, at: Situation) -> Draft:

@@ -15,13 +15,13 @@ from banksim.world import TIER_LIMIT_UNITS, Customer, Persona, unit_scale
 
 SMALLEST_UNITS = 0.5
 #: How prices end (judgement).
-_ENDS_IN_99 = 0.16
-_ENDS_IN_95 = 0.06
-_WHOLE = 0.08
+ENDS_IN_99 = 0.16
+ENDS_IN_95 = 0.06
+WHOLE = 0.08
 #: Cash of one machine visit, in dollar-like units (judgement).
-_MACHINE_MOST = 800
-_ROUND_TRANSFERS = 0.65
-_ALWAYS_99 = frozenset({"subscription", "digital_goods"})
+MACHINE_MOST = 800
+ROUND_TRANSFERS = 0.65
+ALWAYS_99 = frozenset({"subscription", "digital_goods"})
 
 
 class Pricing:
@@ -30,23 +30,23 @@ class Pricing:
     def __init__(self, currency: str) -> None:
         self.scale = unit_scale(currency)
         self._has_cents = MINOR_DIGITS.get(currency, 2) == 2
-        self._per_unit = 100 if self._has_cents else 1
+        self.per_unit = 100 if self._has_cents else 1
         self._smallest_cents = to_cents(SMALLEST_UNITS * self.scale, currency)
-        self._limits = {tier: units * self._per_unit for tier, units in TIER_LIMIT_UNITS.items()}
+        self._limits = {tier: units * self.per_unit for tier, units in TIER_LIMIT_UNITS.items()}
         #: The smallest note a machine gives, in cents: $20, or 1,000 yen.
-        self.note_cents = (20 if self.scale == 1 else 1000) * self._per_unit
+        self.note_cents = (20 if self.scale == 1 else 1000) * self.per_unit
 
     def limit_cents(self, customer: Customer) -> int:
         """The most the bank lets this customer pay at once."""
         return self._limits[customer.kyc_tier]
 
     def cents(self, units: float) -> int:
-        cents = round(units * self._per_unit)
+        cents = round(units * self.per_unit)
         return cents if cents > self._smallest_cents else self._smallest_cents
 
     def purchase(self, persona: Persona, category: str, rng: random.Random) -> int:
         """A price in a shop of ``category``."""
-        return self.price(self.drawn(persona, category, rng), rng, category in _ALWAYS_99)
+        return self.price(self.drawn(persona, category, rng), rng, category in ALWAYS_99)
 
     def drawn(self, persona: Persona, key: str, rng: random.Random) -> float:
         """An amount of the persona's log-normal for ``key``, in units of this currency."""
@@ -62,18 +62,18 @@ class Pricing:
             return max(10, round(cents, -1)) if rng.random() < 0.6 else cents
         whole = cents - cents % 100
         chance = rng.random()
-        if always_99 or chance < _ENDS_IN_99:
+        if always_99 or chance < ENDS_IN_99:
             return whole + 99
-        if chance < _ENDS_IN_99 + _ENDS_IN_95:
+        if chance < ENDS_IN_99 + ENDS_IN_95:
             return whole + 95
-        return max(whole, 100) if chance < _ENDS_IN_99 + _ENDS_IN_95 + _WHOLE else cents
+        return max(whole, 100) if chance < ENDS_IN_99 + ENDS_IN_95 + WHOLE else cents
 
     def cash(self, persona: Persona, at_machine: bool, rng: random.Random) -> int:
         """Notes: from a machine at most a few hundred, at the counter more."""
         units = self.drawn(persona, Kind.WITHDRAWAL, rng)
         if not at_machine:
             return self.whole_notes(self.cents(units * 4))
-        most = int(_MACHINE_MOST * self.scale) * self._per_unit
+        most = int(MACHINE_MOST * self.scale) * self.per_unit
         return min(self.whole_notes(self.cents(units)), most - most % self.note_cents)
 
     def whole_notes(self, cents: int) -> int:
@@ -88,14 +88,18 @@ class Pricing:
     def transfer(self, persona: Persona, rng: random.Random, factor: float = 1.0) -> int:
         """Between people mostly a round sum."""
         cents = self.cents(self.drawn(persona, Kind.TRANSFER, rng) * factor)
-        if rng.random() >= _ROUND_TRANSFERS:
+        if rng.random() >= ROUND_TRANSFERS:
             return cents
-        return self.rounded(cents, 5 if cents < 100 * self.scale * self._per_unit else 10)
+        return self.rounded(cents, 5 if cents < 100 * self.scale * self.per_unit else 10)
 
     def rounded(self, cents: int, units: int) -> int:
         """``cents`` to the nearest ``units`` whole units (scaled with the currency), at least one."""
-        step = int(units * (self.scale if self.scale == 1 else 100)) * self._per_unit
+        step = self.step_cents(units)
         return max(1, round(cents / step)) * step
+
+    def step_cents(self, units: int) -> int:
+        """The cents of ``units`` whole units, scaled with the currency."""
+        return int(units * (self.scale if self.scale == 1 else 100)) * self.per_unit
 
     def within_limit(self, cents: int, customer: Customer, rng: random.Random) -> int:
         """``cents``, or somewhere below the customer's tier limit when that is less."""

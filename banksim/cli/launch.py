@@ -3,11 +3,11 @@
     python run.py --scenario normal_day --dry-run --dashboard
     locust -f locustfiles/banking.py --scenario normal_day --dry-run --autostart --web-port 8095
 
-`banksim run` is the same for whoever installed the package and has no run.py.
+`banksim run` is the same for an installed package, which has no run.py.
 
-The command is printed, so that whoever knows one learns the other, and then takes this
-process's place: signals, exit code and output are Locust's.  Flags that are not known
-here go through as they are.
+The command is printed, so that users of one learn the other, and then replaces this
+process: signals, exit code and output are Locust's.  Flags that are not known
+here are passed on as they are.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ SAME_NAME = ("speed", "customers", "nexum_url", "bastion_url", "kafka_servers")
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "run.py") -> int:
-    """Become the Locust command, or do a chore; the exit code it returns is that of a chore or an error."""
+    """Become the Locust command, or do a chore; returns the exit code of a chore or an error."""
     options, others = _parser(prog).parse_known_args(argv)
-    if options.locust_help:
-        return _become(["-f", str(LOCUSTFILE), "--help"])
+    if options.help or options.locust_help:
+        print(_help(prog), flush=True)
+        return _become(["-f", str(LOCUSTFILE), "--help"], prog) if options.locust_help else 0
     try:
         if options.list_scenarios:
             return scenarios.run_list()
@@ -50,14 +51,26 @@ def main(argv: Sequence[str] | None = None, prog: str = "run.py") -> int:
     except BanksimError as error:
         print(error, file=sys.stderr)
         return int(error.exit_code)
-    return _become(arguments)
+    return _become(arguments, prog)
 
 
-def _become(arguments: Sequence[str]) -> NoReturn:
-    """Print the command and let it take this process's place."""
+def _become(arguments: Sequence[str], prog: str) -> NoReturn:
+    """Print the command and replace this process by it; its errors begin with ``prog``."""
     shown = [_shown(LOCUSTFILE) if argument == str(LOCUSTFILE) else argument for argument in arguments]
     print(f"locust {shlex.join(shown)}", flush=True)
-    os.execv(sys.executable, [sys.executable, "-m", "locust", *arguments])
+    named = f"import sys; sys.argv[0] = {prog!r}; from locust.main import main; main()"
+    os.execv(sys.executable, [sys.executable, "-c", named, *arguments])
+
+
+def _help(prog: str) -> str:
+    """The flags that are only known here, then every option of a run."""
+    # Imported here: it brings Locust along, which a run imports anyway.
+    from banksim.load.options import add_help
+
+    parser = _frame(prog)
+    add_help(parser)
+    _add_chores(parser, prog)
+    return parser.format_help()
 
 
 def locust_arguments(
@@ -84,41 +97,45 @@ def locust_arguments(
     return [*arguments, *others]
 
 
-def _parser(prog: str = "run.py") -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _frame(prog: str) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(
         prog=prog,
-        description="Run a scenario: print the Locust command that it stands for, and become it. "
-        "Options that are not listed here go through to Locust.",
+        usage=f"{prog} [options]",
+        description="Run a scenario: print the Locust command that it stands for, and become it.",
         epilog="Exit codes: 0 completed, 1 error, 2 wrong option or scenario, 99 a threshold failed, "
         "130 interrupted.",
+        add_help=False,
         allow_abbrev=False,
+        conflict_handler="resolve",
         formatter_class=partial(argparse.HelpFormatter, max_help_position=32),
     )
-    add = parser.add_argument_group("the run").add_argument
-    add("--scenario", default=DEFAULT_SCENARIO, metavar="NAME|FILE", help="scenario (default: %(default)s)")
-    add("--speed", metavar="X", help="simulated seconds per second (default: the scenario's)")
-    add("--customers", metavar="N", help="number of customers (default: the scenario's)")
-    add = parser.add_argument_group("systems under test").add_argument
-    add("--nexum-url", metavar="URL", help="core bank (default: NEXUM_URL, else the scenario's; '': none)")
-    add("--bastion-url", metavar="URL", help="detector (default: BASTION_URL, else the scenario's; '': none)")
+
+
+def _parser(prog: str = "run.py") -> argparse.ArgumentParser:
+    """Reads what has to be known here; all other options go through to Locust."""
+    parser = _frame(prog)
+    add = parser.add_argument
+    add("--scenario", default=DEFAULT_SCENARIO)
+    for name in ("speed", "customers", "nexum-url", "bastion-url", "kafka-servers"):
+        add(f"--{name}")
+    for name in ("dry-run", "no-kafka"):
+        add(f"--{name}", action="store_true")
+    _add_chores(parser, prog)
+    return parser
+
+
+def _add_chores(parser: argparse.ArgumentParser, prog: str) -> None:
+    """What only this command takes."""
+    add = parser.add_argument_group("short forms and chores").add_argument
     add("--no-bastion", dest="bastion_url", action="store_const", const="", help="short for --bastion-url ''")
-    add("--dry-run", action="store_true", help="stand-ins in this process instead of real systems")
-    add(
-        "--kafka-servers",
-        metavar="A,B",
-        help="brokers (default: KAFKA_BOOTSTRAP_SERVERS, else the scenario's)",
-    )
-    add("--no-kafka", action="store_true", help="publish no events")
-    add = parser.add_argument_group("dashboard").add_argument
     add("--dashboard", action="store_true", help="with the web pages, the run already started")
     add(
         "--dashboard-port",
         metavar="PORT",
         help="their port (default: DASHBOARD_PORT, else the scenario's, 8095)",
     )
-    add = parser.add_argument_group("information").add_argument
     add("--list-scenarios", action="store_true", help="list the scenarios and exit")
-    add("--validate-scenario", metavar="FILE", help="check a scenario, tell what it would do, and exit")
+    add("--validate-scenario", metavar="FILE", help="check a scenario, print what it would do, and exit")
     add("--verbose", "-v", action="store_true", help="log calls, transactions and campaign decisions")
     log_file = LOG_FILE if prog == "run.py" and os.access(Path.cwd(), os.W_OK) else None
     default = f" (default: {log_file})" if log_file else ""
@@ -129,8 +146,8 @@ def _parser(prog: str = "run.py") -> argparse.ArgumentParser:
         help=f"write the log to FILE too, '' for none{default}",
     )
     add("--version", action="version", version=f"banksim {banksim.__version__}")
-    add("--locust-help", action="store_true", help="list every option of a run, Locust's own too, and exit")
-    return parser
+    add("--help", "-h", action="store_true", help="show this and exit")
+    add("--locust-help", action="store_true", help="show this and all of Locust's own options, and exit")
 
 
 def _shown(path: Path) -> str:

@@ -1,12 +1,12 @@
-"""`banksim`: the chores around a run, and the way to a run for whoever installed the package.
+"""`banksim`: the commands around a run, and the run itself for an installed package.
 
 A run is a Locust command, `locust -f locustfiles/banking.py`; `banksim run` becomes it with
-the locustfile that came along.
+the locustfile of the package.
 
 banksim run                  run a scenario
 banksim locustfile           where that locustfile is, for `locust -f`
-banksim scenarios            what can be run
-banksim validate FILE…       is a scenario right, and what would it do
+banksim scenarios            list what can be run
+banksim validate FILE…       check a scenario and print what it would do
 banksim schema               the scenario format, for editors or as Markdown
 banksim generate             a labelled data set of a scenario, without a target
 banksim report RUN           a run's page again, as PDF, or its charts as PNG
@@ -35,6 +35,9 @@ from banksim.scenario.reference import reference, schema_text
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code.  Wrong options end in SystemExit(2) with a message."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments:
+        _parser().print_help()
+        return int(ExitCode.COMPLETED)
     if arguments[:1] == ["run"]:
         return launch.main(arguments[1:], prog="banksim run")
     if arguments[:1] == ["sandbox"]:
@@ -77,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("locustfile", help="print where the locustfile is, for locust -f")
     commands.add_parser("scenarios", help="list the scenarios and what each would do")
     cli_scenarios.add_validate_options(
-        commands.add_parser("validate", help="check scenario files and tell what they would do")
+        commands.add_parser("validate", help="check scenario files and print what they would do")
     )
     schema = commands.add_parser("schema", help="print the scenario format as JSON Schema")
     schema.add_argument("--markdown", action="store_true", help="print it as Markdown tables instead")
@@ -88,10 +91,10 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("report", help="write a run's report again, as PDF too, or its charts as PNG")
     )
     cli_reports.add_compare_options(
-        commands.add_parser("compare", help="tell what got better or worse from one run to another")
+        commands.add_parser("compare", help="report what got better or worse from one run to another")
     )
     cli_reconcile.add_options(
-        commands.add_parser("reconcile", help="tell whether the bank's balances are what it acknowledged")
+        commands.add_parser("reconcile", help="report whether the bank's balances are what it acknowledged")
     )
     commands.add_parser("sandbox", help="serve the stand-in bank and detector (options: sandbox --help)")
     return parser

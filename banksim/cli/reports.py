@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
+from banksim.measure.figures import Reconciliation
 from banksim.model import ExitCode
 from banksim.report.console import account_lines, headline
 
 # -- `banksim reconcile RUN`: did the bank lose, double or invent money? -----------------------------
 #
-# Tells the verdict of the run, and, when its books were kept and its bank still answers, asks
-# the bank again for every account.  Whoever used those accounts since will show, of course.
+# Prints the verdict of the run, and, when its expected balances were saved and its bank still answers,
+# reads every account again.  Movements by others since the run show as differences.
 
 
 #: Where runs are looked for by their id.
@@ -32,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder in which ids are looked up (default %(default)s)",
     )
-    parser.add_argument("--offline", action="store_true", help="only tell the verdict of the run")
+    parser.add_argument("--offline", action="store_true", help="only print the verdict of the run")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -44,33 +44,34 @@ def run(options: argparse.Namespace) -> int:
     if not path.exists() and (options.report_dir / options.run).exists():
         path = options.report_dir / options.run
     results = read_results(path)
-    currency = str(results["run"].get("currency", "USD"))
-    found = results.get("reconciliation")
-    _tell("After the run", found, currency)
+    currency, found = results.run.currency, results.reconciliation
+    _print_verdict("After the run", found, currency)
     if not options.offline:
         found = _look_again(results_path(path).parent, found)
-    balanced = bool(found and found.get("balanced"))
+    balanced = found is not None and bool(found.balanced)
     return int(ExitCode.COMPLETED if balanced else ExitCode.ERROR)
 
 
-def _look_again(folder: Path, before: dict[str, Any] | None) -> dict[str, Any] | None:
+def _look_again(folder: Path, before: Reconciliation | None) -> Reconciliation | None:
     """What the bank says now, or ``before`` when it cannot be asked."""
     # Imported here: it brings the clients along, which --offline does without.
     from banksim.run.reconcile import ask_again, load_books
 
     kept = load_books(folder)
     if kept is None:
-        print("Now: no books were kept beside this run (only runs against live targets keep them).")
+        print(
+            "Now: no expected balances were saved with this run (only runs against live targets save them)."
+        )
         return before
     found = ask_again(kept)
     if isinstance(found, str):
         print(f"Now: the bank cannot be asked again: {found}")
         return before
-    _tell(f"Now, at {kept.nexum_url}", found, kept.currency)
+    _print_verdict(f"Now, at {kept.nexum_url}", found, kept.currency)
     return found
 
 
-def _tell(when: str, found: dict[str, Any] | None, currency: str) -> None:
+def _print_verdict(when: str, found: Reconciliation | None, currency: str) -> None:
     print(f"{when}: {headline(found, currency)}")
     for line in account_lines(found, currency) if found else ():
         print(f"  {line}")
@@ -96,7 +97,7 @@ def add_compare_options(parser: argparse.ArgumentParser) -> None:
         "--html",
         type=Path,
         metavar="FILE",
-        help="where to write the page (default: compare.html beside B's results)",
+        help="where to write the page (default: compare.html next to B's results)",
     )
     parser.add_argument(
         "--fail-on-regression",
@@ -106,7 +107,7 @@ def add_compare_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run_report(options: argparse.Namespace) -> int:
-    """Write report.html anew, and what else is asked for.  Raises BanksimError."""
+    """Write report.html again, and what else is asked for.  Raises BanksimError."""
     from banksim.report.export import find_browser, print_pdf, render_again, save_pngs
 
     if options.pdf or options.png:

@@ -21,6 +21,7 @@ from itertools import pairwise
 
 from banksim.measure.thresholds.judge import thresholds_of
 from banksim.model import ExitCode, ScenarioError
+from banksim.report.terminal import length_text
 from banksim.run.plan import build_parts, check_plan
 from banksim.scenario import Scenario, load_scenario, survey_scenarios
 from banksim.scenario.faults import Fault
@@ -176,7 +177,7 @@ def _notes(scenario: Scenario, transactions: float) -> Iterator[str]:
         yield "fraud.patterns names no kind of fraud; a usual mix makes fraud.rate"
     rate = scenario.transaction_rate
     if rate.weekday_multipliers and rate.weekend_multiplier != 1.0:
-        yield "transaction_rate.weekend_multiplier has no effect beside weekday_multipliers"
+        yield "transaction_rate.weekend_multiplier has no effect together with weekday_multipliers"
     for pattern in scenario.fraud.all_patterns:
         if pattern.delay_minutes and not (pattern.follows or pattern.requires_successful):
             yield f"delay_minutes of {pattern.label} has no effect without follows"
@@ -197,23 +198,12 @@ def _fault_text(scenario: Scenario, fault: Fault) -> str:
 
 
 def rate_text(tps: float) -> str:
-    """A rate for people: "169", "12.4"."""
+    """A rate as text: "169", "12.4"."""
     return f"{tps:,.0f}" if tps >= 100 else f"{tps:.3g}"
 
 
-def length_text(length_s: float) -> str:
-    """Wall time for people: "14 min 24 s", "2 h 5 min", "0.9 s"."""
-    if length_s < 60:
-        return f"{length_s:.3g} s"
-    total_s = round(length_s)
-    if total_s < 3600:
-        return f"{total_s // 60} min {total_s % 60} s" if total_s % 60 else f"{total_s // 60} min"
-    minutes = round(length_s / 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
-
-
 def hours_text(length_s: float) -> str:
-    """Simulated time for people: "24 h", "0.5 h"."""
+    """Simulated time as text: "24 h", "0.5 h"."""
     return f"{length_s / SECONDS_PER_HOUR:g} h"
 
 
@@ -354,7 +344,7 @@ def _title(pattern: PatternSummary) -> str:
 
 
 def _how(fraud: FraudSettings, summary: PatternSummary) -> str:
-    """In words: how much, when, and what it waits for."""
+    """How much, when, and what it waits for, as text."""
     pattern = next(one for one in fraud.all_patterns if one.label == summary.label)
     words = [
         f"{summary.count:,} on top of the rate" if summary.count else f"{summary.share or 0:.0%} of the rate"

@@ -1,4 +1,4 @@
-"""When fraud happens: attack windows, phases, and the level a pattern acts at.
+"""When fraud happens: the dates of campaigns, attack windows and phases, and a campaign's own clock.
 
     share
     rate  |        ┌────┐         ┌──────┐
@@ -26,7 +26,7 @@ from datetime import datetime
 
 from banksim.scenario import FraudSettings
 
-# -- What is decided about a campaign before it starts: a plain, picklable value --------------------
+# -- A campaign as planned: a plain, picklable value ------------------------------------------------
 #
 # A spec holds when an attack happens, how large it is and how long it takes, but no victims: the
 # campaign draws those itself from its own stream.  Two processes that plan the same
@@ -39,8 +39,8 @@ class CampaignSpec:
     """One campaign.  Moments are simulated seconds since the start of the run.
 
     ``pattern`` is the key of the scenario's pattern it carries out, ``size`` the number of
-    transactions it makes, ``exact`` whether that number was asked for by ``count`` (extra
-    load) or is a part of the fraud share; ``decoy`` that it is no fraud at all.  ``follows`` is
+    transactions it makes, ``exact`` whether that number comes from ``count`` (extra load) or
+    is a part of the fraud share; ``decoy`` whether it is honest behaviour.  ``follows`` is
     the id of the campaign whose end starts this one: until that has ended ``start_s`` is an
     estimate.  ``campaign_id`` and ``label`` are for displays and reports; neither goes on the wire.
     """
@@ -136,7 +136,7 @@ class Calendar:
 
     def attack_at(self, moment_s: float) -> AttackWindow | None:
         """The attack window that holds ``moment_s``."""
-        index = bisect_right([w.start_s for w in self.attacks], moment_s) - 1
+        index = bisect_right(self.attacks, moment_s, key=lambda window: window.start_s) - 1
         if index >= 0 and moment_s < self.attacks[index].end_s:
             return self.attacks[index]
         return None
@@ -153,14 +153,14 @@ class Calendar:
 
 # -- A campaign's own clock: when its next step happens, in simulated seconds -----------------------
 #
-# Steps come at the typology's natural tempo × intensity as long as there is time.  When what
-# is left to do would not fit before the deadline, the steps are squeezed, never dropped: with
+# Steps come at the typology's natural tempo × intensity as long as there is time.  When the
+# remaining steps would not fit before the deadline, they are squeezed, never dropped: with
 # k mean gaps still wanted in a remaining time T, the next gap is
 #
 #     T · (1 − U^(1/k))      U uniform in (0, 1)
 #
 # which is the spacing of k uniform moments in T.  It is never longer than T, so the deadline
-# holds whatever is drawn, and the steps stay evenly spread instead of piling up at the end.
+# holds for every draw, and the steps stay evenly spread instead of piling up at the end.
 #
 # Sophistication changes the rhythm: at 0 a script's near-constant gaps, at 1 longer,
 # exponential ones, as people have.  Nothing here reads the wall clock.
@@ -195,7 +195,7 @@ class Pace:
     def next_moment(self, steps_left: int, mean_gap_s: float | None = None) -> float:
         """Move to the next step and return its moment.
 
-        ``steps_left`` counts the step asked for and those after it.  ``mean_gap_s`` is a gap
+        ``steps_left`` counts this step and those after it.  ``mean_gap_s`` is a gap
         at intensity 1; the typology's usual one when not given.  The first step of a campaign is
         at its start.
         """

@@ -77,7 +77,7 @@ class Campaign:
         inherited: tuple[int, ...] = (),
         onboarded: Callable[[int], bool] | None = None,
     ) -> None:
-        """``inherited``: indices the parent compromised; ``onboarded(index)``: is a customer by now."""
+        """``inherited``: indices the parent compromised; ``onboarded(index)``: has that customer joined."""
         world = stage.world
         self.spec = spec
         self.options = options
@@ -365,7 +365,7 @@ class Campaign:
         place: Place | None = None,
         role: str = "victim",
     ) -> Planned:
-        """Money to ``payee``'s main account; cash, should payer and payee be one person."""
+        """Money to ``payee``'s main account; cash if payer and payee are one person."""
         if payee.index == customer.index:  # only in a population of one
             return self.withdrawal(customer, amount_cents, at, device=device, role=role)
         moment_s = self.next_moment() if at is None else at

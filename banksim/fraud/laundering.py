@@ -22,7 +22,7 @@ from banksim.fraud.typology import Steps
 Edge = tuple[int, int]
 Stage = Sequence[Edge]
 
-#: What a mule keeps of the money it passes on (judgement).
+#: Part of the money that a mule keeps (judgement).
 COMMISSION = (0.02, 0.08)
 #: One transfer between criminals: a log-normal with a mean of about 1,900, the mean of transfer
 #: fraud (indicative, EBA/ECB H1 2023).

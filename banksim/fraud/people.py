@@ -55,9 +55,6 @@ class VictimPool:
             self.victims = max(1, size - min(wanted, size // 2))
         self.accomplices = min(wanted, size - self.victims)
 
-    def is_victim(self, rank: int) -> bool:
-        return rank < self.victims
-
     def index_of(self, rank: int) -> int:
         """Index of the ``rank``-th customer: victims first, then accomplices, then the others."""
         return (self._offset + rank * self._stride) % self._population.size

@@ -55,7 +55,7 @@ Sliced = Generator[None, None, Result]
 #: Bound: campaigns of one run, without followers (there is at most one per campaign and pattern).
 MAX_CAMPAIGNS = 100_000
 #: Campaigns planned between two yields.
-SLICE = 400
+SLICE = 200
 #: Draws of a start that leaves enough time before any such start will do.
 START_DRAWS = 20
 #: A campaign longer than its window starts within this first part of it.
@@ -248,7 +248,7 @@ class Planner:
         sizes: list[int] = []
         for size in split(total, pattern.mean_size, pattern.typology.min_size, self._most, rng):
             sizes.append(size)
-            if len(sizes) % (10 * SLICE) == 0:
+            if len(sizes) % (20 * SLICE) == 0:
                 yield
         return sizes
 

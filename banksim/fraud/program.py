@@ -177,10 +177,9 @@ class FraudProgram:
         self._planner = Planner(seed, patterns, self._calendar, self._shares, offered)
         self._pool = VictimPool(seed, world.population)
         self._inherited: dict[str, tuple[int, ...]] = {}
-        self._plan = Plan()
+        self._plan = self._planner.first(speed)
+        self._followers = _by_parent(self._plan)
         self._specs: tuple[CampaignSpec, ...] | None = None
-        self._followers: dict[str, list[CampaignSpec]] = {}
-        self._adopt(self._planner.first(speed))
         self._replanning: Iterator[None] = iter(())
         joined_before = None if scenario.onboarding is None else scenario.onboarding.existing_share
         self._existing = round(world.population.size * (1.0 if joined_before is None else joined_before))
@@ -256,18 +255,15 @@ class FraudProgram:
 
     def _in_slices(self, earlier: Iterator[None], from_s: float, speed: float) -> Iterator[None]:
         yield from earlier
-        self._adopt((yield from self._planner.again(self._plan, from_s, speed)))
+        plan = yield from self._planner.again(self._plan, from_s, speed)
+        yield
+        followers = _by_parent(plan)
+        yield
+        self._plan, self._followers, self._specs = plan, followers, None
 
     def rate_driven_from(self, from_s: float) -> list[CampaignSpec]:
         """The planned rate-driven campaigns that start at ``from_s`` or later, in order of start."""
         return [spec for spec in self._plan.from_moment(from_s) if spec.rate_driven]
-
-    def _adopt(self, plan: Plan) -> None:
-        self._plan = plan
-        self._specs = None
-        self._followers = {}
-        for spec in plan.follow_ups:
-            self._followers.setdefault(spec.follows or "", []).append(spec)
 
     def open(self, spec: CampaignSpec, onboarded: Callable[[int], bool] | None = None) -> CampaignRun:
         """The campaign, ready for `first`.
@@ -319,6 +315,13 @@ class FraudProgram:
 
     def _joined_before(self, index: int) -> bool:
         return index < self._existing
+
+
+def _by_parent(plan: Plan) -> dict[str, list[CampaignSpec]]:
+    followers: dict[str, list[CampaignSpec]] = {}
+    for spec in plan.follow_ups:
+        followers.setdefault(spec.follows or "", []).append(spec)
+    return followers
 
 
 def plugin_paths(scenario: Scenario) -> list[Path]:

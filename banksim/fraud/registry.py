@@ -28,7 +28,7 @@ def load_plugin(path: Path) -> ModuleType:
         what = "is not a Python file" if path.exists() else "is not a Python file: there is no such file"
         raise ScenarioError([f"plugins: {path} {what}"])
     module = util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and the like look their own module up there
+    sys.modules[name] = module  # dataclasses look up their own module there
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # a user's file may raise anything

@@ -58,13 +58,24 @@ LOCUST_INTERNALS = {
     "locust.user.task.TaskSet._task_queue": "the first task of a user",
     "locust.user.users.User._taskset_instance": "a task set that takes arrivals in place of the default one",
     "locust.user.users.User._state": "a user that waits for an arrival may be stopped at once",
+    # Wrapped and used, in master.py.
+    "locust.runners.MasterRunner.handle_message": "what Locust cannot handle is counted and left out",
+    "locust.runners.MasterRunner.reset_connection": "a new server is guarded too",
+    "locust.rpc.zmqrpc.BaseSocket.recv_from_client": "a frame that is no message is counted and left out",
+    "locust.runners.MasterRunner.stop": "a run outlives the moment in which all workers are away",
+    "locust.runners.MasterRunner.quit": "the same",
+    "locust.runners.MasterRunner.check_stopped": "the same",
+    "locust.runners.MasterRunner.heartbeat_worker": "whether it is Locust itself that stops",
+    "locust.runners.MasterRunner.client_listener": "the same",
+    # Used, in worker.py.
+    "locust.runners.WorkerRunner.worker_state": "whether Locust reads messages now",
     # Used, in web_ext/app.py.
     "locust.web.WebUI.template_args": "the banksim tab in Locust's page",
 }
 
-# -- A master whose port is taken says so in one line -----------------------------------------------
+# -- A master whose port is taken reports it in one line -----------------------------------------------
 #
-# Locust binds the port before anybody is asked, and what it raises ends in a traceback.  So
+# Locust binds the port before any event is fired, and its error ends in a traceback.  So
 # the call that binds is wrapped, and only that.
 
 
@@ -169,7 +180,7 @@ def leave_out_tables(options: Any) -> None:
         setattr(locust.stats, name, lambda *_, **__: None)
 
 
-# -- What the environment and the scenario say about Locust's own options: log level, port, pages ---
+# -- Defaults of Locust's own options from the environment and the scenario: log level, port, pages ---
 #
 # Precedence is that of every setting: command line, environment, scenario, default.  A variable
 # becomes Locust's default, so its flag and its own variables (LOCUST_WEB_PORT) still win.
@@ -233,7 +244,7 @@ def install(on_ready: Callable[[Session], None] | None = None) -> None:
 def start_session(environment: Environment) -> Session | None:
     """Check the command line and join banksim to this Locust process; None for a worker.
 
-    Raises BanksimError with a message for people.
+    Raises BanksimError with a message for the user.
     """
     options = environment.parsed_options
     log_calls(environment.events)

@@ -66,8 +66,9 @@ class SeatDispatcher:
         self._workers[worker_node.id] = worker_node
 
     def remove_worker(self, worker_node: Any) -> None:
-        """Called by Locust."""
-        self._workers.pop(worker_node.id, None)
+        """Called by Locust, which fails on an empty dispatch: the last worker stays, it may come back."""
+        if len(self._workers) > 1:
+            self._workers.pop(worker_node.id, None)
 
     def __iter__(self) -> SeatDispatcher:
         return self
@@ -124,6 +125,34 @@ def guard_listener(runner: MasterRunner, strangers: Strangers) -> None:
     _guard_server(runner.server, strangers)
 
 
+def leave_the_end_to(session: Session, runner: MasterRunner) -> None:
+    """Locust ends a test as soon as the last worker is missing or has quit; a run decides that itself.
+
+    It waits for workers to come back, and a run that ends without any has failed.
+    """
+    stop, quit_now, check_stopped = runner.stop, runner.quit, runner.check_stopped
+
+    def is_locusts_own() -> bool:
+        current = getattr(gevent.getcurrent(), "_run", None)
+        return session.active and current in (runner.heartbeat_worker, runner.client_listener)
+
+    def stop_unless_its_own(send_stop_to_client: bool = True) -> None:
+        if not is_locusts_own():
+            stop(send_stop_to_client)
+
+    def quit_unless_its_own() -> None:
+        if not is_locusts_own():
+            quit_now()
+
+    def check_stopped_between_runs() -> None:
+        if not session.active:
+            check_stopped()
+
+    runner.stop = stop_unless_its_own
+    runner.check_stopped = check_stopped_between_runs
+    runner.quit = quit_unless_its_own
+
+
 def _guard_server(server: Any, strangers: Strangers) -> None:
     receive: Callable[[], Any] = server.recv_from_client
 
@@ -157,6 +186,7 @@ class MasterSession(Session):
         self._source: RemoteSource | None = None
         self._mail = MasterMail(self._runner)
         guard_listener(self._runner, self.strangers)
+        leave_the_end_to(self, self._runner)
         self._runner.register_message(TO_MASTER, lambda msg, **_: self._hear(msg.node_id, msg.data))
 
     @property

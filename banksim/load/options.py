@@ -1,4 +1,4 @@
-"""Options beside Locust's own: on the command line and, some of them, in the start form.
+"""Options in addition to Locust's own: on the command line and, some of them, in the start form.
 
 Two traps of Locust shape this file: options in an argument group never reach the form,
 and the form drops options whose name has a digit right after a letter.  So all are added
@@ -10,9 +10,12 @@ means "not given".  `run_settings` accepts both.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from locust.argument_parser import get_parser
 
 from banksim.model import UsageError
 from banksim.run.settings import KafkaUse, Mode, RunSettings, new_seed
@@ -45,6 +48,48 @@ class _Suggested(list[str]):
 
     def __contains__(self, _: object) -> bool:
         return True
+
+
+#: Locust's options that are worth knowing of here; a run's --help lists them with Locust's own words.
+LOCUSTS_OPTIONS = (
+    *("--headless", "--autostart", "--autoquit", "--print-stats", "--only-summary", "--stop-timeout"),
+    *("--processes", "--master", "--worker", "--expect-workers", "--master-host", "--master-port"),
+    *("--master-bind-host", "--master-bind-port", "--web-host", "--web-port", "--web-base-path"),
+    *("--web-login", "--tls-cert", "--tls-key", "--loglevel", "--logfile", "--html", "--csv", "--json"),
+)
+
+#: What Locust's parser takes in addition to argparse's own keywords.
+_OF_LOCUST = ("include_in_web_ui", "is_multiple", "is_secret", "is_required")
+
+
+class _Group:
+    """A group of an ordinary parser that takes what Locust's parser does."""
+
+    def __init__(self, group: Any) -> None:
+        self._group = group
+
+    def add_argument(self, *names: str, **how: Any) -> None:
+        how = {name: value for name, value in how.items() if name not in _OF_LOCUST}
+        if isinstance(how.get("choices"), _Suggested):
+            del how["choices"]
+        self._group.add_argument(*names, **how)
+
+    def set_defaults(self, **_: Any) -> None:
+        """Ignored: a help text needs no defaults."""
+
+
+def add_help(parser: argparse.ArgumentParser) -> None:
+    """Add everything a run takes to a parser that only prints it: banksim's options, and some of Locust's."""
+    add_options(_Group(parser.add_argument_group("the run")))
+    group = parser.add_argument_group("Locust's own, among others (--locust-help lists them all)")
+    known = {name: action for action in get_parser()._actions for name in action.option_strings}
+    for name in LOCUSTS_OPTIONS:
+        action = known[name]
+        text = (action.help or "").replace("\n", " ").split(". ")[0].rstrip(".")
+        if action.nargs == 0:
+            group.add_argument(name, action="store_true", help=text)
+        else:
+            group.add_argument(name, metavar=action.metavar, help=text)
 
 
 def add_options(parser: Any) -> None:
@@ -111,7 +156,7 @@ def add_options(parser: Any) -> None:
         action="append",
         metavar="EXPR",
         include_in_web_ui=False,
-        help="Condition the run must meet, beside the scenario's own, such as 'recall >= 90%%', "
+        help="Condition the run must meet, in addition to the scenario's own, such as 'recall >= 90%%', "
         "'response_time.p99 < 400ms', 'errors < 5%% for 30s abort' (docs/thresholds.md); may be "
         "repeated; one that fails ends in exit code 99",
     )
@@ -140,7 +185,7 @@ def add_options(parser: Any) -> None:
         include_in_web_ui=False,
         help="Write the log to FILE too; Locust's own --logfile takes it away from the console",
     )
-    # The control API has no password by default, so it listens to this machine only unless told otherwise.
+    # The control API has no password by default, so only this machine is served by default.
     parser.set_defaults(web_host="127.0.0.1")
 
 

@@ -305,4 +305,4 @@ class Endings:
         """How the run went, before Locust's own tables; with the web UI the page has said it."""
         run = self._session.last_run if isinstance(self._session, Session) else None
         if run is not None and run.results is not None and self._environment.web_ui is None:
-            print_summary(run.results, sys.stdout, os.environ)
+            print_summary(run.results, sys.stdout, os.environ, str(run.settings.folder / "report.html"))

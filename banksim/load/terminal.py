@@ -19,12 +19,11 @@ from typing import Any, TextIO
 import gevent
 from locust.event import Events
 
-from banksim.cli.scenarios import length_text
 from banksim.load.session import Session
+from banksim.measure.formats import milliseconds, percent
 from banksim.model import BanksimError, UsageError
 from banksim.report.console import wants_colour
-from banksim.report.formats import milliseconds, percent
-from banksim.report.terminal import Line, can_rewrite
+from banksim.report.terminal import Line, can_rewrite, length_text
 from banksim.run.monitor import simulated_time
 from banksim.run.run import Run, State
 
@@ -36,12 +35,12 @@ logger = logging.getLogger(__name__)
 # watches a run and greps it afterwards wants both, so --log-file adds a file and leaves the
 # console as it is.  The file is bounded: a few parts, the oldest one goes.
 #
-# At DEBUG every call to a target is a line too.  Nobody listens for calls at other levels, so
-# that costs nothing then.
+# At DEBUG every call to a target is a line too.  At other levels there is no listener for calls, so
+# they cost nothing.
 
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-#: Size of one part of the file, and how many older ones are kept beside it.
+#: Size of one part of the file, and how many older ones are kept.
 MAX_BYTES = 50_000_000
 OLDER_PARTS = 3
 
@@ -69,13 +68,13 @@ def copy_log(path: Path) -> None:
 
 
 def log_calls(events: Events) -> None:
-    """At DEBUG tell of every call; and keep the word lists' own workings out of the log."""
+    """At DEBUG log every call; and keep Faker's own messages out of the log."""
     logging.getLogger("faker").setLevel(logging.INFO)
     if logger.isEnabledFor(logging.DEBUG):
-        events.request.add_listener(_tell_call)
+        events.request.add_listener(_log_call)
 
 
-def _tell_call(
+def _log_call(
     request_type: str, name: str, response_time: float | None, exception: Exception | None, **_: Any
 ) -> None:
     took = "not sent" if response_time is None else f"{response_time:.1f} ms"

@@ -1,6 +1,6 @@
 """Counts that add up: latency, detection, the tally, the timeline and the books."""
 
-from banksim.measure.books import Books, compare
+from banksim.measure.books import ExpectedBalances, compare
 from banksim.measure.counts import Fate, Tally, fate_of
 from banksim.measure.detection import DEFAULT_PREVALENCE, Detection
 from banksim.measure.latency import LatencyHistogram
@@ -10,8 +10,8 @@ from banksim.measure.timeline import Timeline
 
 __all__ = [
     "DEFAULT_PREVALENCE",
-    "Books",
     "Detection",
+    "ExpectedBalances",
     "Fate",
     "LatencyHistogram",
     "MeasureSettings",

@@ -1,6 +1,6 @@
 """Does the bank's money agree with what it acknowledged?
 
-`Books` keeps, per account of the bank, the opening balance, the sum of acknowledged
+`ExpectedBalances` keeps, per account of the bank, the opening balance, the sum of acknowledged
 movements and the sum of movements whose answer never came.  An account balances when
 
     opening + certain - unknown out  ≤  actual  ≤  opening + certain + unknown in
@@ -9,7 +9,7 @@ so an unknown movement is tolerated within its amount and never guessed.  Everyt
 integer cents and adds up, also over workers: a transfer may credit an account that another
 worker opened.
 
-What a difference probably is, is told from the amounts that were acknowledged on the account:
+What a difference probably is follows from the amounts that were acknowledged on the account:
 
     too little by x   a debit of x was acknowledged → booked twice;  a credit of x → lost
     too much by x     a credit of x → booked twice;                  a debit of x → lost
@@ -17,14 +17,22 @@ What a difference probably is, is told from the amounts that were acknowledged o
 
 Not handled: fees and interest that a bank books by itself show up as differences.
 Bounds: ``max_accounts``; movements on further accounts are counted, and those accounts not judged.
-``max_amounts`` distinct amounts are remembered for naming differences, never for judging them.
+``max_amounts`` distinct amounts are remembered for naming differences, never for judging them: 8 bytes
+each, used up within the first minutes of a busy run.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any
+
+import numpy as np
+
+from banksim.measure.figures import BalanceRow, BalanceTotal, FaultSum, Invariant, Reconciliation
+from banksim.measure.scores import Ints
 
 # -- What reading balances back during a run came to: counts, and the accounts that did not agree ---
 #
@@ -46,35 +54,31 @@ class BalanceChecks:
         self.unread = 0
         self.late = 0
         self.violations = 0
-        self.rows: list[dict[str, Any]] = []
-        self.total: dict[str, int] | None = None
+        self.rows: list[BalanceRow] = []
+        self.total: BalanceTotal | None = None
 
-    def violation(self, row: dict[str, Any]) -> None:
+    def violation(self, row: BalanceRow) -> None:
         self.violations += 1
         if len(self.rows) < MAX_ROWS:
             self.rows.append(row)
 
-    def figures(self) -> dict[str, Any] | None:
-        """None when no balance was read; else {rounds, readings, unread, late, violations, total, rows}.
-
-        ``total`` compares the sum over the accounts of the last round: {accounts, expected_low_cents,
-        expected_high_cents, actual_cents}.  A row is {account, expected_low_cents, expected_high_cents,
-        actual_cents, difference_cents, fault, sim_s, wall_s}.
-        """
+    def figures(self) -> Invariant | None:
+        """None when no balance was read.  ``total`` is of the accounts of the last round."""
         if not self.readings and not self.unread:
             return None
-        return {
-            "rounds": self.rounds,
-            "readings": self.readings,
-            "unread": self.unread,
-            "late": self.late,
-            "violations": self.violations,
-            "total": self.total,
-            "rows": self.rows,
-        }
+        return Invariant(
+            rounds=self.rounds,
+            readings=self.readings,
+            unread=self.unread,
+            late=self.late,
+            violations=self.violations,
+            total=self.total,
+            rows=self.rows,
+        )
 
 
-_PARTS = ("opening", "certain", "unknown_in", "unknown_out")
+#: Sums per account, by its place.
+_SUMS = ("certain", "unknown_in", "unknown_out")
 
 
 class Agreement(StrEnum):
@@ -94,23 +98,79 @@ class Fault(StrEnum):
     UNEXPLAINED = "unexplained"
 
 
-class Books:
+class _Amounts:
+    """Which signed amounts were acknowledged on which account: a sorted array, and what is not yet in it."""
+
+    __slots__ = ("_known", "_max_amounts", "_new")
+
+    def __init__(self, max_amounts: int) -> None:
+        self._max_amounts = max_amounts
+        self._known = np.zeros(0, np.int64)
+        self._new = array("q")
+
+    def add(self, place: int, signed_cents: int) -> None:
+        if len(self._known) < self._max_amounts and abs(signed_cents) < _MOST_CENTS:
+            self._new.append(place * _PER_ACCOUNT + _MOST_CENTS + signed_cents)
+            if len(self._new) >= _NEW_AMOUNTS:
+                self._sort_in()
+
+    def add_many(self, places: Ints, signed_cents: Ints) -> None:
+        if len(self._known) < self._max_amounts:
+            small = np.abs(signed_cents) < _MOST_CENTS
+            keys = places[small] * _PER_ACCOUNT + _MOST_CENTS + signed_cents[small]
+            self._new.frombytes(keys.tobytes())
+            if len(self._new) >= _NEW_AMOUNTS:
+                self._sort_in()
+
+    def holds(self, place: int, signed_cents: int) -> bool:
+        self._sort_in()
+        key = place * _PER_ACCOUNT + _MOST_CENTS + signed_cents
+        at = int(np.searchsorted(self._known, key))
+        return abs(signed_cents) < _MOST_CENTS and at < len(self._known) and int(self._known[at]) == key
+
+    def by_account(self) -> dict[int, list[int]]:
+        """Amounts by an account's place, the lowest first."""
+        self._sort_in()
+        places, cents = np.divmod(self._known, _PER_ACCOUNT)
+        found: dict[int, list[int]] = {}
+        for place, signed_cents in zip(places.tolist(), (cents - _MOST_CENTS).tolist(), strict=True):
+            found.setdefault(place, []).append(signed_cents)
+        return found
+
+    def _sort_in(self) -> None:
+        if not self._new:
+            return
+        keys = np.unique(np.frombuffer(self._new, np.int64))
+        at = np.searchsorted(self._known, keys)
+        unknown = np.take(self._known, at, mode="clip") != keys if len(self._known) else at == 0
+        unknown[np.cumsum(unknown) > self._max_amounts - len(self._known)] = False
+        self._known = np.insert(self._known, at[unknown], keys[unknown])
+        self._new = array("q")
+
+
+#: One number holds an account's place and an amount; those of 44 billion units of money are left out.
+_MOST_CENTS = 1 << 42
+_PER_ACCOUNT = 2 * _MOST_CENTS
+#: So many amounts are sorted in at once.
+_NEW_AMOUNTS = 8_192
+
+
+class ExpectedBalances:
     """Expected balances by the bank's account id, in integer cents."""
 
-    __slots__ = (*_PARTS, "_amounts", "_max_accounts", "_room", "overflow")
+    __slots__ = (*_SUMS, "_amounts", "_max_accounts", "_places", "opening", "overflow")
 
     def __init__(self, max_accounts: int = 1_000_000, max_amounts: int = 300_000) -> None:
         self._max_accounts = max_accounts
-        self._amounts: dict[str, set[int]] = {}
-        self._room = max_amounts
+        self._amounts = _Amounts(max_amounts)
+        self._places: dict[str, int] = {}
+        #: Opening balances; only accounts that were opened are judged.
         self.opening: dict[str, int] = {}
-        self.certain: dict[str, int] = {}
-        self.unknown_in: dict[str, int] = {}
-        self.unknown_out: dict[str, int] = {}
+        self.certain, self.unknown_in, self.unknown_out = array("q"), array("q"), array("q")
         self.overflow = 0
 
     def open(self, account_id: str, balance_cents: int) -> None:
-        """An account was opened with this balance; only opened accounts are judged."""
+        """An account was opened with this balance."""
         if len(self.opening) >= self._max_accounts and account_id not in self.opening:
             self.overflow += 1
             return
@@ -118,86 +178,95 @@ class Books:
 
     def credited(self, account_id: str, amount_cents: int, certain: bool) -> None:
         """Money came in; ``certain`` when the bank acknowledged it, False when no answer came."""
-        self._add(self.certain if certain else self.unknown_in, account_id, amount_cents)
-        if certain:
-            self._remember(account_id, amount_cents)
+        self._add(self.certain if certain else self.unknown_in, account_id, amount_cents, certain)
 
     def debited(self, account_id: str, amount_cents: int, certain: bool) -> None:
         """Money went out, with the same meaning of ``certain``."""
         if certain:
-            self._add(self.certain, account_id, -amount_cents)
-            self._remember(account_id, -amount_cents)
+            self._add(self.certain, account_id, -amount_cents, True)
         else:
-            self._add(self.unknown_out, account_id, amount_cents)
+            self._add(self.unknown_out, account_id, amount_cents, False)
 
-    def _add(self, part: dict[str, int], account_id: str, amount_cents: int) -> None:
-        if account_id in part:
-            part[account_id] += amount_cents
-        elif len(part) < self._max_accounts:
-            part[account_id] = amount_cents
-        else:
+    def place_of(self, account_id: str) -> int | None:
+        """The number that `acknowledged` knows an account by; None when there is no room for it."""
+        place = self._places.get(account_id)
+        if place is None and len(self._places) < self._max_accounts:
+            place = self._places[account_id] = len(self._places)
+            for part in (self.certain, self.unknown_in, self.unknown_out):
+                part.append(0)
+        return place
+
+    def acknowledged(self, places: Ints, signed_cents: Ints) -> None:
+        """The bank acknowledged movements; accounts by `place_of`, both of shape (n,)."""
+        np.add.at(np.frombuffer(self.certain, np.int64), places, signed_cents)
+        self._amounts.add_many(places, signed_cents)
+
+    def _add(self, part: array[int], account_id: str, cents: int, acknowledged: bool) -> None:
+        place = self.place_of(account_id)
+        if place is None:
             self.overflow += 1
-
-    def _remember(self, account_id: str, signed_cents: int) -> None:
-        amounts = self._amounts.get(account_id)
-        if amounts is None:
-            if self._room <= 0:
-                return
-            amounts = self._amounts[account_id] = set()
-        if self._room > 0 and signed_cents not in amounts:
-            amounts.add(signed_cents)
-            self._room -= 1
+            return
+        part[place] += cents
+        if acknowledged:
+            self._amounts.add(place, cents)
 
     def fault_of(self, account_id: str, difference_cents: int) -> Fault:
         """What a difference probably is, by the amounts acknowledged on the account."""
-        amounts = self._amounts.get(account_id, ())
-        if difference_cents in amounts:
+        place = self._places.get(account_id)
+        if place is None:
+            return Fault.UNEXPLAINED
+        if self._amounts.holds(place, difference_cents):
             return Fault.DOUBLED
-        return Fault.LOST if -difference_cents in amounts else Fault.UNEXPLAINED
+        return Fault.LOST if self._amounts.holds(place, -difference_cents) else Fault.UNEXPLAINED
 
     def range_of(self, account_id: str) -> tuple[int, int]:
-        """Lowest and highest balance that agrees with the books."""
-        sure = self.opening.get(account_id, 0) + self.certain.get(account_id, 0)
-        return sure - self.unknown_out.get(account_id, 0), sure + self.unknown_in.get(account_id, 0)
+        """Lowest and highest balance that agrees with what is known."""
+        sure, place = self.opening.get(account_id, 0), self._places.get(account_id)
+        if place is None:
+            return sure, sure
+        sure += self.certain[place]
+        return sure - self.unknown_out[place], sure + self.unknown_in[place]
 
     def merge_state(self, state: Mapping[str, Any]) -> None:
-        for name in _PARTS:
-            part: dict[str, int] = getattr(self, name)
+        for account_id, cents in state["opening"].items():
+            self.open(account_id, cents)
+        for name in _SUMS:
             for account_id, cents in state[name].items():
-                self._add(part, account_id, cents)
+                self._add(getattr(self, name), account_id, cents, False)
         self.overflow += state["overflow"]
         for account_id, amounts in state.get("amounts", {}).items():
-            for signed_cents in amounts:
-                self._remember(account_id, signed_cents)
+            place = self.place_of(account_id)
+            if place is not None:
+                self._amounts.add_many(np.full(len(amounts), place), np.array(amounts, np.int64))
 
     def to_state(self) -> dict[str, Any]:
-        return {name: dict(getattr(self, name)) for name in _PARTS} | {
+        names = list(self._places)
+        sums = {name: dict(zip(names, getattr(self, name), strict=True)) for name in _SUMS}
+        return {
+            "opening": dict(self.opening),
+            **{name: {k: cents for k, cents in part.items() if cents} for name, part in sums.items()},
             "overflow": self.overflow,
-            "amounts": {account_id: sorted(amounts) for account_id, amounts in self._amounts.items()},
+            "amounts": {names[place]: amounts for place, amounts in self._amounts.by_account().items()},
         }
 
 
 def compare(
-    books: Books,
+    books: ExpectedBalances,
     actual: Mapping[str, int],
     max_differences: int = 100,
     *,
     gone: Collection[str] = frozenset(),
-) -> dict[str, Any]:
+) -> Reconciliation:
     """Judge the bank's balances (cents by account id) against the books.
 
     ``gone``: accounts that the bank says it does not have, which is a difference of all they held.
 
-    Returns {verdict, reason, balanced, accounts, unread, tolerated, differing, difference_cents,
-    by_fault, total, differences, overflow}: ``unread`` accounts are missing in ``actual`` (nothing is
-    said about them), ``tolerated`` ones agree only within their unknown movements, ``by_fault`` sums
-    {accounts, cents} for each `Fault`, ``total`` compares the sum over all accounts that were read,
-    ``differences`` lists the largest as {account, expected_low_cents, expected_high_cents,
-    actual_cents, difference_cents, fault}.  ``balanced`` is None when no account could be read.
+    ``unread`` accounts are missing in ``actual`` (nothing is said about them), ``tolerated`` ones agree
+    only within their unknown movements, ``total`` compares the sum over all accounts that were read,
+    ``differences`` lists the largest.  ``balanced`` is None when no account could be read.
     """
-    unread = tolerated = 0
-    differences: list[dict[str, Any]] = []
-    total = {"expected_low_cents": 0, "expected_high_cents": 0, "actual_cents": 0}
+    unread = tolerated = total_low = total_high = total_actual = 0
+    differences: list[BalanceRow] = []
     for account_id in books.opening:
         is_gone = account_id in gone
         cents = 0 if is_gone else actual.get(account_id)
@@ -205,87 +274,91 @@ def compare(
             unread += 1
             continue
         low, high = books.range_of(account_id)
-        total["expected_low_cents"] += low
-        total["expected_high_cents"] += high
-        total["actual_cents"] += cents
+        total_low += low
+        total_high += high
+        total_actual += cents
         if low <= cents <= high and not is_gone:
             tolerated += low != high
             continue
         differences.append(_difference(books, account_id, cents, is_gone))
-    differences.sort(key=lambda row: (-abs(row["difference_cents"]), row["account"]))
+    differences.sort(key=_largest_first)
     judged = len(books.opening) - unread
     reason = ""
     if not judged:
         reason = f"not one of {unread:,} accounts could be read" if unread else "no account was touched"
-    return {
-        "verdict": str(_verdict(judged, differences)),
-        "reason": reason,
-        "balanced": not differences if judged else None,
-        "accounts": judged,
-        "unread": unread,
-        "tolerated": tolerated,
-        "differing": len(differences),
-        "difference_cents": sum(row["difference_cents"] for row in differences),
-        "by_fault": _by_fault(differences),
-        "total": total,
-        "differences": differences[:max_differences],
-        "overflow": books.overflow,
-    }
+    return Reconciliation(
+        verdict=str(_verdict(judged, differences)),
+        reason=reason,
+        balanced=not differences if judged else None,
+        accounts=judged,
+        unread=unread,
+        tolerated=tolerated,
+        differing=len(differences),
+        difference_cents=sum(row.difference_cents for row in differences),
+        by_fault=_by_fault((row.fault, 1, row.difference_cents) for row in differences),
+        total=BalanceTotal(total_low, total_high, total_actual),
+        differences=differences[:max_differences],
+        overflow=books.overflow,
+    )
 
 
-def not_checked(books: Books, reason: str) -> dict[str, Any]:
-    """The same keys for balances that nobody compared, and why."""
-    return compare(books, {}) | {"reason": reason}
+def not_checked(books: ExpectedBalances, reason: str) -> Reconciliation:
+    """Balances that were not compared, and why."""
+    return replace(compare(books, {}), reason=reason)
 
 
-def combined(verdicts: Iterable[Mapping[str, Any]], max_differences: int = 100) -> dict[str, Any]:
+def combined(verdicts: Iterable[Reconciliation], max_differences: int = 100) -> Reconciliation:
     """Several banks' comparisons as one: every worker of a dry run has a bank of its own."""
     parts = list(verdicts)
-    names = ("accounts", "unread", "tolerated", "differing", "difference_cents", "overflow")
-    sums = {name: sum(part[name] for part in parts) for name in names}
-    differences = [row for part in parts for row in part["differences"]]
-    differences.sort(key=lambda row: (-abs(row["difference_cents"]), row["account"]))
-    faults: dict[str, dict[str, int]] = {}
-    for part in parts:
-        for fault, entry in part["by_fault"].items():
-            known = faults.setdefault(fault, {"accounts": 0, "cents": 0})
-            known["accounts"] += entry["accounts"]
-            known["cents"] += entry["cents"]
-    ranges = ("expected_low_cents", "expected_high_cents", "actual_cents")
-    return {
-        **sums,
-        "verdict": str(_verdict(sums["accounts"], differences)),
-        "reason": next((part["reason"] for part in parts if part["reason"]), ""),
-        "balanced": not differences if sums["accounts"] else None,
-        "by_fault": faults,
-        "total": {name: sum(part["total"][name] for part in parts) for name in ranges},
-        "differences": differences[:max_differences],
-    }
+    accounts = sum(part.accounts for part in parts)
+    differences = sorted((row for part in parts for row in part.differences), key=_largest_first)
+    faults = ((name, sums) for part in parts for name, sums in part.by_fault.items())
+    return Reconciliation(
+        verdict=str(_verdict(accounts, differences)),
+        reason=next((part.reason for part in parts if part.reason), ""),
+        balanced=not differences if accounts else None,
+        accounts=accounts,
+        unread=sum(part.unread for part in parts),
+        tolerated=sum(part.tolerated for part in parts),
+        differing=sum(part.differing for part in parts),
+        difference_cents=sum(part.difference_cents for part in parts),
+        by_fault=_by_fault((name, sums.accounts, sums.cents) for name, sums in faults),
+        total=BalanceTotal(
+            sum(part.total.expected_low_cents for part in parts),
+            sum(part.total.expected_high_cents for part in parts),
+            sum(part.total.actual_cents for part in parts),
+        ),
+        differences=differences[:max_differences],
+        overflow=sum(part.overflow for part in parts),
+    )
 
 
-def _verdict(judged: int, differences: list[dict[str, Any]]) -> Agreement:
+def _largest_first(row: BalanceRow) -> tuple[int, str]:
+    return -abs(row.difference_cents), row.account
+
+
+def _verdict(judged: int, differences: list[BalanceRow]) -> Agreement:
     if not judged:
         return Agreement.NOT_CHECKED
     return Agreement.DIFFERENCES if differences else Agreement.BALANCED
 
 
-def _difference(books: Books, account_id: str, cents: int, is_gone: bool) -> dict[str, Any]:
+def _difference(books: ExpectedBalances, account_id: str, cents: int, is_gone: bool) -> BalanceRow:
     low, high = books.range_of(account_id)
     difference_cents = cents - (high if cents > high else low)
-    return {
-        "account": account_id,
-        "expected_low_cents": low,
-        "expected_high_cents": high,
-        "actual_cents": cents,
-        "difference_cents": 0 if is_gone and low <= 0 else difference_cents,
-        "fault": str(Fault.GONE if is_gone else books.fault_of(account_id, difference_cents)),
-    }
+    return BalanceRow(
+        account=account_id,
+        expected_low_cents=low,
+        expected_high_cents=high,
+        actual_cents=cents,
+        difference_cents=0 if is_gone and low <= 0 else difference_cents,
+        fault=str(Fault.GONE if is_gone else books.fault_of(account_id, difference_cents)),
+    )
 
 
-def _by_fault(differences: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
-    sums: dict[str, dict[str, int]] = {}
-    for row in differences:
-        entry = sums.setdefault(row["fault"], {"accounts": 0, "cents": 0})
-        entry["accounts"] += 1
-        entry["cents"] += row["difference_cents"]
+def _by_fault(entries: Iterable[tuple[str, int, int]]) -> dict[str, FaultSum]:
+    sums: dict[str, FaultSum] = {}
+    for fault, accounts, cents in entries:
+        known = sums.get(fault, FaultSum(0, 0))
+        sums[fault] = FaultSum(known.accounts + accounts, known.cents + cents)
     return sums

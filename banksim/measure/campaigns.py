@@ -16,6 +16,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+#: Rows that can be asked for.
+MAX_ROWS = 100
+
 
 @dataclass(slots=True)
 class CampaignLine:
@@ -103,12 +106,16 @@ class CampaignLine:
 class Campaigns:
     """The lines of all campaigns, at most ``limit`` of them."""
 
-    __slots__ = ("_limit", "lines", "overflow")
+    __slots__ = ("_changed", "_costliest", "_limit", "detected", "lines", "overflow")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self.lines: dict[str, CampaignLine] = {}
         self.overflow = 0
+        #: Campaigns with at least one alert.
+        self.detected = 0
+        self._costliest: list[str] = []
+        self._changed: set[str] = set()
 
     def add(
         self, campaign_id: str, typology: str, sim_s: float, amount_cents: int, booked: bool, alert: bool
@@ -119,19 +126,23 @@ class Campaigns:
                 self.overflow += 1
                 return
             line = self.lines[campaign_id] = CampaignLine(typology, sim_s, sim_s)
+        self.detected += alert and not line.alerted
+        self._changed.add(campaign_id)
         line.add(sim_s, amount_cents, booked, alert)
 
-    @property
-    def detected(self) -> int:
-        """Campaigns with at least one alert."""
-        return sum(line.alerted > 0 for line in self.lines.values())
-
     def rows(self, limit: int) -> list[dict[str, Any]]:
-        """The costliest first: by what was lost before the first alert, then by start."""
-        ordered = sorted(
-            self.lines.items(), key=lambda item: (-item[1].lost_before_cents, item[1].first_sim_s, item[0])
-        )
-        return [line.as_row(campaign_id) for campaign_id, line in ordered[:limit]]
+        """At most MAX_ROWS, the costliest first: by what was lost before the first alert, then by start.
+
+        A line only moves up while transactions are counted, so a newcomer is one that has changed.
+        """
+        candidates = self._changed.union(self._costliest)
+        self._costliest = sorted(candidates, key=self._place)[:MAX_ROWS]
+        self._changed.clear()
+        return [self.lines[campaign_id].as_row(campaign_id) for campaign_id in self._costliest[:limit]]
+
+    def _place(self, campaign_id: str) -> tuple[int, float, str]:
+        line = self.lines[campaign_id]
+        return -line.lost_before_cents, line.first_sim_s, campaign_id
 
     def merge_state(self, state: Mapping[str, Any]) -> None:
         for campaign_id, values in state["lines"].items():
@@ -144,6 +155,8 @@ class Campaigns:
             else:
                 self.overflow += other.transactions
         self.overflow += state["overflow"]
+        self.detected = sum(line.alerted > 0 for line in self.lines.values())
+        self._costliest, self._changed = [], set(self.lines)
 
     def to_state(self) -> dict[str, Any]:
         return {

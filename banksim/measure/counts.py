@@ -18,7 +18,10 @@ from enum import StrEnum
 from math import inf
 from typing import Any, Generic, TypeVar
 
-from banksim.measure.latency import LatencyHistogram
+import numpy as np
+
+from banksim.measure.block import CallBlock
+from banksim.measure.latency import LatencyHistogram, whole_us
 from banksim.model import At, BankStatus, Outcome
 
 # -- The slowest calls and the first failed ones, with their moments: where to start looking --------
@@ -184,6 +187,18 @@ class Calls:
             self.failed[key] = self.failed.get(key, 0) + 1
             self.errors.add((system, name, text))
 
+    def add_many(self, calls: CallBlock, at: At) -> None:
+        """Count calls that went well and ended about this moment."""
+        for place in np.flatnonzero(calls.latency_ms >= self.extremes.from_ms).tolist():
+            method, name = calls.calls[calls.call[place]]
+            latency_ms = float(calls.latency_ms[place])
+            self.extremes.add(calls.system, f"{method} {name}", latency_ms, "", at)
+        latencies_us = whole_us(calls.latency_ms)
+        for number in np.unique(calls.call).tolist():
+            method, name = calls.calls[number]
+            _, histogram = self._line((calls.system, f"{method} {name}"))
+            histogram.add_many(latencies_us[calls.call == number])
+
     def add_unsent(self, system: str, name: str, error: str) -> None:
         """Count a call that was held back: an error, and no latency."""
         self.errors.add((system, name, error[:MAX_ERROR_CHARACTERS]))
@@ -229,7 +244,7 @@ class Calls:
     def merge_state(self, state: Mapping[str, Any]) -> None:
         for system, name, failed, histogram in state["calls"]:
             key, mine = self._line((system, name))
-            mine.merge(LatencyHistogram.from_state(histogram))
+            mine.merge_state(histogram)
             if failed:
                 self.failed[key] = self.failed.get(key, 0) + failed
         errors = (((system, name, text), count) for system, name, text, count in state["errors"])

@@ -3,14 +3,17 @@
 Every transaction falls into one group: a fraud typology, a kind of decoy, or genuine.
 Within a group it was
 
-    alerted    decision review or block
-    passed     decision approve
-    missing    asked, and no usable answer came: nobody was warned, so it counts as not alerted
+    scored     a usable score came back
+    missing    asked, and no usable score came back
     unasked    the detector was never asked (no detector, or the bank had already said no):
                kept out of recall and precision, visible in coverage
 
+and, whatever else, *alerted* when the decision was review or block.  A transaction that was asked about
+and not alerted counts against recall, also where the score is missing: nobody was warned.  When no score
+came back in the whole run there are no rates at all, since nothing was judged.
+
 The operating point is the detector's own decision, so the confusion matrix is exact; only
-the ranking figures (AUC, AP, threshold sweep) come from score bins.  Decoys are honest:
+the ranking figures (AUC, AP, threshold sweep) come from scores.  Decoys are honest:
 an alert on one is a false positive.  Whatever has no denominator is None, never 0.
 """
 
@@ -20,12 +23,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import sqrt
 from typing import Any
 
+import numpy as np
+
+from banksim.measure.block import CHANNELS, NO_DECISION, Bools, ResultBlock, number_of
 from banksim.measure.campaigns import Campaigns
+from banksim.measure.drift import ScoreDrift
+from banksim.measure.figures import Confusion, DecoyRow, DetectionFigures, TypologyRow
 from banksim.measure.scores import (
-    ScoreBins,
-    ScoreDrift,
+    Ints,
+    ScoreCounts,
+    ScoreScale,
     average_precision,
-    bin_of,
+    enough,
     histogram,
     roc_auc,
     share,
@@ -68,6 +77,19 @@ class Slices:
         else:
             counts[_HONEST] += 1
             counts[_FALSE] += alert
+
+    def add_honest(self, names: Sequence[str], codes: Ints, asked: Bools, alert: Bools) -> None:
+        """Count many honest transactions; ``codes`` are places in ``names``, all arrays of shape (n,)."""
+        size = len(names)
+        unasked = np.bincount(codes[~asked], minlength=size).tolist()
+        honest = np.bincount(codes[asked], minlength=size).tolist()
+        false_alerts = np.bincount(codes[asked & alert], minlength=size).tolist()
+        for name, *found in zip(names, honest, false_alerts, unasked, strict=True):
+            if any(found):
+                counts = self._line(name)
+                counts[_HONEST] += found[0]
+                counts[_FALSE] += found[1]
+                counts[_UNASKED] += found[2]
 
     def _line(self, name: str) -> list[int]:
         if name not in self.counts and len(self.counts) >= self._limit:
@@ -114,14 +136,13 @@ DEFAULT_PREVALENCE = 0.00015
 
 # Looking a member up in its class takes longer than counting.
 _FRAUD, _GENUINE = Label.FRAUD, Label.GENUINE
-_APPROVE, _REVIEW, _BLOCK, _NONE = Decision.APPROVE, Decision.REVIEW, Decision.BLOCK, Decision.NONE
+_REVIEW, _BLOCK, _NONE = Decision.REVIEW, Decision.BLOCK, Decision.NONE
 
 _COUNTS = (
     "transactions",
     "alerted",
     "late",
-    "passed",
-    "missing",
+    "scored",
     "unasked",
     "amount_cents",
     "alerted_cents",
@@ -130,33 +151,32 @@ _COUNTS = (
 
 
 class GroupCounts:
-    """Counts, amounts in cents, and score bins of one group.  ``late`` alerts are also in ``alerted``."""
+    """Counts, amounts in cents, and scores of one group.  ``late`` alerts are also in ``alerted``."""
 
-    __slots__ = (*_COUNTS, "bins")
+    __slots__ = (*_COUNTS, "scores")
 
-    def __init__(self) -> None:
+    def __init__(self, scores: ScoreCounts) -> None:
         self.transactions = 0
         self.alerted = 0
         self.late = 0
-        self.passed = 0
-        self.missing = 0
+        self.scored = 0
         self.unasked = 0
         self.amount_cents = 0
         self.alerted_cents = 0
         self.unasked_cents = 0
-        self.bins = ScoreBins()
+        self.scores = scores
 
     @property
     def judged(self) -> int:
         return self.transactions - self.unasked
 
     @property
-    def scored(self) -> int:
-        return self.alerted + self.passed
+    def missing(self) -> int:
+        return self.judged - self.scored
 
     @property
     def not_alerted(self) -> int:
-        return self.passed + self.missing
+        return self.judged - self.alerted
 
     @property
     def judged_cents(self) -> int:
@@ -165,25 +185,24 @@ class GroupCounts:
     def merge(self, other: GroupCounts) -> None:
         for name in _COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.bins.merge(other.bins)
+        self.scores.merge(other.scores)
 
     def to_state(self) -> dict[str, Any]:
-        return {"counts": [getattr(self, name) for name in _COUNTS], "bins": self.bins.to_state()}
+        return {"counts": [getattr(self, name) for name in _COUNTS], "scores": self.scores.to_state()}
 
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> GroupCounts:
-        made = cls()
+    def merge_state(self, state: Mapping[str, Any], values: Sequence[float] | None) -> None:
+        """Add a group from `to_state`; ``values`` as in `ScoreCounts.merge_state`."""
         for name, value in zip(_COUNTS, state["counts"], strict=True):
-            setattr(made, name, value)
-        made.bins = ScoreBins.from_state(state["bins"])
-        return made
+            setattr(self, name, getattr(self, name) + value)
+        self.scores.merge_state(state["scores"], values)
 
 
 class Detection:
     """Everything counted about decisions.  ``deadline_ms``: an alert whose response came later is late."""
 
     def __init__(self, max_campaigns: int, deadline_ms: float | None = None) -> None:
-        self.genuine = GroupCounts()
+        self._scale = ScoreScale()
+        self.genuine = self._group()
         self.fraud: dict[str, GroupCounts] = {}
         self.decoys: dict[str, GroupCounts] = {}
         self.campaigns = Campaigns(max_campaigns)
@@ -202,10 +221,11 @@ class Detection:
             group = self.genuine
         else:
             groups = self.fraud if is_fraud else self.decoys
-            group = groups.get(truth.typology) or groups.setdefault(truth.typology, GroupCounts())
+            group = groups.get(truth.typology) or groups.setdefault(truth.typology, self._group())
         reply = outcome.detector
         decision = reply.decision
         alert = decision is _BLOCK or decision is _REVIEW
+        asked = decision is not _NONE or bool(reply.error)
         group.transactions += 1
         group.amount_cents += amount_cents
         if alert:
@@ -213,101 +233,147 @@ class Detection:
             group.alerted_cents += amount_cents
             if outcome.lag_ms + outcome.service_ms > self._deadline_ms:
                 group.late += 1
-        elif decision is _APPROVE:
-            group.passed += 1
-        elif reply.error:
-            group.missing += 1
-        else:
+        elif not asked:
             group.unasked += 1
             group.unasked_cents += amount_cents
-        asked = decision is not _NONE or bool(reply.error)
         self.personas.add(truth.persona, is_fraud, asked, alert)
         self.channels.add(planned.transaction.channel._value_, is_fraud, asked, alert)
         if reply.score is not None:
-            position = bin_of(reply.score)
-            group.bins.add_to(position, amount_cents)
+            group.scored += 1
+            group.scores.add(reply.score, amount_cents)
             if not is_fraud:
-                self.drift.add_to(position, planned.sim_s)
+                self.drift.add(planned.sim_s, reply.score)
         if is_fraud and truth.campaign_id:
             status = outcome.bank.status
             booked = status is BankStatus.POSTED or (status is BankStatus.SKIPPED and not alert)
             self.campaigns.add(truth.campaign_id, truth.typology, planned.sim_s, amount_cents, booked, alert)
 
+    def add_genuine(self, block: ResultBlock) -> None:
+        """Count many finished transactions that are all genuine: the same as `add` for each."""
+        group, amounts_cents, alert = self.genuine, block.amount_cents, block.alert
+        asked = (block.decision != NO_DECISION) | block.score_failed
+        group.transactions += len(block)
+        group.amount_cents += int(amounts_cents.sum())
+        if alert.any():
+            late = alert & (block.lag_ms + block.service_ms > self._deadline_ms)
+            group.alerted += number_of(alert)
+            group.alerted_cents += int(amounts_cents[alert].sum())
+            group.late += number_of(late)
+        if not asked.all():
+            group.unasked += len(block) - number_of(asked)
+            group.unasked_cents += int(amounts_cents[~asked].sum())
+        self.personas.add_honest(block.personas, block.persona, asked, alert)
+        self.channels.add_honest(CHANNELS, block.channel, asked, alert)
+        scored = ~np.isnan(block.score)
+        scores = block.score[scored]
+        if len(scores):
+            group.scored += len(scores)
+            group.scores.add_many(self._scale.places_of(scores), amounts_cents[scored])
+            self.drift.add_many(block.sim_s[scored], scores)
+
+    @property
+    def _silent(self) -> bool:
+        """Whether nothing came back so far: that is no verdict on any transaction."""
+        groups = (self.genuine, *self.fraud.values(), *self.decoys.values())
+        return not any(group.scored or group.alerted for group in groups)
+
+    def _group(self) -> GroupCounts:
+        return GroupCounts(self._scale.counts())
+
+    def _sum_of(self, groups: Iterable[GroupCounts]) -> GroupCounts:
+        total = GroupCounts(ScoreCounts(self._scale))
+        for group in groups:
+            total.merge(group)
+        return total
+
     def honest(self) -> GroupCounts:
         """Genuine transactions and decoys together."""
-        return _sum_of([self.genuine, *self.decoys.values()])
+        return self._sum_of([self.genuine, *self.decoys.values()])
 
     def fraudulent(self) -> GroupCounts:
         """All typologies together."""
-        return _sum_of(self.fraud.values())
+        return self._sum_of(self.fraud.values())
 
-    def figures(self, prevalence: float, false_alert_cost_cents: int) -> dict[str, Any]:
-        """Every figure of the measurement; shares are 0..1, amounts cents, None where undefined."""
+    def figures(self, prevalence: float, false_alert_cost_cents: int) -> DetectionFigures:
+        """Every figure of the measurement; without a usable score, rates and ratios are None."""
         fraud, honest = self.fraudulent(), self.honest()
-        tp, fn = fraud.alerted, fraud.not_alerted
-        fp, tn = honest.alerted, honest.not_alerted
+        tp, fp = fraud.alerted, honest.alerted
         judged = fraud.judged + honest.judged
-        recall, fpr = share(tp, tp + fn), share(fp, fp + tn)
-        recall_ends, fpr_ends = wilson(tp, tp + fn), wilson(fp, fp + tn)
+        scored = fraud.scored + honest.scored
+        frauds, genuine = (0, 0) if self._silent else (fraud.judged, honest.judged)
+        fn, tn = frauds - tp, genuine - fp
         campaigns = len(self.campaigns.lines)
-        anyone_asked = judged > 0
-        return {
-            "recall": recall,
-            **_ends("recall", recall_ends),
-            "on_time_recall": share(tp - fraud.late, tp + fn),
-            "campaigns": campaigns,
-            "campaigns_detected": self.campaigns.detected,
-            "campaign_recall": share(self.campaigns.detected, campaigns) if anyone_asked else None,
-            **_ends("campaign_recall", wilson(self.campaigns.detected, campaigns) if anyone_asked else None),
-            "false_positive_rate": fpr,
-            **_ends("false_positive_rate", fpr_ends),
-            "false_positives_per_10000": None if fpr is None else fpr * 10_000,
-            "precision": share(tp, tp + fp),
+        recall, fpr = share(tp, frauds), share(fp, genuine)
+        detected = self.campaigns.detected
+        return DetectionFigures(
+            recall=recall,
+            **_ends("recall", wilson(tp, frauds)),
+            on_time_recall=share(tp - fraud.late, frauds),
+            campaigns=campaigns,
+            campaigns_detected=detected,
+            campaign_recall=share(detected, campaigns) if frauds + genuine else None,
+            **_ends("campaign_recall", wilson(detected, campaigns) if frauds + genuine else None),
+            false_positive_rate=fpr,
+            **_ends("false_positive_rate", wilson(fp, genuine)),
+            false_positives_per_10000=None if fpr is None else fpr * 10_000,
+            precision=share(tp, tp + fp),
             **_ends("precision", wilson(tp, tp + fp)),
-            "precision_adjusted": adjusted_precision(recall, fpr, prevalence),
-            "prevalence": prevalence,
-            "measured_prevalence": share(tp + fn, judged),
-            "value_detection_rate": share(fraud.alerted_cents, fraud.judged_cents),
-            "value_cents": fraud.judged_cents,
-            "caught_cents": fraud.alerted_cents,
-            "false_alert_cost_cents": false_alert_cost_cents,
-            "net_savings_cents": fraud.alerted_cents - fp * false_alert_cost_cents if tp + fn else None,
-            "alert_rate": share(tp + fp, judged),
-            "coverage": share(fraud.scored + honest.scored, fraud.transactions + honest.transactions)
-            if anyone_asked
-            else None,
-            "scored": fraud.scored + honest.scored,
-            "missing": fraud.missing + honest.missing,
-            "unasked": fraud.unasked + honest.unasked,
-            "late": fraud.late + honest.late,
-            "f1": share(2 * tp, 2 * tp + fp + fn) if tp + fn else None,
-            "mcc": matthews(tp, fp, tn, fn),
-            "average_precision": average_precision(fraud.bins, honest.bins),
-            "roc_auc": roc_auc(fraud.bins, honest.bins),
-            "confusion": {"tp": tp, "fp": fp, "tn": tn, "fn": fn},
+            precision_adjusted=adjusted_precision(recall, fpr, prevalence),
+            prevalence=prevalence,
+            measured_prevalence=share(fraud.judged, judged),
+            value_detection_rate=share(fraud.alerted_cents, fraud.judged_cents) if frauds + genuine else None,
+            value_cents=fraud.judged_cents,
+            caught_cents=fraud.alerted_cents,
+            false_alert_cost_cents=false_alert_cost_cents,
+            net_savings_cents=fraud.alerted_cents - fp * false_alert_cost_cents if frauds else None,
+            alert_rate=share(tp + fp, judged) if frauds + genuine else None,
+            coverage=share(scored, fraud.transactions + honest.transactions) if judged else None,
+            scored=scored,
+            missing=fraud.missing + honest.missing,
+            unasked=fraud.unasked + honest.unasked,
+            late=fraud.late + honest.late,
+            f1=share(2 * tp, 2 * tp + fp + fn) if frauds else None,
+            mcc=matthews(tp, fp, tn, fn) if frauds + genuine else None,
+            average_precision=average_precision(fraud.scores, honest.scores),
+            roc_auc=roc_auc(fraud.scores, honest.scores),
+            confusion=Confusion(tp, fp, tn, fn),
+        )
+
+    def by_typology(self) -> dict[str, TypologyRow]:
+        """Fraud by typology; recall is None when nothing at all was scored."""
+        nothing = self._silent
+        return {
+            name: TypologyRow(
+                **_counts(group),
+                enough=enough(group.judged),
+                recall=None if nothing else share(group.alerted, group.judged),
+                **_ends("recall", None if nothing else wilson(group.alerted, group.judged)),
+                caught_cents=group.alerted_cents,
+            )
+            for name, group in sorted(self.fraud.items())
         }
 
-    def by_typology(self) -> dict[str, dict[str, Any]]:
-        return {name: _row(group) for name, group in sorted(self.fraud.items())}
-
-    def by_decoy(self) -> dict[str, dict[str, Any]]:
-        """The same per kind of decoy; here ``recall`` would be praise for a mistake, so it is absent."""
-        rows = {name: _row(group) for name, group in sorted(self.decoys.items())}
-        for row in rows.values():
-            row["false_positive_rate"] = row.pop("recall")
-            row["false_positive_rate_low"] = row.pop("recall_low")
-            row["false_positive_rate_high"] = row.pop("recall_high")
-            row.pop("caught_cents")
-        return rows
+    def by_decoy(self) -> dict[str, DecoyRow]:
+        """Decoys by kind: an alert on one is a false positive."""
+        nothing = self._silent
+        return {
+            name: DecoyRow(
+                **_counts(group),
+                false_positive_rate=None if nothing else share(group.alerted, group.judged),
+                **_ends("false_positive_rate", None if nothing else wilson(group.alerted, group.judged)),
+            )
+            for name, group in sorted(self.decoys.items())
+        }
 
     def score_histogram(self, bars: int = 20) -> list[dict[str, float]]:
-        return histogram({"fraud": self.fraudulent().bins, "genuine": self.honest().bins}, bars)
+        return histogram({"fraud": self.fraudulent().scores, "genuine": self.honest().scores}, bars)
 
     def threshold_sweep(self, max_points: int = 100) -> list[dict[str, Any]]:
-        return sweep(self.fraudulent().bins, self.honest().bins, max_points)
+        return sweep(self.fraudulent().scores, self.honest().scores, max_points)
 
     def to_state(self) -> dict[str, Any]:
         return {
+            "scores": self._scale.values,
             "genuine": self.genuine.to_state(),
             "fraud": {name: group.to_state() for name, group in self.fraud.items()},
             "decoys": {name: group.to_state() for name, group in self.decoys.items()},
@@ -318,10 +384,11 @@ class Detection:
         }
 
     def merge_state(self, state: Mapping[str, Any]) -> None:
-        self.genuine.merge(GroupCounts.from_state(state["genuine"]))
+        values = state["scores"]
+        self.genuine.merge_state(state["genuine"], values)
         for mine, theirs in ((self.fraud, state["fraud"]), (self.decoys, state["decoys"])):
             for name, group in theirs.items():
-                mine.setdefault(name, GroupCounts()).merge(GroupCounts.from_state(group))
+                (mine.get(name) or mine.setdefault(name, self._group())).merge_state(group, values)
         self.campaigns.merge_state(state["campaigns"])
         self.personas.merge_state(state["personas"])
         self.channels.merge_state(state["channels"])
@@ -342,26 +409,16 @@ def matthews(tp: int, fp: int, tn: int, fn: int) -> float | None:
     return (tp * tn - fp * fn) / sqrt(product) if product else None
 
 
-def _sum_of(groups: Iterable[GroupCounts]) -> GroupCounts:
-    total = GroupCounts()
-    for group in groups:
-        total.merge(group)
-    return total
-
-
-def _ends(name: str, interval: tuple[float, float] | None) -> dict[str, float | None]:
+def _ends(name: str, interval: tuple[float, float] | None) -> dict[str, Any]:
     low, high = interval or (None, None)
     return {f"{name}_low": low, f"{name}_high": high}
 
 
-def _row(group: GroupCounts) -> dict[str, Any]:
+def _counts(group: GroupCounts) -> dict[str, Any]:
     return {
         "transactions": group.transactions,
         "scored": group.scored,
         "missing": group.missing,
         "alerted": group.alerted,
-        "recall": share(group.alerted, group.judged),
-        **_ends("recall", wilson(group.alerted, group.judged)),
         "value_cents": group.amount_cents,
-        "caught_cents": group.alerted_cents,
     }

@@ -182,8 +182,8 @@ class StreamFigures:
         for topic, counts in state["topics"].items():
             self.topics.setdefault(topic, Counter()).update(counts)
         self.errors.merge(((text, number) for text, number in state["errors"]), state["other_errors"])
-        self.acknowledged_ms.merge(LatencyHistogram.from_state(state["acknowledged_ms"]))
-        self.decided_ms.merge(LatencyHistogram.from_state(state["decided_ms"]))
+        self.acknowledged_ms.merge_state(state["acknowledged_ms"])
+        self.decided_ms.merge_state(state["decided_ms"])
 
     def _count(self, topic: str, name: str) -> None:
         self.counts[name] += 1

@@ -18,10 +18,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from banksim.measure.books import BalanceChecks, Books
+import numpy as np
+
+from banksim.measure.block import (
+    FAILED,
+    GENUINE,
+    REFUSED,
+    SKIPPED,
+    UNKNOWN,
+    CallBlock,
+    ResultBlock,
+    number_of,
+    take,
+)
+from banksim.measure.books import BalanceChecks, ExpectedBalances
 from banksim.measure.counts import BoundedCounts, Calls, Fate, Tally, fate_of
 from banksim.measure.detection import DEFAULT_PREVALENCE, Detection
-from banksim.measure.latency import LatencyHistogram
+from banksim.measure.latency import LatencyHistogram, whole_us
 from banksim.measure.timeline import Bucket, Timeline
 from banksim.model import At, Decision, Ended, Label, Outcome, Planned
 from banksim.targets import Call
@@ -92,8 +105,10 @@ class GeneratorUse:
 
 
 SERIES = ("response", "service", "lag")
+#: Fewer rows are counted sooner one by one.
+MIN_BLOCK = 16
 # Looking a member up in its class takes as long as counting one latency.
-_REVIEW, _BLOCK, _NONE, _FRAUD = Decision.REVIEW, Decision.BLOCK, Decision.NONE, Label.FRAUD
+_REVIEW, _BLOCK, _FRAUD = Decision.REVIEW, Decision.BLOCK, Label.FRAUD
 _COMPLETED, _REFUSED, _UNKNOWN = Fate.COMPLETED, Fate.REFUSED, Fate.UNKNOWN
 
 
@@ -129,8 +144,8 @@ class Quality:
     def merge_state(self, state: Mapping[str, Any]) -> None:
         self.detection.merge_state(state["detection"])
         for name, histogram in self.latency.items():
-            histogram.merge(LatencyHistogram.from_state(state["latency"][name]))
-        self.failed_response.merge(LatencyHistogram.from_state(state["failed_response"]))
+            histogram.merge_state(state["latency"][name])
+        self.failed_response.merge_state(state["failed_response"])
 
     def to_state(self) -> dict[str, Any]:
         return {
@@ -150,7 +165,7 @@ class Measures:
         self.cold = Quality(self.settings)
         self.calls = Calls(self.settings.max_calls, self.settings.max_errors)
         self.timeline = Timeline(self.settings.interval_s, self.settings.max_points)
-        self.books = Books()
+        self.books = ExpectedBalances()
         self.balance_checks = BalanceChecks()
         self.generator = GeneratorUse()
         self.drop_reasons: BoundedCounts[str] = BoundedCounts(self.settings.max_errors)
@@ -167,6 +182,10 @@ class Measures:
     def latency(self) -> dict[str, LatencyHistogram]:
         """ "response", "service" and "lag" after the warm-up."""
         return self.warm.latency
+
+    def reserve(self) -> None:
+        """Take the memory of a long run at once, so that it does not seem to grow."""
+        self.timeline.reserve()
 
     # -- as a sink of a run's events (banksim/run/sink.py) ----------------------------------------
 
@@ -189,10 +208,19 @@ class Measures:
         self.timeline.at(at).dropped += n
 
     def ended(self, at: At, results: Sequence[Ended]) -> None:
-        """Transactions that were sent have ended; each counts once per `started`."""
+        """Transactions that were sent have ended; each counts once per `started`.
+
+        A `ResultBlock` is counted by its columns as far as its transactions are genuine.
+        """
         bucket = self.timeline.at(at)
+        if isinstance(results, ResultBlock) and len(results) >= MIN_BLOCK:
+            results = self._count_columns(bucket, results)
         for planned, outcome in results:
             self._count(bucket, planned, outcome)
+
+    def called_many(self, at: At, calls: CallBlock) -> None:
+        """Calls to a target have returned, and all went well."""
+        self.calls.add_many(calls, at)
 
     def called(self, at: At, call: Call) -> None:
         """A call to a target has returned, or was held back by its open circuit."""
@@ -229,13 +257,49 @@ class Measures:
         bucket.lag.add(lag_ms)
         decision = outcome.detector.decision
         alert = decision is _REVIEW or decision is _BLOCK
-        bucket.scored += decision is not _NONE
+        bucket.scored += outcome.detector.score is not None
         if planned.truth.label is _FRAUD:
             bucket.fraud_sent += 1
             bucket.fraud_alerted += alert
         else:
             bucket.genuine += 1
             bucket.false_alerts += alert
+
+    def _count_columns(self, bucket: Bucket, block: ResultBlock) -> Sequence[Ended]:
+        """Count what is genuine; returns the rest."""
+        genuine, warm = block.label == GENUINE, block.sim_s >= self.settings.warm_up_s
+        for quality, chosen in ((self.warm, genuine & warm), (self.cold, genuine & ~warm)):
+            if chosen.all():
+                self._count_genuine(quality, bucket, block)
+            elif chosen.any():
+                self._count_genuine(quality, bucket, take(block, chosen))
+        return () if genuine.all() else take(block, ~genuine)
+
+    def _count_genuine(self, quality: Quality, bucket: Bucket, block: ResultBlock) -> None:
+        quality.detection.add_genuine(block)
+        lag_ms, service_ms = block.lag_ms, block.service_ms
+        response_us, lag_us = whole_us(lag_ms + service_ms), whole_us(lag_ms)
+        quality.response.add_many(response_us)
+        quality.service.add_many(whole_us(service_ms))
+        quality.lag.add_many(lag_us)
+        bucket.response.add_many(response_us)
+        bucket.lag.add_many(lag_us)
+        unknown = block.status == UNKNOWN
+        failed = (block.status == FAILED) | ((block.status == SKIPPED) & block.score_failed)
+        unknowns, failures = number_of(unknown), number_of(failed)
+        if unknowns or failures:
+            quality.failed_response.add_many(response_us[failed | unknown])
+        completed = len(block) - unknowns - failures
+        self.tally.completed += completed
+        self.tally.refused += number_of(block.status == REFUSED)
+        self.tally.failed += failures
+        self.tally.unknown += unknowns
+        bucket.completed += completed
+        bucket.failed += failures
+        bucket.unknown += unknowns
+        bucket.scored += len(block) - number_of(np.isnan(block.score))
+        bucket.genuine += len(block)
+        bucket.false_alerts += number_of(block.alert)
 
     # -- over processes ---------------------------------------------------------------------------
 
@@ -293,6 +357,8 @@ class Roster:
         self._max_processes = max_processes
         self._states: dict[str, dict[str, Any]] = {}
         self._buckets: dict[str, dict[int, Any]] = {}
+        self._changed: set[int] = set()
+        self._timeline = Measures(settings).timeline
         self.refused = 0
 
     def update(self, process: str, state: Mapping[str, Any]) -> None:
@@ -305,22 +371,39 @@ class Roster:
         kept = self._buckets.setdefault(process, {})
         if known is not None and known["timeline"]["interval_s"] != interval_s:
             kept = self._buckets[process] = self._coarsened(known["timeline"]["interval_s"], kept, interval_s)
-        kept.update((index, values) for index, values in state["timeline"]["buckets"])
+        new = dict(state["timeline"]["buckets"])
+        kept.update(new)
+        self._changed.update(new)
         books = state.get("books") or (known or {}).get("books")
-        self._states[process] = {**state, **({"books": books} if books else {})}
+        timeline = {"interval_s": interval_s, "buckets": []}
+        self._states[process] = {**state, "timeline": timeline, **({"books": books} if books else {})}
 
-    def total(self, timeline_from_s: float = 0.0) -> Measures:
-        """Everything added up; timeline buckets that ended by ``timeline_from_s`` left out."""
+    def total(self) -> Measures:
+        """Everything added up.  Of the timeline only what changed since the last time is added up anew."""
         merged = Measures(self._settings)
-        for process, state in self._states.items():
-            interval_s = state["timeline"]["interval_s"]
-            buckets = [
-                [index, values]
-                for index, values in self._buckets[process].items()
-                if (index + 1) * interval_s > timeline_from_s
-            ]
-            merged.merge({**state, "timeline": {"interval_s": interval_s, "buckets": buckets}})
+        for state in self._states.values():
+            merged.merge(state)
+        merged.timeline = self._timeline = self._renewed_timeline() or self._whole_timeline()
+        self._changed.clear()
         return merged
+
+    def _renewed_timeline(self) -> Timeline | None:
+        interval_s = self._timeline.interval_s
+        if any(state["timeline"]["interval_s"] != interval_s for state in self._states.values()):
+            return None
+        return self._timeline.renewed(
+            {
+                index: [kept[index] for kept in self._buckets.values() if index in kept]
+                for index in self._changed
+            }
+        )
+
+    def _whole_timeline(self) -> Timeline:
+        timeline = Measures(self._settings).timeline
+        for process, kept in self._buckets.items():
+            interval_s = self._states[process]["timeline"]["interval_s"]
+            timeline.merge_state({"interval_s": interval_s, "buckets": list(kept.items())})
+        return timeline
 
     def _coarsened(self, old_s: float, buckets: dict[int, Any], new_s: float) -> dict[int, Any]:
         timeline = Measures(self._settings).timeline

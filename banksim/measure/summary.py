@@ -1,24 +1,53 @@
-"""From counts to figures: the parts that the live page, the report and the gates all read.
+"""From counts to figures: what the live page, the report and the thresholds read.
 
-The keys are one public schema (version in the report's results.json); shares are 0..1,
-latencies ms, amounts integer cents, and what is not defined is None.
+`live` makes the picture of this moment, `build_results` everything at the end; both are
+values of results.py.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
 
-from banksim.measure.scores import share, wilson
+from banksim.measure import figures as made_of
+from banksim.measure.caveats import caveats
+from banksim.measure.detection import Slices
+from banksim.measure.figures import (
+    CallRow,
+    CampaignRow,
+    DetectionFigures,
+    ErrorRow,
+    Fraud,
+    GeneratorUse,
+    LoadRow,
+    Percentiles,
+    Rate,
+    Reconciliation,
+    ResponseParts,
+    ResponseRanges,
+    ScoreBar,
+    ScoreHistogram,
+    Scores,
+    SingleCall,
+    SliceRow,
+    SweepRow,
+    TimelinePoint,
+    Transactions,
+    WarmUp,
+)
+from banksim.measure.latency import LatencyHistogram
+from banksim.measure.measures import Measures, Quality
+from banksim.measure.results import SCHEMA, Kafka, Planned, Results, RunInfo, Snapshot, ThresholdRow, decode
+from banksim.measure.scores import calibration, enough, share, used_scores, wilson
+from banksim.measure.thresholds.grammar import Threshold
+from banksim.measure.thresholds.judge import standing
+from banksim.measure.thresholds.readings import Figures
+from banksim.measure.tiles import funnel, tiles
 from banksim.measure.timeline import Bucket, Timeline
-
-if TYPE_CHECKING:
-    from banksim.measure.latency import LatencyHistogram
-    from banksim.measure.measures import Measures, Quality
-
-# -- Figures beyond counting ------------------------------------------------------------------------
-#
-# Response-time ranges, quality against load, percentiles with their intervals.
-
+from banksim.measure.verdicts import Evidence, judge
+from banksim.scenario.models import Goals
 
 #: (fast up to, slow from) in ms; the first is the usual pair for people at a screen.
 RANGES_MS = ((800.0, 1_200.0), (80.0, 120.0), (8.0, 12.0))
@@ -26,13 +55,207 @@ INTERVAL_PERCENTS = {"p50": 50.0, "p95": 95.0, "p99": 99.0}
 #: Rates of single seconds are mostly chance; stretches of this length say what was offered.
 LOAD_STRETCH_S = 5.0
 MAX_LOAD_ROWS = 8
+#: Live rates are means over this many wall seconds.
+RATE_WINDOW_S = 5.0
+#: A rate and the ends of its interval.
+ENDS = ("", "_low", "_high")
+MAX_CAMPAIGN_ROWS = 100
+MAX_LIVE_CAMPAIGN_ROWS = 20
 
 
-def response_ranges(quality: Quality) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a run is held against: the scenario's goals and thresholds, and its plan once there is one."""
+
+    goals: Goals
+    thresholds: Sequence[Threshold] = ()
+    planned: Planned | None = None
+    currency: str = "USD"
+
+
+def live(measures: Measures, now_s: float, asked: Asked) -> Snapshot:
+    """The picture at wall second ``now_s``."""
+    so_far = Figures(measures, now_s)
+    evidence = _evidence(measures, asked, so_far.detection, current_rate(measures, now_s))
+    evidence.thresholds = standing(asked.thresholds, so_far)
+    return Snapshot(
+        transactions=evidence.transactions,
+        rate=evidence.rate,
+        fraud=fraud(measures, MAX_LIVE_CAMPAIGN_ROWS),
+        detection=evidence.detection,
+        latency_ms=evidence.latency_ms,
+        response_parts=evidence.response_parts,
+        response_ranges=response_ranges(measures.warm),
+        calls=[CallRow(**row) for row in measures.calls.rows()],
+        errors=[ErrorRow(**row) for row in measures.calls.error_rows()],
+        scores=ScoreHistogram(_bars(measures)),
+        verdict=judge(evidence),
+        tiles=tiles(evidence),
+        funnel=funnel(evidence),
+    )
+
+
+def build_results(
+    run: RunInfo,
+    measures: Measures,
+    asked: Asked,
+    *,
+    reconciliation: Reconciliation | None = None,
+    thresholds: Sequence[ThresholdRow] = (),
+    kafka: Kafka | None = None,
+    partial: bool = False,
+) -> Results:
+    """Everything known about a run.
+
+    ``partial``: it goes on; the thresholds are then those that can be read so far, and the timeline, which
+    is most of the work, is left out.
+    """
+    evidence = _evidence(
+        measures, asked, detection(measures, measures.warm), overall_rate(measures, run.wall_s)
+    )
+    evidence.reconciliation = reconciliation
+    evidence.run = run
+    evidence.partial = partial
+    evidence.thresholds = (
+        standing(asked.thresholds, Figures(measures, run.wall_s)) if partial else list(thresholds)
+    )
+    attacked = fraud(measures, MAX_CAMPAIGN_ROWS)
+    extremes = measures.calls.extremes
+    return Results(
+        schema=SCHEMA,
+        run=run,
+        planned=asked.planned,
+        verdict=judge(evidence),
+        thresholds=evidence.thresholds,
+        transactions=evidence.transactions,
+        rate=evidence.rate,
+        fraud=attacked,
+        detection=evidence.detection,
+        detection_by={
+            "persona": _slices(measures.detection.personas, evidence.detection.scored),
+            "channel": _slices(measures.detection.channels, evidence.detection.scored),
+        },
+        latency_ms=evidence.latency_ms,
+        latency_intervals_ms={name: latency_intervals(one) for name, one in _histograms(measures).items()},
+        response_parts=evidence.response_parts,
+        response_ranges=response_ranges(measures.warm),
+        warm_up=_warm_up(measures),
+        calls=[CallRow(**row) for row in measures.calls.rows()],
+        errors=[ErrorRow(**row) for row in measures.calls.error_rows()],
+        slowest_calls=[SingleCall(**row) for row in extremes.rows()],
+        failed_calls=[SingleCall(**row) for row in extremes.failed_rows()],
+        scores=_scores(measures),
+        timeline=[] if partial else [TimelinePoint(**point) for point in measures.timeline.points()],
+        quality_against_load=quality_against_load(measures.timeline),
+        generator=evidence.generator,
+        reconciliation=reconciliation,
+        invariant=evidence.invariant,
+        kafka=kafka,
+        tiles=tiles(evidence),
+        funnel=funnel(evidence),
+        limits=caveats(evidence, attacked, measures),
+        partial=partial,
+        made_at=datetime.now(UTC).isoformat(timespec="seconds") if partial else None,
+    )
+
+
+def _evidence(measures: Measures, asked: Asked, found: DetectionFigures, rate: Rate) -> Evidence:
+    use = measures.generator.figures()
+    return Evidence(
+        goals=asked.goals,
+        planned=asked.planned,
+        currency=asked.currency,
+        transactions=transactions(measures),
+        rate=rate,
+        detection=found,
+        latency_ms={name: percentiles(one) for name, one in _histograms(measures).items()},
+        response_parts=_response_parts(measures),
+        generator=GeneratorUse(**use) if use else None,
+        invariant=measures.balance_checks.figures(),
+        warmed_up=measures.settings.warm_up_s > 0,
+    )
+
+
+def transactions(measures: Measures) -> Transactions:
+    """The tally, and why arrivals were dropped."""
+    tally = measures.tally
+    reasons: dict[str, int] = dict(measures.drop_reasons.most_common())
+    if measures.drop_reasons.other:
+        reasons["other"] = reasons.get("other", 0) + measures.drop_reasons.other
+    error_share = share(tally.failed + tally.unknown, tally.finished)
+    return Transactions(**tally.as_dict(), drop_reasons=reasons, error_share=error_share)
+
+
+def current_rate(measures: Measures, now_s: float) -> Rate:
+    """Transactions per wall second over the last moments; None before the first event."""
+    window = measures.timeline.window(now_s, RATE_WINDOW_S)
+    if window is None:
+        return _rate(measures, None, None)
+    bucket, covered_s = window
+    return _rate(measures, bucket.offered / covered_s, bucket.sent / covered_s)
+
+
+def overall_rate(measures: Measures, wall_s: float) -> Rate:
+    """Means over the whole run of ``wall_s`` seconds; None for a run of no length."""
+    if wall_s <= 0:
+        return _rate(measures, None, None)
+    return _rate(measures, measures.tally.offered / wall_s, measures.tally.started / wall_s)
+
+
+def _rate(measures: Measures, offered_tps: float | None, achieved_tps: float | None) -> Rate:
+    tally, timeline = measures.tally, measures.timeline
+    achieved = share(tally.started, tally.offered)
+    return Rate(offered_tps, achieved_tps, timeline.peak_tps(), timeline.interval_s, achieved)
+
+
+def fraud(measures: Measures, max_campaigns: int) -> Fraud:
+    """What was attacked, by typology and campaign, and the decoys."""
+    found = measures.detection
+    return Fraud(
+        transactions=found.fraudulent().transactions,
+        planned=measures.planned_fraud.total,
+        planned_by_typology=dict(measures.planned_fraud.most_common()),
+        dropped=measures.fraud_dropped,
+        by_typology=found.by_typology(),
+        decoys=found.by_decoy(),
+        campaigns=[CampaignRow(**row) for row in found.campaigns.rows(max_campaigns)],
+        campaigns_total=len(found.campaigns.lines),
+        campaign_overflow_transactions=found.campaigns.overflow,
+    )
+
+
+def detection(measures: Measures, quality: Quality) -> DetectionFigures:
+    """Figures of the whole run or of its warm-up."""
+    settings = measures.settings
+    return quality.detection.figures(settings.prevalence, settings.false_alert_cost_cents)
+
+
+def percentiles(histogram: LatencyHistogram) -> Percentiles:
+    p50, p95, p99, p999 = histogram.percentiles((50, 95, 99, 99.9))
+    return Percentiles(histogram.count, histogram.mean_ms, p50, p95, p99, p999, histogram.max_ms)
+
+
+def _histograms(measures: Measures) -> dict[str, LatencyHistogram]:
+    """response, service and lag of transactions; then calls by target system."""
+    by_system = {system: measures.calls.of_system(system) for system in measures.calls.systems}
+    return {**measures.warm.latency, **by_system}
+
+
+def _response_parts(measures: Measures) -> dict[str, ResponseParts]:
+    found = _histograms(measures)
+
+    def at(percent: float) -> ResponseParts:
+        parts = (found.get(name) for name in ("lag", "nexum", "bastion"))
+        return ResponseParts(*(part.percentile(percent) if part is not None else None for part in parts))
+
+    return {"p50": at(50.0), "p99": at(99.0)}
+
+
+def response_ranges(quality: Quality) -> ResponseRanges:
     """Answered transactions by response time, failed and unanswered apart.
 
-    {fast_ms, slow_ms, fast, middle, slow, failed}; the limits go down tenfold, at most twice,
-    while 99 % of the answered ones are below the fast one, so that a quick system still shows.
+    The limits go down tenfold, at most twice, while 99 % of the answered ones are below a tenth of the fast
+    one, so that a quick system still shows.
     """
     response, failed = quality.latency["response"], quality.failed_response
     answered = response.count - failed.count
@@ -44,32 +267,54 @@ def response_ranges(quality: Quality) -> dict[str, Any]:
     informative = (pair for pair in RANGES_MS if up_to(pair[0] / 10) < 0.99 * answered)
     fast_ms, slow_ms = next(informative, RANGES_MS[-1]) if answered else RANGES_MS[0]
     fast, below_slow = up_to(fast_ms), up_to(slow_ms)
-    return {
-        "fast_ms": fast_ms,
-        "slow_ms": slow_ms,
-        "fast": fast,
-        "middle": below_slow - fast,
-        "slow": answered - below_slow,
-        "failed": failed.count,
-    }
+    return ResponseRanges(fast_ms, slow_ms, fast, below_slow - fast, answered - below_slow, failed.count)
 
 
-def latency_intervals(histogram: LatencyHistogram) -> dict[str, list[float] | None]:
+def latency_intervals(histogram: LatencyHistogram) -> dict[str, tuple[float, float] | None]:
     """95 % intervals of p50, p95 and p99 in ms; None where there are too few latencies."""
-    found: dict[str, list[float] | None] = {}
-    for name, percent in INTERVAL_PERCENTS.items():
-        ends = histogram.percentile_ends(percent)
-        found[name] = list(ends) if ends else None
-    return found
+    return {name: histogram.percentile_ends(percent) for name, percent in INTERVAL_PERCENTS.items()}
 
 
-def quality_against_load(timeline: Timeline) -> list[dict[str, Any]]:
-    """Recall, coverage and p99 by offered rate, lowest first.
+def _bars(measures: Measures) -> list[ScoreBar]:
+    return [decode(ScoreBar, bar) for bar in measures.detection.score_histogram()]
 
-    The run is cut into stretches of about ``LOAD_STRETCH_S`` wall seconds, and stretches of a
-    like offered rate are added up.  Transactions count where they ended.  Recall here is
-    alerts among all fraud that ended, so fraud the detector was never asked about lowers it.
-    """
+
+def _slices(slices: Slices, scored: int) -> dict[str, SliceRow]:
+    """Rates are None when nothing at all was scored."""
+    rows = {name: SliceRow(**row) for name, row in slices.rows().items()}
+    names = ("recall", "false_positive_rate")
+    rates: dict[str, Any] = dict.fromkeys(f"{name}{end}" for name in names for end in ENDS)
+    return rows if scored else {name: replace(row, **rates) for name, row in rows.items()}
+
+
+def _scores(measures: Measures) -> Scores:
+    found = measures.detection
+    fraudulent, honest = found.fraudulent().scores, found.honest().scores
+    return Scores(
+        histogram=_bars(measures),
+        sweep=[SweepRow(**row) for row in found.threshold_sweep()],
+        bins=made_of.ScoreTable(**used_scores(fraudulent, honest)),
+        calibration=decode(made_of.Calibration, calibration(fraudulent, honest)),
+        drift=decode(made_of.Drift, found.drift.figures()),
+    )
+
+
+def _warm_up(measures: Measures) -> WarmUp | None:
+    if not measures.settings.warm_up_s:
+        return None
+    latency_ms = {name: percentiles(histogram) for name, histogram in measures.cold.latency.items()}
+    return WarmUp(measures.settings.warm_up_s, detection(measures, measures.cold), latency_ms)
+
+
+# -- Quality against load ---------------------------------------------------------------------------
+#
+# The run is cut into stretches of about ``LOAD_STRETCH_S`` wall seconds, and stretches of a like
+# offered rate are added up.  Transactions count where they ended.  Recall here is alerts among
+# all fraud that ended, so fraud the detector was never asked about lowers it.
+
+
+def quality_against_load(timeline: Timeline) -> list[LoadRow]:
+    """Recall, coverage and p99 by offered rate, lowest first."""
     stretches = _stretches(timeline)
     if not stretches:
         return []
@@ -107,113 +352,21 @@ def _round_width(least: float) -> float:
         power *= 10
 
 
-def _load_row(total: Bucket, seconds: float) -> dict[str, Any]:
-    low, high = wilson(total.fraud_alerted, total.fraud_sent) or (None, None)
+def _load_row(total: Bucket, seconds: float) -> LoadRow:
+    judged = total.fraud_sent if total.scored else 0
+    low, high = wilson(total.fraud_alerted, judged) or (None, None)
     ended = total.genuine + total.fraud_sent
-    return {
-        "offered_tps": total.offered / seconds,
-        "seconds": seconds,
-        "ended": ended,
-        "fraud": total.fraud_sent,
-        "caught": total.fraud_alerted,
-        "recall": share(total.fraud_alerted, total.fraud_sent),
-        "recall_low": low,
-        "recall_high": high,
-        "coverage": share(total.scored, ended),
-        "p50_ms": total.response.percentile(50),
-        "p99_ms": total.response.percentile(99),
-    }
-
-
-#: Live rates are means over this many wall seconds.
-RATE_WINDOW_S = 5.0
-MAX_CAMPAIGN_ROWS = 100
-
-
-def live_summary(measures: Measures, now_s: float) -> dict[str, Any]:
-    """The live picture at wall second ``now_s``.
-
-    Keys: transactions, rate (means over the last seconds), fraud, detection, latency_ms,
-    response_ranges, calls, errors, scores.
-    """
-    return {
-        "transactions": transactions(measures),
-        "rate": current_rate(measures, now_s),
-        "fraud": fraud(measures, max_campaigns=20),
-        "detection": detection(measures, measures.warm),
-        "latency_ms": latency_ms(measures, measures.warm),
-        "response_ranges": response_ranges(measures.warm),
-        "calls": measures.calls.rows(),
-        "errors": measures.calls.error_rows(),
-        "scores": {"histogram": measures.detection.score_histogram()},
-    }
-
-
-def transactions(measures: Measures) -> dict[str, Any]:
-    """The tally, and why arrivals were dropped."""
-    reasons: dict[str, int] = dict(measures.drop_reasons.most_common())
-    if measures.drop_reasons.other:
-        reasons["other"] = reasons.get("other", 0) + measures.drop_reasons.other
-    return {**measures.tally.as_dict(), "drop_reasons": reasons}
-
-
-def current_rate(measures: Measures, now_s: float) -> dict[str, float | None]:
-    """Transactions per wall second over the last moments; None before the first event."""
-    window = measures.timeline.window(now_s, RATE_WINDOW_S)
-    offered_tps = achieved_tps = None
-    if window is not None:
-        bucket, covered_s = window
-        offered_tps, achieved_tps = bucket.offered / covered_s, bucket.sent / covered_s
-    return _rate(measures, offered_tps, achieved_tps)
-
-
-def overall_rate(measures: Measures, wall_s: float) -> dict[str, float | None]:
-    """Means over the whole run of ``wall_s`` seconds; None for a run of no length."""
-    tally = measures.tally
-    if wall_s <= 0:
-        return _rate(measures, None, None)
-    return _rate(measures, tally.offered / wall_s, tally.started / wall_s)
-
-
-def _rate(
-    measures: Measures, offered_tps: float | None, achieved_tps: float | None
-) -> dict[str, float | None]:
-    tally = measures.tally
-    return {
-        "offered_tps": offered_tps,
-        "achieved_tps": achieved_tps,
-        "peak_tps": measures.timeline.peak_tps(),
-        "peak_over_s": measures.timeline.interval_s,
-        "achieved_share": share(tally.started, tally.offered),
-    }
-
-
-def fraud(measures: Measures, max_campaigns: int = MAX_CAMPAIGN_ROWS) -> dict[str, Any]:
-    """What was attacked, by typology and campaign, and the decoys."""
-    found = measures.detection
-    campaigns = found.campaigns
-    return {
-        "transactions": found.fraudulent().transactions,
-        "planned": measures.planned_fraud.total,
-        "planned_by_typology": dict(measures.planned_fraud.most_common()),
-        "dropped": measures.fraud_dropped,
-        "by_typology": found.by_typology(),
-        "decoys": found.by_decoy(),
-        "campaigns": campaigns.rows(max_campaigns),
-        "campaigns_total": len(campaigns.lines),
-        "campaign_overflow_transactions": campaigns.overflow,
-    }
-
-
-def detection(measures: Measures, quality: Quality) -> dict[str, Any]:
-    """The figures of detection.figures."""
-    settings = measures.settings
-    return quality.detection.figures(settings.prevalence, settings.false_alert_cost_cents)
-
-
-def latency_ms(measures: Measures, quality: Quality) -> dict[str, dict[str, Any]]:
-    """response, service and lag of transactions; then calls by target system."""
-    found = {name: histogram.summary() for name, histogram in quality.latency.items()}
-    for system in measures.calls.systems:
-        found[system] = measures.calls.of_system(system).summary()
-    return found
+    return LoadRow(
+        enough=enough(total.fraud_sent),
+        offered_tps=total.offered / seconds,
+        seconds=seconds,
+        ended=ended,
+        fraud=total.fraud_sent,
+        caught=total.fraud_alerted,
+        recall=share(total.fraud_alerted, judged),
+        recall_low=low,
+        recall_high=high,
+        coverage=share(total.scored, ended),
+        p50_ms=total.response.percentile(50),
+        p99_ms=total.response.percentile(99),
+    )

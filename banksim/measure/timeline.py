@@ -12,14 +12,19 @@ The final length depends only on which moments were seen, not on their order, so
 timelines merge into what one process would have kept.  Stretches without any event (a
 pause) have no bucket.  What the generator itself used is kept as the highest of the stretch
 and, once merged, of the busiest process.  Percentiles per point come from coarse histograms (1.6 %).
+
+Percentiles of a bucket are worked out once and kept until it changes, so asking for points costs what
+changed since the last time.  Memory: 5 KB per bucket; `reserve` takes that of all of them at once, so
+that a run's memory is flat from its start.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import inf
 from typing import Any
 
-from banksim.measure.latency import COARSE_BITS, LatencyHistogram
+from banksim.measure.latency import COARSE_BITS, LatencyHistogram, percentile_table
 from banksim.model import At
 
 COUNTS = (
@@ -42,12 +47,18 @@ RESOURCES = ("cpu_percent", "rss_bytes", "network_bytes_s")
 class Bucket:
     """Counts of one stretch; ``sim_s`` is the simulated moment of its first event.
 
-    ``genuine`` and ``fraud_sent`` count finished transactions by truth.
+    ``genuine`` and ``fraud_sent`` count finished transactions by truth.  ``percentiles_ms`` are those of
+    a point, None when they have to be worked out anew.
     """
 
-    __slots__ = (*COUNTS, "lag", "resources", "response", "sim_s")
+    __slots__ = (*COUNTS, "lag", "percentiles_ms", "resources", "response", "sim_s")
 
     def __init__(self, sim_s: float) -> None:
+        self.response = LatencyHistogram(COARSE_BITS)
+        self.lag = LatencyHistogram(COARSE_BITS)
+        self._zero(sim_s)
+
+    def _zero(self, sim_s: float) -> None:
         self.sim_s = sim_s
         self.offered = 0
         self.sent = 0
@@ -60,15 +71,22 @@ class Bucket:
         self.fraud_sent = 0
         self.fraud_alerted = 0
         self.false_alerts = 0
-        self.response = LatencyHistogram(COARSE_BITS)
-        self.lag = LatencyHistogram(COARSE_BITS)
         self.resources: list[float] | None = None
+        self.percentiles_ms: tuple[float | None, ...] | None = None
+
+    def restart(self, sim_s: float) -> Bucket:
+        """As new, with the memory it has."""
+        self._zero(sim_s)
+        self.response.clear()
+        self.lag.clear()
+        return self
 
     def use(self, resources: Sequence[float]) -> None:
         """Note a sample in the order of RESOURCES; the highest of each is kept."""
         self.resources = list(map(max, self.resources, resources)) if self.resources else list(resources)
 
     def merge(self, other: Bucket) -> None:
+        self.percentiles_ms = None
         self.sim_s = min(self.sim_s, other.sim_s)
         for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -81,16 +99,17 @@ class Bucket:
         counts = [getattr(self, name) for name in COUNTS]
         return [self.sim_s, counts, self.response.to_state(), self.lag.to_state(), self.resources]
 
-    @classmethod
-    def from_state(cls, state: Sequence[Any]) -> Bucket:
+    def merge_state(self, state: Sequence[Any]) -> None:
+        """Add a bucket from `to_state`."""
         sim_s, counts, response, lag, resources = state
-        made = cls(sim_s)
+        self.percentiles_ms = None
+        self.sim_s = min(self.sim_s, sim_s)
         for name, value in zip(COUNTS, counts, strict=True):
-            setattr(made, name, value)
-        made.response = LatencyHistogram.from_state(response)
-        made.lag = LatencyHistogram.from_state(lag)
-        made.resources = resources and list(resources)
-        return made
+            setattr(self, name, getattr(self, name) + value)
+        self.response.merge_state(response)
+        self.lag.merge_state(lag)
+        if resources:
+            self.use(resources)
 
 
 class Timeline:
@@ -104,6 +123,14 @@ class Timeline:
         self.buckets: dict[int, Bucket] = {}
         self._last_index = -1
         self._last: Bucket | None = None
+        self._spare: list[Bucket] = []
+        # Kept, so that a long run does not have to look through all of its buckets every second.
+        self._first_index = self._newest_index = 0
+        self._most_sent = 0
+
+    def reserve(self) -> None:
+        """Take the memory of all buckets there can be: one more is in use before neighbours are merged."""
+        self._spare += [Bucket(0.0) for _ in range(self._max_points + 1 - len(self.buckets))]
 
     def at(self, at: At) -> Bucket:
         """The bucket of a moment, made when it is new."""
@@ -111,9 +138,11 @@ class Timeline:
         index = int(wall_s / self.interval_s)
         bucket = self._last
         if bucket is None or index != self._last_index:
+            if bucket is not None:
+                self._most_sent = max(self._most_sent, bucket.sent)
             bucket = self.buckets.get(index)
             if bucket is None:
-                bucket = self.buckets[index] = Bucket(sim_s)
+                bucket = self._add(index, self._spare.pop().restart(sim_s) if self._spare else Bucket(sim_s))
                 if len(self.buckets) > self._max_points:
                     # Scattered buckets may need several doublings before two fall together.
                     while len(self.buckets) > self._max_points:
@@ -122,15 +151,39 @@ class Timeline:
             self._last_index, self._last = index, bucket
         if sim_s < bucket.sim_s:
             bucket.sim_s = sim_s
+        bucket.percentiles_ms = None
         return bucket
+
+    def _add(self, index: int, bucket: Bucket) -> Bucket:
+        if not self.buckets:
+            self._first_index = self._newest_index = index
+        self._first_index = min(self._first_index, index)
+        self._newest_index = max(self._newest_index, index)
+        self.buckets[index] = bucket
+        return bucket
+
+    def since(self, from_s: float) -> list[tuple[int, Bucket]]:
+        """Buckets that end after wall second ``from_s``, in order, with their numbers."""
+        first = max(int(from_s / self.interval_s), self._first_index)
+        if self._newest_index - first < len(self.buckets):
+            indices: Iterable[int] = range(first, self._newest_index + 1)
+        else:
+            indices = sorted(index for index in self.buckets if index >= first)
+        return [
+            (index, self.buckets[index])
+            for index in indices
+            if index in self.buckets and (index + 1) * self.interval_s > from_s
+        ]
 
     def points(self, from_s: float = 0.0) -> list[dict[str, Any]]:
         """Rows for charts and CSV, in order, from wall second ``from_s`` on."""
-        return [
-            self._point(index, bucket)
-            for index, bucket in sorted(self.buckets.items())
-            if (index + 1) * self.interval_s > from_s
-        ]
+        chosen = self.since(from_s)
+        changed = [bucket for _, bucket in chosen if bucket.percentiles_ms is None]
+        responses = percentile_table([bucket.response for bucket in changed], (50, 95, 99))
+        lags = percentile_table([bucket.lag for bucket in changed], (99,))
+        for bucket, response, lag in zip(changed, responses, lags, strict=True):
+            bucket.percentiles_ms = (*response, *lag)
+        return [self._point(index, bucket) for index, bucket in chosen]
 
     def window(self, now_s: float, length_s: float) -> tuple[Bucket, float] | None:
         """What happened in the last ``length_s`` full seconds before ``now_s``, and how long that is.
@@ -140,12 +193,12 @@ class Timeline:
         if not self.buckets:
             return None
         current = int(now_s / self.interval_s)
-        first = max(min(self.buckets), current - max(1, round(length_s / self.interval_s)))
+        first = max(self._first_index, current - max(1, round(length_s / self.interval_s)))
         if first >= current:
             first, end, covered_s = current, current + 1, now_s - current * self.interval_s
         else:
             end, covered_s = current, (current - first) * self.interval_s
-        total = Bucket(float("inf"))
+        total = Bucket(inf)
         for index in range(first, end):
             if index in self.buckets:
                 total.merge(self.buckets[index])
@@ -153,7 +206,7 @@ class Timeline:
 
     def peak_tps(self) -> float | None:
         """Highest number sent per wall second in any bucket; None when nothing was sent."""
-        most = max((bucket.sent for bucket in self.buckets.values()), default=0)
+        most = max(self._most_sent, self._last.sent if self._last is not None else 0)
         return most / self.interval_s if most else None
 
     def merge_state(self, state: Mapping[str, Any]) -> None:
@@ -164,40 +217,49 @@ class Timeline:
         if abs(factor * state["interval_s"] - self.interval_s) > 1e-9 * self.interval_s:
             raise ValueError("timelines with unrelated intervals do not add up")
         for index, values in state["buckets"]:
-            bucket = Bucket.from_state(values)
-            mine = self.buckets.get(index // factor)
-            if mine is None:
-                self.buckets[index // factor] = bucket
-            else:
-                mine.merge(bucket)
-        self._last = None
+            mine = self.buckets.get(index // factor) or self._add(index // factor, Bucket(inf))
+            mine.merge_state(values)
+            self._most_sent = max(self._most_sent, mine.sent)
         while len(self.buckets) > self._max_points:
             self._coarsen()
 
+    def renewed(self, parts: Mapping[int, Iterable[Sequence[Any]]]) -> Timeline | None:
+        """A copy in which these buckets are the sums of their ``parts``, states that include what was before.
+
+        Other buckets are shared, so nothing may be counted into either.  None when there is no room for more.
+        """
+        if len(self.buckets.keys() | parts.keys()) > self._max_points:
+            return None
+        made = Timeline(self.interval_s, self._max_points)
+        made.buckets, made._most_sent = dict(self.buckets), self._most_sent
+        made._first_index, made._newest_index = self._first_index, self._newest_index
+        for index, states in parts.items():
+            bucket = made._add(index, Bucket(inf))
+            for state in states:
+                bucket.merge_state(state)
+            made._most_sent = max(made._most_sent, bucket.sent)
+        return made
+
     def to_state(self, from_s: float = 0.0) -> dict[str, Any]:
         """Buckets that end after wall second ``from_s``."""
-        kept: Iterable[tuple[int, Bucket]] = self.buckets.items()
-        return {
-            "interval_s": self.interval_s,
-            "buckets": [
-                [index, bucket.to_state()] for index, bucket in kept if (index + 1) * self.interval_s > from_s
-            ],
-        }
+        buckets = [[index, bucket.to_state()] for index, bucket in self.since(from_s)]
+        return {"interval_s": self.interval_s, "buckets": buckets}
 
     def _coarsen(self) -> None:
-        merged: dict[int, Bucket] = {}
-        for index, bucket in self.buckets.items():
-            mine = merged.get(index // 2)
+        finer, self.buckets = self.buckets, {}
+        for index, bucket in finer.items():
+            mine = self.buckets.get(index // 2)
             if mine is None:
-                merged[index // 2] = bucket
+                self._add(index // 2, bucket)
             else:
                 mine.merge(bucket)
-        self.buckets = merged
+                self._spare.append(bucket)
         self.interval_s *= 2
         self._last = None
+        self._most_sent = max(bucket.sent for bucket in self.buckets.values()) if self.buckets else 0
 
     def _point(self, index: int, bucket: Bucket) -> dict[str, Any]:
-        p50, p95, p99 = bucket.response.percentiles((50, 95, 99))
+        p50, p95, p99, lag_p99 = bucket.percentiles_ms or (None,) * 4
         return {
             "wall_s": index * self.interval_s,
             "sim_s": bucket.sim_s,
@@ -206,6 +268,6 @@ class Timeline:
             "p50_ms": p50,
             "p95_ms": p95,
             "p99_ms": p99,
-            "lag_p99_ms": bucket.lag.percentile(99),
+            "lag_p99_ms": lag_p99,
             **dict(zip(RESOURCES, bucket.resources or (None, None, None), strict=True)),
         }

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import plotly.graph_objects as go
 
-from banksim.model.money import minor_digits
-from banksim.report.charts_frame import Chart, frame, moment, moment_text, spec_of, start_of, thinned
-from banksim.report.formats import (
+from banksim.measure.figures import CampaignRow
+from banksim.measure.formats import (
     NOT_AVAILABLE,
-    colours,
     count,
     duration,
     figure,
@@ -20,6 +15,19 @@ from banksim.report.formats import (
     percent,
     words,
 )
+from banksim.measure.results import Results
+from banksim.model.money import minor_digits
+from banksim.report.charts_frame import (
+    Chart,
+    error_bars,
+    frame,
+    moment,
+    moment_text,
+    spec_of,
+    start_of,
+    thinned,
+)
+from banksim.report.theme import colours
 
 # -- The campaign strip: who attacked when, and how long it took until the first alert --------------
 #
@@ -31,13 +39,13 @@ from banksim.report.formats import (
 MAX_LINES = 40
 
 
-def campaign_chart(results: Mapping[str, Any]) -> Chart:
+def campaign_chart(results: Results) -> Chart:
     title = "Campaigns and their first alerts"
-    rows = results["fraud"]["campaigns"][:MAX_LINES]
+    rows = results.fraud.campaigns[:MAX_LINES]
     if not rows:
         return Chart("campaigns", title, "", None, empty="No campaign ran.")
-    rows = sorted(rows, key=lambda row: (row["first_sim_s"], row["campaign"]))
-    labels = [f"{number}  {words(row['typology'])}" for number, row in enumerate(rows, start=1)]
+    rows = sorted(rows, key=lambda row: (row.first_sim_s, row.campaign))
+    labels = [f"{number}  {words(row.typology)}" for number, row in enumerate(rows, start=1)]
     colour = colours("light")
     chart = go.Figure()
     unseen, known = _segments(results, rows, labels)
@@ -48,22 +56,26 @@ def campaign_chart(results: Mapping[str, Any]) -> Chart:
         chart.add_scatter(
             name=name, x=x, y=y, mode="lines", hoverinfo="skip", line={"color": colour[role], "width": width}
         )
-    seen = [(row, label) for row, label in zip(rows, labels, strict=True) if _alerted(row)]
+    seen = [
+        (row, label, row.first_alert_sim_s)
+        for row, label in zip(rows, labels, strict=True)
+        if row.first_alert_sim_s is not None
+    ]
     chart.add_scatter(
         name="first alert",
-        x=[moment(results, row["first_alert_sim_s"]) for row, _ in seen],
-        y=[label for _, label in seen],
-        customdata=[[row["campaign"], duration(row["time_to_detect_s"])] for row, _ in seen],
+        x=[moment(results, alert_s) for _, _, alert_s in seen],
+        y=[label for _, label, _ in seen],
+        customdata=[[row.campaign, duration(row.time_to_detect_s)] for row, _, _ in seen],
         mode="markers",
         marker={"symbol": "line-ns-open", "size": 18, "color": colour["text"], "line": {"width": 2.5}},
         hovertemplate="%{customdata[0]}: first alert after %{customdata[1]} of simulated time<extra></extra>",
     )
-    missed = [(row, label) for row, label in zip(rows, labels, strict=True) if not _alerted(row)]
+    missed = [(row, label) for row, label in zip(rows, labels, strict=True) if row.first_alert_sim_s is None]
     chart.add_scatter(
         name="never alerted",
-        x=[moment(results, row["last_sim_s"]) for row, _ in missed],
+        x=[moment(results, row.last_sim_s) for row, _ in missed],
         y=[label for _, label in missed],
-        customdata=[[row["campaign"], row["transactions"]] for row, _ in missed],
+        customdata=[[row.campaign, row.transactions] for row, _ in missed],
         mode="markers",
         marker={"symbol": "x", "size": 9, "color": colour["data-fraud"]},
         hovertemplate="%{customdata[0]}: %{customdata[1]} transactions, no alert<extra></extra>",
@@ -80,7 +92,7 @@ def campaign_chart(results: Mapping[str, Any]) -> Chart:
         tickvals=labels,
         range=[-0.7, len(labels) - 0.3],
     )
-    total = results["fraud"]["campaigns_total"]
+    total = results.fraud.campaigns_total
     caption = "Each line is one campaign on simulated time; the tick is its first alert."
     if total > len(rows):
         caption += f" The costliest {len(rows)} of {count(total)}."
@@ -92,13 +104,15 @@ def campaign_chart(results: Mapping[str, Any]) -> Chart:
         ("campaign", "typology", "started", "first alert", "time to detect", "transactions", "alerted"),
         [
             (
-                row["campaign"],
-                words(row["typology"]),
-                moment_text(results, row["first_sim_s"]),
-                moment_text(results, row["first_alert_sim_s"]) if _alerted(row) else NOT_AVAILABLE,
-                duration(row["time_to_detect_s"]),
-                count(row["transactions"]),
-                count(row["alerted"]),
+                row.campaign,
+                words(row.typology),
+                moment_text(results, row.first_sim_s),
+                NOT_AVAILABLE
+                if row.first_alert_sim_s is None
+                else moment_text(results, row.first_alert_sim_s),
+                duration(row.time_to_detect_s),
+                count(row.transactions),
+                count(row.alerted),
             )
             for row in rows
         ],
@@ -106,59 +120,45 @@ def campaign_chart(results: Mapping[str, Any]) -> Chart:
     )
 
 
-def _alerted(row: Mapping[str, Any]) -> bool:
-    return row["first_alert_sim_s"] is not None
-
-
 Line = tuple[list[str | float | None], list[str | None]]
 
 
-def _segments(
-    results: Mapping[str, Any], rows: list[Mapping[str, Any]], labels: list[str]
-) -> tuple[Line, Line]:
+def _segments(results: Results, rows: list[CampaignRow], labels: list[str]) -> tuple[Line, Line]:
     """Lines with gaps: (unseen, known)."""
     unseen: Line = ([], [])
     known: Line = ([], [])
-    length_s = max(row["last_sim_s"] for row in rows) - min(row["first_sim_s"] for row in rows)
+    length_s = max(row.last_sim_s for row in rows) - min(row.first_sim_s for row in rows)
     # A campaign of one moment would be invisible.
     least_s = max(1.0, length_s * 0.004)
     for row, label in zip(rows, labels, strict=True):
-        end_s = max(row["last_sim_s"], row["first_sim_s"] + least_s)
-        turn_s = row["first_alert_sim_s"] if _alerted(row) else end_s
-        for line, start_s, stop_s in ((unseen, row["first_sim_s"], turn_s), (known, turn_s, end_s)):
+        end_s = max(row.last_sim_s, row.first_sim_s + least_s)
+        turn_s = end_s if row.first_alert_sim_s is None else row.first_alert_sim_s
+        for line, start_s, stop_s in ((unseen, row.first_sim_s, turn_s), (known, turn_s, end_s)):
             if stop_s > start_s:
                 line[0].extend((moment(results, start_s), moment(results, stop_s), None))
                 line[1].extend((label, label, None))
     return unseen, known
 
 
-def recall_chart(results: Mapping[str, Any]) -> Chart:
+def recall_chart(results: Results) -> Chart:
     title = "Recall per typology"
-    rows = results["fraud"]["by_typology"]
+    rows = results.fraud.by_typology
     drawn = sorted(
-        ((name, row) for name, row in rows.items() if row["recall"] is not None),
-        key=lambda item: (item[1]["recall"], item[0]),
+        ((name, row) for name, row in rows.items() if row.recall is not None),
+        key=lambda item: (item[1].recall, item[0]),
     )
     if not drawn:
         empty = "No fraud was sent." if not rows else "The detector was not asked about any fraud."
         return Chart("recall", title, "", None, empty=empty)
     colour = colours("light")
-    recalls = [row["recall"] for _, row in drawn]
+    recalls = [row.recall for _, row in drawn]
     chart = go.Figure()
     chart.add_bar(
         orientation="h",
-        y=[f"{words(name)}  n = {row['transactions']}" for name, row in drawn],
+        y=[f"{words(name)}  n = {row.transactions}" for name, row in drawn],
         x=recalls,
         marker={"color": colour["data-caught"]},
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": [row["recall_high"] - row["recall"] for _, row in drawn],
-            "arrayminus": [row["recall"] - row["recall_low"] for _, row in drawn],
-            "color": colour["text"],
-            "thickness": 1.5,
-            "width": 4,
-        },
+        error_x=error_bars([row for _, row in drawn]) | {"color": colour["text"]},
         hovertemplate="%{y}: %{x:.1%}<extra></extra>",
     )
     chart.update_layout(showlegend=False, bargap=0.45, margin={"l": 10, "r": 16, "t": 8, "b": 44})
@@ -173,10 +173,10 @@ def recall_chart(results: Mapping[str, Any]) -> Chart:
         [
             (
                 words(name),
-                count(row["transactions"]),
-                count(row["alerted"]),
-                percent(row["recall"]),
-                interval(row["recall_low"], row["recall_high"]),
+                count(row.transactions),
+                count(row.alerted),
+                percent(row.recall),
+                interval(row.recall_low, row.recall_high),
             )
             for name, row in reversed(drawn)
         ],
@@ -184,10 +184,10 @@ def recall_chart(results: Mapping[str, Any]) -> Chart:
     )
 
 
-def score_chart(results: Mapping[str, Any]) -> Chart:
+def score_chart(results: Results) -> Chart:
     title = "Scores of fraud and genuine"
-    bars = results["scores"]["histogram"]
-    totals = {name: sum(bar[name] for bar in bars) for name in ("fraud", "genuine")}
+    bars = results.scores.histogram
+    totals = {name: sum(getattr(bar, name) for bar in bars) for name in ("fraud", "genuine")}
     if not any(totals.values()):
         return Chart("scores", title, "", None, empty="No transaction was scored.")
     colour = colours("light")
@@ -196,9 +196,9 @@ def score_chart(results: Mapping[str, Any]) -> Chart:
         if totals[name]:
             chart.add_bar(
                 name=f"{name}, n = {count(totals[name])}",
-                x=[(bar["low"] + bar["high"]) / 2 for bar in bars],
-                y=[bar[name] / totals[name] for bar in bars],
-                customdata=[bar[name] for bar in bars],
+                x=[(bar.low + bar.high) / 2 for bar in bars],
+                y=[getattr(bar, name) / totals[name] for bar in bars],
+                customdata=[getattr(bar, name) for bar in bars],
                 # Hatching tells the two apart without colour.
                 marker={"color": colour[f"data-{name}"], "pattern": {"shape": pattern, "solidity": 0.4}},
                 hovertemplate="score %{x:.3f}: %{y:.1%} (%{customdata} transactions)<extra></extra>",
@@ -216,62 +216,60 @@ def score_chart(results: Mapping[str, Any]) -> Chart:
         caption,
         spec_of(chart),
         ("score", "fraud", "genuine"),
-        [(f"{bar['low']:.2f}–{bar['high']:.2f}", count(bar["fraud"]), count(bar["genuine"])) for bar in bars],
+        [(f"{bar.low:.2f}–{bar.high:.2f}", count(bar.fraud), count(bar.genuine)) for bar in bars],
     )
 
 
-def pr_chart(results: Mapping[str, Any]) -> Chart:
+def pr_chart(results: Results) -> Chart:
     title = "Precision over recall"
-    rows, found = results["scores"]["sweep"], results["detection"]
+    rows, found = results.scores.sweep, results.detection
     if not rows:
         return Chart("pr", title, "", None, empty="There were not both fraud and genuine scores.")
     colour = colours("light")
     chart = go.Figure()
     chart.add_scatter(
         name="other thresholds",
-        x=[row["recall"] for row in rows],
-        y=[row["precision"] for row in rows],
-        customdata=[row["threshold"] for row in rows],
+        x=[row.recall for row in rows],
+        y=[row.precision for row in rows],
+        customdata=[row.threshold for row in rows],
         mode="lines",
         line={"color": colour["data-genuine"], "width": 2},
         hovertemplate="threshold %{customdata:.3f}: recall %{x:.1%}, precision %{y:.1%}<extra></extra>",
     )
-    _operating_point(chart, found["recall"], found["precision"], "recall %{x:.1%}, precision %{y:.1%}")
+    _operating_point(chart, found.recall, found.precision, "recall %{x:.1%}, precision %{y:.1%}")
     frame(chart)
     chart.update_xaxes(range=[0, 1.02], tickformat=".0%", title_text="recall")
     chart.update_yaxes(range=[0, 1.04], tickformat=".0%", title_text="precision, as sent")
-    area = figure(found["average_precision"])
+    area = figure(found.average_precision)
     return Chart(
         "pr",
         title,
-        f"At the share of fraud that was sent ({percent(found['measured_prevalence'])}); area {area}.",
+        f"At the share of fraud that was sent ({percent(found.measured_prevalence)}); area {area}.",
         spec_of(chart),
         ("threshold", "recall", "precision", "false positive rate", "flagged"),
         [
             (
-                _threshold(row),
-                percent(row["recall"]),
-                percent(row["precision"]),
-                percent(row["false_positive_rate"]),
-                count(row["flagged"]),
+                _threshold(row.threshold),
+                percent(row.recall),
+                percent(row.precision),
+                percent(row.false_positive_rate),
+                count(row.flagged),
             )
             for row in thinned(rows)
         ],
     )
 
 
-def cost_chart(results: Mapping[str, Any]) -> Chart:
+def cost_chart(results: Results) -> Chart:
     title = "Cost of a threshold"
-    rows, found = results["scores"]["sweep"], results["detection"]
-    if not rows or "caught_cents" not in rows[0]:
+    rows, found = results.scores.sweep, results.detection
+    if not rows:
         return Chart("cost", title, "", None, empty="There were not both fraud and genuine scores.")
-    currency = results["run"].get("currency", "USD")
-    each_cents, at_stake = found["false_alert_cost_cents"], found["value_cents"]
+    currency = results.run.currency
+    each_cents, at_stake = found.false_alert_cost_cents, found.value_cents
     # Before the first row: a threshold above every score catches nothing and bothers nobody.
     points: list[tuple[float, int, int]] = [(1.0, at_stake, 0)]
-    points += [
-        (row["threshold"], at_stake - row["caught_cents"], row["false_alerts"] * each_cents) for row in rows
-    ]
+    points += [(row.threshold, at_stake - row.caught_cents, row.false_alerts * each_cents) for row in rows]
     colour = colours("light")
     scale = 10 ** minor_digits(currency)
     chart = go.Figure()
@@ -288,7 +286,7 @@ def cost_chart(results: Mapping[str, Any]) -> Chart:
             line={"color": colour[role], "width": width, "dash": dash, "shape": "hv"},
         )
     cheapest = min(points, key=lambda point: (point[1] + point[2], -point[0]))
-    spent = at_stake - found["caught_cents"] + found["confusion"]["fp"] * each_cents
+    spent = at_stake - found.caught_cents + found.confusion.fp * each_cents
     chart.add_hline(
         y=spent / scale,
         line={"color": colour["text-muted"], "width": 1.5, "dash": "longdash"},
@@ -303,13 +301,13 @@ def cost_chart(results: Mapping[str, Any]) -> Chart:
         "cost",
         title,
         f"Fraud money missed plus {money(each_cents, currency)} for each false alert. Cheapest here: "
-        f"{_threshold({'threshold': cheapest[0]})}, {money(cheapest[1] + cheapest[2], currency)}; "
+        f"{_threshold(cheapest[0])}, {money(cheapest[1] + cheapest[2], currency)}; "
         f"the detector's own decisions cost {money(spent, currency)}.",
         spec_of(chart),
         ("threshold", "fraud missed", "false alerts", "both"),
         [
             (
-                _threshold({"threshold": threshold}),
+                _threshold(threshold),
                 money(missed, currency),
                 money(alarms, currency),
                 money(missed + alarms, currency),
@@ -319,8 +317,8 @@ def cost_chart(results: Mapping[str, Any]) -> Chart:
     )
 
 
-def _threshold(row: Mapping[str, Any]) -> str:
-    return f"{row['threshold']:.4f}".rstrip("0").rstrip(".") or "0"
+def _threshold(value: float) -> str:
+    return f"{value:.4f}".rstrip("0").rstrip(".") or "0"
 
 
 def _operating_point(chart: go.Figure, x: float | None, y: float | None, text: str) -> None:

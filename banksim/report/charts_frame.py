@@ -7,7 +7,7 @@ a sentence instead.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from json import loads
@@ -15,7 +15,10 @@ from typing import Any, TypeVar
 
 import plotly.graph_objects as go
 
-from banksim.report.formats import colours, figure, words
+from banksim.measure.figures import LoadRow, TypologyRow
+from banksim.measure.formats import figure, words
+from banksim.measure.results import Results
+from banksim.report.theme import colours
 
 Row = TypeVar("Row")
 #: Name, start and end in simulated seconds.
@@ -41,7 +44,7 @@ class Chart:
     height_px: int = 340
 
 
-def time_axes(chart: go.Figure, results: Mapping[str, Any], y_title: str) -> None:
+def time_axes(chart: go.Figure, results: Results, y_title: str) -> None:
     chart.update_layout(hovermode="x unified")
     frame(chart)
     chart.update_xaxes(title_text="simulated time" if start_of(results) else "simulated hours")
@@ -50,9 +53,7 @@ def time_axes(chart: go.Figure, results: Mapping[str, Any], y_title: str) -> Non
     _add_bands(chart, results, fault_bands(results), "data-fault-band", "bottom")
 
 
-def _add_bands(
-    chart: go.Figure, results: Mapping[str, Any], found: Sequence[Band], role: str, name_at: str
-) -> None:
+def _add_bands(chart: go.Figure, results: Results, found: Sequence[Band], role: str, name_at: str) -> None:
     """Shaded stretches of time; names of one kind at the top and of the other at the bottom."""
     colour = colours("light")
     for name, start_s, end_s in found:
@@ -89,56 +90,67 @@ def frame(chart: go.Figure) -> None:
     )
 
 
-def fault_bands(results: Mapping[str, Any]) -> list[Band]:
+def error_bars(rows: Sequence[LoadRow | TypologyRow]) -> dict[str, Any]:
+    """The 95 % interval of each row's recall, as Plotly draws it."""
+    ends = [(row.recall or 0.0, row.recall_low or 0.0, row.recall_high or 0.0) for row in rows]
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [high - recall for recall, _, high in ends],
+        "arrayminus": [recall - low for recall, low, _ in ends],
+        "thickness": 1.5,
+        "width": 4,
+    }
+
+
+def fault_bands(results: Results) -> list[Band]:
     """(name, start, end) of the faults that were made in the stand-ins, in simulated seconds."""
-    faults = results["run"].get("faults") or []
-    return [(str(fault["name"]), fault["start_s"], fault["end_s"]) for fault in faults if fault["begun"]]
+    return [(fault.name, fault.start_s, fault.end_s) for fault in results.run.faults if fault.begun]
 
 
-def bands(results: Mapping[str, Any]) -> list[Band]:
+def bands(results: Results) -> list[Band]:
     """(name, start, end) of attacks in simulated seconds: as planned, else where campaigns were seen."""
-    planned = (results.get("planned") or {}).get("attacks") or []
-    if planned:
-        return [(str(attack["name"]), attack["start_s"], attack["end_s"]) for attack in planned]
-    points = results["timeline"]
+    if results.planned is not None and results.planned.attacks:
+        return [(attack.name, attack.start_s, attack.end_s) for attack in results.planned.attacks]
+    points = results.timeline
     if not points:
         return []
-    length_s = max(1.0, points[-1]["sim_s"] - points[0]["sim_s"])
+    length_s = max(1.0, points[-1].sim_s - points[0].sim_s)
     merged: list[list[Any]] = []
-    for row in sorted(results["fraud"]["campaigns"], key=lambda row: row["first_sim_s"]):
-        end_s = max(row["last_sim_s"], row["first_sim_s"] + length_s * 0.003)
-        if merged and row["first_sim_s"] <= merged[-1][2] + length_s * 0.01:
+    for row in sorted(results.fraud.campaigns, key=lambda row: row.first_sim_s):
+        end_s = max(row.last_sim_s, row.first_sim_s + length_s * 0.003)
+        if merged and row.first_sim_s <= merged[-1][2] + length_s * 0.01:
             merged[-1][2] = max(merged[-1][2], end_s)
-            if merged[-1][0] != row["typology"]:
+            if merged[-1][0] != row.typology:
                 merged[-1][0] = ""
         else:
-            merged.append([row["typology"], row["first_sim_s"], end_s])
+            merged.append([row.typology, row.first_sim_s, end_s])
     if sum(end_s - start_s for _, start_s, end_s in merged) > MAX_BAND_SHARE * length_s:
         return []
     return [(name, start_s, end_s) for name, start_s, end_s in merged]
 
 
-def start_of(results: Mapping[str, Any]) -> datetime | None:
-    text = results["run"].get("scenario", {}).get("start_at")
+def start_of(results: Results) -> datetime | None:
+    text = results.run.scenario.start_at
     return datetime.fromisoformat(text).replace(tzinfo=None) if text else None
 
 
-def moment(results: Mapping[str, Any], sim_s: float) -> str | float:
+def moment(results: Results, sim_s: float) -> str | float:
     start = start_of(results)
     if start is None:
         return round(sim_s / 3600, 4)
     return (start + timedelta(seconds=sim_s)).isoformat(timespec="seconds")
 
 
-def moment_text(results: Mapping[str, Any], sim_s: float) -> str:
+def moment_text(results: Results, sim_s: float) -> str:
     start = start_of(results)
     if start is None:
         return f"{figure(sim_s / 3600)} h"
     return f"{start + timedelta(seconds=sim_s):%a %d %b %H:%M:%S}"
 
 
-def moments(results: Mapping[str, Any]) -> list[str | float]:
-    return [moment(results, point["sim_s"]) for point in results["timeline"]]
+def moments(results: Results) -> list[str | float]:
+    return [moment(results, point.sim_s) for point in results.timeline]
 
 
 def thinned(points: Sequence[Row]) -> Sequence[Row]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from banksim.measure.figures import LoadRow
+from banksim.measure.formats import count, figure, interval, milliseconds, percent, rate
+from banksim.measure.results import CapacityStep, Results
+from banksim.measure.scores import FEW
 from banksim.report.charts_frame import (
     Chart,
+    error_bars,
     frame,
     moment,
     moment_text,
@@ -19,21 +23,20 @@ from banksim.report.charts_frame import (
     thinned,
     time_axes,
 )
-from banksim.report.formats import colours, count, figure, interval, milliseconds, percent, rate
-from banksim.report.story import FEW_POSITIVES
+from banksim.report.theme import colours
 
 # -- Capacity mode's chart: every rate that was tried, whether it held, and how the detector fared there ---
 
 
-Steps = Sequence[Mapping[str, Any]]
+Steps = Sequence[CapacityStep]
 
 
-def capacity_chart(results: Mapping[str, Any]) -> Chart:
+def capacity_chart(results: Results) -> Chart:
     """p99 and recall over the offered rate, with the limit as a line between held and failed."""
-    found = results["run"].get("capacity")
-    steps: Steps = sorted(found["steps"], key=lambda step: step["tps"]) if found else []
+    found = results.run.capacity
+    steps: Steps = sorted(found.steps, key=lambda step: step.tps) if found is not None else []
     title = "Latency and recall at each rate"
-    if not steps:
+    if found is None or not steps:
         return Chart("capacity", title, "", None, empty="No rate was tried to its end.")
     colour = colours("light")
     chart = go.Figure()
@@ -41,29 +44,29 @@ def capacity_chart(results: Mapping[str, Any]) -> Chart:
         ("p99, held", True, "data-genuine", "circle"),
         ("p99, did not hold", False, "data-fraud", "x"),
     ):
-        part = [step for step in steps if step["held"] is held]
+        part = [step for step in steps if step.held is held]
         chart.add_scatter(
             name=name,
-            x=[step["tps"] for step in part],
-            y=rounded([step["p99_ms"] for step in part]),
+            x=[step.tps for step in part],
+            y=rounded([step.p99_ms for step in part]),
             mode="markers",
             marker={"symbol": symbol, "size": 11, "color": colour[role]},
             hovertemplate="%{x:.4g} tx/s: p99 %{y:.4g} ms<extra></extra>",
         )
-    judged = [step for step in steps if step["recall"] is not None]
+    judged = [step for step in steps if step.recall is not None]
     chart.add_scatter(
         name="recall",
-        x=[step["tps"] for step in judged],
-        y=rounded([step["recall"] for step in judged]),
+        x=[step.tps for step in judged],
+        y=rounded([step.recall for step in judged]),
         yaxis="y2",
         mode="lines+markers",
         marker={"symbol": "triangle-up-open", "size": 8, "color": colour["data-suspicious"]},
         line={"color": colour["data-suspicious"], "width": 1.5, "dash": "dot"},
         hovertemplate="recall %{y:.1%}<extra></extra>",
     )
-    if found["found_tps"] is not None:
+    if found.found_tps is not None:
         chart.add_vline(
-            x=found["found_tps"], line={"color": colour["data-neutral"], "width": 1.5, "dash": "dash"}
+            x=found.found_tps, line={"color": colour["data-neutral"], "width": 1.5, "dash": "dash"}
         )
     frame(chart)
     chart.update_layout(
@@ -84,7 +87,7 @@ def capacity_chart(results: Mapping[str, Any]) -> Chart:
     return Chart(
         "capacity",
         title,
-        f"Each rate was offered for {found['hold_s']:g} s and judged alone. "
+        f"Each rate was offered for {found.hold_s:g} s and judged alone. "
         "The dashed line is the highest that held.",
         spec_of(chart),
         (
@@ -103,24 +106,24 @@ def capacity_chart(results: Mapping[str, Any]) -> Chart:
     )
 
 
-def _row(step: Mapping[str, Any]) -> tuple[str, ...]:
+def _row(step: CapacityStep) -> tuple[str, ...]:
     return (
-        rate(step["tps"]),
-        rate(step["achieved_tps"]),
-        milliseconds(step["p50_ms"]),
-        milliseconds(step["p99_ms"]),
-        percent(step["errors"]),
-        str(step["dropped"]),
-        percent(step["recall"]),
-        interval(step["recall_low"], step["recall_high"]),
-        percent(step["coverage"]),
-        "held" if step["held"] else step["reason"],
+        rate(step.tps),
+        rate(step.achieved_tps),
+        milliseconds(step.p50_ms),
+        milliseconds(step.p99_ms),
+        percent(step.errors),
+        str(step.dropped),
+        percent(step.recall),
+        interval(step.recall_low, step.recall_high),
+        percent(step.coverage),
+        "held" if step.held else step.reason,
     )
 
 
-def rate_chart(results: Mapping[str, Any]) -> Chart:
+def rate_chart(results: Results) -> Chart:
     title = "Offered and achieved rate"
-    points = results["timeline"]
+    points = results.timeline
     if not points:
         return Chart("rate", title, "", None, empty="No transaction was offered.")
     colour = colours("light")
@@ -133,7 +136,7 @@ def rate_chart(results: Mapping[str, Any]) -> Chart:
         ("failed or unanswered", "", "data-fraud", "solid"),
     ):
         values = [
-            (point[key] if key else point["failed"] + point["unknown"]) / point["length_s"]
+            (getattr(point, key) if key else point.failed + point.unknown) / point.length_s
             for point in points
         ]
         if key in ("offered", "sent") or any(values):
@@ -153,9 +156,9 @@ def rate_chart(results: Mapping[str, Any]) -> Chart:
         ("simulated time", "offered", "sent", "completed", "failed", "unanswered", "dropped"),
         [
             (
-                moment_text(results, point["sim_s"]),
+                moment_text(results, point.sim_s),
                 *(
-                    count(point[name])
+                    count(getattr(point, name))
                     for name in ("offered", "sent", "completed", "failed", "unknown", "dropped")
                 ),
             )
@@ -164,13 +167,13 @@ def rate_chart(results: Mapping[str, Any]) -> Chart:
     )
 
 
-def latency_chart(results: Mapping[str, Any]) -> Chart:
+def latency_chart(results: Results) -> Chart:
     title = "Response time"
-    points = [point for point in results["timeline"] if point["p99_ms"] is not None]
+    points = [point for point in results.timeline if point.p99_ms is not None]
     if not points:
         return Chart("latency", title, "", None, empty="No transaction ended.")
     colour = colours("light")
-    when = [moment(results, point["sim_s"]) for point in points]
+    when = [moment(results, point.sim_s) for point in points]
     chart = go.Figure()
     for name, key, role, dash in (
         ("p99", "p99_ms", "data-fraud", "solid"),
@@ -180,7 +183,7 @@ def latency_chart(results: Mapping[str, Any]) -> Chart:
     ):
         chart.add_scatter(
             x=when,
-            y=rounded([point[key] for point in points]),
+            y=rounded([getattr(point, key) for point in points]),
             name=name,
             mode="lines",
             line={"color": colour[role], "width": 1.5 if dash == "dot" else 2, "dash": dash},
@@ -197,27 +200,29 @@ def latency_chart(results: Mapping[str, Any]) -> Chart:
         ("simulated time", "p50", "p95", "p99", "lag p99"),
         [
             (
-                moment_text(results, point["sim_s"]),
-                *(milliseconds(point[name]) for name in ("p50_ms", "p95_ms", "p99_ms", "lag_p99_ms")),
+                moment_text(results, point.sim_s),
+                *(
+                    milliseconds(getattr(point, name))
+                    for name in ("p50_ms", "p95_ms", "p99_ms", "lag_p99_ms")
+                ),
             )
             for point in thinned(points)
         ],
     )
 
 
-def load_quality_chart(results: Mapping[str, Any]) -> Chart:
+def load_quality_chart(results: Results) -> Chart:
     title = "Quality against load"
-    rows = results.get("quality_against_load") or []
-    drawn = [row for row in rows if row["ended"]]
+    drawn = [row for row in results.quality_against_load if row.ended]
     if not drawn:
         return Chart("load-quality", title, "", None, empty="No transaction ended.")
     colour = colours("light")
-    offered = [round(row["offered_tps"], 3) for row in drawn]
+    offered = [round(row.offered_tps, 3) for row in drawn]
     chart = go.Figure()
-    with_fraud = [row for row in drawn if row["recall"] is not None]
-    _add_recall(chart, "recall, with 95 % interval", [r for r in with_fraud if r["fraud"] >= FEW_POSITIVES])
-    few = [row for row in with_fraud if row["fraud"] < FEW_POSITIVES]
-    _add_recall(chart, f"recall, fewer than {FEW_POSITIVES} frauds", few, enough=False)
+    with_fraud = [row for row in drawn if row.recall is not None]
+    _add_recall(chart, "recall, with 95 % interval", [row for row in with_fraud if row.enough])
+    few = [row for row in with_fraud if not row.enough]
+    _add_recall(chart, f"recall, fewer than {FEW} frauds", few, joined=False)
     for name, key, role, symbol, axis in (
         ("coverage", "coverage", "data-genuine", "circle", "y"),
         ("p99 response time", "p99_ms", "data-neutral", "square", "y2"),
@@ -225,7 +230,7 @@ def load_quality_chart(results: Mapping[str, Any]) -> Chart:
         chart.add_scatter(
             name=name,
             x=offered,
-            y=rounded([row[key] for row in drawn]),
+            y=rounded([getattr(row, key) for row in drawn]),
             yaxis=axis,
             mode="lines+markers",
             marker={"symbol": symbol, "size": 7},
@@ -256,53 +261,46 @@ def load_quality_chart(results: Mapping[str, Any]) -> Chart:
         ("offered", "wall seconds", "ended", "frauds", "recall", "95 % interval", "coverage", "p50", "p99"),
         [
             (
-                rate(row["offered_tps"]),
-                count(row["seconds"]),
-                count(row["ended"]),
-                count(row["fraud"]),
-                percent(row["recall"]),
-                interval(row["recall_low"], row["recall_high"]),
-                percent(row["coverage"]),
-                milliseconds(row["p50_ms"]),
-                milliseconds(row["p99_ms"]),
+                rate(row.offered_tps),
+                count(row.seconds),
+                count(row.ended),
+                count(row.fraud),
+                percent(row.recall),
+                interval(row.recall_low, row.recall_high),
+                percent(row.coverage),
+                milliseconds(row.p50_ms),
+                milliseconds(row.p99_ms),
             )
             for row in drawn
         ],
     )
 
 
-def _add_recall(chart: go.Figure, name: str, rows: Sequence[Mapping[str, Any]], enough: bool = True) -> None:
+def _add_recall(chart: go.Figure, name: str, rows: Sequence[LoadRow], joined: bool = True) -> None:
     """Recall by offered rate; points of too few frauds are hollow and not joined by a line."""
     if not rows:
         return
     colour = colours("light")["data-fraud"]
     chart.add_scatter(
         name=name,
-        x=[round(row["offered_tps"], 3) for row in rows],
-        y=[row["recall"] for row in rows],
-        customdata=[[row["caught"], row["fraud"]] for row in rows],
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": [row["recall_high"] - row["recall"] for row in rows],
-            "arrayminus": [row["recall"] - row["recall_low"] for row in rows],
-            "thickness": 1.5,
-            "width": 4,
-        },
-        mode="lines+markers" if enough else "markers",
-        marker={"symbol": "triangle-up" if enough else "triangle-up-open", "size": 9, "color": colour},
+        x=[round(row.offered_tps, 3) for row in rows],
+        y=[row.recall for row in rows],
+        customdata=[[row.caught, row.fraud] for row in rows],
+        error_y=error_bars(rows),
+        mode="lines+markers" if joined else "markers",
+        marker={"symbol": "triangle-up" if joined else "triangle-up-open", "size": 9, "color": colour},
         line={"color": colour, "width": 2},
         hovertemplate="recall %{y:.1%} (%{customdata[0]} of %{customdata[1]} frauds)<extra></extra>",
     )
 
 
-def generator_chart(results: Mapping[str, Any]) -> Chart:
+def generator_chart(results: Results) -> Chart:
     title = "The load generator itself"
-    points = [point for point in results["timeline"] if point.get("cpu_percent") is not None]
+    points = [point for point in results.timeline if point.cpu_percent is not None]
     if not points:
         return Chart("generator", title, "", None, empty="Its use of the machine was not sampled.")
     colour = colours("light")
-    when = [moment(results, point["sim_s"]) for point in points]
+    when = [moment(results, point.sim_s) for point in points]
     chart = go.Figure()
     for name, key, scale, role, dash, axis in (
         ("CPU of one core", "cpu_percent", 1, "data-genuine", "solid", "y"),
@@ -310,14 +308,14 @@ def generator_chart(results: Mapping[str, Any]) -> Chart:
     ):
         chart.add_scatter(
             x=when,
-            y=rounded([point[key] / scale for point in points]),
+            y=rounded([(getattr(point, key) or 0.0) / scale for point in points]),
             name=name,
             yaxis=axis,
             mode="lines",
             line={"color": colour[role], "width": 2, "dash": dash},
         )
     time_axes(chart, results, "% of one core")
-    highest = max(point["cpu_percent"] for point in points)
+    highest = max(point.cpu_percent or 0.0 for point in points)
     chart.update_layout(
         # The whole core, so that the room left can be seen.
         yaxis={"range": [0, max(104.0, highest * 1.04)]},
@@ -337,17 +335,17 @@ def generator_chart(results: Mapping[str, Any]) -> Chart:
         title,
         sampled(
             "Near 100 % of a core the generator, not the bank, sets the response times. "
-            f"Memory up to {figure(max(point['rss_bytes'] for point in points) / 2**20)} MiB.",
+            f"Memory up to {figure(max(point.rss_bytes or 0.0 for point in points) / 2**20)} MiB.",
             points,
         ),
         spec_of(chart),
         ("simulated time", "CPU of one core", "memory", "network of the machine"),
         [
             (
-                moment_text(results, point["sim_s"]),
-                f"{figure(point['cpu_percent'])} %",
-                f"{figure(point['rss_bytes'] / 2**20)} MiB",
-                f"{figure(point['network_bytes_s'] / 2**20)} MiB/s",
+                moment_text(results, point.sim_s),
+                f"{figure(point.cpu_percent)} %",
+                f"{figure((point.rss_bytes or 0.0) / 2**20)} MiB",
+                f"{figure((point.network_bytes_s or 0.0) / 2**20)} MiB/s",
             )
             for point in thinned(points)
         ],

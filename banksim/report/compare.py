@@ -19,12 +19,14 @@ interval, if it has one, leaves out 0.  A figure that B no longer has counts as 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from math import sqrt
-from typing import Any, Literal
+from typing import Literal
 
+from banksim.measure.figures import TypologyRow
+from banksim.measure.results import Results, RunInfo
 from banksim.measure.scores import Z_95, wilson
 
 # -- Recall paired by campaign: both runs attacked with the same campaigns, so compare like with like ---
@@ -44,13 +46,13 @@ MIN_CAMPAIGNS = 10
 MIN_SHARE_OF_FRAUD = 0.9
 
 
-def paired_recall(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[float, float, float] | None:
+def paired_recall(a: Results, b: Results) -> tuple[float, float, float] | None:
     """(difference, low, high) of recall, b − a, over shared campaigns; None when there are too few.
 
     Campaigns' transactions include those the detector was never asked about, so this is only used
     when there were none.
     """
-    if a["detection"]["unasked"] or b["detection"]["unasked"]:
+    if a.detection.unasked or b.detection.unasked:
         return None
     rows_a, rows_b = _campaigns(a), _campaigns(b)
     shared = sorted(rows_a.keys() & rows_b.keys())
@@ -58,7 +60,7 @@ def paired_recall(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[float, fl
         return None
     n_a, n_b = (sum(rows[name][0] for name in shared) for rows in (rows_a, rows_b))
     for results, sent in ((a, n_a), (b, n_b)):
-        if sent < MIN_SHARE_OF_FRAUD * results["fraud"]["transactions"]:
+        if sent < MIN_SHARE_OF_FRAUD * results.fraud.transactions:
             return None
     recall_a, recall_b = (
         sum(rows[name][1] for name in shared) / n for rows, n in ((rows_a, n_a), (rows_b, n_b))
@@ -84,8 +86,8 @@ def student_t_95(degrees: int) -> float:
     )
 
 
-def _campaigns(results: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
-    return {row["campaign"]: (row["transactions"], row["alerted"]) for row in results["fraud"]["campaigns"]}
+def _campaigns(results: Results) -> dict[str, tuple[int, int]]:
+    return {row.campaign: (row.transactions, row.alerted) for row in results.fraud.campaigns}
 
 
 # -- Which figures two runs are compared by, which way is better, and how much worse is tolerated ---
@@ -120,7 +122,7 @@ class Figure:
     higher_is_better: bool
     tolerance: float
     group: str
-    read: Callable[[Mapping[str, Any]], Value | None]
+    read: Callable[[Results], Value | None]
     relative: bool = False
     gates: bool = True
 
@@ -129,49 +131,55 @@ class Figure:
         return self.tolerance * abs(before) if self.relative else self.tolerance
 
 
-Read = Callable[[Mapping[str, Any]], Value | None]
+Read = Callable[[Results], Value | None]
 
 
 def _detection(key: str, ends: bool = False) -> Read:
-    def read(results: Mapping[str, Any]) -> Value | None:
-        found = results["detection"]
-        if found[key] is None:
+    def read(results: Results) -> Value | None:
+        found = results.detection
+        value = getattr(found, key)
+        if value is None:
             return None
-        return Value(found[key], found[f"{key}_low"], found[f"{key}_high"]) if ends else Value(found[key])
+        interval = (getattr(found, f"{key}{end}") for end in ("_low", "_high")) if ends else ()
+        return Value(value, *interval)
 
     return read
 
 
-def _false_alerts(results: Mapping[str, Any]) -> Value | None:
-    found = results["detection"]
-    rate, low, high = (found[f"false_positive_rate{end}"] for end in ("", "_low", "_high"))
-    return None if rate is None else Value(rate * 10_000, low * 10_000, high * 10_000)
-
-
-def _coverage(results: Mapping[str, Any]) -> Value | None:
-    found = results["detection"]
-    if found["coverage"] is None:
+def _false_alerts(results: Results) -> Value | None:
+    found = results.detection
+    confusion = found.confusion
+    rate = _share(confusion.fp, confusion.genuine) if found.scored else None
+    if rate is None or rate.low is None or rate.high is None:
         return None
-    return _share(found["scored"], found["scored"] + found["missing"] + found["unasked"])
+    return Value(rate.value * 10_000, rate.low * 10_000, rate.high * 10_000)
 
 
-def _errors(results: Mapping[str, Any]) -> Value | None:
-    ended = results["transactions"]
-    bad = ended["failed"] + ended["unknown"]
-    return _share(bad, bad + ended["completed"])
+def _coverage(results: Results) -> Value | None:
+    found = results.detection
+    if found.coverage is None:
+        return None
+    return _share(found.scored, found.scored + found.missing + found.unasked)
 
 
-def _achieved(results: Mapping[str, Any]) -> Value | None:
-    share = results["rate"]["achieved_share"]
+def _errors(results: Results) -> Value | None:
+    ended = results.transactions
+    bad = ended.failed + ended.unknown
+    return _share(bad, bad + ended.completed)
+
+
+def _achieved(results: Results) -> Value | None:
+    share = results.rate.achieved_share
     return None if share is None else Value(share)
 
 
 def _latency(series: str, percent: str) -> Read:
-    def read(results: Mapping[str, Any]) -> Value | None:
-        value = results["latency_ms"].get(series, {}).get(percent)
+    def read(results: Results) -> Value | None:
+        found = results.latency_ms.get(series)
+        value = getattr(found, percent) if found is not None else None
         if value is None:
             return None
-        ends = (results.get("latency_intervals_ms") or {}).get(series, {}).get(percent)
+        ends = results.latency_intervals_ms.get(series, {}).get(percent)
         return Value(value, *ends) if ends else Value(value)
 
     return read
@@ -301,10 +309,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """``a`` and ``b`` are the "run" parts of both results; ``remarks`` say what limits the comparison."""
+    """``remarks`` say what limits the comparison of runs ``a`` and ``b``."""
 
-    a: Mapping[str, Any]
-    b: Mapping[str, Any]
+    a: RunInfo
+    b: RunInfo
     same_plan: bool
     headline: list[Difference]
     typologies: list[Difference]
@@ -315,14 +323,14 @@ class Comparison:
         return [row for row in self.headline if row.regressed]
 
 
-def compare_runs(a: Mapping[str, Any], b: Mapping[str, Any]) -> Comparison:
-    """Compare two results dictionaries (see results.py); b is the newer one."""
+def compare_runs(a: Results, b: Results) -> Comparison:
+    """Compare the results of two runs; b is the newer one."""
     same_plan = _identity(a) == _identity(b) and None not in _identity(a)
     headline = [difference(figure, figure.read(a), figure.read(b)) for figure in FIGURES]
     if same_plan and (paired := paired_recall(a, b)) is not None:
         headline = [_with_pairs(row, paired) if row.figure.key == "recall" else row for row in headline]
     return Comparison(
-        a["run"], b["run"], same_plan, headline, _by_typology(a, b), _remarks(a, b, same_plan, headline)
+        a.run, b.run, same_plan, headline, _by_typology(a, b), _remarks(a, b, same_plan, headline)
     )
 
 
@@ -356,8 +364,8 @@ def _with_pairs(row: Difference, paired: tuple[float, float, float]) -> Differen
     return Difference(row.figure, row.a, row.b, moved, low, high, change, paired=True)
 
 
-def _by_typology(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Difference]:
-    rows_a, rows_b = a["fraud"]["by_typology"], b["fraud"]["by_typology"]
+def _by_typology(a: Results, b: Results) -> list[Difference]:
+    rows_a, rows_b = a.fraud.by_typology, b.fraud.by_typology
     return [
         difference(
             Figure(name, name.replace("_", " "), "share", True, 0.05, "", lambda _: None, gates=False),
@@ -368,20 +376,17 @@ def _by_typology(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Difference]
     ]
 
 
-def _recall_of(row: Mapping[str, Any] | None) -> Value | None:
-    if row is None or row["recall"] is None:
+def _recall_of(row: TypologyRow | None) -> Value | None:
+    if row is None or row.recall is None:
         return None
-    return Value(row["recall"], row["recall_low"], row["recall_high"])
+    return Value(row.recall, row.recall_low, row.recall_high)
 
 
-def _identity(results: Mapping[str, Any]) -> tuple[Any, Any]:
-    run = results["run"]
-    return run.get("scenario", {}).get("hash"), run.get("seed")
+def _identity(results: Results) -> tuple[str | None, int | None]:
+    return results.run.scenario.hash, results.run.seed
 
 
-def _remarks(
-    a: Mapping[str, Any], b: Mapping[str, Any], same_plan: bool, rows: list[Difference]
-) -> list[str]:
+def _remarks(a: Results, b: Results, same_plan: bool, rows: list[Difference]) -> list[str]:
     found = []
     (hash_a, seed_a), (hash_b, seed_b) = _identity(a), _identity(b)
     if hash_a != hash_b:
@@ -395,11 +400,12 @@ def _remarks(
             + (", so recall is paired by campaign." if pairs else ".")
         )
     for key, name in (("mode", "mode"), ("speed", "speed"), ("customers", "number of customers")):
-        if a["run"].get(key) != b["run"].get(key):
-            found.append(f"The {name} differs: {a['run'].get(key)} and {b['run'].get(key)}.")
-    if a["run"].get("machine") != b["run"].get("machine"):
+        mine, theirs = getattr(a.run, key), getattr(b.run, key)
+        if mine != theirs:
+            found.append(f"The {name} differs: {mine} and {theirs}.")
+    if a.run.machine != b.run.machine:
         found.append("The runs came from different machines: compare times with care.")
     for name, results in (("A", a), ("B", b)):
-        if results["run"].get("end", "completed") != "completed":
-            found.append(f"Run {name} was {results['run']['end']}.")
+        if results.run.end != "completed":
+            found.append(f"Run {name} was {results.run.end}.")
     return found

@@ -13,8 +13,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from banksim.measure.formats import NOT_AVAILABLE, THIN, figure, milliseconds, money, percent
 from banksim.report.compare import Change, Comparison, Difference, Unit
-from banksim.report.formats import NOT_AVAILABLE, THIN, figure, milliseconds, money, percent, tokens_css
+from banksim.report.theme import tokens_css
 
 # -- A comparison in words and numbers, and as a table for a terminal -------------------------------
 
@@ -55,15 +56,10 @@ def interval_of(row: Difference) -> str:
     return f"{low} to {high}{THIN}{unit}".rstrip(THIN) + (" (paired)" if row.paired else "")
 
 
-def name_of(run: object) -> str:
-    """How a run is called: its id, or what there is of it."""
-    return str(run.get("run_id") or "without id") if isinstance(run, dict) else "without id"
-
-
 def comparison_text(comparison: Comparison) -> str:
     """The whole comparison for a terminal, ending in a line break."""
-    currency = str(comparison.b.get("currency", "USD"))
-    lines = ["", f"A  {name_of(comparison.a)}", f"B  {name_of(comparison.b)}", ""]
+    currency = comparison.b.currency
+    lines = ["", f"A  {comparison.a.run_id}", f"B  {comparison.b.run_id}", ""]
     lines += [f"  {remark}" for remark in comparison.remarks]
     rows = [row for row in comparison.headline if row.change is not Change.ABSENT]
     cells = [("", "A", "B", "B − A", "95 % interval", "")]
@@ -141,7 +137,7 @@ def bar_of(row: Difference) -> Bar | None:
 
 def render_comparison(comparison: Comparison) -> str:
     """The page."""
-    currency = str(comparison.b.get("currency", "USD"))
+    currency = comparison.b.currency
 
     def cells(row: Difference) -> dict[str, Any]:
         unit = row.figure.unit
@@ -175,7 +171,6 @@ def render_comparison(comparison: Comparison) -> str:
     )
     return environment.get_template("compare.html").render(
         runs=[("A", comparison.a), ("B", comparison.b)],
-        name_of=name_of,
         remarks=comparison.remarks,
         groups=groups,
         regressed=bool(comparison.regressions),

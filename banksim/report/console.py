@@ -1,10 +1,15 @@
-"""The end of a run on a terminal: how it went in a few figures, then one table of thresholds.
+"""The end of a run on a terminal: its verdict, the four words, and the thresholds.
 
-    Fraud attack: completed in 14.4 s, 2 of 3 thresholds passed
+    ✗ FAILED  Fraud attack: 1 of 2 thresholds failed; recall >= 90%, measured 65.1%.       14.4 s
 
-      ✓ passed  recall >= 90%            94.2%   at least 90%
-      ✗ failed  errors < 5% for 30s      11%     less than 5%
-                measured 11%, expected less than 5% for 30 s, 74 s into the run
+      Load      ✓ kept up                336 of 336 due transactions were sent ...
+      Bank      ✓ holds                  No transaction failed; 99 % of the calls took at most 57 ms.
+      Money     ✓ agrees                 All 1,000 accounts hold what the bank acknowledged.
+      Detector  ✗ misses its threshold   100 % scored; 65.1 % of 43 frauds caught ...
+      response  p99 57 ms: own queue 3 ms, bank 20 ms, detector 40 ms
+
+      ✗ failed  recall >= 90%            65.1%   at least 90%
+      report    reports/20261128-002535/report.html
 
 Colour only adds to the words, and only on a terminal that has not asked for none (NO_COLOR).
 """
@@ -12,11 +17,12 @@ Colour only adds to the words, and only on a terminal that has not asked for non
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TextIO
+from typing import TextIO
 
+from banksim.measure.figures import Invariant, Reconciliation
+from banksim.measure.formats import THIN, duration
+from banksim.measure.results import Kind, Results, ThresholdRow
 from banksim.model.money import to_wire
-from banksim.report.formats import THIN, count, duration, interval, milliseconds, percent, rate
-from banksim.report.story import FEW_POSITIVES
 
 # -- The comparison of balances in words: for the console, the log and `banksim reconcile` ----------
 
@@ -30,60 +36,60 @@ def exact(amount_cents: int, currency: str) -> str:
     return f"{currency} {to_wire(amount_cents, currency)}"
 
 
-def headline(found: Mapping[str, Any] | None, currency: str) -> str:
+def headline(found: Reconciliation | None, currency: str) -> str:
     """One line: the verdict and what it rests on."""
     if found is None:
         return "not checked"
-    verdict = found["verdict"]
+    verdict = found.verdict
     if verdict == "not checked":
-        return f"not checked: {found['reason']}" if found["reason"] else "not checked"
+        return f"not checked: {found.reason}" if found.reason else "not checked"
     if verdict == "balanced":
-        text = f"balanced: {found['accounts']:,} accounts hold what the bank acknowledged"
+        text = f"balanced: {found.accounts:,} accounts hold what the bank acknowledged"
     else:
         text = (
-            f"differences: {found['differing']:,} of {found['accounts']:,} accounts, "
-            f"{exact(found['difference_cents'], currency)} in sum ({_faults(found, currency)})"
+            f"differences: {found.differing:,} of {found.accounts:,} accounts, "
+            f"{exact(found.difference_cents, currency)} in sum ({_faults(found, currency)})"
         )
-    if found["tolerated"]:
-        text += f"; {found['tolerated']:,} only within movements that were never answered"
-    if found["unread"]:
-        text += f"; {found['reason'] or str(found['unread']) + ' accounts could not be read'}"
+    if found.tolerated:
+        text += f"; {found.tolerated:,} only within movements that were never answered"
+    if found.unread:
+        text += f"; {found.reason or str(found.unread) + ' accounts could not be read'}"
     return text
 
 
-def violated(found: Mapping[str, Any]) -> str:
+def violated(found: Invariant) -> str:
     """One line about the balances that were read while the run went on."""
-    text = f"{found['readings']:,} balances read in {found['rounds']:,} rounds while the run went on, "
-    text += f"{found['violations']:,} violations" if found["violations"] else "all agreed"
-    return text + (f", {found['late']:,} only at a second look" if found["late"] else "")
+    text = f"{found.readings:,} balances read in {found.rounds:,} rounds while the run went on, "
+    text += f"{found.violations:,} violations" if found.violations else "all agreed"
+    return text + (f", {found.late:,} only at a second look" if found.late else "")
 
 
-def account_lines(found: Mapping[str, Any], currency: str, most: int = LISTED) -> list[str]:
+def account_lines(found: Reconciliation, currency: str, most: int = LISTED) -> list[str]:
     """A line for each account that differs, the largest first."""
-    rows = found["differences"]
+    rows = found.differences
     lines = []
     for row in rows[:most]:
-        low, high = row["expected_low_cents"], row["expected_high_cents"]
+        low, high = row.expected_low_cents, row.expected_high_cents
         expected = (
             exact(low, currency) if low == high else f"{exact(low, currency)} to {exact(high, currency)}"
         )
         lines.append(
-            f"{row['account']}  expected {expected}, holds {exact(row['actual_cents'], currency)}: "
-            f"{exact(row['difference_cents'], currency)} {row['fault']}"
+            f"{row.account}  expected {expected}, holds {exact(row.actual_cents, currency)}: "
+            f"{exact(row.difference_cents, currency)} {row.fault}"
         )
-    if found["differing"] > len(lines):
-        lines.append(f"and {found['differing'] - len(lines):,} more")
+    if found.differing > len(lines):
+        lines.append(f"and {found.differing - len(lines):,} more")
     return lines
 
 
-def _faults(found: Mapping[str, Any], currency: str) -> str:
+def _faults(found: Reconciliation, currency: str) -> str:
     return ", ".join(
-        f"{name}: {entry['accounts']:,} accounts, {exact(entry['cents'], currency)}"
-        for name, entry in found["by_fault"].items()
+        f"{name}: {entry.accounts:,} accounts, {exact(entry.cents, currency)}"
+        for name, entry in found.by_fault.items()
     )
 
 
-_GREEN, _RED, _DIM, _RESET = "\x1b[32m", "\x1b[31m", "\x1b[2m", "\x1b[0m"
+_GREEN, _YELLOW, _RED, _DIM, _RESET = "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[2m", "\x1b[0m"
 
 
 def wants_colour(stream: TextIO, environ: Mapping[str, str]) -> bool:
@@ -91,80 +97,62 @@ def wants_colour(stream: TextIO, environ: Mapping[str, str]) -> bool:
     return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 
-def print_summary(results: Mapping[str, Any], stream: TextIO, environ: Mapping[str, str]) -> None:
+def print_summary(results: Results, stream: TextIO, environ: Mapping[str, str], page: str = "") -> None:
     """Write the summary to ``stream``; signs it cannot encode are replaced by plain ones."""
-    text = summary(results, wants_colour(stream, environ))
+    text = summary(results, wants_colour(stream, environ), page)
     encoding = getattr(stream, "encoding", None) or "ascii"
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
-        text = text.replace("✓ ", "").replace("✗ ", "").replace(THIN, " ").replace("–", "-")
+        for sign in SIGNS.values():
+            text = text.replace(f"{sign} ", "")
+        text = text.replace(THIN, " ").replace("–", "-")
         text = text.encode(encoding, errors="replace").decode(encoding)
     stream.write(text)
     stream.flush()
 
 
-def summary(results: Mapping[str, Any], colour: bool = False) -> str:
-    """The whole text, ending in a line break."""
-    rows = results["thresholds"]
-    run = results["run"]
-    title = f"{run['scenario'].get('title') or run['scenario']['name']}: {run['end']}"
-    title += f" in {duration(run['wall_s'])}"
-    if rows:
-        title += f", {sum(row['passed'] for row in rows)} of {len(rows)} thresholds passed"
-    lines = ["", title, "", *_figures(results)]
-    if rows:
-        lines += ["", *_table(rows, colour)]
+SIGNS: dict[Kind, str] = {"pass": "✓", "warn": "!", "fail": "✗", "none": "–"}
+_COLOURS: dict[Kind, str] = {"pass": _GREEN, "warn": _YELLOW, "fail": _RED, "none": _DIM}
+
+
+def summary(results: Results, colour: bool = False, page: str = "") -> str:
+    """The whole text, ending in a line break.  ``page``: where the report is."""
+    run, verdict = results.run, results.verdict
+    overall = _painted(f"{SIGNS[verdict.kind]} {verdict.overall}", verdict.kind, colour)
+    took = f"{duration(run.wall_s)}, {run.end}"
+    lines = ["", f"{overall}  {run.scenario.title or run.scenario.name}: {verdict.sentence}  ({took})", ""]
+    wide = max(len(word.word) for word in verdict.words)
+    for word in verdict.words:
+        shown = _painted(f"{SIGNS[word.kind]} {word.word:<{wide}}", word.kind, colour)
+        lines.append(f"  {word.subject:<9} {shown}  {word.sentence}")
+    response = next(tile for tile in results.tiles if tile.key == "response")
+    lines.append(f"  response  p99 {response.value}: {response.note}")
+    if results.invariant is not None:
+        lines.append(f"  invariant {violated(results.invariant)}")
+    if results.thresholds:
+        lines += ["", *_table(results.thresholds, colour)]
+    lines += [f"  report    {page}"] if page else []
     return "\n".join([*lines, "", ""])
 
 
-def _figures(results: Mapping[str, Any]) -> list[str]:
-    sent, found = results["transactions"], results["detection"]
-    lost = sent["failed"] + sent["unknown"]
-    response = results["latency_ms"]["response"]
-    pairs = [
-        (
-            "transactions",
-            f"{count(sent['sent'])} sent at {rate(results['rate']['achieved_tps'])}, "
-            f"{count(lost)} failed or unanswered, {count(sent['dropped'])} dropped",
-        ),
-        ("response", f"p50 {milliseconds(response['p50'])}, p99 {milliseconds(response['p99'])}"),
-        ("recall", _recall(found)),
-        ("false alerts", f"{percent(found['false_positive_rate'])} of honest transactions"),
-        *((("invariant", violated(results["invariant"])),) if results.get("invariant") else ()),
-        ("balances", headline(results["reconciliation"], results["run"].get("currency", "USD"))),
-    ]
-    return [f"  {name:<13} {text}" for name, text in pairs]
-
-
-def _recall(found: Mapping[str, Any]) -> str:
-    positives = found["confusion"]["tp"] + found["confusion"]["fn"]
-    text = f"{percent(found['recall'])} of {count(positives)} frauds"
-    if 0 < positives < FEW_POSITIVES:
-        text += f" (95{THIN}% interval {interval(found['recall_low'], found['recall_high'])})"
-    return text
-
-
-def _table(rows: Sequence[Mapping[str, Any]], colour: bool) -> list[str]:
+def _table(rows: Sequence[ThresholdRow], colour: bool) -> list[str]:
     columns = [
-        [str(row["expression"]) for row in rows],
-        [str(row.get("measured") or row["value"]) for row in rows],
-        [str(row.get("bound") or "") for row in rows],
+        [row.expression for row in rows],
+        [row.measured for row in rows],
+        [row.bound for row in rows],
     ]
     widths = [max(map(len, column)) for column in columns]
     lines = []
     for row, *cells in zip(rows, *columns, strict=True):
-        word = "✓ passed" if row["passed"] else "✗ failed"
         padded = "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True))
-        sign = _painted(word, _GREEN if row["passed"] else _RED, colour)
+        kind: Kind = "pass" if row.passed else "fail"
+        sign = _painted(f"{SIGNS[kind]} {'passed' if row.passed else 'failed'}", kind, colour)
         lines.append(f"  {sign}  {padded}".rstrip())
-        if (
-            row.get("reason")
-            and row["reason"] != f"measured {row.get('measured')}, expected {row.get('bound')}"
-        ):
-            lines.append(_painted(f"            {row['reason']}", _DIM, colour))
+        if row.reason and row.reason != f"measured {row.measured}, expected {row.bound}":
+            lines.append(_painted(f"            {row.reason}", "none", colour))
     return lines
 
 
-def _painted(text: str, code: str, colour: bool) -> str:
-    return f"{code}{text}{_RESET}" if colour else text
+def _painted(text: str, kind: Kind, colour: bool) -> str:
+    return f"{_COLOURS[kind]}{text}{_RESET}" if colour else text

@@ -19,9 +19,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from banksim.measure.results import SCHEMA, Results, decode
 from banksim.model import BanksimError, UsageError
 from banksim.report.html import render_html
-from banksim.report.results import SCHEMA
 from banksim.report.write import write_whole
 
 # -- Runs as they were saved: results.json, and the feed that was kept ------------------------------
@@ -32,7 +32,7 @@ def results_path(run: Path) -> Path:
     return run / "results.json" if run.is_dir() else run
 
 
-def read_results(run: Path) -> dict[str, Any]:
+def read_results(run: Path) -> Results:
     """The results of a saved run.  Raises UsageError with one sentence when they cannot be used."""
     path = results_path(run)
     try:
@@ -49,7 +49,10 @@ def read_results(run: Path) -> dict[str, Any]:
         raise UsageError(
             f"{path}: results of schema {results['schema']}, and this banksim reads schema {SCHEMA}"
         )
-    return results
+    try:
+        return decode(Results, results)
+    except ValueError as error:
+        raise UsageError(f"{path}: not the results of a banksim run: {error}") from None
 
 
 def read_feed(run: Path) -> list[dict[str, Any]]:

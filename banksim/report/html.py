@@ -16,9 +16,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from banksim.measure import share
+from banksim.measure import formats
+from banksim.measure.figures import ScoreTable
+from banksim.measure.formats import NOT_AVAILABLE, THIN, count
+from banksim.measure.results import Results, encode
+from banksim.measure.scores import enough
+from banksim.measure.verdicts import too_few
 from banksim.model.money import minor_digits
-from banksim.report import formats, story
 from banksim.report.charts_detection import campaign_chart, cost_chart, pr_chart, recall_chart, score_chart
 from banksim.report.charts_frame import Chart, bands, moment_text
 from banksim.report.charts_load import (
@@ -29,7 +33,7 @@ from banksim.report.charts_load import (
     rate_chart,
 )
 from banksim.report.console import exact, violated
-from banksim.report.formats import THIN, chart_layout, colours, count, tokens_css
+from banksim.report.theme import chart_layout, colours, tokens_css
 
 # -- Two pictures made of counts: the response-time ranges, and what another threshold would have done ---
 
@@ -44,53 +48,52 @@ class RangePart:
     role: str
 
 
-def range_parts(results: Mapping[str, Any]) -> list[RangePart]:
-    """Fast, middle, slow, failed; empty when nothing ended (or the results are of an older version)."""
-    found = results.get("response_ranges")
-    total = sum(found[name] for name in ("fast", "middle", "slow", "failed")) if found else 0
-    if not found or not total:
+def range_parts(results: Results) -> list[RangePart]:
+    """Fast, middle, slow, failed; empty when nothing ended."""
+    found = results.response_ranges
+    total = found.fast + found.middle + found.slow + found.failed
+    if not total:
         return []
-    fast, slow = f"{found['fast_ms']:g}{THIN}ms", f"{found['slow_ms']:g}{THIN}ms"
+    fast, slow = f"{found.fast_ms:g}{THIN}ms", f"{found.slow_ms:g}{THIN}ms"
     return [
-        RangePart(label, count(found[name]), share(found[name], total) or 0.0, name)
-        for name, label in (
-            ("fast", f"up to {fast}"),
-            ("middle", f"{fast} to {slow}"),
-            ("slow", f"over {slow}"),
-            ("failed", "failed or unanswered"),
+        RangePart(label, count(number), number / total, name)
+        for name, number, label in (
+            ("fast", found.fast, f"up to {fast}"),
+            ("middle", found.middle, f"{fast} to {slow}"),
+            ("slow", found.slow, f"over {slow}"),
+            ("failed", found.failed, "failed or unanswered"),
         )
     ]
 
 
-def what_if(results: Mapping[str, Any]) -> dict[str, Any] | None:
+def what_if(results: Results) -> dict[str, Any] | None:
     """What the page needs to work out any threshold; None when there were not both kinds of scores.
 
     ``start`` is the threshold that flags about as many as the detector itself did: where the handle
     stands before it is moved.
     """
-    bins = results["scores"].get("bins")
-    if not bins or not sum(bins["fraud"]) or not sum(bins["genuine"]):
+    bins = results.scores.bins
+    if not sum(bins.fraud) or not sum(bins.genuine):
         return None
-    found = results["detection"]
-    own = found["confusion"]
-    unscored_fraud = max(0, own["tp"] + own["fn"] - sum(bins["fraud"]))
-    unscored_genuine = max(0, own["fp"] + own["tn"] - sum(bins["genuine"]))
-    currency = results["run"].get("currency", "USD")
+    found = results.detection
+    own = found.confusion
+    unscored_fraud = max(0, own.tp + own.fn - sum(bins.fraud))
+    unscored_genuine = max(0, own.fp + own.tn - sum(bins.genuine))
+    currency = results.run.currency
     return {
-        "bins": bins,
-        "own": own,
-        "start": _like_own(bins, own["tp"] + own["fp"]),
+        "bins": encode(bins),
+        "start": _like_own(bins, own.tp + own.fp),
         "unscored": {"fraud": unscored_fraud, "genuine": unscored_genuine},
-        "false_alert_cost_cents": found["false_alert_cost_cents"],
+        "false_alert_cost_cents": found.false_alert_cost_cents,
         "currency": currency,
         "minor_digits": minor_digits(currency),
     }
 
 
-def _like_own(bins: Mapping[str, list[Any]], alerts: int) -> float:
+def _like_own(bins: ScoreTable, alerts: int) -> float:
     flagged, best, best_gap = 0, 1.0, alerts
     for low, fraud, genuine in zip(
-        reversed(bins["low"]), reversed(bins["fraud"]), reversed(bins["genuine"]), strict=True
+        reversed(bins.low), reversed(bins.fraud), reversed(bins.genuine), strict=True
     ):
         flagged += fraud + genuine
         if abs(flagged - alerts) < best_gap:
@@ -104,10 +107,10 @@ def _like_own(bins: Mapping[str, list[Any]], alerts: int) -> float:
 __all__ = ["Chart", "bands", "charts"]
 
 
-def charts(results: Mapping[str, Any]) -> dict[str, Chart]:
+def charts(results: Results) -> dict[str, Chart]:
     """All charts by key, in the order of the page."""
     made = (
-        *([capacity_chart(results)] if results["run"].get("capacity") else []),
+        *([capacity_chart(results)] if results.run.capacity else []),
         rate_chart(results),
         latency_chart(results),
         load_quality_chart(results),
@@ -121,6 +124,14 @@ def charts(results: Mapping[str, Any]) -> dict[str, Chart]:
     return {chart.key: chart for chart in made}
 
 
+#: Colours of the funnel's bars; the others are neutral.
+FUNNEL_ROLES = {
+    "scored": "genuine",
+    "alerted": "suspicious",
+    "caught": "caught",
+    "missed": "fraud",
+    "false_positives": "suspicious",
+}
 #: Rows of the feed shown in the page; feed.csv has all that were kept.
 MAX_FEED_ROWS = 50
 MAX_FEED_COLUMNS = 14
@@ -129,29 +140,25 @@ SCRIPTS = ("report.js", "report_threshold.js", "report_export.js")
 HIDDEN_FEED_COLUMNS = frozenset({"seq", "transaction_id"})
 
 
-def render_html(results: Mapping[str, Any], feed: Sequence[Mapping[str, Any]] = ()) -> str:
-    """The page for a results dictionary (see results.py) and the kept feed rows, newest last."""
+def render_html(results: Results, feed: Sequence[Mapping[str, Any]] = ()) -> str:
+    """The page for a run's results and the kept feed rows, newest last."""
     made = charts(results)
     return (
         _environment()
         .get_template("report.html")
         .render(
             results=results,
-            run=results["run"],
-            currency=results["run"].get("currency", "USD"),
-            verdict=story.verdict(results),
-            tiles=story.tiles(results),
-            funnel=story.funnel(results),
+            as_json=encode(results),
+            run=results.run,
+            currency=results.run.currency,
+            roles=FUNNEL_ROLES,
             exact=exact,
             violated=violated,
             at=lambda sim_s: moment_text(results, sim_s),
-            enough=lambda text: story.with_enough(results, text),
+            enough=lambda text: _with_enough(results, text),
             charts=made,
             ranges=range_parts(results),
             what_if=what_if(results),
-            slices=results.get("detection_by"),
-            calibration=results["scores"].get("calibration"),
-            drift=results["scores"].get("drift"),
             specs={key: chart.spec for key, chart in made.items() if chart.spec},
             theme={
                 "colours": {"light": colours("light"), "dark": colours("dark")},
@@ -166,6 +173,14 @@ def render_html(results: Mapping[str, Any], feed: Sequence[Mapping[str, Any]] = 
             plotly_js=Markup(get_plotlyjs()),
         )
     )
+
+
+def _with_enough(results: Results, text: str) -> str:
+    """``text``, or why a figure without an interval is held back."""
+    frauds = results.detection.confusion.fraud
+    if text == NOT_AVAILABLE or enough(frauds):
+        return text
+    return f"{NOT_AVAILABLE}: {too_few(frauds, results.detection.asked)}"
 
 
 def _feed_columns(feed: Sequence[Mapping[str, Any]]) -> list[str]:

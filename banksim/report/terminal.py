@@ -1,4 +1,4 @@
-"""One line on a terminal that rewrites itself: a bar, its share, and text.
+"""A terminal: one line that rewrites itself (a bar, its share, and text), and lengths of time as text.
 
     ██████████░░░░░░░░░░  43%  2 min 5 s left  recall 81 % of 57  lag 3.1 ms  12.4 TPS  day 1, 14:23
 
@@ -25,6 +25,17 @@ def bar(share: float) -> str:
     """BAR_WIDTH signs, of which ``share`` (0..1) are full."""
     full = round(BAR_WIDTH * min(1.0, max(0.0, share)))
     return "█" * full + "░" * (BAR_WIDTH - full)
+
+
+def length_text(length_s: float) -> str:
+    """Wall time: "14 min 24 s", "2 h 5 min", "0.9 s"."""
+    if length_s < 60:
+        return f"{length_s:.3g} s"
+    total_s = round(length_s)
+    if total_s < 3600:
+        return f"{total_s // 60} min {total_s % 60} s" if total_s % 60 else f"{total_s // 60} min"
+    minutes = round(length_s / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
 
 
 class Line:

@@ -10,10 +10,14 @@ import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from banksim.measure.figures import TimelinePoint
+from banksim.measure.results import Results, ThresholdRow, Word, encode
+from banksim.measure.verdicts import NOT_JUDGED
 from banksim.model import ReportFolderError
 from banksim.report.html import render_html
 
@@ -60,18 +64,17 @@ def as_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     return text.getvalue()
 
 
-def timeline_csv(results: Mapping[str, Any]) -> str:
-    points = results["timeline"]
-    columns = list(points[0]) if points else ["wall_s", "sim_s", "length_s"]
-    return as_csv(columns, points)
+def timeline_csv(results: Results) -> str:
+    columns = [one.name for one in fields(TimelinePoint)]
+    return as_csv(columns, map(encode, results.timeline))
 
 
-def detection_csv(results: Mapping[str, Any]) -> str:
-    """One row per typology and kind of decoy; an alert on a decoy is a false one."""
+def detection_csv(results: Results) -> str:
+    """One row per typology and kind of decoy; an alert on a decoy is a false positive."""
     rows = []
     for kind, groups, name in (
-        ("fraud", results["fraud"]["by_typology"], "recall"),
-        ("decoy", results["fraud"]["decoys"], "false_positive_rate"),
+        ("fraud", encode(results.fraud)["by_typology"], "recall"),
+        ("decoy", encode(results.fraud)["decoys"], "false_positive_rate"),
     ):
         for typology, row in groups.items():
             ends = {f"alerted_share{end}": row[f"{name}{end}"] for end in ("", "_low", "_high")}
@@ -79,9 +82,9 @@ def detection_csv(results: Mapping[str, Any]) -> str:
     return as_csv(DETECTION_COLUMNS, rows)
 
 
-def errors_csv(results: Mapping[str, Any]) -> str:
+def errors_csv(results: Results) -> str:
     """One row per call and error text, most frequent first; without errors only the head."""
-    return as_csv(("target", "call", "error", "count"), results["errors"])
+    return as_csv(("target", "call", "error", "count"), map(encode, results.errors))
 
 
 def feed_csv(feed: Sequence[Mapping[str, Any]]) -> str:
@@ -91,13 +94,15 @@ def feed_csv(feed: Sequence[Mapping[str, Any]]) -> str:
 
 # -- junit.xml: a run as a pipeline's test page shows it --------------------------------------------
 #
-# One test case for the run itself and one for each threshold:
+# One test case for the run, one for each word of the verdict, one for the balances, and one
+# for each threshold:
 #
-#     run        passed; an error when the run was interrupted or failed
-#     threshold  passed, or a failure with the reason in words
+#     run        passed; an error when the run was interrupted or failed, or nothing was measured
+#     word       passed, a failure with its sentence, or skipped when it was not judged
+#     balances   as the word Money
+#     threshold  passed, or a failure with its reason
 #
-# A run without thresholds still has a case, since some pipelines take a file without any for
-# a fault.  Times are wall seconds.
+# Times are wall seconds.
 
 
 #: What XML 1.0 cannot hold, not even escaped.
@@ -107,57 +112,75 @@ _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 ORDERLY_ENDS = ("completed", "stopped", "aborted")
 
 
-def junit_xml(results: Mapping[str, Any]) -> str:
-    """The file's text, from the dictionary of results.json."""
-    run = results["run"]
-    name = f"banksim.{run['scenario']['name']}"
-    ended_well = run["end"] in ORDERLY_ENDS
-    thresholds = results["thresholds"]
-    failures = sum(not row["passed"] for row in thresholds)
+def junit_xml(results: Results) -> str:
+    """The file's text."""
+    run, verdict = results.run, results.verdict
+    name = f"banksim.{run.scenario.name}"
+    root = ElementTree.Element("testsuites", {"name": "banksim"})
+    suite = ElementTree.SubElement(root, "testsuite", {"name": _text(name)})
+    if run.started_at is not None:
+        suite.set("timestamp", _text(run.started_at))
+    _properties(suite, results)
+    case = _case(suite, name, "run", f"{run.wall_s:.3f}")
+    if run.end not in ORDERLY_ENDS:
+        ElementTree.SubElement(case, "error", type=_text(run.end), message=_text(f"the run was {run.end}"))
+    elif verdict.overall == NOT_JUDGED:
+        ElementTree.SubElement(case, "error", type="not judged", message=_text(verdict.sentence))
+    for word in verdict.words:
+        _word(_case(suite, f"{name}.verdict", word.subject), word)
+        if word.subject == "Money":
+            _word(_case(suite, f"{name}.verdict", "balances"), word)
+    for row in results.thresholds:
+        _threshold(_case(suite, f"{name}.thresholds", row.expression), row)
     counts = {
-        "tests": str(1 + len(thresholds)),
-        "failures": str(failures),
-        "errors": "0" if ended_well else "1",
-        "time": f"{run['wall_s']:.3f}",
+        "tests": str(len(suite.findall("testcase"))),
+        "failures": str(len(suite.findall("testcase/failure"))),
+        "errors": str(len(suite.findall("testcase/error"))),
+        "skipped": str(len(suite.findall("testcase/skipped"))),
+        "time": f"{run.wall_s:.3f}",
     }
-    suites = ElementTree.Element("testsuites", {"name": "banksim", **counts})
-    suite = ElementTree.SubElement(suites, "testsuite")
-    suite.attrib.update({"name": _text(name), **counts, "skipped": "0"})
-    if "started_at" in run:
-        suite.set("timestamp", _text(run["started_at"]))
-    _properties(suite, run)
-    case = ElementTree.SubElement(suite, "testcase", classname=_text(name), name="run", time=counts["time"])
-    if not ended_well:
-        ElementTree.SubElement(
-            case, "error", type=_text(run["end"]), message=_text(f"the run was {run['end']}")
-        )
-    for row in thresholds:
-        _threshold(suite, name, row)
-    ElementTree.indent(suites)
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
-    )
+    root.attrib.update(counts)
+    suite.attrib.update(counts)
+    ElementTree.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _properties(suite: ElementTree.Element, run: Mapping[str, Any]) -> None:
-    """What a reader needs to run the same again."""
-    properties = ElementTree.SubElement(suite, "properties")
-    values = {"run_id": run.get("run_id"), "scenario_hash": run["scenario"].get("hash")}
-    values |= {name: run.get(name) for name in ("seed", "mode", "speed", "customers", "end")}
+def _properties(suite: ElementTree.Element, results: Results) -> None:
+    """What a reader needs to run the same again, and the verdict."""
+    properties, run = ElementTree.SubElement(suite, "properties"), results.run
+    values: dict[str, object] = {
+        "run_id": run.run_id,
+        "scenario_hash": run.scenario.hash,
+        "seed": run.seed,
+        "mode": run.mode,
+    }
+    values |= {"speed": run.speed, "customers": run.customers, "end": run.end}
+    values |= {"verdict": results.verdict.overall}
     for name, value in values.items():
         if value is not None:
             ElementTree.SubElement(properties, "property", name=name, value=_text(value))
 
 
-def _threshold(suite: ElementTree.Element, name: str, row: Mapping[str, Any]) -> None:
-    case = ElementTree.SubElement(
-        suite, "testcase", classname=_text(f"{name}.thresholds"), name=_text(row["expression"]), time="0"
-    )
-    if not row["passed"]:
-        failure = ElementTree.SubElement(case, "failure", type="threshold", message=_text(row["reason"]))
-        failure.text = _text(f"{row['expression']}\n{row['reason']}")
-    elif row.get("measured"):
-        ElementTree.SubElement(case, "system-out").text = _text(f"measured {row['measured']}")
+def _case(suite: ElementTree.Element, of: str, name: str, time: str = "0") -> ElementTree.Element:
+    return ElementTree.SubElement(suite, "testcase", classname=_text(of), name=_text(name), time=time)
+
+
+def _word(case: ElementTree.Element, word: Word) -> None:
+    if word.kind == "fail":
+        failure = ElementTree.SubElement(case, "failure", type="verdict", message=_text(word.word))
+        failure.text = _text(word.sentence)
+    elif word.kind == "none":
+        ElementTree.SubElement(case, "skipped", message=_text(word.sentence))
+    else:
+        ElementTree.SubElement(case, "system-out").text = _text(f"{word.word}: {word.sentence}")
+
+
+def _threshold(case: ElementTree.Element, row: ThresholdRow) -> None:
+    if not row.passed:
+        failure = ElementTree.SubElement(case, "failure", type="threshold", message=_text(row.reason))
+        failure.text = _text(f"{row.expression}\n{row.reason}")
+    else:
+        ElementTree.SubElement(case, "system-out").text = _text(f"measured {row.measured}")
 
 
 def _text(value: object) -> str:
@@ -201,7 +224,7 @@ def _refused(folder: Path, error: OSError) -> ReportFolderError:
 
 
 def write_report(
-    folder: Path, results: Mapping[str, Any], feed: Sequence[Mapping[str, Any]] = (), csv: bool = True
+    folder: Path, results: Results, feed: Sequence[Mapping[str, Any]] = (), csv: bool = True
 ) -> None:
     """Write results.json, junit.xml, report.html, and with ``csv`` timeline, detection and errors as CSV.
 
@@ -211,7 +234,8 @@ def write_report(
     """
     check_folder(folder)
     write_whole(
-        folder / "results.json", json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        folder / "results.json",
+        json.dumps(encode(results), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
     )
     write_whole(folder / "junit.xml", junit_xml(results))
     if csv:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -13,8 +14,11 @@ import psutil
 
 import banksim
 from banksim.measure import Measures
-from banksim.measure.thresholds.judge import Verdict
-from banksim.report import build_results, write_report
+from banksim.measure.figures import Reconciliation
+from banksim.measure.results import Kafka, Planned, Results, RunInfo, Window, decode
+from banksim.measure.summary import Asked, build_results
+from banksim.measure.thresholds.judge import Verdict, thresholds_of
+from banksim.report import write_report
 from banksim.run.plan import Parts
 from banksim.run.process import in_thread
 from banksim.run.settings import RunSettings
@@ -66,20 +70,32 @@ def run_info(
     }
 
 
-def planned(settings: RunSettings, parts: Parts) -> dict[str, Any]:
-    """What the scenario asked for: expected transactions, attack windows, business hours."""
+def asked(settings: RunSettings, parts: Parts | None) -> Asked:
+    """What the run is held against, and what its scenario plans once that is known."""
+    scenario = settings.scenario
+    planned = _planned(settings, parts) if parts is not None else None
+    return Asked(scenario.goals, thresholds_of(scenario), planned, scenario.currency)
+
+
+def _planned(settings: RunSettings, parts: Parts) -> Planned:
     scenario = settings.scenario
     counted = sum(pattern.count or 0 for pattern in scenario.fraud.all_patterns)
     business = scenario.transaction_rate.business_hours
-    return {
-        "transactions": round(parts.offered.total() / settings.speed + counted),
-        "attacks": [{"name": w.label, "start_s": w.start_s, "end_s": w.end_s} for w in parts.desk.windows],
-        "business_hours": [
-            {"start_s": start_s, "end_s": end_s}
+    fraud = Counter[str]()
+    for spec in parts.desk.specs:
+        if not spec.decoy:
+            fraud[spec.typology] += spec.size
+    return Planned(
+        transactions=round(parts.offered.total() / settings.speed + counted),
+        duration_s=scenario.duration_s,
+        attacks=[Window(w.start_s, w.end_s, w.label) for w in parts.desk.windows],
+        business_hours=[
+            Window(start_s, end_s)
             for start_s, end_s, moment in clock_hours(scenario.start_at, scenario.duration_s)
             if in_hours(moment.hour, business)
         ],
-    }
+        fraud_by_typology=dict(sorted(fraud.items())),
+    )
 
 
 def write_results(
@@ -87,25 +103,25 @@ def write_results(
     parts: Parts,
     measures: Measures,
     info: Mapping[str, Any],
-    reconciliation: Mapping[str, Any] | None,
+    reconciliation: Reconciliation | None,
     feed: list[dict[str, Any]],
     verdicts: Sequence[Verdict] = (),
     kafka: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
+) -> Results:
     """Build the results and write the run's folder.  Raises ReportFolderError.
 
     Charts are CPU work, so it happens in a thread while the web page stays responsive;
     nothing is counted any more by then.
     """
 
-    def work() -> dict[str, Any]:
+    def work() -> Results:
         results = build_results(
-            info,
+            decode(RunInfo, info),
             measures,
-            planned(settings, parts),
+            asked(settings, parts),
             reconciliation=reconciliation,
             thresholds=[verdict.as_row() for verdict in verdicts],
-            kafka=kafka,
+            kafka=decode(Kafka, kafka) if kafka is not None else None,
         )
         write_report(settings.folder, results, feed, csv=settings.scenario.metrics.export_csv)
         return results

@@ -81,8 +81,9 @@ class Feedback(Ignore):
         while True:
             now_s = self._clock.sim_at(time.monotonic())
             while self._waiting and self._waiting[0][0] <= now_s:
+                self._pool.wait_available()  # killed here, it has taken no label yet
                 _, transaction_id, is_fraud = heapq.heappop(self._waiting)
-                self._pool.spawn(self._send, transaction_id, is_fraud)  # waits while the pool is full
+                self._pool.spawn(self._send, transaction_id, is_fraud)
             gevent.sleep(LOOK_EVERY_S)
 
     def figures(self) -> dict[str, int]:

@@ -16,14 +16,14 @@ knows what the others have in flight.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any
 
 import gevent
 
-from banksim.measure.books import BalanceChecks, Books, Fault
+from banksim.measure.books import BalanceChecks, ExpectedBalances, Fault
+from banksim.measure.figures import BalanceRow, BalanceTotal
 from banksim.report.console import exact
 from banksim.run.timekeeper import Timekeeper
 from banksim.scenario.models import Invariant
@@ -51,7 +51,9 @@ class Window:
 
     __slots__ = ("_books", "_changed", "_maybe_in", "_maybe_out")
 
-    def __init__(self, books: Books, under_way_in: dict[str, int], under_way_out: dict[str, int]) -> None:
+    def __init__(
+        self, books: ExpectedBalances, under_way_in: dict[str, int], under_way_out: dict[str, int]
+    ) -> None:
         self._books = books
         self._maybe_in = dict(under_way_in)
         self._maybe_out = dict(under_way_out)
@@ -75,7 +77,7 @@ class Window:
 class MovementBooks:
     """Is notified of every movement on an account, before and after it."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: ExpectedBalances) -> None:
         self.books = books
         self._in: dict[str, int] = {}  # as bounded as the calls in flight
         self._out: dict[str, int] = {}
@@ -209,7 +211,7 @@ class BalanceWatch:
             self._after = reply.data["next"] or ""
             if not self._after:
                 break
-        self._checks.total = total
+        self._checks.total = BalanceTotal(**total)
         return suspects
 
     def _read_moved(self) -> list[str]:
@@ -222,7 +224,7 @@ class BalanceWatch:
             cents, allowed, _ = self._read(account_id)
             if cents is not None:
                 suspects += self._judge(account_id, cents, allowed, total)
-        self._checks.total = total
+        self._checks.total = BalanceTotal(**total)
         return suspects
 
     def _read(self, account_id: str) -> tuple[int | None, tuple[int, int], bool]:
@@ -260,17 +262,8 @@ class BalanceWatch:
         wall_s, sim_s = self._timekeeper.now()
         difference = cents - (high if cents > high else low)
         fault = Fault.GONE if gone else self._books.books.fault_of(account_id, difference)
-        row: Mapping[str, Any] = {
-            "account": account_id,
-            "expected_low_cents": low,
-            "expected_high_cents": high,
-            "actual_cents": cents,
-            "difference_cents": difference,
-            "fault": str(fault),
-            "sim_s": sim_s,
-            "wall_s": wall_s,
-        }
-        self._checks.violation(dict(row))
+        row = BalanceRow(account_id, low, high, cents, difference, str(fault), sim_s, wall_s)
+        self._checks.violation(row)
         if self._checks.violations <= MAX_SECOND_LOOKS:
             logger.error(
                 "Balances: account %s holds %s, %s off what the bank acknowledged (%s)",

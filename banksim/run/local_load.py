@@ -288,6 +288,7 @@ def prepare_local_load(
     with ExitStack() as stack:
         stack.callback(brokers.close)
         measures, last_calls = Measures(counting(scenario)), LastCalls()
+        measures.reserve()
         tee = Tee([last_calls, *sinks])
 
         def observe(call: Call) -> None:

@@ -34,7 +34,7 @@ class TargetPace:
     """Differences between looks; the first look counts from the start of the run."""
 
     def __init__(self) -> None:
-        self._buckets: dict[str, dict[int, int]] = {}
+        self._before: dict[str, LatencyHistogram] = {}
         self._failed: dict[str, int] = {}
 
     def look(self, measures: Measures) -> dict[str, Any]:
@@ -42,26 +42,15 @@ class TargetPace:
         found: dict[str, Any] = {}
         calls = measures.calls
         for system in calls.systems:
-            stretch = self._stretch(system, calls.of_system(system))
+            total = calls.of_system(system)
+            stretch = total.since(self._before.get(system))
+            self._before[system] = total
             for percent, value in zip(PERCENTS, stretch.percentiles(PERCENTS), strict=True):
                 found[f"{system}_p{percent}_ms"] = value
             failed = sum(count for (owner, _), count in calls.failed.items() if owner == system)
             found[f"{system}_failed"] = failed - self._failed.get(system, 0)
             self._failed[system] = failed
         return found
-
-    def _stretch(self, system: str, total: LatencyHistogram) -> LatencyHistogram:
-        before = self._buckets.get(system, {})
-        news = {
-            bucket: count - before.get(bucket, 0)
-            for bucket, count in total.buckets.items()
-            if count > before.get(bucket, 0)
-        }
-        self._buckets[system] = dict(total.buckets)
-        state = total.to_state()
-        return LatencyHistogram.from_state(
-            {**state, "buckets": list(news), "counts": list(news.values()), "sum_us": 0}
-        )
 
 
 # -- The curve of a run as a live page draws it: one numbered point a second ------------------------

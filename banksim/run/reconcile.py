@@ -16,14 +16,14 @@ import logging
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import orjson
 from gevent.pool import Pool
 
-from banksim.measure.books import Agreement, Books, compare, not_checked
+from banksim.measure.books import Agreement, ExpectedBalances, compare, not_checked
+from banksim.measure.figures import Reconciliation
 from banksim.model import BanksimError
 from banksim.report.console import headline
 from banksim.run.connect import Connected, credentials, read_balances
@@ -52,16 +52,16 @@ class Balances:
     problem: str = ""
 
 
-def reconcile(books: Books, connected: Connected, currency: str) -> dict[str, Any]:
-    """Compare, whatever kind of bank the run had; always returns `compare`'s keys."""
+def reconcile(books: ExpectedBalances, connected: Connected, currency: str) -> Reconciliation:
+    """Compare, whatever kind of bank the run had."""
     found = _compare(books, connected)
-    verdict = Agreement(found["verdict"])
+    verdict = Agreement(found.verdict)
     level = logging.INFO if verdict is Agreement.BALANCED else logging.WARNING
     logger.log(level, "Balances: %s", headline(found, currency))
     return found
 
 
-def _compare(books: Books, connected: Connected) -> dict[str, Any]:
+def _compare(books: ExpectedBalances, connected: Connected) -> Reconciliation:
     bank = connected.targets.bank
     if bank is None:
         return not_checked(books, "the run had no bank")
@@ -73,11 +73,11 @@ def _compare(books: Books, connected: Connected) -> dict[str, Any]:
     return judged(books, read_accounts(bank, books.opening))
 
 
-def judged(books: Books, found: Balances) -> dict[str, Any]:
+def judged(books: ExpectedBalances, found: Balances) -> Reconciliation:
     """The comparison, with the reason for what could not be read."""
     verdict = compare(books, found.cents, gone=found.gone)
-    if found.problem and verdict["unread"]:
-        verdict["reason"] = f"{verdict['unread']:,} accounts could not be read: {found.problem}"
+    if found.problem and verdict.unread:
+        return replace(verdict, reason=f"{verdict.unread:,} accounts could not be read: {found.problem}")
     return verdict
 
 
@@ -126,7 +126,7 @@ def _all_balances(ledger: Transport, wanted: Iterable[str]) -> Balances:
     return Balances(cents, {account_id for account_id in wanted if account_id not in cents})
 
 
-def keep_books(settings: RunSettings, books: Books) -> None:
+def keep_books(settings: RunSettings, books: ExpectedBalances) -> None:
     """Leave the books next to the results, when there is a bank that can be asked again."""
     url = settings.scenario.connections.nexum_url
     if settings.mode is not Mode.LIVE or not url or len(books.opening) > MAX_ACCOUNTS:
@@ -142,7 +142,7 @@ def keep_books(settings: RunSettings, books: Books) -> None:
 class KeptBooks:
     nexum_url: str
     currency: str
-    books: Books
+    books: ExpectedBalances
 
 
 def load_books(folder: Path) -> KeptBooks | None:
@@ -152,14 +152,14 @@ def load_books(folder: Path) -> KeptBooks | None:
         return None
     try:
         content = orjson.loads(path.read_bytes())
-        books = Books()
+        books = ExpectedBalances()
         books.merge_state(content["books"])
         return KeptBooks(str(content["nexum_url"]), str(content["currency"]), books)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BanksimError(f"{path} cannot be read: {error}") from None
 
 
-def ask_again(kept: KeptBooks) -> dict[str, Any] | str:
+def ask_again(kept: KeptBooks) -> Reconciliation | str:
     """Read every account of kept books now; a sentence when the bank does not answer."""
     problem = probe(kept.nexum_url, ca_file=os.environ.get(CA_FILE, ""))
     if problem:

@@ -27,7 +27,10 @@ import gevent
 from gevent.event import Event
 
 from banksim.measure import Measures
+from banksim.measure.figures import Reconciliation
+from banksim.measure.results import Results
 from banksim.measure.thresholds.judge import thresholds_of
+from banksim.measure.verdicts import exit_code
 from banksim.model import At, BanksimError, ExitCode
 from banksim.report import check_folder
 from banksim.run.capacity import check_conditions
@@ -65,14 +68,6 @@ class End(StrEnum):
     FAILED = "failed"
 
 
-EXIT_CODES = {
-    End.COMPLETED: ExitCode.COMPLETED,
-    End.STOPPED: ExitCode.COMPLETED,
-    End.INTERRUPTED: ExitCode.INTERRUPTED,
-    End.ABORTED: ExitCode.THRESHOLD_FAILED,
-    End.FAILED: ExitCode.ERROR,
-}
-
 #: What is shown on the status page while simulated time runs.
 RUNNING = "Simulated time is running"
 
@@ -86,7 +81,7 @@ class Totals:
     """What a load came to.  ``account`` holds the keys that it adds to results.json's ``run``."""
 
     measures: Measures
-    reconciliation: Mapping[str, Any] | None
+    reconciliation: Reconciliation | None
     kafka: Mapping[str, Any]
     account: Mapping[str, Any]
     feed: list[dict[str, Any]]
@@ -207,7 +202,7 @@ class Run:
         self.history = History()
         self.thresholds = ThresholdWatch(settings.scenario)
         self.started_at: datetime | None = None
-        self.results: dict[str, Any] | None = None
+        self.results: Results | None = None
         self.parts: Parts | None = None
         self.timekeeper = Timekeeper(Clock(settings.scenario.duration_s, settings.speed))
         self.load: LoadView = NoLoad(settings)
@@ -258,9 +253,7 @@ class Run:
 
     @property
     def exit_code(self) -> ExitCode:
-        code = EXIT_CODES[self.end] if self.end is not None else ExitCode.ERROR
-        failed = code is ExitCode.COMPLETED and self.thresholds.failed
-        return ExitCode.THRESHOLD_FAILED if failed else code
+        return exit_code(self.end, self.results)
 
     # -- what is asked of it ----------------------------------------------------------------
 

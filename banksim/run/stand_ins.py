@@ -110,6 +110,8 @@ class FaultConductor:
         sim_s = self._clock.sim_at(time.monotonic())
         for number in list(self._on):
             self._change(number, False, sim_s)
+        for target in sorted({fault.target for fault in self._faults}):  # also what was cut off in the middle
+            self._try_to_tell(target)
         gevent.joinall(self._starting)
 
     def figures(self) -> list[dict[str, Any]]:
@@ -143,7 +145,7 @@ class FaultConductor:
         logger.warning("Fault %s: %s", "begins" if begins else "ends", fault.label)
         try:
             if fault.kind != RESTART:
-                self._tell(fault.target)
+                self._try_to_tell(fault.target)
             elif begins:
                 self._down.add(fault.target)
                 self._stand_ins.kill(fault.target)
@@ -159,6 +161,12 @@ class FaultConductor:
             self._tell(target)
         except BanksimError as error:
             logger.error("The %s did not start again: %s", target, error)
+
+    def _try_to_tell(self, target: str) -> None:
+        try:
+            self._tell(target)
+        except BanksimError as error:
+            logger.error("The faults of the %s could not be changed: %s", target, error)
 
     def _tell(self, target: str) -> None:
         if target in self._down:

@@ -19,7 +19,6 @@ import struct
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from hmac import compare_digest
-from typing import Any
 
 import gevent
 import orjson
@@ -58,7 +57,7 @@ class ActiveFault:
     latency_ms: tuple[float, float] = (0.0, 0.0)
     status: int = 503
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         return asdict(self)
 
 

@@ -44,6 +44,7 @@ from banksim.scenario.fraud import KNOWN_PATTERN_TYPES, FraudSettings
 
 
 Tps = Annotated[float, Number(0, 100_000)]
+Milliseconds = Annotated[float, Number(above=0, high=600_000)]
 Weekday = Annotated[
     str,
     Field(pattern="^(monday|tuesday|wednesday|thursday|friday|saturday|sunday)$"),
@@ -239,6 +240,50 @@ class Metrics(Block):
         return int(min(MAX_POINTS, max(MIN_POINTS, wanted)))
 
 
+# -- `goals`: the limits of the verdict --------------------------------------------------------------
+
+
+class Goals(Block):
+    """What the four words of a verdict are held against; the defaults suit most systems."""
+
+    sent: Share = Field(
+        default=0.99,
+        description="Least share of the due transactions that are sent, for Load: a generator that sends "
+        "less did not test the load that was asked for. Load fails when five times as much is missing.",
+    )
+    dropped: Share = Field(
+        default=0.001, description="Most due transactions that are never sent, as a share, for Load."
+    )
+    lag_p99_ms: Milliseconds = Field(
+        default=50.0,
+        description="Highest start lag (p99), for Load: from there on response times are partly the "
+        "generator's own. Load fails at ten times as much.",
+    )
+    errors: Share = Field(
+        default=0.001,
+        description="Most transactions that fail or go unanswered, as a share, for Bank. Bank fails at ten "
+        "times as many.",
+    )
+    bank_p99_ms: Milliseconds = Field(
+        default=1000.0,
+        description="Longest call to the bank (p99), for Bank: about a second keeps a customer's flow. Bank "
+        "fails at twice as much.",
+    )
+    coverage: Share = Field(
+        default=0.99,
+        description="Least share of the transactions that get a usable score, for Detector: what is not "
+        "scored is not protected. Detector fails when five times as much is missing.",
+    )
+    detector_p99_ms: Milliseconds = Field(
+        default=1000.0, description="Longest call to the detector (p99), for Detector, which warns above it."
+    )
+    money: Literal["fail", "warn"] = Field(
+        default="fail",
+        description="What a difference that nothing explains makes of Money: `fail`, with exit code 99, or "
+        "`warn`.",
+    )
+
+
 # -- `connections`: addresses of the systems under test, timeouts and retries -----------------------
 
 
@@ -373,6 +418,7 @@ class Scenario(Block):
         default=(),
         description="Conditions a run must meet, such as `recall >= 90%`; one that fails fails the run.",
     )
+    goals: Goals = Field(default_factory=Goals, description="Limits of the verdict.")
     personas: dict[str, dict[str, object]] = Field(
         default_factory=dict, description="Changes to the kinds of customers, by name."
     )

@@ -1,8 +1,8 @@
 """A login to the bank, for a server that was started with its authentication on.
 
 The first one follows a 401.  Many greenlets get that at once: the first logs in, the others
-wait for it and go on with its token.  A token that tells when it ends is renewed before that,
-while calls go on under it.
+wait for it and go on with its token.  A token with a known end is renewed before it
+is reached, while calls go on under the old one.
 
 A failed login is not repeated for a while, so a wrong password cannot turn into a load of its own.
 """
@@ -108,8 +108,8 @@ class Login:
 def lifetime_s(expires_in: Any, token: str) -> float:
     """Seconds that a new token is good for, by the answer's ``expires_in`` or the token itself.
 
-    A JSON Web Token tells the moments it was issued and ends at (RFC 7519, ``iat`` and ``exp``).
-    Infinite when neither tells.
+    A JSON Web Token holds the moments at which it was issued and ends (RFC 7519, ``iat`` and ``exp``).
+    Infinite when neither says.
     """
     if isinstance(expires_in, int | float) and not isinstance(expires_in, bool) and expires_in > 0:
         return float(expires_in)

@@ -16,8 +16,9 @@ from gevent.event import AsyncResult
 from gevent.pool import Pool
 
 from banksim.model import Decision, ScoreReply, Transaction
-from banksim.targets.bastion_wire import read_alerts, read_batch, read_score, score_body
+from banksim.targets.bastion_wire import is_usable, read_alerts, read_batch, read_score, score_body
 from banksim.targets.calls import (
+    Begun,
     Health,
     Observer,
     Reply,
@@ -33,8 +34,8 @@ from banksim.targets.nexum import AccountDirectory
 # -- Collects transactions that ask for a score into batches ----------------------------------------
 #
 # A batch goes out when it is full, or when its first transaction has waited long enough.  It
-# is asked for in a greenlet of its own, so that a user who is stopped takes nobody else's
-# answer along.
+# is asked for in a greenlet of its own, so that stopping one user does not lose the
+# answers of the others.
 
 
 Waiting = list[tuple[Transaction, AsyncResult]]
@@ -72,7 +73,7 @@ class ScoreBatches:
         replies: list[ScoreReply] = []
         try:
             replies = self._ask([tx for tx, _ in batch])
-        finally:  # nobody waits for ever, whatever happened
+        finally:  # no caller waits for ever, whatever happened
             lost = ScoreReply(None, Decision.NONE, (), 0.0, "the batch was given up")
             replies += [lost] * (len(batch) - len(replies))
             for (_, answer), reply in zip(batch, replies, strict=True):
@@ -103,11 +104,11 @@ class BastionClient:
         batch_size: int = 1,
         batch_wait_s: float = 0.0,
     ) -> None:
-        """``feedback`` allows telling the detector what was fraud; see `feedback`.
+        """``feedback`` allows reporting to the detector what was fraud; see `feedback`.
 
         With a ``batch_size`` above 1 `score` waits up to ``batch_wait_s`` for others to be asked along.
         """
-        self._transport = transport
+        self.transport = transport
         self._directory = directory
         self._observer = observer
         self._feedback = feedback
@@ -117,19 +118,28 @@ class BastionClient:
 
     @property
     def address(self) -> str:
-        return self._transport.address
+        return self.transport.address
 
-    def score(self, tx: Transaction) -> ScoreReply:
-        """Ask for one score.  Never raises for what the detector does: ``error`` says it."""
+    def score(self, tx: Transaction, begun: Begun | None = None) -> ScoreReply:
+        """Ask for one score.  Never raises for what the detector does: ``error`` says it.
+
+        ``begun`` is the call's first attempt when that was made elsewhere.
+        """
         if self._batches is not None and self._batch_paths:
             return self._batches.score(tx)
-        return self._score_alone(tx)
+        return self._score_alone(tx, begun)
 
-    def _score_alone(self, tx: Transaction) -> ScoreReply:
-        request = Request("POST", SCORE_PATH, SCORE_PATH, score_body(tx, self._directory), repeatable=True)
-        reply = self._transport.send(request)
+    @property
+    def batches(self) -> bool:
+        """Whether scores are asked for many at a time."""
+        return self._batches is not None and bool(self._batch_paths)
+
+    def _score_alone(self, tx: Transaction, begun: Begun | None = None) -> ScoreReply:
+        body = score_body(tx, self._directory)
+        request = Request("POST", SCORE_PATH, SCORE_PATH, body, repeatable=True, begun=begun)
+        reply = self.transport.send(request)
         score = read_score(reply)
-        self._report(request, reply, None if _usable(score) else score.error)
+        self._report(request, reply, None if is_usable(score) else score.error)
         return score
 
     def score_batch(self, transactions: Sequence[Transaction]) -> list[ScoreReply]:
@@ -143,29 +153,29 @@ class BastionClient:
         while transactions and self._batch_paths:
             path = self._batch_paths[0]
             request = Request("POST", path, path, bodies, repeatable=True)
-            reply = self._transport.send(request)
+            reply = self.transport.send(request)
             if reply.status in (404, 405):
                 self._batch_paths = tuple(other for other in self._batch_paths if other != path)
                 continue
             scores = read_batch(reply, ids)
-            self._report(request, reply, next((s.error for s in scores if not _usable(s)), None))
+            self._report(request, reply, next((s.error for s in scores if not is_usable(s)), None))
             return scores
         return Pool(ALONE_AT_ONCE).map(self._score_alone, transactions)  # type: ignore[no-any-return]
 
-    # What else a detector tells.  None of it is load, so the observer does not hear of it.
+    # What else a detector offers.  None of it is load, so the observer is not notified.
 
     def alerts(self, limit: int = 100) -> list[Mapping[str, Any]]:
         """The detector's newest alerts; none where it has no such route or does not answer."""
-        reply = self._transport.send(Request("GET", "/alerts", "/alerts", query={"limit": str(limit)}))
+        reply = self.transport.send(Request("GET", "/alerts", "/alerts", query={"limit": str(limit)}))
         return read_alerts(reply.data)[:limit] if reply.status == 200 else []
 
     def stats(self) -> Mapping[str, Any] | None:
         """The detector's own figures, None where it has no such route or does not answer."""
-        reply = self._transport.send(Request("GET", "/stats", "/stats"))
+        reply = self.transport.send(Request("GET", "/stats", "/stats"))
         return reply.data if reply.status == 200 and isinstance(reply.data, Mapping) else None
 
     def feedback(self, transaction_id: str, is_fraud: bool, notes: str = "") -> bool:
-        """Tell the detector what a transaction turned out to be; whether it took that.
+        """Report to the detector what a transaction turned out to be; returns whether it accepted that.
 
         This hands ground truth to the system under test, so it is off unless asked for.
         """
@@ -178,17 +188,17 @@ class BastionClient:
             "confidence": 1.0,
             "notes": notes,
         }
-        reply = self._transport.send(Request("POST", FEEDBACK_PATH, FEEDBACK_PATH, body))
+        reply = self.transport.send(Request("POST", FEEDBACK_PATH, FEEDBACK_PATH, body))
         if reply.status == 404:
-            self._feedback = False  # it learns from nobody
+            self._feedback = False  # it takes no feedback
         return reply.status in (200, 201, 202, 204)
 
     def health(self) -> Health:
-        """One health check.  It is not told to the observer: it is no part of the load."""
-        return as_health(NAME, check_health(self._transport))
+        """One health check.  The observer is not notified: it is no part of the load."""
+        return as_health(NAME, check_health(self.transport))
 
     def close(self) -> None:
-        self._transport.close()
+        self.transport.close()
 
     def _report(self, request: Request, reply: Reply, error: str | None) -> None:
         if reply.status in (401, 403) and not self._refusal_logged:
@@ -201,7 +211,3 @@ class BastionClient:
             )
         if reply.limit is None:  # else there was no call
             self._observer(call_of("bastion", request, reply, error))
-
-
-def _usable(score: ScoreReply) -> bool:
-    return score.score is not None and score.decision is not Decision.NONE

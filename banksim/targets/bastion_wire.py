@@ -71,7 +71,7 @@ def read_score(reply: Reply) -> ScoreReply:
     """The detector's answer in our words; ``error`` says what could not be read."""
     if reply.status not in (200, 201) or reply.error:
         return ScoreReply(None, Decision.NONE, (), reply.latency_ms, failure_text(reply), reply.limit)
-    return _read_one(reply.data, reply.latency_ms)
+    return read_answer(reply.data, reply.latency_ms)
 
 
 def read_batch(reply: Reply, transaction_ids: Sequence[str]) -> list[ScoreReply]:
@@ -105,7 +105,7 @@ def read_batch(reply: Reply, transaction_ids: Sequence[str]) -> list[ScoreReply]
             text = problem or "the batch's answer lacks this transaction"
             found.append(ScoreReply(None, Decision.NONE, (), reply.latency_ms, text))
         else:
-            found.append(_read_one(row, reply.latency_ms))
+            found.append(read_answer(row, reply.latency_ms))
     return found
 
 
@@ -115,7 +115,13 @@ def read_alerts(data: Any) -> list[Mapping[str, Any]]:
     return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
 
 
-def _read_one(data: Any, latency_ms: float) -> ScoreReply:
+def is_usable(reply: ScoreReply) -> bool:
+    """Whether there is both a score and a decision."""
+    return reply.score is not None and reply.decision is not Decision.NONE
+
+
+def read_answer(data: Any, latency_ms: float) -> ScoreReply:
+    """The data of a whole, successful answer to one score."""
     if not isinstance(data, dict):
         return ScoreReply(None, Decision.NONE, (), latency_ms, "the answer is not a JSON object")
     score, score_error = _score(_first(data, SCORE_FIELDS))
@@ -150,7 +156,7 @@ def _score(value: Any) -> tuple[float | None, str]:
 
 
 def _decision(value: Any, scored: bool) -> tuple[Decision, str]:
-    """The contract's word for a missing action is approve; without a score either, nobody decided."""
+    """The contract's word for a missing action is approve; without a score either, there is no decision."""
     if value is None:
         return (Decision.APPROVE, "") if scored else (Decision.NONE, "the answer has no decision")
     decision = DECISION_WORDS.get(value) if isinstance(value, str) else None

@@ -14,7 +14,7 @@ measures its own timeout, and the other target gets no load either.  While it is
 call fails at once and is counted as failed, never as sent.
 
 Why not a library: pybreaker holds its lock for the whole guarded call, so calls would go
-out one at a time; purgatory lets every waiting call through as a probe and must be told of
+out one at a time; purgatory lets every waiting call through as a probe and learns of
 failures by exceptions, which a transport here never raises.
 
 What this machine itself runs out of (ports, files) is neither: such a call was never made.
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 FAILURES_TO_OPEN = 20
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 8.0
-#: Whoever answers so stands in front of the system, or the system says itself that it is not there.
+#: A gateway in front of the system answers so, or the system itself when it is not ready.
 ABSENT_STATUSES = frozenset({502, 503, 504})
 
 
@@ -103,7 +103,7 @@ class CircuitBreaker:
         self._monotonic = monotonic
         self._now = now
         self._state = Circuit.CLOSED
-        self._failures = 0
+        self.failures = 0  # in a row
         self._pause_s = first_pause_s
         self._opened_at_s = 0.0
         self._retry_at_s = 0.0
@@ -123,9 +123,13 @@ class CircuitBreaker:
         self._refused += 1
         return False
 
+    @property
+    def closed(self) -> bool:
+        return self._state is Circuit.CLOSED
+
     def succeeded(self) -> None:
         """An answer came, also one to a call from before: the system is there."""
-        self._failures = 0
+        self.failures = 0
         if self._state is Circuit.CLOSED:
             return
         open_s = self._monotonic() - self._opened_at_s
@@ -140,14 +144,14 @@ class CircuitBreaker:
 
     def failed(self, reason: str) -> None:
         """No answer came.  ``reason`` is shown as long as the circuit is not closed."""
-        self._failures += 1
+        self.failures += 1
         if self._state is Circuit.OPEN:
             return  # a call from before it opened
         if self._state is Circuit.HALF_OPEN:
             self._pause_s = min(self._longest_pause_s, 2 * self._pause_s)
             self._state = Circuit.OPEN
             self._retry_at_s = self._monotonic() + self._pause_s
-        elif self._failures >= self._failures_to_open:
+        elif self.failures >= self._failures_to_open:
             self._open(reason)
 
     def _open(self, reason: str) -> None:
@@ -158,7 +162,7 @@ class CircuitBreaker:
         logger.warning(
             "%s did not answer %d calls in a row (%s): circuit open, further calls fail at once",
             self._system,
-            self._failures,
+            self.failures,
             reason,
         )
 
@@ -181,11 +185,12 @@ class GuardedTransport(Relay):
 
     def __init__(self, transport: Transport, breaker: CircuitBreaker) -> None:
         super().__init__(transport)
+        self.inner = transport
         self.breaker = breaker
 
     def send(self, request: Request) -> Reply:
         breaker = self.breaker
-        if not breaker.admits():
+        if request.begun is None and not breaker.admits():
             return Reply(0, None, 0.0, f"circuit open: {breaker.reason}", sent=False, attempts=0)
         try:
             reply = self._transport.send(request)

@@ -18,10 +18,15 @@ from typing import Any, Literal, NamedTuple, Protocol
 from banksim.model import LocalLimit
 
 
+class Begun:
+    """A request's first attempt, made outside of the transport that is to finish it."""
+
+
 class Request(NamedTuple):
     """One request.  ``name`` is its path as a template ("/customers/{id}/kyc"), by which figures are grouped.
 
     ``body`` is sent as JSON.  ``repeatable`` means that doing it twice does no harm; a GET always is.
+    ``begun`` is its first attempt, when that was made elsewhere: the transport finishes it.
     """
 
     method: str
@@ -30,6 +35,7 @@ class Request(NamedTuple):
     body: Mapping[str, Any] | None = None
     query: Mapping[str, str] | None = None
     repeatable: bool = False
+    begun: Begun | None = None
 
 
 class Reply(NamedTuple):
@@ -152,16 +158,16 @@ def check_health(transport: Transport) -> Reply:
 
 
 def as_health(name: str, reply: Reply) -> Health:
-    """A health check's reply in words; well means status 200, whatever the body says."""
+    """A health check's reply as a `Health`; well means status 200, whatever the body says."""
     ok = reply.status == 200
     return Health(name, ok, reply.latency_ms, "" if ok else failure_text(reply))
 
 
-# -- What is told about every call to a system under test: one `Call`, to one observer --------------
+# -- What is reported about every call to a system under test: one `Call`, to one observer ----------
 #
 # The clients call the observer once per answered, failed or timed-out call, after it ended
-# and before they return.  Whoever wants figures (Locust's statistics, the latency
-# histograms) is that observer; the clients keep none.
+# and before they return.  The clients keep no figures: Locust's statistics and the
+# latency histograms are fed by that observer.
 #
 # ``name`` is a stable path template ("/customers/{id}/kyc"), so figures group by route and
 # their number is bounded.  ``error`` says why a call is a *technical* failure; a business

@@ -126,11 +126,11 @@ class InProcessTransport:
         return self._address
 
     def replace(self, handler: Handler) -> None:
-        """From now on another one answers: the system was started anew."""
+        """From now on another handler answers: the system was restarted."""
         self._handler = handler
 
     def authorize(self, token: str) -> None:
-        """Nothing to do: nobody listens in."""
+        """Nothing to do: there is no wire to protect."""
 
     def close(self) -> None:
         """Nothing to do: no connection."""

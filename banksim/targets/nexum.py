@@ -17,6 +17,7 @@ from banksim.model import AccountRef, BankReply, BanksimError, BankStatus, Trans
 from banksim.targets import nexum_wire as wire
 from banksim.targets.auth import Login
 from banksim.targets.calls import (
+    Begun,
     Health,
     Observer,
     Reply,
@@ -148,7 +149,7 @@ class NexumClient:
         account_prefix: str = "BANKSIM",
     ) -> None:
         """``account_prefix`` starts every account number: the bank does not keep them unique by itself."""
-        self._transport = transport
+        self.transport = transport
         self._observer = observer
         self._books = books
         self._login = login or Login()
@@ -159,7 +160,7 @@ class NexumClient:
 
     @property
     def address(self) -> str:
-        return self._transport.address
+        return self.transport.address
 
     # The promises that every route of the bank shares
 
@@ -167,13 +168,16 @@ class NexumClient:
         """Send one request, and once more after a login when the bank answers 401: it did nothing then."""
         login = self._login
         if login.ends_soon:
-            login.renew(self._transport, login.generation, self._report_login)
+            self.log_in()
         generation = login.generation
-        reply = self._transport.send(request)
+        reply = self.transport.send(request)
         if reply.status == 401:
-            if login.renew(self._transport, generation, self._report_login):
+            if request.begun is not None and generation:  # it may have been made under an older token
                 self.report(request, reply, failure_text(reply))
-                reply = self._transport.send(request)
+                return self.send(request._replace(begun=None))
+            if login.renew(self.transport, generation, self._report_login):
+                self.report(request, reply, failure_text(reply))
+                reply = self.transport.send(request._replace(begun=None))
         elif reply.status == 429 and not self._limit_logged:
             self._limit_logged = True
             _log.error(
@@ -182,6 +186,15 @@ class NexumClient:
                 self.address,
             )
         return reply
+
+    @property
+    def login_ends_soon(self) -> bool:
+        """True for one caller when the token is about to end: that one is to call `log_in`."""
+        return self._login.ends_soon
+
+    def log_in(self) -> None:
+        """Get a new token, while other calls go on under the old one."""
+        self._login.renew(self.transport, self._login.generation, self._report_login)
 
     def move(self, request: Request, legs: Legs, judge: Callable[[Reply], Verdict]) -> BankReply:
         """Post one movement, once.  Never raises for what the bank does."""
@@ -279,8 +292,11 @@ class NexumClient:
 
     # Posting
 
-    def post(self, tx: Transaction) -> BankReply:
-        """Send one movement, once.  Never raises for what the bank does."""
+    def post(self, tx: Transaction, begun: Begun | None = None) -> BankReply:
+        """Send one movement, once.  Never raises for what the bank does.
+
+        ``begun`` is its first attempt when that was made elsewhere.
+        """
         account_id = self.directory.account_id(tx.account)
         if account_id is None:
             return _not_open(tx.account.customer_index)
@@ -288,16 +304,18 @@ class NexumClient:
         if movement != "transfer" or tx.counterparty is None:
             sign = 1 if movement == "deposit" else -1
             body = wire.movement_body(tx, account_id, None)
-            return self._move(movement, body, [(account_id, sign * tx.amount_cents)])
+            return self._move(movement, body, [(account_id, sign * tx.amount_cents)], begun)
         counterparty_id = self.directory.account_id(tx.counterparty)
         if counterparty_id is None:
             return _not_open(tx.counterparty.customer_index)
         legs = [(account_id, -tx.amount_cents), (counterparty_id, tx.amount_cents)]
-        return self._move(movement, wire.movement_body(tx, account_id, counterparty_id), legs)
+        return self._move(movement, wire.movement_body(tx, account_id, counterparty_id), legs, begun)
 
-    def _move(self, movement: wire.Movement, body: dict[str, Any], legs: Legs) -> BankReply:
+    def _move(
+        self, movement: wire.Movement, body: dict[str, Any], legs: Legs, begun: Begun | None = None
+    ) -> BankReply:
         path = f"/transactions/{movement}"
-        return self.move(Request("POST", path, path, body), legs, wire.judge_movement)
+        return self.move(Request("POST", path, path, body, begun=begun), legs, wire.judge_movement)
 
     # Asking
 
@@ -316,10 +334,10 @@ class NexumClient:
 
     def health(self) -> Health:
         """One health check.  The observer is not notified: it is no part of the load."""
-        return as_health(NAME, check_health(self._transport))
+        return as_health(NAME, check_health(self.transport))
 
     def close(self) -> None:
-        self._transport.close()
+        self.transport.close()
 
 
 def _not_open(index: int) -> BankReply:

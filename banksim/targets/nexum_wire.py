@@ -1,7 +1,7 @@
 """Nexum's bodies and answers: pure functions between our words and the bank's.
 
 The bank knows three movements, six channels and one success: status 200 with the state
-"completed".  Every refusal is a 400 whose text is the only thing that tells a business
+"completed".  Every refusal is a 400 whose text alone distinguishes a business
 answer from an error.
 """
 
@@ -156,7 +156,7 @@ def opening_deposit_body(
 
 
 def judge_movement(reply: Reply) -> Verdict:
-    """What became of a movement, as far as the answer tells."""
+    """What became of a movement, as far as the answer says."""
     if reply.status == 0:
         return Verdict(BankStatus.UNKNOWN if reply.sent else BankStatus.FAILED, failure_text(reply))
     if 200 <= reply.status < 300:
@@ -187,10 +187,15 @@ def usable_id(data: Any, key: str) -> str | None:
     return None
 
 
+def is_completed(status: int, data: Any) -> bool:
+    """The one answer that says that a movement was booked."""
+    return status == 200 and isinstance(data, dict) and data.get("state") == "completed"
+
+
 def _judge_success(reply: Reply) -> Verdict:
-    state = reply.data.get("state") if isinstance(reply.data, dict) else None
-    if reply.status == 200 and state == "completed":
+    if is_completed(reply.status, reply.data):
         return _POSTED
+    state = reply.data.get("state") if isinstance(reply.data, dict) else None
     if isinstance(state, str):
         status = BankStatus.FAILED if state in _NOT_BOOKED_STATES else BankStatus.UNKNOWN
         return Verdict(status, f"HTTP {reply.status} with the state {state[:40]!r}, expected 200 'completed'")

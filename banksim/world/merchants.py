@@ -22,7 +22,7 @@ from banksim.world.random import Choice, opaque_id, stream, zipf_weights
 
 MAX_PER_CATEGORY = 40
 ONLINE_PER_MILLION_FACTOR = 6
-_ZIPF_EXPONENT = 0.9
+ZIPF_EXPONENT = 0.9
 _MIN_PER_CATEGORY = 2
 
 Shops = dict[str, Choice[Merchant]]
@@ -109,7 +109,7 @@ class MerchantDirectory:
             merchants = [
                 Merchant(opaque_id(rng), shop, category.code, name, near(city.place, rng)) for shop in names
             ]
-            shops[name] = Choice(merchants, zipf_weights(count, _ZIPF_EXPONENT))
+            shops[name] = Choice(merchants, zipf_weights(count, ZIPF_EXPONENT))
         return shops
 
     def _make_online(self) -> Shops:
@@ -123,7 +123,7 @@ class MerchantDirectory:
                 Merchant(opaque_id(rng), shop, category.code, name, self._places.home_city(rng).place)
                 for shop in _shop_names(rng, category, count, local=False)
             ]
-            shops[name] = Choice(merchants, zipf_weights(count, _ZIPF_EXPONENT))
+            shops[name] = Choice(merchants, zipf_weights(count, ZIPF_EXPONENT))
         return shops
 
 
@@ -144,7 +144,7 @@ def _mixed(shops: Shops) -> Choice[Merchant]:
     merchants: list[Merchant] = []
     weights: list[float] = []
     for choice in shops.values():
-        popularity = zipf_weights(len(choice.items), _ZIPF_EXPONENT)
+        popularity = zipf_weights(len(choice.items), ZIPF_EXPONENT)
         total = sum(popularity)
         merchants.extend(choice.items)
         weights.extend(weight / total for weight in popularity)

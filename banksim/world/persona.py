@@ -1,4 +1,4 @@
-"""Personas: kinds of customers, read from personas.yaml and checked on the way in.
+"""Personas (kinds of customers) from personas.yaml, and the categories of merchants.
 
 A persona in the file is the file's ``defaults`` with its own keys merged over them,
 key by key and level by level; a scenario's ``personas:`` mapping is merged the same way
@@ -29,7 +29,7 @@ from banksim.world.random import LogNormal
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A category word and what goes with it.
+    """A category of merchants by its word.
 
     ``opens`` and ``closes`` are clock hours, closing exclusive; 0 and 24 mean always.
     ``kinds`` are the nouns its shops' names end in.
@@ -51,7 +51,7 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class ShopWords:
-    """Words that shop names are built from; none is a brand, none says anything of a shop's honesty."""
+    """Words that shop names are built from; none is a brand, and none reveals whether a shop is honest."""
 
     words: tuple[str, ...]
     quarters: tuple[str, ...]
@@ -124,14 +124,6 @@ class Persona:
     ages: tuple[int, int]
     trips_per_month: float
 
-    @property
-    def tier_limit_units(self) -> int:
-        return TIER_LIMIT_UNITS[self.kyc_tier]
-
-    def activity_at(self, hour: int, weekday: int) -> float:
-        """Transactions at that hour relative to an average customer's average hour, times the share."""
-        return self.share * self.tempo * self.hourly[hour] * self.weekly[weekday]
-
 
 class _Amount(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -161,7 +153,7 @@ class _PersonaSpec(BaseModel):
 
     @field_validator("tasks", "hourly", "weekly", "merchants", "online_merchants", "bills")
     @classmethod
-    def _something_must_weigh(cls, value: Any) -> Any:
+    def _some_weight_is_positive(cls, value: Any) -> Any:
         weights = value.values() if isinstance(value, dict) else value
         if not sum(weights) > 0:
             raise ValueError("at least one value must be above 0")
@@ -169,7 +161,7 @@ class _PersonaSpec(BaseModel):
 
     @field_validator("merchants", "online_merchants", "bills", "amounts")
     @classmethod
-    def _known_categories(cls, value: dict[str, Any]) -> dict[str, Any]:
+    def _known_categories(cls, value: dict[str, object]) -> dict[str, object]:
         known = set(load_categories()) | set(Kind)
         unknown = sorted(set(value) - known)
         if unknown:
@@ -190,7 +182,7 @@ class _PersonaSpec(BaseModel):
         return self
 
 
-def load_personas(overrides: Mapping[str, Any] | None = None) -> dict[str, Persona]:
+def load_personas(overrides: Mapping[str, object] | None = None) -> dict[str, Persona]:
     """The bank's personas by name, with a scenario's ``personas:`` mapping applied.
 
     Shares are brought to a sum of 1 after merging.  A persona whose share is 0 is left
@@ -227,14 +219,14 @@ def load_personas(overrides: Mapping[str, Any] | None = None) -> dict[str, Perso
 
 
 @lru_cache(maxsize=1)
-def _built_in() -> Mapping[str, Mapping[str, Any]]:
+def _built_in() -> Mapping[str, Mapping[str, object]]:
     """The file's personas with the defaults under them, as raw mappings."""
     text = files("banksim.world").joinpath("personas.yaml").read_text("utf-8")
     content = cast(dict[str, Any], yaml.safe_load(text))
     return {name: _layer(content["defaults"], own) for name, own in content["personas"].items()}
 
 
-def _layer(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def _layer(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
     """``over`` on top of ``base``; its ``spending`` multiplies the purchase medians of ``base``."""
     changes = dict(over)
     factor = changes.pop("spending", 1.0)
@@ -244,13 +236,13 @@ def _layer(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return _merge({**base, "amounts": scaled}, changes)
 
 
-def _amounts(raw: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    """The amounts of a raw persona; what an earlier override broke is reported when it is checked."""
+def _amounts(raw: Mapping[str, object]) -> Iterable[tuple[str, object]]:
+    """The amounts of a raw persona; a broken override is reported by the later check."""
     amounts = raw["amounts"]
     return amounts.items() if isinstance(amounts, Mapping) else ()
 
 
-def _times(amount: Any, factor: float) -> Any:
+def _times(amount: object, factor: float) -> object:
     if not isinstance(amount, Mapping) or not isinstance(amount.get("median"), int | float):
         return amount
     return {**amount, "median": amount["median"] * factor}
@@ -261,16 +253,18 @@ def _is_purchase(key: str) -> bool:
     return category is not None and not category.is_bill
 
 
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
     result = dict(base)
     for key, value in over.items():
         below = result.get(key)
-        nested = isinstance(below, Mapping) and isinstance(value, Mapping)
-        result[key] = _merge(cast(Mapping[str, Any], below), value) if nested else value
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            result[key] = _merge(below, value)
+        else:
+            result[key] = value
     return result
 
 
-def _checked(name: str, raw: Mapping[str, Any], problems: list[str]) -> _PersonaSpec | None:
+def _checked(name: str, raw: Mapping[str, object], problems: list[str]) -> _PersonaSpec | None:
     try:
         return _PersonaSpec.model_validate(raw)
     except ValidationError as error:
@@ -280,8 +274,8 @@ def _checked(name: str, raw: Mapping[str, Any], problems: list[str]) -> _Persona
         return None
 
 
-def _message(text: str, value: Any) -> str:
-    """Pydantic's words in the form of our own: expected this, got that."""
+def _message(text: str, value: object) -> str:
+    """pydantic's message in the form of ours: "expected this, got that"."""
     text = text.removeprefix("Value error, ")
     text = text.replace("Extra inputs are not permitted", "not a key of a persona")
     text = text.replace("Input should be", "expected").replace("List should have", "expected")

@@ -1,8 +1,7 @@
-"""Where things are: real cities with coordinates, distances, and places to go.
+"""Real cities with coordinates, distances between places, and destinations.
 
 A ``Place`` is a point in or near a city.  Homes and shops lie around the city's centre
-within `CITY_RADIUS_KM`; nobody here knows about streets, sea or borders, so a home may
-stand in a harbour.
+within `CITY_RADIUS_KM`.  Streets, sea and borders are ignored, so a home may lie in a harbour.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from banksim.world.random import Choice
 
 EARTH_RADIUS_KM = 6371.0
 KM_PER_DEGREE = 111.2
-#: Homes, shops and hotels are within this of their city's centre.
+#: Homes, shops and hotels are within this distance of their city's centre.
 CITY_RADIUS_KM = 9.0
 #: Country of a locale whose own country has no city here.
 FALLBACK_COUNTRY = "US"
@@ -49,7 +48,7 @@ class City:
 
 @dataclass(frozen=True, slots=True)
 class Country:
-    """How phone numbers look (# is a digit) and where the house number stands."""
+    """The form of phone numbers (# is a digit), and whether the house number comes first."""
 
     code: str
     phone_shape: str
@@ -101,7 +100,7 @@ class Places:
         return self._home.pick(rng)
 
     def destination(self, rng: random.Random, away_from: Place, abroad: bool) -> Place | None:
-        """Somewhere to stay in another city than ``away_from``; None when there is none."""
+        """A place in another city than ``away_from``; None if the draws find none."""
         choice = self._abroad if abroad else self._home
         for _ in range(8):
             city = choice.pick(rng)
@@ -109,27 +108,8 @@ class Places:
                 return near(city.place, rng)
         return None
 
-    def foreign(self, rng: random.Random, far_from: Place, min_km: float = 1000.0) -> Place:
-        """A place in another country, at least ``min_km`` away.
-
-        When no foreign city is that far, the farthest city of all is taken.
-        """
-        far = [
-            city
-            for city in self.cities
-            if city.country != far_from.country and distance_km(city.place, far_from) >= min_km
-        ]
-        city = rng.choice(far) if far else max(self.cities, key=lambda c: distance_km(c.place, far_from))
-        return near(city.place, rng)
-
-    def away(self, rng: random.Random, far_from: Place, min_km: float) -> Place:
-        """A place in any city, at home or abroad, at least ``min_km`` away (else the farthest)."""
-        far = [city for city in self.cities if distance_km(city.place, far_from) >= min_km]
-        city = rng.choice(far) if far else max(self.cities, key=lambda c: distance_km(c.place, far_from))
-        return near(city.place, rng)
-
     def city_of(self, place: Place) -> City:
-        """The city ``place`` names, or the nearest one when it names none we know."""
+        """The city that ``place`` names, or the nearest one when that city is not in the list."""
         named = self._by_key.get((place.city, place.country))
         if named is not None:
             return named

@@ -21,20 +21,23 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
 from itertools import accumulate
-from math import exp, gcd
+from math import gcd
 
+import numpy as np
 from faker import Faker
 
 from banksim.model import Place, ScenarioError
-from banksim.model.money import to_cents
+from banksim.model.transaction import record
+from banksim.world.columns import DEGREE, People, Ranks, kyc_tier
+from banksim.world.draws import Draws
 from banksim.world.persona import Persona
-from banksim.world.places import City, Places, country_of_locale, load_countries, near
-from banksim.world.random import opaque_id, stream, stream_key, unit_scale
+from banksim.world.places import Places, country_of_locale, load_countries
+from banksim.world.random import stream, stream_key
 
 # -- Names, streets and e-mail addresses, cheap by the million --------------------------------------
 #
@@ -81,10 +84,11 @@ class NameBook:
             tuple(map(ascii_letters, last_names)),
         )
 
-    def email(self, first: int, last: int, number: int, rng: random.Random) -> str:
-        """An ASCII address; ``number`` makes it unique, since names hold no digits."""
-        local = ".".join(part for part in (self.first_ascii[first], self.last_ascii[last]) if part) or "mail"
-        return f"{local}{number}@{_MAIL_DOMAINS[int(rng.random() * len(_MAIL_DOMAINS))]}"
+    def email(self, first: int, last: int, number: int, word: int) -> str:
+        """An ASCII address; ``number`` makes it unique, since names hold no digits.  ``word`` is random."""
+        given, family = self.first_ascii[first], self.last_ascii[last]
+        local = f"{given}.{family}" if given and family else given or family or "mail"
+        return f"{local}{number}@{_MAIL_DOMAINS[word % len(_MAIL_DOMAINS)]}"
 
 
 def ascii_letters(text: str) -> str:
@@ -94,23 +98,23 @@ def ascii_letters(text: str) -> str:
     return "".join(letter for letter in decomposed if "a" <= letter <= "z")
 
 
-def fill_shape(shape: str, rng: random.Random) -> str:
-    """``shape`` with every # a digit and every ? a capital letter."""
+def fill_shape(shape: str, word: int) -> str:
+    """``shape`` with every # a digit and every ? a capital letter, both from ``word``: 64 random bits."""
     text = ""
-    for run in _runs(shape):
-        if run[0] == "#":
-            text += f"{int(rng.random() * 10 ** len(run)):0{len(run)}d}"
-        elif run[0] == "?":
-            text += "".join(_LETTERS[int(rng.random() * 23)] for _ in run)
-        else:
+    for run, values in _runs(shape):
+        if not values:
             text += run
+            continue
+        word, value = divmod(word, values)
+        text += f"{value:0{len(run)}d}" if run[0] == "#" else _LETTERS[value]
     return text
 
 
 @lru_cache(maxsize=256)
-def _runs(shape: str) -> tuple[str, ...]:
-    """``shape`` cut where one kind of mark ends and another begins."""
-    return tuple(re.findall(r"#+|\?+|[^#?]+", shape))
+def _runs(shape: str) -> tuple[tuple[str, int], ...]:
+    """``shape`` cut where one kind of mark ends and another begins; how many values each part takes."""
+    runs = re.findall(r"#+|\?|[^#?]+", shape)
+    return tuple((run, {"#": 10 ** len(run), "?": len(_LETTERS)}.get(run[0], 0)) for run in runs)
 
 
 def _words(draw: Callable[[], str], count: int) -> tuple[str, ...]:
@@ -120,7 +124,7 @@ def _words(draw: Callable[[], str], count: int) -> tuple[str, ...]:
 # -- One member of the population, as the bank would know them --------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Address:
     """A postal address; ``country`` has two capital letters."""
 
@@ -131,7 +135,7 @@ class Address:
     country: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AccountSpec:
     """An account to open: its product ("checking" or "savings") and first balance."""
 
@@ -139,7 +143,7 @@ class AccountSpec:
     opening_balance_cents: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Customer:
     """A customer; a pure function of the population's seed and ``index``.
 
@@ -171,8 +175,8 @@ CACHED_CUSTOMERS = 20_000
 #: A prime above any population: index × 48271 mod it never repeats, and hides the order.
 _EMAIL_MODULUS = 2_147_483_647
 _EMAIL_FACTOR = 48_271
-_BALANCE_SIGMA = 0.5
-_INCOME_SIGMA = 0.25
+#: Customers made together when they are asked for one after the other.
+_PAGE = 256
 
 
 class Population:
@@ -221,7 +225,17 @@ class Population:
         self._ranks = {name: (self._first_rank[name] - self._shift, n) for name, n in self._counts.items()}
         self._email_shift = rng.randrange(_EMAIL_MODULUS)
         mean_factor = sum(self.personas[n].balance_factor * c for n, c in self._counts.items()) / size
-        self._balance_unit_cents = initial_balance_cents / mean_factor
+        ranks = Ranks(size, self._factor, self._inverse, self._shift, tuple(self._edges))
+        #: What is true of many customers at once.
+        self.people = People(
+            seed,
+            ranks,
+            list(self.personas.values()),
+            self.places,
+            currency,
+            initial_balance_cents / mean_factor,
+        )
+        self._identities = Draws(seed, "identities")
         self._cache: OrderedDict[int, Customer] = OrderedDict()
 
     def __len__(self) -> int:
@@ -266,62 +280,74 @@ class Population:
     def customer(self, index: int) -> Customer:
         """The customer at ``index``.  IndexError outside the population."""
         found = self._cache.get(index)
-        if found is None:
-            found = self._make(index, self.personas[self.persona_of(index)])
-            self._cache[index] = found
-            if len(self._cache) > CACHED_CUSTOMERS:
-                self._cache.popitem(last=False)
-        return found
+        if found is not None:
+            return found
+        if not 0 <= index < self.size:
+            raise IndexError(f"customer {index} of {self.size}")
+        # Whoever asks for one after the other wants the next ones too, and many at once are cheaper.
+        ahead = _PAGE if index and index - 1 in self._cache else 1
+        for customer in self.customers(index, min(index + ahead, self.size)):
+            self._cache[customer.index] = customer
+        while len(self._cache) > CACHED_CUSTOMERS:
+            self._cache.popitem(last=False)
+        return self._cache[index]
 
-    def _make(self, index: int, persona: Persona) -> Customer:
-        rng = stream(self.seed, "customer", index)
-        names = self._names
-        first, last = int(rng.random() * len(names.first_names)), int(rng.random() * len(names.last_names))
-        city = self.places.home_city(rng)
-        number = (index * _EMAIL_FACTOR + self._email_shift) % _EMAIL_MODULUS
-        income = persona.income_units * unit_scale(self.currency) * rng.lognormvariate(0.0, _INCOME_SIGMA)
-        return Customer(
-            index=index,
-            persona=persona.name,
-            first_name=names.first_names[first],
-            last_name=names.last_names[last],
-            email=names.email(first, last, number, rng),
-            phone=fill_shape(load_countries()[city.country].phone_shape, rng),
-            date_of_birth=self._birth_date(persona, rng),
-            address=self._address(city, rng),
-            home=near(city.place, rng),
-            devices=tuple(opaque_id(rng) for _ in range((1, 1, 2, 2, 3)[int(rng.random() * 5)])),
-            kyc_tier=self._kyc_tier(persona),
-            income_cents=to_cents(income, self.currency),
-            accounts=self._accounts(persona, rng),
+    def customers(self, start: int, end: int) -> Iterator[Customer]:
+        """The customers from ``start`` to ``end`` (exclusive), made together and not kept."""
+        indices = np.arange(start, end, dtype=np.int64)
+        people, identities, names = self.people, self._identities, self._names
+        personas, cities = people.ranks.personas(indices), people.home_cities(indices)
+        homes = people.homes(indices, cities)
+        slots = range(self.accounts_per_customer)
+        products = ["savings" if slot else "checking" for slot in slots]
+        columns = (
+            personas,
+            cities,
+            homes[0] / DEGREE,
+            homes[1] / DEGREE,
+            people.device_counts(indices),
+            people.incomes_cents(indices),
+            identities.below(indices, 0, len(names.first_names)),
+            identities.below(indices, 1, len(names.last_names)),
+            identities.below(indices, 2, len(names.streets)),
+            identities.units(indices, 3),
+            identities.units(indices, 4),
+            identities.words(indices, 5),
+            identities.words(indices, 6),
+            (indices * _EMAIL_FACTOR + self._email_shift) % _EMAIL_MODULUS,
         )
-
-    def _kyc_tier(self, persona: Persona) -> str:
-        # The bank's limits are the same number in every currency: a thousand yen is one lunch.
-        return persona.kyc_tier if unit_scale(self.currency) == 1 else "tier_3"
-
-    def _birth_date(self, persona: Persona, rng: random.Random) -> date:
-        youngest, oldest = persona.ages
-        age_days = (youngest + rng.random() * (oldest + 1 - youngest)) * 365.25
-        return self._start - timedelta(days=int(age_days) + 1)
-
-    def _address(self, city: City, rng: random.Random) -> Address:
-        street = self._names.streets[int(rng.random() * len(self._names.streets))]
-        number = 1 + int(rng.random() ** 2 * 400)
-        first = load_countries()[city.country].number_first
-        line1 = f"{number} {street}" if first else f"{street} {number}"
-        return Address(line1, city.name, city.region, fill_shape(city.postal_shape, rng), city.country)
-
-    def _accounts(self, persona: Persona, rng: random.Random) -> tuple[AccountSpec, ...]:
-        mean = self._balance_unit_cents * persona.balance_factor
-        drift = exp(-_BALANCE_SIGMA * _BALANCE_SIGMA / 2)  # keeps the log-normal's mean at 1
-        return tuple(
-            AccountSpec(
-                "savings" if slot else "checking",
-                round(mean * drift * rng.lognormvariate(0.0, _BALANCE_SIGMA)),
+        balances = np.stack([people.openings_cents(indices, slot) for slot in slots], 1).tolist()
+        kinds, towns = list(self.personas.values()), people.map.cities
+        rows = zip(indices.tolist(), balances, *(column.tolist() for column in columns), strict=True)
+        for row in rows:
+            index, opening, kind, town, latitude, longitude, devices, income, first, last, street, *own = row
+            age, house, phone, postal, number = own
+            persona, city = kinds[kind], towns[town]
+            country = load_countries()[city.country]
+            house_number, street_name = 1 + int(house * house * 400), names.streets[street]
+            line1 = (
+                f"{house_number} {street_name}" if country.number_first else f"{street_name} {house_number}"
             )
-            for slot in range(self.accounts_per_customer)
-        )
+            yield Customer(
+                index,
+                persona.name,
+                names.first_names[first],
+                names.last_names[last],
+                names.email(first, last, number, phone >> 60),
+                fill_shape(country.phone_shape, phone),
+                self._birth_date(persona, age),
+                Address(line1, city.name, city.region, fill_shape(city.postal_shape, postal), city.country),
+                Place(city.name, city.country, latitude, longitude),
+                tuple([people.device_id(index, slot) for slot in range(devices)]),
+                kyc_tier(persona, self.currency),
+                income,
+                tuple(map(AccountSpec, products, opening)),
+            )
+
+    def _birth_date(self, persona: Persona, unit: float) -> date:
+        youngest, oldest = persona.ages
+        age_days = (youngest + unit * (oldest + 1 - youngest)) * 365.25
+        return self._start - timedelta(days=int(age_days) + 1)
 
 
 class _Indices(Sequence[int]):

@@ -23,14 +23,14 @@ from typing import Generic, NamedTuple, TypeVar
 #
 # All medians and incomes are written in units of about a dollar.  A currency whose unit
 # is worth far less multiplies them by a fixed round factor, so that a coffee costs 975
-# yen and not 6.50.  Nothing is ever converted with it.
+# yen and not 6.50.  It is never used to convert amounts.
 
 
 _UNIT_SCALE: dict[str, float] = {"JPY": 150.0}
 
 
 def unit_scale(currency: str) -> float:
-    """What to multiply an amount in dollar-like units with; 1 where nothing is known."""
+    """The factor for amounts in dollar-like units; 1 for a currency that is not listed."""
     return _UNIT_SCALE.get(currency, 1.0)
 
 

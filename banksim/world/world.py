@@ -1,6 +1,6 @@
-"""The world of one run: who and what exists, before anybody does anything.
+"""The world of one run: its population, merchants and places.
 
-Frozen and fully determined by scenario and seed; every process builds its own equal copy.
+Immutable and fully determined by scenario and seed; every process builds its own equal copy.
 The clock of this world is UTC: hour 9 of the run's day is 9 o'clock for every customer.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Protocol
 
 from banksim.model.money import to_cents
 from banksim.world.merchants import MerchantDirectory
@@ -23,7 +23,7 @@ DAY_S = 86_400
 
 
 class WorldScenario(Protocol):
-    """What the world reads of a scenario."""
+    """The part of a scenario that the world reads."""
 
     @property
     def customers(self) -> int: ...
@@ -38,12 +38,12 @@ class WorldScenario(Protocol):
     @property
     def locale(self) -> str: ...
     @property
-    def personas(self) -> Mapping[str, Any]: ...
+    def personas(self) -> Mapping[str, object]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything that exists.  ``start_epoch_s`` is simulated second 0 in unix seconds (UTC)."""
+    """``start_epoch_s`` is simulated second 0 in unix seconds (UTC)."""
 
     seed: int
     population: Population

@@ -147,7 +147,7 @@ def test_the_verdict_alone_is_read_aloud(page, server):
     open_live(page, server)
     assert page.locator("[aria-live]").count() == 1
     page.wait_for_function(
-        "() => document.getElementById('verdict-aloud').innerText.includes('Bank: holding.')"
+        "() => document.getElementById('verdict-aloud').innerText.includes('Bank: holds.')"
     )
 
 

@@ -44,7 +44,7 @@ def test_the_feed_filters_and_counts_what_it_hides(page, server):
     page.check("#filter-mistakes")
     page.wait_for_function("() => document.getElementById('feed-count').innerText.includes('filtered out')")
     results = page.locator("#feed .feed-result").all_inner_texts()
-    assert set(results) <= {"missed", "false alarm"}
+    assert set(results) <= {"missed", "false positive"}
     page.click("#filter-reset")
     page.select_option("#filter-kind", "transfer")
     page.wait_for_function(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from docs.draw_architecture import PICTURE, WORDS, draw, essential, imports, rows
-from tests.docs.pages import DOCS
+from tests.docs.pages import DOCS, ROOT
 
 
 def test_the_picture_is_current() -> None:
@@ -28,3 +30,9 @@ def test_lines_that_follow_from_others_are_left_out() -> None:
 def test_a_cycle_is_an_error_that_names_it() -> None:
     with pytest.raises(ValueError, match="a -> b -> a"):
         rows({"a": {"b"}, "b": {"a"}})
+
+
+def test_the_files_that_the_page_names_exist() -> None:
+    named = re.findall(r"`([\w/]+\.py)`", (DOCS / "architecture.md").read_text("utf-8"))
+    assert len(named) > 12
+    assert [name for name in named if not any((ROOT / top / name).exists() for top in ("banksim", "."))] == []

@@ -1,4 +1,4 @@
-"""A master and its workers as processes of their own, as somebody with several machines starts them."""
+"""A master and its workers as processes of their own, as a user with several machines starts them."""
 
 from __future__ import annotations
 

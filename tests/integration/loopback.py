@@ -111,16 +111,16 @@ class LoopbackCluster:
         return worker
 
     def conduct(self, meanwhile: Callable[[LoopbackCluster], None] | None = None) -> Run:
-        """Live the whole run; ``meanwhile`` is called beside it."""
-        beside = gevent.spawn(meanwhile, self) if meanwhile is not None else None
+        """Live the whole run; ``meanwhile`` is called at the same time."""
+        other = gevent.spawn(meanwhile, self) if meanwhile is not None else None
         try:
             self.run.conduct()
         finally:
             for worker in self.workers.values():
                 worker.kill()
             self.to_master.greenlet.kill()
-        if beside is not None:
-            beside.get()
+        if other is not None:
+            other.get()
         return self.run
 
     @property

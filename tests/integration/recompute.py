@@ -75,15 +75,20 @@ def _detection(rows: list[Row], told: dict[str, Any]) -> Iterator[str]:
     honest = [row for row in judged if row["label"] != "fraud"]
     tp, fp = sum(map(alert, fraud)), sum(map(alert, honest))
     fn, tn = len(fraud) - tp, len(honest) - fp
-    caught = cents(row for row in fraud if alert(row))
-    scored = [row for row in judged if row["decision"] != "n/a"]
+    caught, value_cents = cents(row for row in fraud if alert(row)), cents(fraud)
+    scored = [row for row in judged if row["score"]]
+    coverage = ratio(len(scored), len(rows)) if judged else None
+    if not scored and not tp and not fp:  # nothing came back, so nothing is judged
+        fraud, honest, judged_rate, fn, tn = [], [], None, 0, 0
+    else:
+        judged_rate = ratio(tp + fp, len(judged))
     yield equal("confusion", {"tp": tp, "fp": fp, "tn": tn, "fn": fn}, told["confusion"])
     yield equal("recall", ratio(tp, len(fraud)), told["recall"])
     yield equal("false_positive_rate", ratio(fp, len(honest)), told["false_positive_rate"])
     yield equal("precision", ratio(tp, tp + fp), told["precision"])
-    yield equal("alert_rate", ratio(tp + fp, len(judged)), told["alert_rate"])
-    yield equal("coverage", ratio(len(scored), len(rows)) if judged else None, told["coverage"])
-    yield equal("value_cents", cents(fraud), told["value_cents"])
+    yield equal("alert_rate", judged_rate, told["alert_rate"])
+    yield equal("coverage", coverage, told["coverage"])
+    yield equal("value_cents", value_cents, told["value_cents"])
     yield equal("caught_cents", caught, told["caught_cents"])
     yield equal("value_detection_rate", ratio(caught, cents(fraud)), told["value_detection_rate"])
     yield equal("scored", len(scored), told["scored"])
@@ -105,26 +110,27 @@ def _interval(name: str, hits: int, trials: int, told: dict[str, Any]) -> Iterat
 
 
 def _ranking(rows: list[Row], told: dict[str, Any]) -> Iterator[str]:
-    """Binned as documented the figures must be equal; from the raw scores they may differ a little."""
+    """Exact for few different scores; else equal when binned as documented, and close to the raw ones."""
     scored = [(float(row["score"]), row["label"] == "fraud") for row in rows if row["score"]]
     if len({is_fraud for _, is_fraud in scored}) < 2:
         yield equal("roc_auc", None, told["roc_auc"])
         return
     frauds = sum(is_fraud for _, is_fraud in scored)  # among few, one tie weighs more
-    for how, within, pairs in (
-        ("in bins", 1e-9, [(bin_of(score), is_fraud) for score, is_fraud in scored]),
-        ("raw", 0.005 + 0.2 / frauds, scored),
-    ):
+    ways = [("raw", 1e-9, scored)]
+    if len({score for score, _ in scored}) > 4096:
+        binned = [(bin_of(score), is_fraud) for score, is_fraud in scored]
+        ways = [("in bins", 1e-9, binned), ("raw", 0.002 + 0.1 / frauds, scored)]
+    for how, within, pairs in ways:
         auc, average_precision = ranking(pairs)
         yield near(f"roc_auc {how}", auc, told["roc_auc"], within)
         yield near(f"average_precision {how}", average_precision, told["average_precision"], within)
 
 
 def bin_of(score: float) -> float:
-    """512 bins of equal width in log-odds from -12 to 12, and exactly 0 and 1 apart."""
+    """4,096 bins of equal width in log-odds from -12 to 12, and exactly 0 and 1 apart."""
     if score in (0.0, 1.0):
         return -math.inf if score == 0.0 else math.inf
-    return min(511, max(0, math.floor((math.log(score / (1 - score)) + 12) * 512 / 24)))
+    return min(4095, max(0, math.floor((math.log(score / (1 - score)) + 12) * 4096 / 24)))
 
 
 def ranking(pairs: list[tuple[float, bool]]) -> tuple[float, float]:
@@ -145,6 +151,7 @@ def ranking(pairs: list[tuple[float, bool]]) -> tuple[float, float]:
 
 
 def _typologies(rows: list[Row], told: dict[str, Any]) -> Iterator[str]:
+    silent = not any(row["score"] or alert(row) for row in rows)
     for label, key, share in (
         ("fraud", "by_typology", "recall"),
         ("decoy", "decoys", "false_positive_rate"),
@@ -156,14 +163,14 @@ def _typologies(rows: list[Row], told: dict[str, Any]) -> Iterator[str]:
         yield equal(f"names in {key}", sorted(groups), sorted(told[key]))
         for name, group in groups.items():
             line = told[key].get(name, {})
-            scored = sum(row["decision"] != "n/a" for row in group)
-            missing = sum(row["decision"] == "n/a" and bool(row["detector_error"]) for row in group)
+            judged = sum(row["decision"] != "n/a" or bool(row["detector_error"]) for row in group)
+            scored = sum(bool(row["score"]) for row in group)
             alerted = sum(map(alert, group))
             yield equal(f"{name} n", len(group), line.get("transactions"))
             yield equal(f"{name} scored", scored, line.get("scored"))
-            yield equal(f"{name} missing", missing, line.get("missing"))
+            yield equal(f"{name} missing", judged - scored, line.get("missing"))
             yield equal(f"{name} alerted", alerted, line.get("alerted"))
-            yield equal(f"{name} {share}", ratio(alerted, scored + missing), line.get(share))
+            yield equal(f"{name} {share}", ratio(alerted, 0 if silent else judged), line.get(share))
             yield equal(f"{name} value_cents", cents(group), line.get("value_cents"))
     yield equal("fraud", sum(row["label"] == "fraud" for row in rows), told["transactions"])
 

@@ -10,6 +10,7 @@ from typing import Any
 import gevent
 import pytest
 
+from banksim.measure.results import encode
 from banksim.run import connect as targets_module
 from banksim.sandbox import BankApi
 from tests.integration.driver import Driver, settings_for
@@ -72,7 +73,7 @@ def test_it_finds_the_limit_of_a_bank_with_one_teller(one_teller: OneTeller, tmp
 
     run = driver.conduct(serve_slowly_once_it_runs)
     assert run.results is not None, run.message
-    found = run.results["run"]["capacity"]
+    found = encode(run.results)["run"]["capacity"]
     assert found["finished"] is True
     assert found["found_tps"] == pytest.approx(LIMIT_TPS, rel=0.05)
     held = [step for step in found["steps"] if step["held"]]

@@ -10,6 +10,7 @@ from pathlib import Path
 import gevent
 import pytest
 
+from banksim.measure.results import encode
 from banksim.model import Planned
 from banksim.run.run import End, State
 from banksim.run.settings import Mode
@@ -45,16 +46,16 @@ def test_it_completes(shared: LoopbackCluster) -> None:
     assert shared.run.end is End.COMPLETED, shared.run.message
     assert shared.run.state is State.FINISHED
     assert shared.run.results is not None
-    assert len(shared.run.results["run"]["workers"]) == len(shared.workers)
+    assert len(encode(shared.run.results)["run"]["workers"]) == len(shared.workers)
 
 
 def test_the_same_people(alone: Driver, shared: LoopbackCluster) -> None:
     assert alone.run.parts is not None
-    everybody = [alone.run.parts.world.population.customer(n) for n in range(60)]
+    customers = [alone.run.parts.world.population.customer(n) for n in range(60)]
     for worker in shared.workers.values():
         assert worker.run is not None
         world = worker.run.load.plan.world
-        assert [world.population.customer(n) for n in range(60)] == everybody
+        assert [world.population.customer(n) for n in range(60)] == customers
 
 
 def test_the_same_campaigns_each_at_one_worker(alone: Driver, shared: LoopbackCluster) -> None:
@@ -72,7 +73,7 @@ def test_the_same_amount_of_everything(alone: Driver, shared: LoopbackCluster) -
         assert abs(here - there) < SIGMAS * math.sqrt(here + there), (here, there)
 
 
-def test_everybody_acts_from_one_worker_only(shared: LoopbackCluster) -> None:
+def test_each_customer_acts_from_one_worker_only(shared: LoopbackCluster) -> None:
     actors = [
         {one.transaction.account.customer_index for one in worker.planned if not one.truth.campaign_id}
         for worker in shared.workers.values()
@@ -86,8 +87,8 @@ def test_ids_are_unique(shared: LoopbackCluster) -> None:
 
 
 def test_what_is_merged_is_the_sum_of_the_logs(shared: LoopbackCluster) -> None:
-    results = shared.run.results
-    assert results is not None
+    assert shared.run.results is not None
+    results = encode(shared.run.results)
     rows = []
     for path in sorted(shared.run.settings.folder.glob("transactions-*.csv")):
         with path.open(newline="") as file:
@@ -103,10 +104,10 @@ def test_what_is_merged_is_the_sum_of_the_logs(shared: LoopbackCluster) -> None:
 
 def test_every_workers_bank_agrees(shared: LoopbackCluster) -> None:
     assert shared.run.results is not None
-    assert shared.run.results["reconciliation"]["verdict"] == "balanced"
+    assert encode(shared.run.results)["reconciliation"]["verdict"] == "balanced"
 
 
-def test_steering_reaches_everybody_at_once(tmp_path: Path) -> None:
+def test_steering_reaches_all_workers_at_once(tmp_path: Path) -> None:
     """Pause, another speed, and on: within 200 ms all workers live in the same simulated moment."""
     found: dict[str, list[tuple[float, float, bool]]] = {}
 
@@ -141,10 +142,10 @@ def test_steering_reaches_everybody_at_once(tmp_path: Path) -> None:
         assert sim_s > master_sim_s
     assert run.end is End.STOPPED
     assert run.results is not None
-    assert run.results["run"]["speed"] == 7200.0
+    assert encode(run.results)["run"]["speed"] == 7200.0
 
 
-def test_a_late_worker_knows_everybody(tmp_path: Path) -> None:
+def test_a_late_worker_knows_every_customer(tmp_path: Path) -> None:
     """At a bank that is shared, who joins late must know the accounts that others have opened."""
 
     def join_late(cluster: LoopbackCluster) -> None:
@@ -162,8 +163,8 @@ def test_a_late_worker_knows_everybody(tmp_path: Path) -> None:
     assert late.run.share.part > 0.3
     assert any(not one.truth.campaign_id for one in late.planned), "it took its share"
     assert run.results is not None
-    assert run.results["transactions"]["failed"] == 0
-    assert run.results["reconciliation"]["verdict"] == "balanced"
+    assert encode(run.results)["transactions"]["failed"] == 0
+    assert encode(run.results)["reconciliation"]["verdict"] == "balanced"
 
 
 def test_without_any_worker_left_the_run_fails_with_a_report(
@@ -171,7 +172,7 @@ def test_without_any_worker_left_the_run_fails_with_a_report(
 ) -> None:
     monkeypatch.setattr("banksim.run.workers.remote_load.ALONE_FOR_S", 1.0)
 
-    def lose_everybody(cluster: LoopbackCluster) -> None:
+    def lose_all_workers(cluster: LoopbackCluster) -> None:
         while cluster.run.state is not State.RUNNING:
             gevent.sleep(0.02)
         gevent.sleep(0.5)
@@ -179,12 +180,12 @@ def test_without_any_worker_left_the_run_fails_with_a_report(
             worker.kill()
 
     settings = settings_for(tmp_path, SMALL_ATTACK, speed="1000")
-    run = LoopbackCluster(settings, 2).conduct(lose_everybody)
+    run = LoopbackCluster(settings, 2).conduct(lose_all_workers)
     assert run.end is End.FAILED
     assert run.state is State.FAILED
     assert "All workers were lost" in run.message
     assert run.results is not None
-    assert [row["ended"] for row in run.results["run"]["workers"]] == ["lost", "lost"]
+    assert [row["ended"] for row in encode(run.results)["run"]["workers"]] == ["lost", "lost"]
 
 
 def test_without_any_worker_there_is_no_run(tmp_path: Path) -> None:
@@ -195,7 +196,7 @@ def test_without_any_worker_there_is_no_run(tmp_path: Path) -> None:
 
 
 def test_a_sandbox_is_for_the_masters_own_machine(tmp_path: Path) -> None:
-    """Its stand-ins listen on loopback: a worker elsewhere would call whoever listens there."""
+    """Its stand-ins listen on loopback: a worker elsewhere would call something else."""
     run = LoopbackCluster(settings_for(tmp_path, mode=Mode.SANDBOX), 2, host="elsewhere").conduct()
     assert run.end is End.FAILED
     assert "banksim sandbox --host 0.0.0.0" in run.message

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -70,6 +71,34 @@ def test_workers_whose_master_is_killed(tmp_path: Path) -> None:
             assert len(said.splitlines()) - lines <= 8, said
 
 
+def test_all_workers_are_away_for_some_seconds(tmp_path: Path) -> None:
+    """Locust would end the test; the run goes on when they are back, and nothing is counted twice."""
+    with cluster(tmp_path, STEADY.format(hours=0.4, speed=72.0, tps=30.0), "--dry-run") as found:
+        running(found)
+        for number in (signal.SIGSTOP, signal.SIGCONT):
+            for worker in found.workers:
+                worker.send_signal(number)
+            time.sleep(6.0)
+        assert found.wait_for_the_end(90) == 0, found.said()
+        results = found.results()
+    assert results["run"]["end"] == "completed"
+    assert whole(results)
+    assert [row["ended"] for row in results["run"]["workers"]] == ["final", "final"]
+    assert all(row["losses"] for row in results["run"]["workers"])
+    assert results["reconciliation"]["verdict"] == "balanced"
+
+
+def test_all_workers_are_killed(tmp_path: Path) -> None:
+    with cluster(tmp_path, LONG, "--dry-run") as found:
+        running(found)
+        for worker in found.workers:
+            worker.kill()
+        assert found.wait_for_the_end(60) == 1
+        assert found.results()["run"]["end"] == "failed"
+        assert [row["ended"] for row in found.results()["run"]["workers"]] == ["lost", "lost"]
+        assert "Traceback" not in found.said()
+
+
 def test_one_of_the_workers(tmp_path: Path) -> None:
     """It hands over what it has and goes; the others take its customers, and the run completes."""
     with cluster(tmp_path, SHORT, "--dry-run") as found:
@@ -127,12 +156,14 @@ def ask(port: int, path: str, body: dict[str, Any] | None = None) -> dict[str, A
 
 
 def test_a_master_with_its_page(tmp_path: Path) -> None:
-    """Without a worker a start is refused in words; with one it runs, twice; then SIGTERM."""
+    """Without a worker a start is refused with a reason; with one it runs, twice; then SIGTERM."""
     with cluster(tmp_path, LONG, "--dry-run", web=True, workers=0) as found:
         found.wait_for("Starting web interface")
         wait_until(lambda: _answers(found.web_port), 20, "the page")
         refused = ask(found.web_port, "/api/control/start", {})
         assert "No worker is connected" in json.dumps(refused)
+        assert f"--master-port {found.port}" in json.dumps(refused)
+        assert "No worker is connected" in ask(found.web_port, "/api/status")["message"]
         found.add_worker()
         found.wait_for("1 workers connected")
         wait_until(lambda: ask(found.web_port, "/api/status")["workers"], 20, "the worker is listed")

@@ -25,7 +25,9 @@ ODD: dict[str, list[bytes]] = {
     "wrong types": [msgpack.dumps([{"a": 1}, 3, None])],
     "no such kind": [msgpack.dumps([TO_MASTER, {"kind": "weather"}, "stranger"])],
     "no dictionary": [msgpack.dumps([TO_MASTER, 3, "stranger"])],
-    "a pulse of nobody": [msgpack.dumps([TO_MASTER, {"kind": "pulse", "run": "x", "at_s": 1.0}, "stranger"])],
+    "a pulse without a hello": [
+        msgpack.dumps([TO_MASTER, {"kind": "pulse", "run": "x", "at_s": 1.0}, "stranger"])
+    ],
     "another version": [msgpack.dumps(["client_ready", {"a": 1}, "stranger"])],
 }
 

@@ -9,7 +9,7 @@ import gevent
 import pytest
 from gevent.pool import Pool
 
-from banksim.measure import Books
+from banksim.measure import ExpectedBalances
 from banksim.model import AccountRef, BankStatus, Kind
 from banksim.run.connect import MovementBooks
 from banksim.run.reconcile import judged, read_accounts
@@ -28,7 +28,7 @@ class Posters:
     """Greenlets that move a few cents back and forth until told to stop; they count what they are told."""
 
     def __init__(self, url: str) -> None:
-        self.books = Books()
+        self.books = ExpectedBalances()
         settings = ClientSettings(seed=1, timeout_s=5)
         self.targets = http_targets(url, "", settings, books=MovementBooks(self.books))
         assert self.targets.bank is not None

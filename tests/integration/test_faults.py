@@ -17,6 +17,7 @@ import gevent
 import pytest
 from gevent.pywsgi import WSGIServer
 
+from banksim.measure.results import encode
 from banksim.model import ExitCode
 from banksim.run.run import End, Run, State
 from banksim.run.settings import Mode
@@ -73,9 +74,9 @@ def conduct(
     assert time.monotonic() - started_s < LONGEST_S
     assert (run.end, run.exit_code) == (End.COMPLETED, ExitCode.COMPLETED), run.message
     assert run.results is not None
-    assert_adds_up(run.results)
+    assert_adds_up(encode(run.results))
     assert (settings.folder / "report.html").stat().st_size > 10_000
-    return run.results
+    return encode(run.results)
 
 
 @contextmanager

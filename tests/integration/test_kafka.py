@@ -23,6 +23,7 @@ import gevent
 import pytest
 
 from banksim.kafka import CUSTOMERS, TRANSACTIONS, EmbeddedBroker, TopicReader, publisher
+from banksim.measure.results import encode
 from banksim.run.local_load import LocalLoad
 from banksim.run.run import End, Run
 from banksim.run.settings import KafkaUse, Mode, RunSettings
@@ -64,7 +65,7 @@ def figures(run: Run) -> dict[str, Any]:
     """The run's Kafka results, after what must always hold has been checked."""
     assert run.end is End.COMPLETED, run.message
     assert run.results is not None
-    found: dict[str, Any] = run.results["kafka"]
+    found: dict[str, Any] = encode(run.results)["kafka"]
     assert found["offered"] == found["published"] + found["dropped"] + found["unavailable"]
     assert found["published"] == found["delivered"] + found["failed"]
     assert found["waiting"] == 0
@@ -230,7 +231,7 @@ def test_a_broker_that_dies_stops_nobody(
     assert found["not_published"] == found["failed"] + found["dropped"]
     assert sum(row["count"] for row in found["errors"]) == found["failed"]
     assert run.results is not None
-    counts = run.results["transactions"]
+    counts = encode(run.results)["transactions"]
     assert counts["offered"] == counts["completed"] + counts["failed"] + counts["unknown"] + counts["dropped"]
     assert counts["completed"] > 300  # the bank never noticed
     assert told[0]["ok"] is False and "not published" in told[0]["detail"]

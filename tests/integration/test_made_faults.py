@@ -14,6 +14,7 @@ from typing import Any
 import gevent
 import pytest
 
+from banksim.measure.results import encode
 from banksim.model import ExitCode, UsageError
 from banksim.run.run import End, Run, State, check_run
 from banksim.run.settings import Mode
@@ -57,13 +58,13 @@ def conduct(
     assert time.monotonic() - started_s < LONGEST_S
     assert (run.end, run.exit_code) == (End.COMPLETED, ExitCode.COMPLETED), run.message
     assert run.results is not None
-    assert_adds_up(run.results)
-    found = run.results["reconciliation"]
+    assert_adds_up(encode(run.results))
+    found = encode(run.results)["reconciliation"]
     assert (found["verdict"], found["unread"]) == ("balanced", 0), found["differences"][:3]
-    (row,) = run.results["run"]["faults"]
+    (row,) = encode(run.results)["run"]["faults"]
     assert row["begun"]
-    assert any("faults on purpose" in sentence for sentence in run.results["limits"])
-    return run.results
+    assert any("faults on purpose" in sentence for sentence in run.results.limits)
+    return encode(run.results)
 
 
 def fault(results: dict[str, Any]) -> dict[str, Any]:

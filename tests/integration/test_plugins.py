@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from banksim.measure.results import encode
 from banksim.model import Kind, Label
 from banksim.run.run import End
 from banksim.run.settings import Mode, RunSettings
@@ -40,7 +41,7 @@ def test_the_example_of_the_page_runs(scenario_file: Path) -> None:
     kinds = Counter(p.transaction.kind for p in mine)
     assert kinds[Kind.PURCHASE] >= kinds[Kind.DEPOSIT] > 0
     assert run.results is not None
-    assert run.results["fraud"]["by_typology"]["refund_abuse"]["transactions"] == 20
+    assert encode(run.results)["fraud"]["by_typology"]["refund_abuse"]["transactions"] == 20
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,7 @@ def test_the_log_gives_the_figures_of_the_run(run_folder: Path) -> None:
         "file": "transactions.csv",
         "lines": results["transactions"]["offered"],
         "lost": 0,
+        "files": None,
     }
     done = recompute(run_folder)
     assert done.returncode == 0, done.stdout

@@ -10,6 +10,7 @@ from typing import Any
 import gevent
 import pytest
 
+from banksim.measure.results import encode
 from banksim.model import Planned
 from banksim.run.run import End, Run
 from tests.integration.driver import Driver, settings_for
@@ -52,10 +53,10 @@ def test_counts_keep_their_promise(tmp_path: Path) -> None:
     run = driver.conduct()
     assert run.end is End.COMPLETED, run.message
     assert run.results is not None
-    by_typology = run.results["fraud"]["by_typology"]
+    by_typology = encode(run.results)["fraud"]["by_typology"]
     assert by_typology["card_testing"]["transactions"] == 40
     assert by_typology["account_takeover"]["transactions"] == 10
-    tally = run.results["transactions"]
+    tally = encode(run.results)["transactions"]
     assert tally["offered"] == len(driver.planned) + tally["dropped"]
     assert tally["sent"] == len(driver.planned)
 

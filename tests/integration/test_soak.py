@@ -1,4 +1,4 @@
-"""The soak benchmark in short: a dry run whose memory does not climb with its transactions.
+"""The soak benchmark in short: a generator whose memory does not climb with its transactions.
 
 The bound is wider than the benchmark's, since within a minute caches still fill: it catches what
 keeps a kilobyte of every transaction, not what keeps a hundred bytes.

@@ -14,6 +14,7 @@ import gevent
 import pytest
 from gevent.lock import BoundedSemaphore
 
+from banksim.measure.results import encode
 from banksim.sandbox import BankApi
 from tests.integration.driver import Driver, settings_for
 
@@ -52,7 +53,7 @@ def stalling_bank(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_a_stall_shows_in_the_response_time_only(tmp_path: Path, stalling_bank: list[int]) -> None:
     run = Driver(settings_for(tmp_path, STEADY), users=2).conduct()
     assert run.results is not None
-    found, counts = run.results["latency_ms"], run.results["transactions"]
+    found, counts = encode(run.results)["latency_ms"], encode(run.results)["transactions"]
     assert stalling_bank[0] > 400
     assert counts["dropped"] == 0 and counts["sent"] == counts["completed"]
     # About 140 of 700 transactions fell due in the stall: p99 is near its whole length.
@@ -61,4 +62,4 @@ def test_a_stall_shows_in_the_response_time_only(tmp_path: Path, stalling_bank: 
     assert found["service"]["p99"] < 500
     assert found["service"]["max"] == pytest.approx(STALL_S * 1_000, rel=0.1)
     assert found["lag"]["p99"] > 1_500
-    assert any("the generator was late" in sentence for sentence in run.results["limits"])
+    assert any("the generator was late" in sentence for sentence in run.results.limits)

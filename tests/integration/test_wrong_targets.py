@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from gevent.pywsgi import WSGIServer
 
+from banksim.measure.results import encode
 from banksim.model import BanksimError, ExitCode
 from banksim.run.run import End, Run, check_run
 from banksim.run.settings import Mode
@@ -154,5 +155,5 @@ def test_a_detector_that_does_not_take_the_token(
     told = [record.getMessage() for record in caplog.records if "BASTION_TOKEN" in record.getMessage()]
     assert len(told) == 1 and "401" in told[0]
     assert run.results is not None
-    assert run.results["detection"]["coverage"] == 0
-    assert "not-to-be-told" not in caplog.text + json.dumps(run.results, default=str)
+    assert encode(run.results)["detection"]["coverage"] == 0
+    assert "not-to-be-told" not in caplog.text + json.dumps(encode(run.results), default=str)

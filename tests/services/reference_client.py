@@ -30,7 +30,7 @@ from banksim.targets.http.client import (
     NoAnswer,
     Progress,
 )
-from banksim.targets.http.client import describe as _describe
+from banksim.targets.http.connection import describe as _describe
 
 # -- Keep-alive connections and bounded answers, on geventhttpclient's pool and parser --------------
 #
@@ -57,7 +57,7 @@ _poll: Any = monkey.get_original("select", "poll")
 
 
 def _has_input(sock: Any) -> bool:
-    """True when an idle connection is readable: it was closed, or holds bytes nobody asked for."""
+    """True when an idle connection is readable: it was closed, or holds bytes out of turn."""
     poller = _poll()
     poller.register(sock.fileno())  # POLLHUP and POLLERR are always among the answers
     poller.modify(sock.fileno(), 1)  # POLLIN
@@ -154,7 +154,7 @@ class BoundedResponse(HTTPSocketPoolResponse):  # type: ignore[misc]
             if self._has_headers and self.message_complete:
                 self._trailing_data_dropped = True
             elif self._has_headers and not had_headers:
-                self._broken = error  # kept for `whole_body`: whoever reads headers wants the status first
+                self._broken = error  # kept for `whole_body`: the status comes first
             else:
                 raise
 
@@ -258,7 +258,7 @@ class ReferenceTransport(HttpCalls):
 
 
 def describe(error: BaseException) -> str:
-    """A connection's failure in words for people, this parser's own ones included."""
+    """A connection's failure as shown to users, this parser's own ones included."""
     if isinstance(error, HTTPParseError):
         text = str(error.args[0] if error.args else error)
         return _describe(BrokenAnswer(_WORDS.get(text, text)))

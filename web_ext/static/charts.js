@@ -7,7 +7,6 @@ import { count, dayAndClock, figure, interval, known, milliseconds, percent, wor
 
 const TABLE_ROWS = 24;
 const PIXELS_PER_LETTER = 6.6;
-const FEW = 30;
 
 export class Charts {
   constructor(layouts) {
@@ -148,7 +147,7 @@ export function drawRecall(byTypology, theme) {
   const bars = {
     type: "bar", orientation: "h", y: names, x: rows.map((row) => (row.recall ?? 0) * 100),
     // Pale where so few were tried that the bar says little.
-    marker: { color: rows.map((row) => faded(colour("data-caught"), row.transactions < FEW ? 0.35 : 0.85)) }, width: 0.55, cliponaxis: false,
+    marker: { color: rows.map((row) => faded(colour("data-caught"), !row.enough ? 0.35 : 0.85)) }, width: 0.55, cliponaxis: false,
     error_x: {
       type: "data", symmetric: false, color: colour("text"), thickness: 1.4, width: 4,
       array: rows.map((row) => (known(row.recall_high) ? (row.recall_high - row.recall) * 100 : 0)),

@@ -7,7 +7,6 @@ import { byId, fillTable, setHidden } from "./dom.js";
 import { cents, count, figure, interval, known, milliseconds, minorDigits, percent, withUnit } from "./format.js";
 import { countsAt } from "./threshold.js";
 
-const FEW = 30;
 const TABLE_ROWS = 24;
 const LEGEND = { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 12 } };
 
@@ -98,13 +97,13 @@ export function drawCost({ scores, run }, data, threshold, theme) {
     };
     const traces = [
       line("fraud missed", ([, missed]) => missed, "data-fraud", { width: 1.6, dash: "2px,2px" }),
-      line("false alarms", ([, , alarms]) => alarms, "data-suspicious", { width: 1.6, dash: "6px,3px" }),
+      line("false positives", ([, , alarms]) => alarms, "data-suspicious", { width: 1.6, dash: "6px,3px" }),
       line("both", ([, missed, alarms]) => missed + alarms, "data-genuine", { width: 2.4 }),
     ];
     Plotly.react("cost-chart", traces, layout, CONFIG);
   }, () => fillTable(
     byId("cost-table"),
-    ["Threshold", "Fraud missed", "False alarms", "Both"],
+    ["Threshold", "Fraud missed", "False positives", "Both"],
     thinned(rows).map((row) => {
       const [missed, alarms] = [data.valueCents - row.caught_cents, row.false_alerts * data.falseAlertCents];
       return [digits(row.threshold), ...[missed, alarms, missed + alarms].map((value) => cents(value, run.currency))];
@@ -118,7 +117,7 @@ export function drawLoad({ quality_against_load: all = [] }, theme) {
     const judged = rows.filter((row) => known(row.recall));
     const recall = {
       type: "scatter", mode: "lines+markers", name: "recall", x: judged.map((row) => row.offered_tps), y: judged.map((row) => row.recall * 100),
-      marker: { symbol: judged.map((row) => (row.fraud < FEW ? "triangle-up-open" : "triangle-up")), size: 10, color: colour("data-fraud") }, line: { color: colour("data-fraud"), width: 2 },
+      marker: { symbol: judged.map((row) => (!row.enough ? "triangle-up-open" : "triangle-up")), size: 10, color: colour("data-fraud") }, line: { color: colour("data-fraud"), width: 2 },
       error_y: { type: "data", symmetric: false, thickness: 1.4, width: 4, array: judged.map((row) => (row.recall_high - row.recall) * 100), arrayminus: judged.map((row) => (row.recall - row.recall_low) * 100) },
       customdata: judged.map((row) => [count(row.fraud), interval(row.recall_low, row.recall_high)]),
       hovertemplate: "recall %{y:.3~g} % of %{customdata[0]} frauds, interval %{customdata[1]}<extra></extra>",

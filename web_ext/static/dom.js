@@ -31,6 +31,9 @@ export function icon(name) {
   return svg;
 }
 
+/** The icon of a verdict's kind. */
+export const kindIcon = (kind) => (kind === "none" ? "wait" : kind);
+
 export function setIcon(svg, name) {
   const use = svg.querySelector("use");
   if (use.getAttribute("href") !== `#i-${name}`) use.setAttribute("href", `#i-${name}`);

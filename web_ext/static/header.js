@@ -2,7 +2,6 @@
 
 import { byId, element, icon, setHidden, setText } from "./dom.js";
 import { count, dateOf, dayAndClock, figure, known, milliseconds, moment, percent, span, stopwatch, words } from "./format.js";
-import { errorShare } from "./verdicts.js";
 
 const STATE_WORDS = {
   idle: "No run",
@@ -37,7 +36,7 @@ export function showBar({ state, users }, snapshot) {
   setText(byId("bar-users"), count(users));
   const over = state === "finished" || state === "failed";
   setText(byId("bar-rate"), `${figure(over ? null : (snapshot.rate?.achieved_tps ?? null))} tx/s`);
-  setText(byId("bar-errors"), percent(errorShare(snapshot)));
+  setText(byId("bar-errors"), percent(snapshot.transactions?.error_share));
 }
 
 export function showRun(status, snapshot = {}) {
@@ -109,7 +108,7 @@ function target({ name, url, ok, detail, meanMs }) {
 }
 
 /** The sentence that stands where figures would be, or above them: {kind, title, text, action, href}. */
-function noticeFor(status, base, ownEmptyState) {
+function noticeFor(status, verdict, base, ownEmptyState) {
   const { state, message, report } = status;
   if (state === "idle") {
     if (ownEmptyState) return null;
@@ -120,8 +119,8 @@ function noticeFor(status, base, ownEmptyState) {
     return { kind: "fail", title: "The run failed", text: message || "Locust's log says why.", ...reportAction(report, base) };
   }
   if (state === "finished") {
-    const text = report ? "The figures below are final, and its report is written." : "The figures below are final.";
-    return { kind: "pass", title: "The run is finished", text, ...reportAction(report, base) };
+    const text = `${verdict?.sentence ?? ""} The figures below are final.`.trim();
+    return { kind: verdict?.kind ?? "empty", title: verdict?.overall ?? "The run is finished", text, ...reportAction(report, base) };
   }
   return null;
 }
@@ -132,10 +131,10 @@ function reportAction(report, base) {
   return { action: "Open the report", href: base && !report.startsWith(`${base}/`) ? base + report : report };
 }
 
-const NOTICE_ICONS = { empty: "simulated", fail: "fail", pass: "pass" };
+const NOTICE_ICONS = { empty: "simulated", fail: "fail", warn: "warn", pass: "pass", none: "simulated" };
 
-export function showNotice(status, base, trouble, ownEmptyState = false) {
-  const notice = trouble ? { kind: "fail", title: "No figures", text: trouble } : noticeFor(status, base, ownEmptyState);
+export function showNotice(status, verdict, base, trouble, ownEmptyState = false) {
+  const notice = trouble ? { kind: "fail", title: "No figures", text: trouble } : noticeFor(status, verdict, base, ownEmptyState);
   setHidden(byId("notice"), !notice);
   if (!notice) return;
   byId("notice").dataset.kind = notice.kind;

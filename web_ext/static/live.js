@@ -24,9 +24,9 @@ function render({ status, snapshot, windows, timeline }) {
   if (idle) return;
   showRun(status, snapshot);
   showBands(windows, status.duration_s);
-  showVerdicts(snapshot, status.scenario?.goals);
-  tiles.show(snapshot, timeline.points, status.scenario ?? {});
-  showFunnel(byId("funnel"), snapshot);
+  showVerdicts(snapshot.verdict);
+  tiles.show(snapshot.tiles, timeline.points);
+  showFunnel(byId("funnel"), snapshot.funnel);
   showLatency(snapshot);
   showRanges(snapshot);
   showErrors(snapshot);

@@ -72,7 +72,7 @@ const CHARTS = [
       lineOf(data, "precision", rolling(data.points, QUALITY_S, ["fraud_alerted", "false_alerts"], (sum) => (sum.fraud_alerted + sum.false_alerts > 0 ? (100 * sum.fraud_alerted) / (sum.fraud_alerted + sum.false_alerts) : null)), { color: colour("data-suspicious"), dash: "5px,2px" }, "%"),
     ],
     range: [0, 102],
-    columns: ["Fraud", "Caught", "False alarms"],
+    columns: ["Fraud", "Caught", "False positives"],
     row: (point) => [count(point.fraud), count(point.fraud_alerted), count(point.false_alerts)],
   },
   targetChart("nexum"),

@@ -35,7 +35,7 @@ function chosen() {
     score !== null && ((item) => typeof item.score === "number" && item.score >= score),
     low !== null && ((item) => Number(item.amount) >= low),
     high !== null && ((item) => Number(item.amount) <= high),
-    mistakes && ((item) => ["missed", "false-alarm"].includes(resultOf(item).role)),
+    mistakes && ((item) => ["missed", "false-positive"].includes(resultOf(item).role)),
   ].filter(Boolean);
   filtering = tests.length > 0;
   return (item) => tests.every((test) => test(item));

@@ -9,7 +9,6 @@ import { PastRuns } from "./past_runs.js";
 import { listenForPng } from "./png.js";
 import { ResultsSource } from "./results_source.js";
 import { Shell, settings } from "./shell.js";
-import { errorShare } from "./verdicts.js";
 
 const FILES = [
   ["report.html", "Report, HTML", false],
@@ -35,7 +34,7 @@ function render({ status, windows, timeline }) {
   if (status.state !== "idle") source.ask(status);
   if (!results) return;
   showSummary(status);
-  showVerdicts(results, status.scenario?.goals);
+  showVerdicts(results.verdict);
   showThresholds(results.thresholds ?? []);
   showTypologies(results.fraud.by_typology ?? {});
   showDetails();
@@ -51,16 +50,16 @@ function render({ status, windows, timeline }) {
 
 function showSummary(status) {
   const { run, transactions: t, fraud, detection: d } = results;
+  const tiles = Object.fromEntries(results.tiles.map((tile) => [tile.key, `${tile.value}: ${tile.note}`]));
   setText(byId("summary-title"), run.scenario?.title ?? run.run_id);
   setText(byId("summary-state"), results.partial ? `so far; the run is ${words(status.state)}` : `final, ${words(run.end)}`);
   const ended = (t.completed ?? 0) + (t.failed ?? 0) + (t.unknown ?? 0);
-  const { tp = 0, fp = 0, fn = 0 } = d.confusion ?? {};
   const facts = [
     ["Runtime", `${span(run.wall_s)} of wall time, ${span(run.simulated_s)} simulated`],
     ["Transactions", count(ended)],
     ["Fraud", `${count(fraud.transactions)}${ended ? ` (${percent(fraud.transactions / ended)})` : ""}`],
-    ["Recall", known(d.recall) ? `${percent(d.recall)}: ${count(tp)} of ${count(tp + fn)}` : "no fraud was judged"],
-    ["False positives", known(d.false_positive_rate) ? `${count(fp)} (${percent(d.false_positive_rate)} of genuine)` : "nothing was scored"],
+    ["Recall", tiles.recall],
+    ["False positives", tiles.false_positives],
     ["Precision", percent(d.precision)],
     ["Seed", String(run.seed ?? "–")],
     ["Run", run.run_id ?? status.run_id],
@@ -123,7 +122,7 @@ function link(href, text) {
 
 function showThresholds(rows) {
   setHidden(byId("thresholds-part"), rows.length === 0);
-  fillTable(byId("thresholds"), ["Condition", "Verdict", "Why"], rows.map((row) => [row.expression, row.passed ? "✓ passed" : "✕ failed", row.reason ?? ""]));
+  fillTable(byId("thresholds"), ["Threshold", "Measured", "Verdict", "Why"], rows.map((row) => [row.expression, row.measured, row.passed ? "✓ passed" : "✕ failed", row.reason]));
 }
 
 function showTypologies(byTypology) {
@@ -132,7 +131,7 @@ function showTypologies(byTypology) {
   setHidden(byId("typologies"), rows.length === 0);
   fillTable(
     byId("typologies"),
-    ["Kind of fraud", "Tried", "Caught", "Missed", "Recall", "95 % interval"],
+    ["Typology", "Tried", "Caught", "Missed", "Recall", "95 % interval"],
     rows.map(([name, row]) => [
       words(name), count(row.transactions), count(row.alerted), known(row.recall) ? count(row.transactions - row.alerted) : "–", percent(row.recall), interval(row.recall_low, row.recall_high),
     ]),
@@ -148,7 +147,7 @@ function showDetails() {
     ["Latency of Nexum, mean and p99", `${mean("nexum")}, ${milliseconds(latency.nexum?.p99)}`],
     ["Latency of Bastion, mean and p99", `${mean("bastion")}, ${milliseconds(latency.bastion?.p99)}`],
     ["Response, p50, p95, p99", ["p50", "p95", "p99"].map((p) => milliseconds(latency.response?.[p])).join(", ")],
-    ["Error rate", percent(errorShare(results))],
+    ["Error rate", percent(t.error_share)],
     ["Dropped, never sent", count(t.dropped)],
     ["Coverage, scored of sent", percent(d.coverage)],
     ["Area under the ROC curve", known(d.roc_auc) ? figure(d.roc_auc) : "–"],

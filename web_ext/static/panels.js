@@ -1,8 +1,7 @@
 // The smaller panels: verdict in one line, latencies, errors.
 
-import { byId, element, fillTable, icon, setHidden, setText } from "./dom.js";
+import { byId, element, fillTable, icon, kindIcon, setHidden, setIcon, setText } from "./dom.js";
 import { count, milliseconds, percent } from "./format.js";
-import { story } from "./verdicts.js";
 
 const ALOUD_EVERY_MS = 10_000;
 const TOP_ERRORS = 5;
@@ -11,26 +10,35 @@ const LATENCIES = [
   ["response", "Response"],
   ["nexum", "Nexum (bank)"],
   ["bastion", "Bastion (detector)"],
-  ["lag", "Lag of our own"],
+  ["lag", "Own queue"],
 ];
 
 let saidAt = 0;
 
-/** Three words on the page; read aloud only when one of them changes, and not too often. */
-export function showVerdicts(snapshot, goals) {
-  const parts = story(snapshot, goals);
+/** Four words; their sentences once the run is over.  Read aloud only when a word changes, and not too often. */
+export function showVerdicts({ overall, kind, sentence, words } = { words: [] }) {
+  const over = overall !== undefined && overall !== "RUNNING";
+  setHidden(byId("verdict-overall"), !over);
+  byId("verdict-overall").dataset.kind = kind ?? "none";
+  setText(byId("verdict-overall"), over ? `${overall}: ${sentence}` : "");
   const list = byId("verdicts");
-  if (list.children.length !== parts.length) {
-    list.replaceChildren(...parts.map(() => element("li", "", icon("wait"), element("b"), element("span"))));
+  if (list.children.length !== words.length) {
+    list.replaceChildren(...words.map(() => element("li", "", icon("wait"), element("b"), element("span"))));
+    byId("verdict-sentences").replaceChildren(...words.map(() => element("li", "", element("b"), element("span"))));
   }
-  parts.forEach(({ kind, subject, word }, index) => {
+  setHidden(byId("verdict-sentences"), !over);
+  words.forEach((one, index) => {
     const item = list.children[index];
-    item.dataset.kind = kind;
-    item.querySelector("use").setAttribute("href", `#i-${kind}`);
-    setText(item.children[1], subject);
-    setText(item.children[2], word);
+    item.dataset.kind = one.kind;
+    item.title = one.sentence;
+    setIcon(item.querySelector("svg"), kindIcon(one.kind));
+    setText(item.children[1], one.subject);
+    setText(item.children[2], one.word);
+    const [subject, text] = byId("verdict-sentences").children[index].children;
+    setText(subject, `${one.subject} `);
+    setText(text, one.sentence);
   });
-  const aloud = parts.filter(({ kind }) => kind !== "wait").map(({ subject, word }) => `${subject}: ${word}.`).join(" ");
+  const aloud = words.filter((one) => one.kind !== "none").map(({ subject, word }) => `${subject}: ${word}.`).join(" ");
   if (aloud !== byId("verdict-aloud").textContent && Date.now() - saidAt > ALOUD_EVERY_MS) {
     saidAt = Date.now();
     setText(byId("verdict-aloud"), aloud);

@@ -16,6 +16,7 @@ const COMPARED = [
   ["Scenario", (run) => run.title ?? MISSING],
   ["Seed", (run) => String(run.seed ?? MISSING)],
   ["Ended", (run) => words(run.end)],
+  ["Verdict", (run) => run.verdict ?? MISSING],
   ["Speed", (run) => (known(run.speed) ? `${figure(run.speed)}×` : MISSING)],
   ["Wall time", (run) => span(run.wall_s)],
   ["Transactions", (run) => count(run.transactions), (run) => run.transactions],
@@ -60,7 +61,7 @@ export class PastRuns {
     setHidden(byId("runs-empty"), !none);
     setHidden(byId("runs"), none);
     setText(byId("runs-count"), none ? "" : `${count(this.runs.length)} in the report folder`);
-    const heads = ["", "Run", "Scenario", ...COLUMNS.map(([name]) => name), "Thresholds", ""];
+    const heads = ["", "Run", "Scenario", "Verdict", ...COLUMNS.map(([name]) => name), "Thresholds", ""];
     const head = element("tr", "", ...heads.map((text) => element("th", "", text)));
     byId("runs").replaceChildren(element("thead", "", head), element("tbody", "", ...this.runs.map((run) => this.row(run))));
   }
@@ -75,9 +76,10 @@ export class PastRuns {
     const name = run.files.some((file) => file.name === "report.html") ? reportLink(this.base, run.run_id) : element("span", "", run.run_id);
     const started = run.started_at ? new Date(run.started_at).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" }) : "";
     const cells = run.problem
-      ? [wide(element("td", "muted", run.problem), COLUMNS.length + 2)]
+      ? [wide(element("td", "muted", run.problem), COLUMNS.length + 3)]
       : [
           element("td", "", run.title ?? "", element("span", "muted", run.scenario ?? "")),
+          element("td", `verdict-word ${run.verdict_kind}`, run.verdict ?? ""),
           ...COLUMNS.map(([, show]) => element("td", "right", show(run))),
           element("td", "", thresholds(run)),
         ];

@@ -103,7 +103,7 @@ export class Shell {
   }
 
   render() {
-    showNotice(this.status ?? {}, settings.base, this.trouble, this.page.ownEmptyState);
+    showNotice(this.status ?? {}, this.snapshot.verdict, settings.base, this.trouble, this.page.ownEmptyState);
     if (!this.status) return;
     showState(this.status, Boolean(settings.replay));
     showBar(this.status, this.snapshot);

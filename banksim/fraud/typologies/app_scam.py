@@ -68,7 +68,7 @@ def app_scam(campaign: Campaign) -> Steps:
 
 
 def _large(campaign: Campaign, victim: Customer) -> int:
-    """What the scam is about, as far as balance and limit let the victim pay it."""
+    """The large payment in cents, as far as the victim's balance and limit allow it."""
     rng, wallet = campaign.rng, campaign.wallet
     given = campaign.chosen_amount()
     if given is None:

@@ -17,7 +17,7 @@ BURST = 15
 WINDOW_S = 300.0
 BETWEEN_CARDS_S = 10 * 60.0
 REFUSALS_TO_GIVE_UP = 5
-#: A thief buys about this much dearer than the victim (judgement).
+#: Price of a thief's purchase against the victim's usual one (judgement).
 DEARER = (0.5, 3.0)
 
 

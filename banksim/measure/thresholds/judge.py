@@ -19,17 +19,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from banksim.measure.results import ThresholdRow
+from banksim.measure.scores import enough
 from banksim.measure.thresholds.grammar import IN_WORDS, Threshold, parse_thresholds
 from banksim.measure.thresholds.metrics import Bracket
 from banksim.measure.thresholds.readings import Figures, Reading
 from banksim.model import ScenarioError
 from banksim.scenario import Scenario
 from banksim.scenario.fraud import KNOWN_PATTERN_TYPES
-
-#: A figure that rests on fewer is shown with its interval or its n.
-FEW = 30
 
 
 def thresholds_of(scenario: Scenario, source: str = "") -> list[Threshold]:
@@ -55,18 +53,18 @@ class Verdict:
     passed: bool
     reason: str
 
-    def as_row(self) -> dict[str, Any]:
-        """For results.json: expression, metric, value, measured, bound, passed, reason."""
+    def as_row(self) -> ThresholdRow:
+        """As published in results.json."""
         threshold = self.threshold
-        return {
-            "expression": threshold.expression,
-            "metric": threshold.metric.name,
-            "value": self.value,
-            "measured": self.measured,
-            "bound": f"{IN_WORDS[threshold.comparison]} {threshold.bound_text}",
-            "passed": self.passed,
-            "reason": self.reason,
-        }
+        return ThresholdRow(
+            expression=threshold.expression,
+            metric=threshold.metric.name,
+            value=self.value,
+            measured=self.measured,
+            bound=f"{IN_WORDS[threshold.comparison]} {threshold.bound_text}",
+            passed=self.passed,
+            reason=self.reason,
+        )
 
 
 @dataclass(slots=True)
@@ -138,6 +136,22 @@ class Judge:
         return [watch.judge(figures) for watch in self._watches]
 
 
+def standing(thresholds: Sequence[Threshold], figures: Figures) -> list[ThresholdRow]:
+    """The thresholds by the figures so far; those without data, and counts still to grow, are left out."""
+    rows = []
+    for threshold in thresholds:
+        reading = read(threshold, figures)
+        if reading.value is None:
+            continue
+        holds = threshold.holds(reading.value)
+        if not holds and threshold.metric.grows and not threshold.holds(0):
+            continue
+        reason = "" if holds else _breach(threshold, reading)
+        shown = measured(threshold, reading)
+        rows.append(Verdict(threshold, reading.value, shown, holds, reason).as_row())
+    return rows
+
+
 def read(threshold: Threshold, figures: Figures) -> Reading:
     """The threshold's figure."""
     return threshold.metric.read(figures, threshold.label, threshold.statistic)
@@ -149,7 +163,7 @@ def measured(threshold: Threshold, reading: Reading) -> str:
         return "n/a"
     unit = threshold.metric.unit
     text = unit.show(reading.value, threshold.bound)
-    if reading.trials is None or reading.trials >= FEW:
+    if reading.trials is None or enough(reading.trials):
         return text
     ends = ""
     if reading.low is not None and reading.high is not None:

@@ -79,6 +79,7 @@ NOT_ASKED = "the detector judged no transaction"
 NO_FRAUD = "the detector judged no fraud"
 NOT_BOTH = "the detector did not score both fraud and genuine transactions"
 NOTHING_SENT = "no transaction was sent"
+NOTHING_ENDED = "no transaction ended"
 NOTHING_OFFERED = "no transaction was offered"
 NO_TIME = "the run had no length"
 
@@ -204,7 +205,7 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric(
         "latency",
         TIME,
-        "one call to one system, not counting the calls that open customers before the run",
+        "one call to one system, without the opening of customers before the run",
         latency(),
         "no call to {label} was made",
         Bracket.SYSTEM,
@@ -213,9 +214,9 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric(
         "errors",
         SHARE,
-        "transactions failed or unanswered ÷ sent; in brackets: calls failed ÷ calls made",
+        "transactions failed or unanswered ÷ ended; in brackets: calls failed ÷ calls made",
         errors,
-        NOTHING_SENT,
+        NOTHING_ENDED,
         Bracket.ANY_SYSTEM,
     ),
     Metric(
@@ -236,7 +237,7 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric(
         "unknown",
         COUNT,
-        "transactions without an answer: booked or not, nobody knows",
+        "transactions without an answer: booked or not is unknown",
         tally_count("unknown", "started"),
         NOTHING_SENT,
         grows=True,

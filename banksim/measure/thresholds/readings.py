@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
 
+from banksim.measure.figures import DetectionFigures, TypologyRow
 from banksim.measure.latency import LatencyHistogram
 from banksim.measure.measures import Measures
 from banksim.measure.scores import share
@@ -121,7 +121,8 @@ DURATION = Unit(
 
 
 #: After the dot of a latency.
-STATISTICS = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p999": 99.9, "mean": None, "max": None}
+PERCENTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p999": 99.9}
+STATISTICS = (*PERCENTILES, "mean", "max")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +149,12 @@ class Figures:
         self.wall_s = wall_s
 
     @cached_property
-    def detection(self) -> dict[str, Any]:
+    def detection(self) -> DetectionFigures:
         settings = self.measures.settings
         return self.measures.detection.figures(settings.prevalence, settings.false_alert_cost_cents)
 
     @cached_property
-    def typologies(self) -> dict[str, dict[str, Any]]:
+    def typologies(self) -> dict[str, TypologyRow]:
         return self.measures.detection.by_typology()
 
     def series(self, name: str) -> LatencyHistogram:
@@ -176,7 +177,7 @@ def recall(figures: Figures, label: str, _: str) -> Reading:
     row = figures.typologies.get(label)
     if row is None:
         return Reading(None)
-    return Reading(row["recall"], row["scored"] + row["missing"], row["recall_low"], row["recall_high"])
+    return Reading(row.recall, row.scored + row.missing, row.recall_low, row.recall_high)
 
 
 def with_interval(name: str, trials: tuple[str, str]) -> Read:
@@ -184,35 +185,36 @@ def with_interval(name: str, trials: tuple[str, str]) -> Read:
 
     def read(figures: Figures, _: str, __: str) -> Reading:
         found = figures.detection
-        behind = sum(found["confusion"][cell] for cell in trials)
-        return Reading(found[name], behind, found[f"{name}_low"], found[f"{name}_high"])
+        behind = sum(getattr(found.confusion, cell) for cell in trials)
+        low, high = getattr(found, f"{name}_low"), getattr(found, f"{name}_high")
+        return Reading(getattr(found, name), behind, low, high)
 
     return read
 
 
 def campaign_recall(figures: Figures, _: str, __: str) -> Reading:
     found = figures.detection
-    ends = (found["campaign_recall_low"], found["campaign_recall_high"])
-    return Reading(found["campaign_recall"], found["campaigns"], *ends)
+    return Reading(
+        found.campaign_recall, found.campaigns, found.campaign_recall_low, found.campaign_recall_high
+    )
 
 
 def fp_per_10000(figures: Figures, _: str, __: str) -> Reading:
-    return Reading(figures.detection["false_positives_per_10000"])
+    return Reading(figures.detection.false_positives_per_10000)
 
 
 def of_fraud(name: str) -> Read:
     """A figure of detection without interval, resting on the fraud that was judged."""
 
     def read(figures: Figures, _: str, __: str) -> Reading:
-        confusion = figures.detection["confusion"]
-        return Reading(figures.detection[name], confusion["tp"] + confusion["fn"])
+        return Reading(getattr(figures.detection, name), figures.detection.confusion.fraud)
 
     return read
 
 
 def of_all(name: str) -> Read:
     def read(figures: Figures, _: str, __: str) -> Reading:
-        return Reading(figures.detection[name])
+        return Reading(getattr(figures.detection, name))
 
     return read
 
@@ -220,7 +222,8 @@ def of_all(name: str) -> Read:
 def fraud_transactions(figures: Figures, label: str, _: str) -> Reading:
     if not label:
         return Reading(figures.measures.detection.fraudulent().transactions)
-    return Reading(figures.typologies.get(label, {}).get("transactions", 0))
+    row = figures.typologies.get(label)
+    return Reading(row.transactions if row is not None else 0)
 
 
 def tally_count(name: str, of: str = "") -> Read:
@@ -239,7 +242,7 @@ def errors(figures: Figures, label: str, _: str) -> Reading:
         made, failed = figures.calls(label)
         return Reading(share(failed, made))
     tally = figures.tally
-    return Reading(share(tally.failed + tally.unknown, tally.started))
+    return Reading(share(tally.failed + tally.unknown, tally.finished))
 
 
 def part(name: str, whole: str) -> Read:
@@ -276,8 +279,6 @@ def latency(series: str = "") -> Read:
             return Reading(histogram.mean_ms)
         if statistic == "max":
             return Reading(histogram.max_ms)
-        percent = STATISTICS[statistic]
-        assert percent is not None  # mean and max were all that have none
-        return Reading(histogram.percentile(percent))
+        return Reading(histogram.percentile(PERCENTILES[statistic]))
 
     return read

@@ -17,7 +17,8 @@ import orjson
 from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 
-from banksim.measure import Measures, MeasureSettings, Roster
+from banksim.activity import OnboardingPlan
+from banksim.measure import ExpectedBalances, Measures, MeasureSettings, Roster
 from banksim.measure.kafka import StreamFigures
 from banksim.run.process import in_thread
 from banksim.run.run import End
@@ -41,6 +42,7 @@ from banksim.run.workers.messages import (
     pulse_every_s,
     state_every_s,
 )
+from banksim.world import Population
 
 logger = logging.getLogger(__name__)
 
@@ -159,9 +161,18 @@ class OpenedCustomers:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def account_ids(self) -> set[str]:
-        """The bank's ids of all accounts of these customers."""
-        return {account_id for _, _, accounts in self._rows.values() for account_id in accounts}
+    def without_balance(self, books: ExpectedBalances, customers: Population | OnboardingPlan) -> int:
+        """How many accounts were opened with money that the expected balances do not know of.
+
+        ``customers`` as the bank was to open them.
+        """
+        return sum(
+            1
+            for index, _, accounts in self._rows.values()
+            for slot, account_id in enumerate(accounts)
+            if account_id not in books.opening
+            and customers.customer(index).accounts[slot].opening_balance_cents > 0
+        )
 
     def take(self, opened: Opened) -> Directory:
         """Rows from a worker; returns those that are new, for the other workers.

@@ -23,14 +23,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from banksim.run.settings import KafkaUse, Mode, RunSettings
 from banksim.scenario import parse_scenario
 
-#: A row of the feed, of a circuit, of a fault: its keys are the business of whoever made it.
+#: A row of the feed, of a circuit, of a fault: plain values with keys that are not read here.
 Row = dict[str, Any]
 #: A customer that the bank has opened: index, customer id, account ids by slot.
 OpenedRow = tuple[int, str, list[str]]
@@ -329,18 +329,8 @@ FromMaster = Welcome | Rejected | Orders | Directory | Assigned | ClockState | A
 # -- On the wire ------------------------------------------------------------------------------------
 
 
-FROM_WORKER: tuple[type[FromWorker], ...] = (Hello, Refused, Pulse, State, Opened, Final)
-FROM_MASTER: tuple[type[FromMaster], ...] = (
-    Welcome,
-    Rejected,
-    Orders,
-    Directory,
-    Assigned,
-    ClockState,
-    Ack,
-    EndRun,
-    Bye,
-)
+FROM_WORKER: tuple[type[FromWorker], ...] = get_args(FromWorker)
+FROM_MASTER: tuple[type[FromMaster], ...] = get_args(FromMaster)
 _ADAPTERS = {kind: TypeAdapter[Any](kind) for kind in (*FROM_WORKER, *FROM_MASTER)}
 _OF_WORKERS = {kind.kind: _ADAPTERS[kind] for kind in FROM_WORKER}
 _OF_MASTERS = {kind.kind: _ADAPTERS[kind] for kind in FROM_MASTER}

@@ -18,9 +18,11 @@ from typing import Any
 import gevent
 
 from banksim.measure import Measures
+from banksim.measure.figures import Reconciliation
 from banksim.model import At, BanksimError
 from banksim.run.local_load import DRAIN_TIMEOUTS
 from banksim.run.plan import Parts, Replanner
+from banksim.run.process import in_thread
 from banksim.run.run import End, LoadLost, Totals
 from banksim.run.settings import Mode, RunSettings, counting
 from banksim.run.timekeeper import Timekeeper
@@ -301,10 +303,12 @@ class RemoteLoad:
             logger.error("%d states of further workers are not counted", self.intake.counts.uncounted)
         return found
 
-    def _reconciliation(self) -> Row:
+    def _reconciliation(self) -> Reconciliation:
+        books, customers = self.measures.books, self.plan.onboarding or self.plan.world.population
+        missing = in_thread(lambda: self.intake.opened.without_balance(books, customers))
         lost = [row["number"] for row in self.worker_rows() if row["ended"] != Standing.FINAL]
         accounts = list(self.intake.accounts.values())
-        return self.targets.reconcile(self.measures.books, self.intake.opened.account_ids(), lost, accounts)
+        return self.targets.reconcile(books, missing, lost, accounts)
 
     def _kafka(self) -> Row:
         brokers = self.targets.brokers
@@ -370,6 +374,8 @@ class RemoteLoad:
             return f"{refused[0].name} cannot take part: {refused[0].reason}"
         if self.members.standing(Standing.LOST):
             return "All workers were lost"
+        if self.membership.took_part:
+            return "All workers have left the run"
         return f"No worker is connected. Start one with: {self.members.how_to_join}"
 
     def _problem_with(self, member: Member) -> str:

@@ -11,8 +11,10 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from banksim.measure import Books
+from banksim.measure import ExpectedBalances
 from banksim.measure.books import combined, not_checked
+from banksim.measure.figures import Reconciliation
+from banksim.measure.results import decode
 from banksim.run.connect import Connected, connect, read_stats, says
 from banksim.run.invariant import MovementBooks
 from banksim.run.kafka import find_brokers
@@ -82,19 +84,19 @@ class SharedTargets:
         return total
 
     def reconcile(
-        self, books: Books, opened: set[str], lost: Sequence[int], accounts: Sequence[Account]
-    ) -> Row:
+        self, books: ExpectedBalances, missing: int, lost: Sequence[int], accounts: Sequence[Account]
+    ) -> Reconciliation:
         """Compare balances, where every worker's expected ones have arrived.
 
-        ``opened`` are the accounts that workers have opened, ``lost`` the numbers of lost workers.  In
-        a dry run every worker has compared its own bank.
+        ``missing`` accounts were opened and have no expected balance, ``lost`` are the numbers of lost
+        workers.  In a dry run every worker has compared its own bank.
         """
         if self._connected is None:
-            return combined(account.reconciliation for account in accounts if account.reconciliation)
+            compared = (account.reconciliation for account in accounts if account.reconciliation)
+            return combined(decode(Reconciliation, found) for found in compared)
         if lost:
             named = f"worker {lost[0]} was" if len(lost) == 1 else f"workers {', '.join(map(str, lost))} were"
             return not_checked(books, f"{named} lost, and with it what the bank had acknowledged to it")
-        missing = len(opened - books.opening.keys())
         if missing and not books.overflow:
             logger.error("The workers' figures lack %s accounts that they have opened", f"{missing:,}")
             return not_checked(books, f"the expected balances of {missing:,} opened accounts did not arrive")
@@ -110,7 +112,7 @@ class SharedTargets:
     def _open(self) -> None:
         servers = self.brokers.servers
         if self._settings.mode is not Mode.DRY_RUN:
-            self._connected = connect(self._settings, MovementBooks(Books()), ignore_call, servers)
+            self._connected = connect(self._settings, MovementBooks(ExpectedBalances()), ignore_call, servers)
             self._detector_before = read_stats(self._connected.targets.detector)
         elif servers:
             self._bridge = DetectorBridge(servers)

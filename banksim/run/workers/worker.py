@@ -19,6 +19,7 @@ import gevent
 import orjson
 from gevent.event import Event
 
+from banksim.measure.results import encode
 from banksim.model import BanksimError
 from banksim.run.feed import ITEMS_PER_SECOND
 from banksim.run.kafka import Brokers
@@ -144,7 +145,7 @@ class WorkerRun:
         self._uplink = uplink
         self._reporter = Reporter(self)
         self._kept: list[Callable[[LocalLoad], None]] = []
-        self._directory_size = 0
+        self._from_others: set[int] = set()
         self._answered_s = time.monotonic()
         self._changed = Event()
         self._bye = Event()
@@ -244,7 +245,7 @@ class WorkerRun:
         if self.settings.mode is Mode.DRY_RUN:  # its own bank must know every customer
             load.open_some(range(load.existing_customers), load.existing_customers)
         orders = self._orders
-        while self._directory_size < orders.directory and self.end is None:
+        while len(self._from_others) < orders.directory and self.end is None:
             self._wait()
         self.prepared = True
 
@@ -284,7 +285,7 @@ class WorkerRun:
         account = load.account()
         if self.settings.mode is Mode.DRY_RUN:
             currency = self.settings.scenario.currency
-            account["reconciliation"] = reconcile(load.measures.books, load.connected, currency)
+            account["reconciliation"] = encode(reconcile(load.measures.books, load.connected, currency))
         final = self._reporter.final(load, account_of(str(self.end or End.COMPLETED), account))
         until_s = time.monotonic() + FINAL_FOR_S
         while not self._bye.is_set() and time.monotonic() < until_s:
@@ -314,7 +315,7 @@ class WorkerRun:
         self.load.dispatcher.clock_changed()
 
     def _take_directory(self, directory: Directory) -> None:
-        self._directory_size += len(directory.rows)
+        self._from_others.update(index for index, _, _ in directory.rows)
         self._once_prepared(lambda load: _enter(directory, load))
 
     def _take_end(self, message: EndRun) -> None:

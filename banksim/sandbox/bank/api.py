@@ -284,7 +284,7 @@ class BankApi:
         }
 
 
-def _account_json(papers: AccountPapers, balance_cents: int) -> dict[str, Any]:
+def _account_json(papers: AccountPapers, balance_cents: int) -> dict[str, object]:
     return {
         "id": papers.account_id,
         "account_number": papers.account_number,

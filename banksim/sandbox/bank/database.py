@@ -30,10 +30,10 @@ from banksim.model import BanksimError
 # with its number, so a process killed half-way leaves a schema that the next start completes.
 # Released steps are never changed; a change is a further step.
 #
-# Not handled: going back.
+# Not handled: downgrades.
 
 
-#: What differs: the type names, and what follows a table's closing bracket.
+#: The differences: type names, and the options after a table's closing bracket.
 SQLITE: Mapping[str, str] = {
     "serial": "INTEGER PRIMARY KEY",
     "integer": "INTEGER",
@@ -144,7 +144,7 @@ Result = TypeVar("Result")
 
 
 class DatabaseError(BanksimError):
-    """The database cannot be opened or is not one of ours."""
+    """The database cannot be opened, or was not written by the stand-in bank."""
 
 
 class StorageError(Exception):
@@ -164,7 +164,7 @@ class CommitUnknown(StorageError):
 
 
 class Database(Protocol):
-    """One connection in autocommit mode: transactions are ours to begin."""
+    """One connection in autocommit mode: transactions begin explicitly."""
 
     def perform(self, work: Callable[[], Result]) -> Result:
         """Do one request's ``work`` on the database, alone, and return when it is committed.
@@ -202,7 +202,7 @@ class SqliteDatabase:
             if str(path) != IN_MEMORY:
                 self._connection.execute("PRAGMA journal_mode = WAL").fetchall()
                 self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._connection.execute("PRAGMA foreign_keys = OFF")  # checked by hand, once, in the ledger
+            self._connection.execute("PRAGMA foreign_keys = OFF")  # the ledger checks them itself
         except sqlite3.Error as error:
             raise DatabaseError(f"cannot open the database {path}: {error}") from error
 

@@ -115,7 +115,7 @@ class TrialBalance:
         return self.mismatched_accounts == 0 and not any(self.totals_cents.values())
 
 
-#: Postings that are kept where the books are in memory, and how many are carried forward at once.
+#: Bound: postings kept when the books are in memory; and how many are carried forward at once.
 MAX_POSTINGS_IN_MEMORY = 100_000
 CARRIED_AT_ONCE = 200
 #: Largest single amount, so that no sum of realistic size leaves 64 bits.
@@ -230,7 +230,7 @@ class Ledger:
         return posting
 
     def _carry_forward(self, last: int) -> None:
-        """Keep only what the postings up to row ``last`` come to; takes a millisecond."""
+        """Replace the postings up to row ``last`` by their sums; takes a millisecond."""
         with self._db.transaction():
             self._db.rows(_CARRY_FORWARD, (last,))
             self._db.rows("DELETE FROM legs WHERE posting > 0 AND posting <= ?", (last,))

@@ -185,7 +185,7 @@ def _is_debited(account_id: str, legs: Sequence[Leg]) -> bool:
     return any(leg.account_id == account_id and leg.amount_cents < 0 for leg in legs)
 
 
-def _row(entry: Posting, state: str) -> dict[str, Any]:
+def _row(entry: Posting, state: str) -> dict[str, object]:
     moment = values.iso_utc(entry.created_at_s)
     return {
         "id": entry.transaction_id,

@@ -112,7 +112,7 @@ class _Request:
 
 
 class GroupCommit:
-    """Does requests in groups, one transaction for each."""
+    """Does requests in groups, each group in one transaction."""
 
     def __init__(self, transaction: Callable[[], AbstractContextManager[None]]) -> None:
         self._transaction = transaction
@@ -205,7 +205,7 @@ class PostgresDatabase:
         self._native, self._errors = pg8000.native, pg8000.exceptions
         self._options, self.address = _parsed(url)
         self.group = GroupCommit(self.transaction)
-        self._statements: dict[str, Any] = {}  # as many as there are different texts of SQL here
+        self._statements: dict[str, Any] = {}  # bounded: one per SQL text in this package
         self._connection: Any = None
         self._in_transaction = False
         self._not_before_s = 0.0
@@ -235,7 +235,7 @@ class PostgresDatabase:
             self._drop()
             raise self._lost(sql, text) from error
         except (self._errors.InterfaceError, OSError, ValueError, AttributeError) as error:
-            self._drop()  # pg8000 meets a closed socket in all of these ways
+            self._drop()  # pg8000 raises any of these on a closed socket
             raise self._lost(sql, str(error) or type(error).__name__) from error
         except BaseException:
             self._drop()  # given up half-way: the next bytes on this connection would be an old answer

@@ -163,7 +163,7 @@ def check_address(address: Address | None) -> None:
 
 
 def money_cents(money: Money) -> int:
-    """Cents, rounded half-up.  Raises Refusal(400) for a text that is no amount, or an unknown currency."""
+    """Cents, rounded half-up.  Raises Refusal(400) for an invalid amount or an unknown currency."""
     try:
         value = Decimal(money.amount)
     except InvalidOperation:

@@ -58,7 +58,7 @@ class DetectorApi:
         self._spent_ms = 0.0
         #: labels received: fraud that was flagged, fraud that passed, false positives, forgotten transactions
         self._feedback = dict.fromkeys(("caught", "missed", "false_alerts", "forgotten"), 0)
-        self._alerts: deque[dict[str, Any]] = deque(maxlen=MAX_ALERTS)
+        self._alerts: deque[dict[str, object]] = deque(maxlen=MAX_ALERTS)
         self._routes: dict[str, dict[str, Callable[[Query, Any], Reply]]] = {
             "/health": {"GET": self._health},
             "/score": {"POST": self._score},
@@ -88,7 +88,7 @@ class DetectorApi:
     def _batch(self, _query: Query, body: Any) -> Reply:
         return 200, [self._score_one(entry) for entry in read(Batch, body).transactions]
 
-    def _score_one(self, body: Any) -> dict[str, Any]:
+    def _score_one(self, body: Any) -> dict[str, object]:
         started_s = time.perf_counter()
         repeated = self.model.repeated
         score = self.model.score(body)

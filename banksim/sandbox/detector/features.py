@@ -175,7 +175,7 @@ class Features:
     cash_in_2d: float = 0.0
     cash_count_2d: int = 0
     cash_surprise: float = 0.0
-    pass_through: float = 0.0  # share of what lately came in that would have left again
+    pass_through: float = 0.0  # part of the recent inflow that would have left again
     since_inflow_s: float = math.inf
     payers_24h: int = 0
     payees_24h: int = 0
@@ -255,7 +255,8 @@ class FeatureReader:
             (
                 surprise(count, pace * window_s)
                 for count, window_s in zip(counts, _WINDOWS_S, strict=True)
-                if count >= 3 and (window_s < HOUR_S or found.count_10min > 1)  # a burst long over is over
+                if count >= 3
+                and (window_s < HOUR_S or found.count_10min > 1)  # a burst that ended long ago does not count
             ),
             default=0.0,
         )

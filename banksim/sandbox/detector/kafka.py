@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 DRAIN_S = 2.0
 #: Under this name Kafka's own tools show how far the stand-in has read.
 GROUP = "bastion-fraud-detection"
-Event = dict[str, Any]
+Event = dict[str, object]
 
 
 @dataclass(slots=True)
@@ -148,14 +148,14 @@ def open_kafka_side(servers: str, announce: Callable[[str], None]) -> KafkaSide:
 def request_of(event: Any) -> Event:
     """The score request for a transaction's event.  Raises ValueError on a bad timestamp."""
     fields = _fields(event)
-    details: Mapping[str, Any] = fields.get("metadata") or {}
-    place: Mapping[str, Any] = fields.get("location") or details.get("location") or {}
+    details = _mapping(fields.get("metadata"))
+    place = _mapping(fields.get("location") or details.get("location"))
     timestamp = fields.get("timestamp")
     account, counterparty = _accounts(fields, details)
     request = {
         "transaction_id": fields.get("transaction_id"),
         "cif_id": fields.get("customer_id"),
-        "amount": float(fields.get("amount") or 0.0),
+        "amount": float(str(fields.get("amount") or 0)),
         "currency": fields.get("currency"),
         "merchant_id": details.get("merchant_id") or fields.get("merchant"),
         "merchant_category": details.get("merchant_category"),
@@ -216,21 +216,28 @@ def alert_event(score: Score, customer_id: Any, enveloped: bool) -> Event:
 
 def risk_factors(score: Score) -> list[Event]:
     """The rules that contributed, strongest first, each with its own contribution 0..1."""
-    factors = []
-    for rule in RULES:
-        contribution = rule.weight * rule.strength(score.features)
-        if contribution >= REASON_FROM:
-            factors.append({"factor": rule.name, "score": round(contribution, 4), "description": rule.text})
-    return sorted(factors, key=lambda factor: -factor["score"])
+    contributions = ((rule.weight * rule.strength(score.features), rule) for rule in RULES)
+    named = [(part, rule) for part, rule in contributions if part >= REASON_FROM]
+    named.sort(key=lambda found: -found[0])
+    return [{"factor": rule.name, "score": round(part, 4), "description": rule.text} for part, rule in named]
 
 
-def _fields(event: Any) -> Mapping[str, Any]:
-    data = event.get("data")
-    fields: Mapping[str, Any] = data if isinstance(data, Mapping) else event
-    return fields
+def _fields(event: object) -> Mapping[str, object]:
+    fields = _mapping(event)
+    data = fields.get("data")
+    return data if isinstance(data, Mapping) else fields
 
 
-def _accounts(fields: Mapping[str, Any], details: Mapping[str, Any]) -> tuple[Any, Any]:
+def _mapping(value: object) -> Mapping[str, object]:
+    """``value``, or nothing for none.  Raises ValueError for anything else."""
+    if isinstance(value, Mapping):
+        return value
+    if value:
+        raise ValueError(f"not an object: {value!r}")
+    return {}
+
+
+def _accounts(fields: Mapping[str, object], details: Mapping[str, object]) -> tuple[object, object]:
     """The customer's own account and the other one; an envelope names payer and payee instead."""
     payer, payee = fields.get("from_account_id"), fields.get("to_account_id")
     if payer or payee:

@@ -217,7 +217,7 @@ AMOUNT_PRIORS = {
 _PRIOR_WEIGHT = 8.0
 _POPULATION_MEMORY = 5_000.0
 _CUSTOMER_MEMORY = 50.0
-#: Pace to start from, worth one customer's hour of watching.
+#: Pace to start from, weighted as one hour of one customer.
 _PRIOR_EVENTS_PER_HOUR = 0.5
 
 

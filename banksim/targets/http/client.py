@@ -1,4 +1,4 @@
-"""What every way of doing HTTP here shares: requests, retries, the deadline, and errors in words.
+"""HTTP calls: how requests are encoded, what is retried, the deadline, and the address of a system.
 
 What is sent again, and what never is:
 
@@ -18,10 +18,7 @@ proxies, compression, HTTP/2.
 
 from __future__ import annotations
 
-import errno
 import random
-import socket
-import ssl
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -33,14 +30,14 @@ import gevent
 import orjson
 
 from banksim.model import LocalLimit, UsageError
-from banksim.targets.calls import Reply, Request
+from banksim.targets.calls import Begun, Reply, Request
 
 # -- When a repeatable call may be tried again, and how long to wait first --------------------------
 #
 # Exponential backoff with jitter, and a budget as gRPC's retry throttling has it: each
 # failure takes a token, each success gives a tenth back, and below half of the tokens
 # nothing is retried.  A system that is down therefore gets one call per transaction and no
-# storm on top, which would otherwise be load that nobody asked for.
+# storm of retries on top, which would be load that the scenario does not ask for.
 
 
 FIRST_WAIT_S = 0.05
@@ -61,6 +58,10 @@ class RetryBudget:
     def __init__(self, tokens: float = BUDGET_TOKENS) -> None:
         self._most = tokens
         self._tokens = tokens
+
+    @property
+    def full(self) -> bool:
+        return self._tokens >= self._most
 
     def succeeded(self) -> None:
         if self._tokens < self._most:
@@ -83,7 +84,7 @@ class RetryBudget:
 #
 #     begin ──► {greenlet: due, …}  ◄── finish        timer ──► expired: `DeadlinePassed` in the greenlet
 #
-# A greenlet has at most one call under way at a time.
+# A greenlet has at most one call in flight.
 
 
 class DeadlinePassed(BaseException):
@@ -91,18 +92,27 @@ class DeadlinePassed(BaseException):
 
 
 class Deadlines:
-    """The calls of one transport that are under way.  ``timeout_s`` is wall seconds from `begin`."""
+    """The calls in flight of one transport.  ``timeout_s`` is wall seconds from `begin`."""
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._due_s: dict[Any, float] = {}  # as bounded as the callers
         self._timer: Any = None
 
-    def begin(self, now_s: float) -> None:
-        """The calling greenlet's call begins.  ``now_s`` is `time.perf_counter`'s."""
-        self._due_s[gevent.getcurrent()] = now_s + self._timeout_s
+    def begin(self, began_s: float, begun: bool = False) -> None:
+        """The calling greenlet's call began at ``began_s`` of `time.perf_counter`.
+
+        ``begun``: it did so before it came to this greenlet, so it may be due before others.
+        """
+        self._due_s[gevent.getcurrent()] = due_s = began_s + self._timeout_s
+        if begun:
+            self._due_s = dict(sorted(self._due_s.items(), key=lambda entry: entry[1]))
+            if self._timer is not None:
+                self._timer.close()
+                self._timer = None
+            due_s = next(iter(self._due_s.values()))
         if self._timer is None:
-            self._wait(self._timeout_s)
+            self._wait(max(0.0, due_s - time.perf_counter()))
 
     def finish(self) -> None:
         """The calling greenlet's call is over, however it ended."""
@@ -188,19 +198,9 @@ MAX_HEADS = 100
 #: Two ways in which an answer is not whole, in the same words whichever parser met them.
 ENDED_EARLY = "it ended early"
 SWITCHES_PROTOCOL = "it switches to another protocol"
-_JSON_OF_LENGTH = b"Content-Type: application/json\r\nContent-Length: "
+JSON_OF_LENGTH = b"Content-Type: application/json\r\nContent-Length: "
 _RETRIED_STATUSES = frozenset({502, 503, 504})
 _REPEATABLE_METHODS = frozenset({"GET", "HEAD"})
-#: Errors of ``connect`` that are this machine's own exhaustion.
-_LOCAL_LIMITS = {
-    errno.EMFILE: LocalLimit.FILES,
-    errno.ENFILE: LocalLimit.FILES,
-    errno.EADDRNOTAVAIL: LocalLimit.PORTS,
-    errno.ENOBUFS: LocalLimit.MEMORY,
-    errno.ENOMEM: LocalLimit.MEMORY,
-}
-#: What a resolver that works answers for a name that does not exist.
-_UNKNOWN_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 
 
 class NoAnswer(Exception):
@@ -250,6 +250,36 @@ class Answer:
         self.error = error
 
 
+class HttpBegun(Begun):
+    """A first attempt that was made elsewhere, handed over where it became unusual.
+
+    Exactly one of: a whole ``answer``; a ``failure``; ``expired``, its deadline passed; or `read`,
+    to be overridden, which brings the rest.  ``began_s`` is `time.perf_counter`'s; ``sent`` is False
+    where surely nothing left this machine; ``status`` is as much as is known of an answer, else 0.
+    """
+
+    def __init__(
+        self,
+        began_s: float,
+        *,
+        sent: bool = True,
+        answer: Answer | None = None,
+        failure: NoAnswer | None = None,
+        expired: bool = False,
+        status: int = 0,
+    ) -> None:
+        self.began_s = began_s
+        self.sent = sent
+        self.answer = answer
+        self.failure = failure
+        self.expired = expired
+        self.status = status
+
+    def read(self, progress: Progress) -> Answer:
+        """Finish sending and reading, as `HttpCalls._attempt` would."""
+        raise NotImplementedError
+
+
 class HttpCalls(ABC):
     """Calls to one base address.  Raises UsageError for an address or token that cannot work."""
 
@@ -275,7 +305,7 @@ class HttpCalls(ABC):
         self._max_answer_bytes = max_answer_bytes
         self._budget = RetryBudget()
         self._deadlines = Deadlines(timeout_s)
-        self._max_age_s = max_age_s
+        self.max_age_s = max_age_s
         self._open(max(1, concurrency), min(connect_timeout_s, timeout_s), ca_file)
         self._headers = ""
         self._heads: dict[tuple[str, str], bytes] = {}
@@ -284,6 +314,19 @@ class HttpCalls(ABC):
     @property
     def address(self) -> str:
         return str(self._url)
+
+    @property
+    def tls(self) -> bool:
+        return self._url.tls
+
+    def earn_retry(self) -> bool:
+        """Count an answer that came some other way; whether the budget for retries is full."""
+        self._budget.succeeded()
+        return self._budget.full
+
+    def head(self, method: str, path: str) -> bytes:
+        """A request's head up to the headers that describe its body."""
+        return self._head(method, path, None)
 
     def authorize(self, token: str) -> None:
         if not token.isascii() or any(c <= " " for c in token):
@@ -310,18 +353,28 @@ class HttpCalls(ABC):
         where surely nothing did; sets ``progress.status`` once known.  Raises NoAnswer.
         """
 
+    def _finish(self, begun: HttpBegun, progress: Progress) -> Answer:
+        """What became of an attempt that was begun elsewhere.  Raises NoAnswer and DeadlinePassed."""
+        progress.attempts, progress.sent, progress.status = 1, begun.sent, begun.status
+        if begun.expired:
+            raise DeadlinePassed
+        if begun.failure is not None:
+            raise begun.failure
+        return begun.answer or begun.read(progress)
+
     @abstractmethod
     def _forget_idle(self) -> None:
         """Close every resting connection: one of them just proved to be stale."""
 
     def send(self, request: Request) -> Reply:
-        data = self._request_bytes(request)
+        data = self.encode(request)
         progress = Progress()
         limit = None
-        started_s = time.perf_counter()
-        self._deadlines.begin(started_s)
+        begun = request.begun if isinstance(request.begun, HttpBegun) else None
+        started_s = time.perf_counter() if begun is None else begun.began_s
+        self._deadlines.begin(started_s, begun is not None)
         try:
-            answer = self._persist(request, data, progress)
+            answer = self._persist(request, data, progress, begun)
         except DeadlinePassed:
             self._budget.failed()
             answer = Answer(progress.status, b"", 0, f"no answer within {self._timeout_s:g} s")
@@ -344,9 +397,9 @@ class HttpCalls(ABC):
             limit,
         )
 
-    def _request_bytes(self, request: Request) -> bytes:
+    def encode(self, request: Request) -> bytes:
         """The whole request.  ``name`` equals ``path`` where a route has no ids in it: its head is kept."""
-        method, path, name, body, query, _ = request
+        method, path, name, body, query, *_ = request
         head = None if query else self._heads.get((method, path))
         if head is None:
             head = self._head(method, path, query)
@@ -354,7 +407,7 @@ class HttpCalls(ABC):
                 self._heads[method, path] = head
         if body is not None:
             payload = orjson.dumps(body)
-            return b"%b%b%d\r\n\r\n%b" % (head, _JSON_OF_LENGTH, len(payload), payload)
+            return b"%b%b%d\r\n\r\n%b" % (head, JSON_OF_LENGTH, len(payload), payload)
         return head + (b"\r\n" if method in _REPEATABLE_METHODS else b"Content-Length: 0\r\n\r\n")
 
     def _head(self, method: str, path: str, query: Mapping[str, str] | None) -> bytes:
@@ -365,14 +418,18 @@ class HttpCalls(ABC):
             raise ValueError(f"not a request target: {target!r}")
         return f"{method} {target} HTTP/1.1\r\n{self._headers}".encode("ascii")
 
-    def _persist(self, request: Request, data: bytes, progress: Progress) -> Answer:
+    def _persist(self, request: Request, data: bytes, progress: Progress, begun: HttpBegun | None) -> Answer:
         """Attempts until there is an answer worth having, or no attempt is allowed any more."""
         repeatable = request.repeatable or request.method in _REPEATABLE_METHODS
         failures = 0
         refreshed = False
         while True:
             try:
-                answer = self._attempt(request.method, data, progress)
+                if begun is None:
+                    answer = self._attempt(request.method, data, progress)
+                else:
+                    first, begun = begun, None
+                    answer = self._finish(first, progress)
             except NoAnswer as failure:
                 if failure.stale and not refreshed and (repeatable or not progress.sent):
                     refreshed = True
@@ -408,36 +465,3 @@ def decoded(answer: Answer) -> tuple[Any, str]:
     except orjson.JSONDecodeError:
         text = answer.body[: 4 * MAX_TEXT_CHARS].decode("utf-8", "replace").strip()[:MAX_TEXT_CHARS]
         return text, "the answer is not JSON" if 200 <= answer.status < 300 else ""
-
-
-def local_limit(error: BaseException) -> LocalLimit | None:
-    """What this machine ran out of when it could not connect; None when the other side is the reason."""
-    if isinstance(error, socket.gaierror):
-        return None if error.errno in _UNKNOWN_NAME else LocalLimit.RESOLVER
-    return _LOCAL_LIMITS.get(error.errno or 0) if isinstance(error, OSError) else None
-
-
-def describe(error: BaseException) -> str:
-    """A connection's failure, as shown to users."""
-    limit = local_limit(error)
-    if limit is not None:
-        return str(limit)
-    match error:
-        case AnswerTooLarge():
-            return str(error)
-        case BrokenAnswer():
-            return f"not a whole HTTP answer ({error})"
-        case ssl.SSLCertVerificationError():
-            return f"the server's certificate is not accepted: {error.verify_message}"
-        case ssl.SSLError():
-            return f"TLS failed: {error.reason or error}"
-        case socket.gaierror():
-            return "the host name is not known"
-        case ConnectionRefusedError():
-            return "connection refused"
-        case TimeoutError():
-            return "connecting took too long"
-        case ConnectionResetError() | BrokenPipeError():
-            return "the connection was reset"
-        case _:
-            return str(error) or type(error).__name__

@@ -7,18 +7,19 @@ gevent's, which has to read and write as its records want it.
 
 The pool hands out the connection used last (LIFO), so a few stay busy and the rest grow
 old together; one that rested longer than `MAX_IDLE_S`, or has something to read (a close,
-or bytes nobody asked for), is not used again.
+or bytes out of turn), is not used again.
 """
 
 from __future__ import annotations
 
+import errno
 import math
 import socket
 import ssl
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import certifi
 import gevent
@@ -27,6 +28,7 @@ import gevent.ssl
 from gevent import monkey
 from gevent.lock import BoundedSemaphore
 
+from banksim.model import LocalLimit
 from banksim.targets.http.client import (
     Answer,
     AnswerTooLarge,
@@ -35,8 +37,6 @@ from banksim.targets.http.client import (
     HttpCalls,
     NoAnswer,
     Progress,
-    describe,
-    local_limit,
 )
 from banksim.targets.http.parser import AnswerReader, Heads
 
@@ -55,6 +55,57 @@ _poll: Any = monkey.get_original("select", "poll")
 _socket: Any = monkey.get_original("socket", "socket")
 
 
+# -- Why a connection failed ------------------------------------------------------------------------
+
+
+#: Errors of ``connect`` that are this machine's own exhaustion.
+_LOCAL_LIMITS = {
+    errno.EMFILE: LocalLimit.FILES,
+    errno.ENFILE: LocalLimit.FILES,
+    errno.EADDRNOTAVAIL: LocalLimit.PORTS,
+    errno.ENOBUFS: LocalLimit.MEMORY,
+    errno.ENOMEM: LocalLimit.MEMORY,
+}
+#: What a resolver that works answers for a name that does not exist.
+_UNKNOWN_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
+
+
+def local_limit(error: BaseException) -> LocalLimit | None:
+    """What this machine ran out of when it could not connect; None when the other side is the reason."""
+    if isinstance(error, socket.gaierror):
+        return None if error.errno in _UNKNOWN_NAME else LocalLimit.RESOLVER
+    return _LOCAL_LIMITS.get(error.errno or 0) if isinstance(error, OSError) else None
+
+
+def describe(error: BaseException) -> str:
+    """A connection's failure, as shown to users."""
+    limit = local_limit(error)
+    if limit is not None:
+        return str(limit)
+    match error:
+        case AnswerTooLarge():
+            return str(error)
+        case BrokenAnswer():
+            return f"not a whole HTTP answer ({error})"
+        case ssl.SSLCertVerificationError():
+            return f"the server's certificate is not accepted: {error.verify_message}"
+        case ssl.SSLError():
+            return f"TLS failed: {error.reason or error}"
+        case socket.gaierror():
+            return "the host name is not known"
+        case ConnectionRefusedError():
+            return "connection refused"
+        case TimeoutError():
+            return "connecting took too long"
+        case ConnectionResetError() | BrokenPipeError():
+            return "the connection was reset"
+        case _:
+            return str(error) or type(error).__name__
+
+
+# -- Connections ------------------------------------------------------------------------------------
+
+
 class Connection(ABC):
     """One connection.  ``nothing_left`` is True while surely no byte of the request left this machine."""
 
@@ -69,12 +120,59 @@ class Connection(ABC):
         self.nothing_left = True
 
     @abstractmethod
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | memoryview) -> None:
         """Write all of it.  Raises OSError."""
 
     @abstractmethod
     def receive(self) -> bytes:
         """Wait for the next block; b"" at the end.  Raises OSError."""
+
+    def write(
+        self,
+        data: bytes | memoryview,
+        progress: Progress,
+        send: Callable[[memoryview], None] | None = None,
+    ) -> None:
+        """Send a request.  ``progress.sent`` stays as it was where surely nothing left.  Raises NoAnswer."""
+        sent_before, progress.sent = progress.sent, True
+        try:
+            (send or self.send)(memoryview(data))
+        except OSError as error:
+            if self.nothing_left:
+                progress.sent = sent_before
+            raise NoAnswer(describe(error), stale=self.served) from error
+
+    def answer(self, progress: Progress) -> Answer:
+        """Read the answer, or the rest of it.  Raises NoAnswer."""
+        reader = self.reader
+        try:
+            while not reader.complete:
+                self.feed(self.receive())
+                progress.status = reader.status
+        except (OSError, BrokenAnswer, AnswerTooLarge) as error:
+            return self.broken(error)
+        return Answer(reader.status, reader.body, reader.received_bytes)
+
+    def feed(self, block: bytes) -> None:
+        """What `receive` gave.  Raises OSError, BrokenAnswer and AnswerTooLarge."""
+        if block:
+            self.reader.feed(block)
+        elif self.reader.received_bytes:
+            self.reader.end()
+        else:
+            raise ConnectionResetError
+
+    def broken(self, error: Exception) -> Answer:
+        """An answer that broke off after its status.  Raises NoAnswer where there is not even one."""
+        reader = self.reader
+        reader.reusable = False
+        if reader.status:
+            text = f"the answer broke off: {describe(error)}"
+            return Answer(reader.status, b"", reader.received_bytes, text)
+        if not reader.received_bytes and isinstance(error, ConnectionResetError):
+            text = "the connection was closed before an answer"
+            raise NoAnswer(text, stale=self.served) from error
+        raise NoAnswer(describe(error)) from error
 
     def rest(self) -> None:
         self.served = True
@@ -97,7 +195,7 @@ class PlainConnection(Connection):
         self._hub = gevent.get_hub()
         self._readable = self._hub.loop.io(sock.fileno(), _READ)
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | memoryview) -> None:
         self.nothing_left = True
         try:
             accepted = self._sock.send(data)
@@ -105,10 +203,10 @@ class PlainConnection(Connection):
             accepted = 0
         if accepted < len(data):
             self.nothing_left = accepted == 0
-            self._send_rest(memoryview(data)[accepted:])
+            self.send_rest(memoryview(data)[accepted:])
         self.nothing_left = False
 
-    def _send_rest(self, data: memoryview) -> None:
+    def send_rest(self, data: memoryview) -> None:
         writable = self._hub.loop.io(self._sock.fileno(), _WRITE)
         try:
             while data:
@@ -136,13 +234,16 @@ class PlainConnection(Connection):
 class TlsConnection(Connection):
     """Over TLS; ``sock`` is gevent's.  Nothing is claimed about what left after a failed write."""
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | memoryview) -> None:
         self.nothing_left = False
         self._sock.sendall(data)
 
     def receive(self) -> bytes:
         block: bytes = self._sock.recv(READ_BLOCK_BYTES)
         return block
+
+
+Made = TypeVar("Made", bound=PlainConnection)
 
 
 class Connector:
@@ -152,28 +253,37 @@ class Connector:
         self._url = url
         self._timeout_s = timeout_s
         self._limit_bytes = limit_bytes
-        self._heads: Heads = {}  # all connections lead to one server, whose heads are alike
+        self.heads: Heads = {}  # all connections lead to one server, whose heads are alike
         self._tls = _tls_context(ca_file) if url.tls else None
 
     def connect(self) -> Connection:
         """Raises OSError: no such host, refused, too slow, a certificate that is not accepted."""
-        sock = gevent.socket.create_connection((self._url.host, self._url.port), timeout=self._timeout_s)
+        if self._tls is None:
+            return self.connect_plain(PlainConnection)
+        sock = self._connected()
         try:
-            # A request larger than one segment must not wait for the acknowledgement of its first.
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._tls is not None:
-                sock = self._tls.wrap_socket(sock, server_hostname=self._url.host)
-                sock.settimeout(None)  # from here on the call's deadline rules
-                return TlsConnection(sock, self._reader())
-            native = _socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
-            native.setblocking(False)
-            return PlainConnection(native, self._reader())
+            sock = self._tls.wrap_socket(sock, server_hostname=self._url.host)
+            sock.settimeout(None)  # from here on the call's deadline rules
+            return TlsConnection(sock, self._reader())
         except BaseException:
             sock.close()
             raise
 
+    def connect_plain(self, make: type[Made]) -> Made:
+        """A connection over TCP, of the class ``make``.  Raises OSError."""
+        sock = self._connected()
+        native = _socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
+        native.setblocking(False)
+        return make(native, self._reader())
+
+    def _connected(self) -> Any:
+        sock = gevent.socket.create_connection((self._url.host, self._url.port), timeout=self._timeout_s)
+        # A request larger than one segment must not wait for the acknowledgement of its first.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
+
     def _reader(self) -> AnswerReader:
-        return AnswerReader(self._limit_bytes, self._heads)
+        return AnswerReader(self._limit_bytes, self.heads)
 
 
 def _tls_context(ca_file: str) -> Any:
@@ -183,20 +293,27 @@ def _tls_context(ca_file: str) -> Any:
 
 
 def affordable_connections() -> int:
-    """Connections for each of two pools, within the files that this process may open."""
+    """Connections for each pool, within the files that this process may open.
+
+    There are four: of lanes and of the full client, to two targets.
+    """
     try:
         import resource
     except ImportError:  # Windows has no such limit
         return MAX_CONNECTIONS
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(1, (soft - KEPT_FILES) // 2)
+    return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(1, (soft - KEPT_FILES) // 4)
+
+
+def lifetime_s(number: int, max_age_s: float) -> float:
+    """How long the connection of this number may serve: within a quarter of ``max_age_s``, all different."""
+    return max_age_s * (0.75 + 0.5 * (number * GOLDEN_RATIO % 1.0))
 
 
 class Pool:
     """At most ``size`` connections; callers block while all are in use.
 
-    A connection is replaced when it is ``max_age_s`` old, give or take a quarter, so that not all are
-    replaced at once.
+    A connection is replaced when it is about ``max_age_s`` old, at a moment of its own.
     """
 
     def __init__(self, connect: Callable[[], Connection], size: int, max_age_s: float = math.inf) -> None:
@@ -221,8 +338,7 @@ class Pool:
                 connection.close()
             connection = self._connect()
             self._made += 1
-            share = 0.75 + 0.5 * (self._made * GOLDEN_RATIO % 1.0)
-            connection.ends_s = time.monotonic() + share * self._max_age_s
+            connection.ends_s = time.monotonic() + lifetime_s(self._made, self._max_age_s)
             return connection
         except BaseException:
             self._places.release()
@@ -261,10 +377,10 @@ class HttpTransport(HttpCalls):
     """Calls one base address.  Raises UsageError for an address or token that cannot work."""
 
     def _open(self, concurrency: int, connect_timeout_s: float, ca_file: str) -> None:
-        connector = Connector(
+        self.connector = Connector(
             self._url, timeout_s=connect_timeout_s, limit_bytes=self._max_answer_bytes, ca_file=ca_file
         )
-        self._pool = Pool(connector.connect, concurrency, self._max_age_s)
+        self._pool = Pool(self.connector.connect, concurrency, self.max_age_s)
 
     def close(self) -> None:
         self._pool.close()
@@ -278,45 +394,10 @@ class HttpTransport(HttpCalls):
             connection = self._pool.take()
         except (OSError, RuntimeError) as error:
             raise NoAnswer(describe(error), limit=local_limit(error)) from error
-        reader = connection.reader
-        reader.expect(method == "HEAD")
+        connection.reader.expect(method == "HEAD")
         try:
-            sent_before, progress.sent = progress.sent, True
-            try:
-                connection.send(data)
-            except OSError as error:
-                if connection.nothing_left:
-                    progress.sent = sent_before
-                raise NoAnswer(describe(error), stale=connection.served) from error
-            return self._read(connection, progress)
+            connection.write(data, progress)
+            return connection.answer(progress)
         finally:
             # Also when the caller is killed or out of time: an answer half read is never reusable.
-            self._pool.give_back(connection, reader.reusable)
-
-    def _read(self, connection: Connection, progress: Progress) -> Answer:
-        reader = connection.reader
-        try:
-            while not reader.complete:
-                block = connection.receive()
-                if block:
-                    reader.feed(block)
-                elif reader.received_bytes:
-                    reader.end()
-                else:
-                    raise ConnectionResetError
-                progress.status = reader.status
-        except (OSError, BrokenAnswer, AnswerTooLarge) as error:
-            reader.reusable = False
-            return self._broken(connection, error)
-        return Answer(reader.status, reader.body, reader.received_bytes)
-
-    def _broken(self, connection: Connection, error: Exception) -> Answer:
-        """An answer that broke off after its status.  Raises NoAnswer where there is not even one."""
-        reader = connection.reader
-        if reader.status:
-            text = f"the answer broke off: {describe(error)}"
-            return Answer(reader.status, b"", reader.received_bytes, text)
-        if not reader.received_bytes and isinstance(error, ConnectionResetError):
-            text = "the connection was closed before an answer"
-            raise NoAnswer(text, stale=connection.served) from error
-        raise NoAnswer(describe(error)) from error
+            self._pool.give_back(connection, connection.reader.reusable)

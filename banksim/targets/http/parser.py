@@ -4,8 +4,7 @@ One reader serves all answers of a connection: making a parser costs more than a
 An answer is whole when its length says so, when its last chunk came, or, where it has
 neither length nor chunks, when the server closed.  Interim answers (1xx) are passed over.
 
-Whatever comes after a whole answer nobody asked for: it is dropped, and the connection
-is not used again.
+Whatever comes after a whole answer is dropped, and the connection is not used again.
 
 Under load a server's heads repeat: within a second only the length varies.  So a head that
 the parser has read is remembered with what it meant, and an answer that comes in one block
@@ -22,7 +21,7 @@ import httptools
 from banksim.targets.http.client import ENDED_EARLY, SWITCHES_PROTOCOL, AnswerTooLarge, BrokenAnswer
 
 _FRAMING_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
-_HEAD_END = b"\r\n\r\n"
+HEAD_END = b"\r\n\r\n"
 #: Heads remembered per connector; when it is full all are forgotten, for most hold an old date.
 MAX_HEADS = 256
 
@@ -102,7 +101,7 @@ class AnswerReader:
 
     def _is_known(self, block: bytes) -> bool:
         """Whether the block is a whole answer under a head known from before; then it has been taken."""
-        head, _, body = block.partition(_HEAD_END)
+        head, _, body = block.partition(HEAD_END)
         known = self._heads.get(head)
         if known is None or known.body_bytes != len(body) or self._headers_only:
             return False
@@ -112,13 +111,13 @@ class AnswerReader:
         return True
 
     def _remember(self) -> None:
-        """Keep the head of an answer that came whole in one block."""
-        head, _, body = self._first_block.partition(_HEAD_END)
-        in_one_block = len(self._first_block) == self.received_bytes
-        if in_one_block and self._parts == [body]:  # neither chunks nor anything before or after it
+        """Keep the head of an answer that is nothing but a head, whole in its first block, and a body."""
+        head, end, _ = self._first_block.partition(HEAD_END)
+        body_bytes = sum(map(len, self._parts))
+        if end and self.received_bytes == len(head) + len(end) + body_bytes:  # else chunks, or more answers
             if len(self._heads) >= MAX_HEADS:
                 self._heads.clear()
-            self._heads[head] = KnownHead(self.status, len(body))
+            self._heads[head] = KnownHead(self.status, body_bytes)
 
     def end(self) -> None:
         """The server closed.  Raises BrokenAnswer unless that is how this answer ends."""

@@ -4,8 +4,10 @@ from collections import Counter
 
 import pytest
 
+from banksim.fraud.attacker import Attacker
 from banksim.fraud.people import VictimPool
-from banksim.world import stream
+from banksim.model import Place
+from banksim.world import distance_km, stream
 
 from .helpers import world
 
@@ -54,3 +56,11 @@ def test_those_to_avoid_are_taken_only_when_nobody_else_is_left():
 def test_an_impossible_wish_still_gives_somebody():
     cast = VictimPool(1, world(400).population)
     assert cast.victim(stream(1, "t"), lambda _: False, ()).index >= 0
+
+
+def test_a_far_place_is_far_and_at_best_the_farthest_city() -> None:
+    london = Place("London", "GB", 51.5074, -0.1278)
+    attacker = Attacker(world(), stream(1, "t"), sophistication=0.0)
+    for _ in range(100):
+        assert distance_km(attacker.far_place(london, 3000), london) >= 3000
+    assert attacker.far_place(london, 50_000).city == "Sydney"

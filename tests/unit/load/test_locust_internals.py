@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PRODUCT = [
     path for folder in ("banksim/load", "web_ext", "locustfiles") for path in (ROOT / folder).rglob("*.py")
 ]
-NAMES = {place.rpartition(".")[2] for place in LOCUST_INTERNALS}
+NAMES = {place.rpartition(".")[2] for place in LOCUST_INTERNALS} | {"_actions"}  # argparse's
 
 
 def found(place: str) -> bool:

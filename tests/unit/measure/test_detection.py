@@ -1,12 +1,16 @@
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from banksim.measure.campaigns import Campaigns
 from banksim.measure.detection import Detection, adjusted_precision
+from banksim.measure.results import encode
 from banksim.model import BankStatus, Decision, Label
 from tests.unit.measure.make import ALERT, MISSING, PASSED, UNASKED, fraud, outcome, planned
 
 
 def figures(detection: Detection) -> dict:
-    return detection.figures(prevalence=0.001, false_alert_cost_cents=500)
+    return encode(detection.figures(prevalence=0.001, false_alert_cost_cents=500))
 
 
 def test_without_any_fraud_nothing_is_claimed_about_it() -> None:
@@ -64,7 +68,7 @@ def test_decoys_count_as_honest_and_are_told_apart() -> None:
     detection.add(planned(Label.DECOY, typology="holiday_trip"), ALERT)
     detection.add(planned(), PASSED)
     assert figures(detection)["confusion"] == {"tp": 0, "fp": 1, "tn": 1, "fn": 0}
-    assert detection.by_decoy()["holiday_trip"]["false_positive_rate"] == 1
+    assert detection.by_decoy()["holiday_trip"].false_positive_rate == 1
     assert detection.by_typology() == {}
 
 
@@ -121,3 +125,54 @@ def test_adjusted_precision() -> None:
     assert adjusted_precision(0.9, 0.01, 0.001) == pytest.approx(0.0009 / (0.0009 + 0.00999))
     assert adjusted_precision(None, 0.01, 0.001) is None
     assert adjusted_precision(0.0, 0.0, 0.001) is None
+
+
+def test_scored_means_that_a_usable_score_came_back() -> None:
+    """A decision alone is none: the detector's action may stand beside a score outside 0..1."""
+    detection = Detection(10)
+    detection.add(fraud(), outcome(Decision.BLOCK, None, error="the answer has no score"))
+    detection.add(planned(), outcome(Decision.APPROVE, None, error="score 85 is outside 0..1"))
+    detection.add(planned(), PASSED)
+    found = figures(detection)
+    assert (found["scored"], found["missing"], found["coverage"]) == (1, 2, pytest.approx(1 / 3))
+    assert found["confusion"] == {"tp": 1, "fp": 0, "tn": 2, "fn": 0}
+    row = detection.by_typology()["card_testing"]
+    assert (row.scored, row.missing, row.recall) == (0, 1, 1.0)
+
+
+def test_when_no_score_came_back_nothing_was_judged() -> None:
+    detection = Detection(10)
+    for plan in (fraud(), planned(), planned(Label.DECOY, typology="holiday_trip")):
+        detection.add(plan, MISSING)
+    found = figures(detection)
+    for name in ("recall", "recall_low", "false_positive_rate", "campaign_recall", "alert_rate", "f1"):
+        assert found[name] is None, name
+    assert found["value_detection_rate"] is None and found["net_savings_cents"] is None
+    assert (found["coverage"], found["scored"], found["missing"]) == (0, 0, 3)
+    assert found["confusion"] == {"tp": 0, "fp": 0, "tn": 0, "fn": 0}
+    assert detection.by_typology()["card_testing"].recall is None
+    assert detection.by_decoy()["holiday_trip"].false_positive_rate is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 150), st.integers(1, 9), st.floats(0, 99), st.booleans(), st.integers(0, 20)
+        ),
+        max_size=400,
+    )
+)
+def test_the_costliest_campaigns_are_found_among_what_changed(events: list) -> None:
+    campaigns = Campaigns(200)
+    for number, cents, sim_s, alert, ask in events:
+        campaigns.add(f"c{number}", "card_testing", sim_s, cents, True, alert)
+        if ask:
+            campaigns.rows(5)
+    lines = campaigns.lines.items()
+    ordered = sorted(lines, key=lambda item: (-item[1].lost_before_cents, item[1].first_sim_s, item[0]))
+    assert [row["campaign"] for row in campaigns.rows(100)] == [name for name, _ in ordered[:100]]
+    assert campaigns.detected == sum(line.alerted > 0 for _, line in lines)
+    merged = Campaigns(200)
+    merged.merge_state(campaigns.to_state())
+    assert merged.rows(100) == campaigns.rows(100) and merged.detected == campaigns.detected

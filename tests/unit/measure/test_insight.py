@@ -7,9 +7,11 @@ import pytest
 from banksim.measure import Measures, MeasureSettings
 from banksim.measure.counts import Extremes
 from banksim.measure.detection import MAX_SLICES, OTHER, Slices
+from banksim.measure.drift import MIN_SCORES, ScoreDrift, stability_index
+from banksim.measure.figures import ResponseRanges
 from banksim.measure.latency import LatencyHistogram
 from banksim.measure.measures import GeneratorUse
-from banksim.measure.scores import MIN_SCORES, ScoreBins, ScoreDrift, calibration, stability_index
+from banksim.measure.scores import ScoreCounts, ScoreScale, calibration
 from banksim.measure.summary import quality_against_load, response_ranges
 from banksim.model import At, BankStatus, Channel, Decision
 from tests.unit.measure.make import ALERT, MISSING, PASSED, UNASKED, end, fraud, outcome, planned
@@ -37,8 +39,8 @@ def test_slices_are_bounded() -> None:
     assert slices.rows()["p000"]["recall"] is None
 
 
-def bins(scores: list[float]) -> ScoreBins:
-    made = ScoreBins()
+def bins(scores: list[float]) -> ScoreCounts:
+    made = ScoreScale().counts()
     for score in scores:
         made.add(score, 1)
     return made
@@ -93,7 +95,7 @@ def test_drift_windows_are_bounded() -> None:
     for number in range(400):
         drift.add(number * 3_600.0, 0.3)
     assert len(drift.windows) <= 48
-    assert sum(sum(window.values()) for window in drift.windows.values()) == 400
+    assert sum(sum(window) for window in drift.windows.values()) == 400
 
 
 def record(measures: Measures, response_ms: float, status: BankStatus = BankStatus.POSTED) -> None:
@@ -107,20 +109,20 @@ def test_ranges_keep_failed_apart_and_fit_the_system() -> None:
         record(measures, response_ms)
     record(measures, 30, BankStatus.FAILED)
     record(measures, 2_000, BankStatus.UNKNOWN)
-    assert response_ranges(measures.warm) == {
-        "fast_ms": 800, "slow_ms": 1_200, "fast": 3, "middle": 1, "slow": 1, "failed": 2,
-    }  # fmt: skip
+    assert response_ranges(measures.warm) == ResponseRanges(
+        fast_ms=800, slow_ms=1_200, fast=3, middle=1, slow=1, failed=2
+    )
     quick = Measures()
     for _ in range(200):
         record(quick, 3)
     record(quick, 100)
     found = response_ranges(quick.warm)
-    assert (found["fast_ms"], found["fast"], found["slow"]) == (8, 200, 1)
+    assert (found.fast_ms, found.fast, found.slow) == (8, 200, 1)
 
 
 def test_ranges_of_nothing() -> None:
     found = response_ranges(Measures().warm)
-    assert found["fast_ms"] == 800 and found["fast"] == found["failed"] == 0
+    assert found.fast_ms == 800 and found.fast == found.failed == 0
 
 
 def test_quality_against_load_groups_like_rates() -> None:
@@ -132,9 +134,9 @@ def test_quality_against_load_groups_like_rates() -> None:
             end(measures, planned(), MISSING if busy else PASSED, At(second, second))
         end(measures, fraud(), PASSED if busy else ALERT, At(second, second))
     low, high = quality_against_load(measures.timeline)
-    assert (low["offered_tps"], high["offered_tps"]) == (10, 40)
-    assert (low["recall"], high["recall"]) == (1, 0)
-    assert low["coverage"] == 1 and high["coverage"] == pytest.approx(10 / 410)
+    assert (low.offered_tps, high.offered_tps) == (10, 40)
+    assert (low.recall, high.recall) == (1, 0)
+    assert low.coverage == 1 and high.coverage == pytest.approx(10 / 410)
     assert quality_against_load(Measures().timeline) == []
 
 

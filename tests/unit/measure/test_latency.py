@@ -1,11 +1,13 @@
 import json
 from math import ceil
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from banksim.measure import LatencyHistogram
+from banksim.measure.latency import COARSE_BITS, FINE_BITS, MAX_US, percentile_table, whole_us
 
 LATENCIES = st.lists(st.floats(min_value=1.0, max_value=600_000.0), min_size=1, max_size=200)
 
@@ -28,7 +30,7 @@ def test_percentiles_are_within_a_thousandth_of_exact(values: list[float], perce
 @given(LATENCIES, st.integers(0, 200))
 def test_merging_parts_gives_the_whole(values: list[float], cut: int) -> None:
     merged = histogram_of(values[:cut])
-    merged.merge(LatencyHistogram.from_state(json.loads(json.dumps(histogram_of(values[cut:]).to_state()))))
+    merged.merge_state(json.loads(json.dumps(histogram_of(values[cut:]).to_state())))
     whole = histogram_of(values)
     assert merged.buckets == whole.buckets
     assert merged.summary() == whole.summary()
@@ -60,3 +62,57 @@ def test_mean_and_maximum_are_exact() -> None:
 def test_different_resolutions_refuse_to_merge() -> None:
     with pytest.raises(ValueError, match="resolution"):
         LatencyHistogram().merge(LatencyHistogram(6))
+
+
+ANY_LATENCY = st.lists(st.floats(min_value=-10.0, max_value=1e9), max_size=100)
+
+
+@settings(max_examples=100, deadline=None)
+@given(ANY_LATENCY, st.sampled_from([FINE_BITS, COARSE_BITS]))
+def test_many_at_once_count_as_one_by_one(values: list[float], bits: int) -> None:
+    one_by_one, at_once = LatencyHistogram(bits), LatencyHistogram(bits)
+    for value in values:
+        one_by_one.add(value)
+    at_once.add_many(whole_us(np.array(values, np.float64)))
+    assert at_once.to_state() == one_by_one.to_state()
+    assert at_once.count == len(values)
+
+
+@given(st.integers(0, 2 * MAX_US))
+def test_buckets_are_those_of_the_docstring(value_us: int) -> None:
+    shift, limited = 0, min(value_us, MAX_US)
+    while limited >> shift >= 2048:
+        shift += 1
+    made = histogram_of([value_us / 1000])
+    assert made.buckets == {shift * 1024 + (limited >> shift): 1}
+    assert made.max_us == value_us
+
+
+def test_a_table_of_percentiles_is_that_of_each() -> None:
+    many = [LatencyHistogram(COARSE_BITS) for _ in range(3)]
+    for value in range(1, 400):
+        many[value % 2].add(value**2)
+    expected = [one.percentiles((50, 99)) for one in many]
+    assert expected[2] == [None, None]
+    assert percentile_table(many, (50, 99)) == expected
+
+
+def test_what_came_since_an_earlier_look() -> None:
+    made, before = histogram_of([5.0, 900.0]), histogram_of([5.0])
+    assert made.since(before).summary()["count"] == 1
+    assert made.since(before).percentile(50) == pytest.approx(900.0, rel=1e-3)
+    assert made.since(None).summary() == made.summary()
+
+
+def test_cumulative_counts_are_added_up_once_for_all_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, sums = histogram_of([1.0, 2.0, 3.0]), []
+    monkeypatch.setattr(
+        np, "cumsum", lambda *args, real=np.cumsum, **named: sums.append(1) or real(*args, **named)
+    )
+    made.summary()
+    made.percentile_ends(50)
+    made.count_up_to(2.0)
+    assert len(sums) == 1
+    made.add(2.0)
+    assert made.percentile(75) == pytest.approx(2.0)
+    assert len(sums) == 2

@@ -1,17 +1,26 @@
 import json
 import random
+import sys
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
+import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from banksim.measure import Measures, MeasureSettings, Roster
-from banksim.measure.summary import live_summary
+from banksim.measure.results import RunInfo, ScenarioInfo, encode
+from banksim.measure.summary import Asked, build_results, live
+from banksim.measure.timeline import Bucket
 from banksim.model import At, BankStatus, Decision, Label, Outcome, Planned
-from banksim.report import build_results
+from banksim.scenario.models import Goals
 from tests.unit.measure.make import ALERT, PASSED, START, call, end, fraud, outcome, planned
+from tests.unit.measure.test_block import block_of
 
+ASKED = Asked(Goals())
+RUN = RunInfo("r1", ScenarioInfo("made"), "live", "USD", wall_s=30.0, simulated_s=400.0, end="completed")
 SETTINGS = MeasureSettings(interval_s=0.5, max_points=20, warm_up_s=100)
 
 
@@ -51,9 +60,9 @@ def count(measures: Measures, event: tuple[Planned, Outcome, float]) -> None:
 
 def figures(measures: Measures) -> dict[str, Any]:
     """Everything a reader sees, live and in the report."""
-    return live_summary(measures, 30.0) | {
-        "timeline": measures.timeline.points(),
-        "report": build_results({"wall_s": 30.0}, measures),
+    return {
+        "live": encode(live(measures, 30.0, ASKED)),
+        "report": encode(build_results(RUN, measures, ASKED)),
     }
 
 
@@ -86,7 +95,7 @@ def test_nothing_is_lost_between_offered_and_ended() -> None:
         count(measures, event)
     measures.offered(START, 7)
     measures.started(START)
-    found = live_summary(measures, 20)["transactions"]
+    found = encode(live(measures, 20, ASKED).transactions)
     assert found["in_flight"] == 7
     assert found["offered"] == 207
     assert found["dropped"] == sum(found["drop_reasons"].values()) > 0
@@ -99,12 +108,12 @@ def test_the_warm_up_is_counted_apart() -> None:
     end(measures, fraud(sim_s=100.0), PASSED, At(1.0, 100.0))
     assert measures.detection.fraudulent().transactions == 1
     assert measures.cold.detection.fraudulent().alerted == 1
-    assert live_summary(measures, 2)["detection"]["recall"] == 0
+    assert live(measures, 2, ASKED).detection.recall == 0
     assert measures.tally.completed == 2
 
 
 def test_a_fresh_snapshot_is_json_and_claims_nothing() -> None:
-    found = json.loads(json.dumps(live_summary(Measures(), 0.0)))
+    found = json.loads(json.dumps(encode(live(Measures(), 0.0, ASKED))))
     assert found["detection"]["recall"] is None
     assert found["rate"] == {
         "offered_tps": None,
@@ -144,3 +153,67 @@ def test_one_record_stays_cheap() -> None:
             end(measures, plan, answer, At(wall_s, plan.sim_s))
         best_us = min(best_us, (perf_counter() - begin) / len(events) * 1e6)
     assert best_us < 60  # about 10 on an idle machine; the bound leaves room for a busy one
+
+
+def test_a_roster_adds_up_only_the_stretches_that_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = Measures()
+    for second in range(100):
+        counted.offered(At(second, second))
+    roster, added = Roster(MeasureSettings()), []
+    for process in ("a", "b"):
+        roster.update(process, counted.to_state())
+    roster.total()
+    real = Bucket.merge_state
+    monkeypatch.setattr(Bucket, "merge_state", lambda self, state: added.append(1) or real(self, state))
+    before = roster.total()
+    assert added == []
+    counted.offered(At(99, 99), 5)
+    roster.update("b", counted.to_state(timeline_from_s=99))
+    after = roster.total()
+    assert len(added) == 2  # one stretch of two processes
+    assert [point["offered"] for point in after.timeline.points()] == [2] * 99 + [7]
+    assert before.timeline.points()[-1]["offered"] == 2  # whoever looks at the last sum sees it whole
+
+
+def calls_of(work: Callable[[], object]) -> int:
+    """How many functions are called: what the work costs, whatever else the machine does."""
+    calls = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def test_a_snapshot_costs_the_same_however_long_the_run() -> None:
+    measures, rng = Measures(), np.random.default_rng(1)
+    costs = {}
+    for second in range(1, 1_501):
+        at = At(second, second)
+        measures.offered(at)
+        end(measures, fraud(1_000, second, campaign=f"c{second}"), ALERT if second % 3 else PASSED, at)
+        block = block_of(rng, 60, 0.0, 15) if second % 100 == 0 else ()
+        measures.ended(at, block)
+        call(measures, "nexum", "/withdraw", 2.0 + second % 7, at=at)
+        costs[second] = calls_of(lambda now_s=second: live(measures, now_s, ASKED))
+    assert costs[1_500] <= costs[101] * 1.1 < 2_500
+    costs = [calls_of(lambda since=since: measures.timeline.points(since)) for since in (1_497.0, 1_497.0)]
+    assert costs[1] <= costs[0] < 300
+    assert calls_of(lambda: measures.to_state(1_497.0, books=False)) < 30_000
+
+
+def test_a_state_of_the_last_seconds_is_small() -> None:
+    """What a worker sends several times a second may not grow with the run."""
+    sizes = []
+    for seconds in (50, 1_500):
+        measures, rng = Measures(), np.random.default_rng(2)
+        for second in range(1, seconds + 1):
+            measures.ended(At(second, second), block_of(rng, 100, 0.0, 2))
+        sizes.append(len(json.dumps(measures.to_state(seconds - 3.0, books=False))))
+    assert sizes[1] < 3 * sizes[0]

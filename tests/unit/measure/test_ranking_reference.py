@@ -1,52 +1,82 @@
-"""Ranking figures against scikit-learn's on a million scores: the bins may cost this much and no more."""
+"""Ranking figures against scikit-learn's, on the scores that real detectors give."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from banksim.measure.scores import BINS, LOGIT_RANGE, ONE_BIN, ZERO_BIN, ScoreBins, bin_of
-from banksim.measure.scores import average_precision as binned_ap
-from banksim.measure.scores import roc_auc as binned_auc
+from banksim.measure.scores import MAX_EXACT, ScoreCounts, ScoreScale, average_precision, roc_auc
 
-GENUINE = 990_000
-FRAUD = 10_000
+Scores = np.ndarray
+Make = Callable[[np.random.Generator, int, bool], Scores]
 
 
-def binned(scores: np.ndarray) -> ScoreBins:
-    """The bins of many scores at once; `bin_of` for a million would take seconds."""
-    with np.errstate(divide="ignore"):
-        logits = np.log(scores / (1.0 - scores))
-    positions = np.clip(np.floor((logits + LOGIT_RANGE) * (BINS / (2 * LOGIT_RANGE))) + 1, 1, BINS)
-    positions = np.where(scores <= 0, ZERO_BIN, np.where(scores >= 1, ONE_BIN, positions)).astype(int)
-    for place in (0, 1, len(scores) // 2, len(scores) - 1):
-        assert positions[place] == bin_of(float(scores[place]))
-    made = ScoreBins()
-    for position, count in zip(*np.unique(positions, return_counts=True), strict=True):
-        made.counts[int(position)] = int(count)
-        made.cents[int(position)] = 0
+def beta(fraud: tuple[float, float], genuine: tuple[float, float]) -> Make:
+    return lambda rng, count, is_fraud: rng.beta(*(fraud if is_fraud else genuine), count)
+
+
+def logit(rng: np.random.Generator, count: int, is_fraud: bool) -> Scores:
+    """As a logistic regression gives them."""
+    return 1 / (1 + np.exp(-rng.normal(0.5 if is_fraud else -4.0, 1.8, count)))
+
+
+def clumped(rng: np.random.Generator, count: int, is_fraud: bool) -> Scores:
+    """As a small decision tree gives them: few values, some a hair apart."""
+    leaves = np.array([0.0123, 0.01231, 0.2, 0.20004, 0.5, 0.50001, 0.8, 0.97])
+    weights = np.arange(1, 9) if is_fraud else np.arange(8, 0, -1) ** 3
+    return rng.choice(leaves, count, p=weights / weights.sum())
+
+
+def rounded(make: Make, digits: int) -> Make:
+    return lambda rng, count, is_fraud: make(rng, count, is_fraud).round(digits)
+
+
+GOOD, POOR, CROWDED = beta((4, 2), (1, 12)), beta((2, 6), (1, 9)), beta((0.5, 0.5), (0.5, 20))
+NEARLY_PERFECT = beta((30.0, 0.7), (0.3, 40.0))
+SHAPES: dict[str, Make] = {
+    "good": GOOD,
+    "poor": POOR,
+    "crowded at both ends": CROWDED,
+    "nearly perfect": NEARLY_PERFECT,
+    "logit": logit,
+    "clumped": clumped,
+    "all equal": lambda rng, count, is_fraud: np.full(count, 0.5),
+    **{f"good, {digits} decimals": rounded(GOOD, digits) for digits in (2, 3, 4)},
+    **{f"poor, {digits} decimals": rounded(POOR, digits) for digits in (2, 3, 4)},
+    **{f"crowded, {digits} decimals": rounded(CROWDED, digits) for digits in (2, 3, 4)},
+    **{f"logit, {digits} decimals": rounded(logit, digits) for digits in (2, 3, 4)},
+}
+
+
+def counted(scale: ScoreScale, scores: Scores) -> ScoreCounts:
+    made = scale.counts()
+    made.add_many(scale.places_of(scores), np.zeros(len(scores), np.int64))
     return made
 
 
+def check(make: Make, seed: int, frauds: int, genuine: int) -> None:
+    rng = np.random.default_rng(seed)
+    fraud, others = make(rng, frauds, True), make(rng, genuine, False)
+    labels, scores = np.repeat([1, 0], [frauds, genuine]), np.concatenate([fraud, others])
+    auc, ap = roc_auc_score(labels, scores), average_precision_score(labels, scores)
+    scale = ScoreScale()
+    kinds = counted(scale, fraud), counted(scale, others)
+    tolerance = 1e-9 if len(np.unique(scores)) <= MAX_EXACT else None
+    assert roc_auc(*kinds) == pytest.approx(auc, abs=tolerance or 0.0005)
+    assert average_precision(*kinds) == pytest.approx(ap, abs=tolerance or 0.002)
+
+
+@pytest.mark.parametrize("make", SHAPES.values(), ids=SHAPES.keys())
+def test_figures_match_scikit_learn(make: Make) -> None:
+    for seed in range(25):
+        check(make, seed, 60 + 20 * seed, 20_000)
+
+
 @pytest.mark.parametrize(
-    ("fraud_shape", "genuine_shape"),
-    [
-        ((4.0, 2.0), (1.0, 12.0)),  # a good detector
-        ((0.5, 0.5), (0.5, 20.0)),  # scores crowd at both ends
-        ((2.0, 6.0), (1.0, 9.0)),  # a poor one
-        ((30.0, 0.7), (0.3, 40.0)),  # nearly perfect, almost all near 0 and 1
-    ],
+    "make", [GOOD, CROWDED, POOR, NEARLY_PERFECT], ids=["good", "crowded", "poor", "perfect"]
 )
-def test_binned_figures_match_scikit_learn(
-    fraud_shape: tuple[float, float], genuine_shape: tuple[float, float]
-) -> None:
-    rng = np.random.default_rng(20)
-    fraud, genuine = rng.beta(*fraud_shape, FRAUD), rng.beta(*genuine_shape, GENUINE)
-    labels = np.concatenate([np.ones(FRAUD), np.zeros(GENUINE)])
-    scores = np.concatenate([fraud, genuine])
-    fraud_bins, genuine_bins = binned(fraud), binned(genuine)
-    assert binned_auc(fraud_bins, genuine_bins) == pytest.approx(roc_auc_score(labels, scores), abs=0.0005)
-    assert binned_ap(fraud_bins, genuine_bins) == pytest.approx(
-        average_precision_score(labels, scores), abs=0.005
-    )
+def test_figures_match_on_a_million_scores(make: Make) -> None:
+    check(make, 20, 10_000, 990_000)

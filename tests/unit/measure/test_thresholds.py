@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from banksim.measure import Measures, MeasureSettings
-from banksim.measure import summary as of
+from banksim.measure.figures import BalanceRow
+from banksim.measure.results import encode
+from banksim.measure.summary import build_results
 from banksim.measure.thresholds.grammar import parse_thresholds
 from banksim.measure.thresholds.judge import Judge, Verdict, thresholds_of
 from banksim.measure.thresholds.metrics import CATALOGUE, Bracket
@@ -13,7 +17,7 @@ from banksim.measure.thresholds.readings import STATISTICS, Figures
 from banksim.model import At, BankStatus
 from banksim.scenario import parse_scenario
 from tests.unit.measure.make import ALERT, MISSING, PASSED, START, UNASKED, end, fraud, outcome, planned
-from tests.unit.report.make import busy_run
+from tests.unit.report.make import ASKED, RUN, busy_run
 
 WALL_S = 20.0
 
@@ -60,10 +64,10 @@ def test_figures_are_those_of_the_results() -> None:
     measures = busy_run()
     measures.balance_checks.readings = 10
     for _ in range(2):
-        measures.balance_checks.violation({})
-    found, latency = of.detection(measures, measures.warm), of.latency_ms(measures, measures.warm)
-    rate = of.overall_rate(measures, WALL_S)
-    typologies = of.fraud(measures)["by_typology"]
+        measures.balance_checks.violation(BalanceRow("a", 1, 1, 2, 1, "unexplained"))
+    results = encode(build_results(replace(RUN, wall_s=WALL_S), measures, ASKED))
+    found, latency, rate = results["detection"], results["latency_ms"], results["rate"]
+    typologies = results["fraud"]["by_typology"]
     tally = measures.tally
     expected = {
         "recall >= 0": found["recall"],
@@ -80,9 +84,9 @@ def test_figures_are_those_of_the_results() -> None:
         "mcc >= 0": found["mcc"],
         "average_precision >= 0": found["average_precision"],
         "roc_auc >= 0": found["roc_auc"],
-        "fraud_transactions >= 0": of.fraud(measures)["transactions"],
+        "fraud_transactions >= 0": results["fraud"]["transactions"],
         "fraud_transactions[app_scam] >= 0": typologies["app_scam"]["transactions"],
-        "errors >= 0": (tally.failed + tally.unknown) / tally.started,
+        "errors >= 0": results["transactions"]["error_share"],
         "errors[nexum] >= 0": sum(r["failed"] for r in measures.calls.rows() if r["target"] == "nexum")
         / latency["nexum"]["count"],
         "refusals >= 0": tally.refused / tally.started,
@@ -250,7 +254,7 @@ def test_only_for_and_abort_need_watching() -> None:
 
 def test_a_row_holds_what_the_report_shows() -> None:
     (verdict,) = judged(NINE_OF_TEN, "fpr <= 0.5%")
-    assert verdict.as_row() == {
+    assert encode(verdict.as_row()) == {
         "expression": "fpr <= 0.5%",
         "metric": "fpr",
         "value": 0.01,

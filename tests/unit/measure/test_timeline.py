@@ -1,10 +1,13 @@
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from banksim.measure import Timeline
+from banksim.measure import timeline as module
+from banksim.measure.latency import percentile_table
 from banksim.model import At
 
 EVENTS = st.lists(st.floats(0, 500), min_size=1, max_size=120)
@@ -68,3 +71,44 @@ def test_unrelated_intervals_refuse_to_merge() -> None:
 def test_only_recent_buckets_on_request() -> None:
     timeline = timeline_of([0.5, 1.5, 2.5], interval_s=1.0)
     assert [index for index, _ in timeline.to_state(from_s=1.2)["buckets"]] == [1, 2]
+
+
+def test_points_cost_what_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    timeline, worked_out = timeline_of([float(second) for second in range(300)], 500, 1.0), []
+
+    def counted(histograms: list, percents: tuple) -> list:
+        worked_out.append(len(histograms))
+        return percentile_table(histograms, percents)
+
+    monkeypatch.setattr(module, "percentile_table", counted)
+    before = timeline.points()
+    timeline.at(At(299.5, 0.0)).response.add(7.0)
+    after = timeline.points()
+    assert worked_out == [300, 300, 1, 1]
+    assert after[:-1] == before[:-1]
+    assert after[-1]["p99_ms"] == pytest.approx(299, rel=0.02)
+
+
+def test_reserved_memory_is_flat_from_the_start() -> None:
+    timeline = Timeline(1.0, 400)
+    timeline.reserve()
+    timeline.at(At(0.0, 0.0))
+    tracemalloc.start()
+    for second in range(1, 1_000):  # over two doublings of the length
+        timeline.at(At(second, second)).response.add(5.0)
+    grown = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert timeline.interval_s == 4
+    assert grown < 100_000  # 400 buckets are 2 MB
+
+
+@settings(max_examples=60, deadline=None)
+@given(EVENTS, st.floats(0, 600))
+def test_the_peak_and_recent_points_need_no_look_at_the_whole(moments: list[float], from_s: float) -> None:
+    timeline = timeline_of(moments)
+    points = timeline.points()
+    assert timeline.peak_tps() == max(point["sent"] for point in points) / timeline.interval_s
+    recent = [point for point in points if point["wall_s"] + point["length_s"] > from_s]
+    assert [point["wall_s"] for point in timeline.points(from_s)] == pytest.approx(
+        [point["wall_s"] for point in recent]
+    )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from banksim.measure import Measures, MeasureSettings, compare
+from banksim.measure.results import Planned, Results, RunInfo, ThresholdRow, Window, decode
+from banksim.measure.summary import Asked, build_results
 from banksim.model import At, BankStatus, Decision, Label
-from banksim.report import build_results
+from banksim.scenario.models import Goals
 from tests.unit.measure.make import START, call, end, outcome, planned
 
 #: typology → (start and length in simulated hours, transactions, share caught, median amount in cents)
@@ -82,39 +86,46 @@ def _one(measures: Measures, rng: random.Random, sim_s: float, name: str) -> Non
     end(measures, plan, answer, at)
 
 
-RUN_INFO: dict[str, Any] = {
-    "run_id": "20260105-081500-fraud_attack",
-    "scenario": {
-        "name": "fraud_attack",
-        "title": "Fraud attack",
-        "hash": "5f1c0b9ad2e4",
-        "file": "scenarios/fraud_attack.yaml",
-        "start_at": "2026-01-05T08:00:00",
+RUN = decode(
+    RunInfo,
+    {
+        "run_id": "20260105-081500-fraud_attack",
+        "scenario": {
+            "name": "fraud_attack",
+            "title": "Fraud attack",
+            "hash": "5f1c0b9ad2e4",
+            "file": "scenarios/fraud_attack.yaml",
+            "start_at": "2026-01-05T08:00:00",
+        },
+        "seed": 42,
+        "mode": "sandbox",
+        "flow": "post_then_score",
+        "currency": "USD",
+        "started_at": "2026-02-03T10:00:00+00:00",
+        "ended_at": "2026-02-03T10:04:48+00:00",
+        "wall_s": 288.0,
+        "simulated_s": 28_800.0,
+        "speed": 100.0,
+        "customers": 2_000,
+        "targets": {"nexum": "http://127.0.0.1:8090", "bastion": "http://127.0.0.1:8080"},
+        "versions": {"python": "3.11.9", "banksim": "0.1.0", "locust": "2.47.0"},
+        "machine": {"system": "Linux x86_64", "cpus": 8, "memory_bytes": 16 * 2**30},
+        "end": "completed",
     },
-    "seed": 42,
-    "mode": "sandbox",
-    "flow": "post_then_score",
-    "currency": "USD",
-    "started_at": "2026-02-03T10:00:00+00:00",
-    "ended_at": "2026-02-03T10:04:48+00:00",
-    "wall_s": 288.0,
-    "simulated_s": 28_800.0,
-    "speed": 100.0,
-    "customers": 2_000,
-    "targets": {"nexum": "http://127.0.0.1:8090", "bastion": "http://127.0.0.1:8080"},
-    "versions": {"python": "3.11.9", "banksim": "0.1.0", "locust": "2.47.0"},
-    "machine": {"system": "Linux x86_64", "cpus": 8, "memory_bytes": 16 * 2**30},
-    "end": "completed",
-}
+)
 
-PLANNED: dict[str, Any] = {
-    "transactions": 6_331,
-    "attacks": [
-        {"name": name, "start_s": start_h * 3600, "end_s": (start_h + length_h) * 3600}
+PLANNED = Planned(
+    transactions=6_331,
+    duration_s=28_800.0,
+    attacks=[
+        Window(start_h * 3600, (start_h + length_h) * 3600, name)
         for name, (start_h, length_h, *_) in ATTACKS.items()
         if length_h < 4
     ],
-}
+    fraud_by_typology={name: attack[2] for name, attack in ATTACKS.items()},
+)
+
+ASKED = Asked(Goals(), planned=PLANNED)
 
 FEED: list[dict[str, Any]] = [
     {
@@ -139,12 +150,22 @@ FEED: list[dict[str, Any]] = [
 ]
 
 
-def busy_results() -> dict[str, Any]:
+def busy_results(thresholds: Sequence[ThresholdRow] = (), **run: Any) -> Results:
+    """``run``: what differs from `RUN`."""
     measures = busy_run()
     reconciliation = compare(measures.books, {"a-17": 500_000, "a-18": 119_950})
-    return build_results(RUN_INFO, measures, PLANNED, reconciliation=reconciliation)
+    return build_results(
+        replace(RUN, **run), measures, ASKED, reconciliation=reconciliation, thresholds=thresholds
+    )
 
 
-def empty_results() -> dict[str, Any]:
+def empty_results(end: str = "interrupted") -> Results:
     """A run in which nothing happened at all."""
-    return build_results({**RUN_INFO, "end": "interrupted", "wall_s": 0.0}, Measures())
+    return build_results(replace(RUN, end=end, wall_s=0.0, simulated_s=0.0), Measures(), ASKED)
+
+
+def threshold(expression: str, measured: str, bound: str, reason: str = "") -> ThresholdRow:
+    """Failed when there is a reason."""
+    value = None if measured == "n/a" else 0.5
+    metric = expression.split(" ")[0].split("[")[0].split(".")[0]
+    return ThresholdRow(expression, metric, value, measured, bound, not reason, reason)

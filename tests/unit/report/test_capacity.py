@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from banksim.measure.results import CapacityFigures, Results, decode
 from banksim.report.charts_load import capacity_chart
 from banksim.report.html import render_html
 from tests.unit.report.make import busy_results
@@ -30,7 +31,7 @@ def step(tps: float, held: bool, reason: str = "") -> dict[str, Any]:
     }
 
 
-def results(**changes: Any) -> dict[str, Any]:
+def results(**changes: Any) -> Results:
     found = {
         "found_tps": 100.0,
         "failed_tps": 150.0,
@@ -39,9 +40,7 @@ def results(**changes: Any) -> dict[str, Any]:
         "until": ["response_time.p99 < 120ms"],
         "steps": [step(150, False, "p99 <script>"), step(100, True)],
     }
-    made = busy_results()
-    made["run"]["capacity"] = found | changes
-    return made
+    return busy_results(capacity=decode(CapacityFigures, found | changes))
 
 
 def test_steps_are_in_order_of_their_rate_with_their_verdict() -> None:
@@ -51,7 +50,8 @@ def test_steps_are_in_order_of_their_rate_with_their_verdict() -> None:
 
 
 def test_the_page_says_what_was_found() -> None:
-    assert "limit found" in render_html(results())
+    page = render_html(results())
+    assert "limit 100\u202ftx/s" in page and "150\u202ftx/s did not: p99" in page
     assert "no limit met" in render_html(results(failed_tps=None))
     assert "nothing held" in render_html(results(found_tps=None))
     assert "p99 &lt;script&gt;" in render_html(results())

@@ -1,11 +1,11 @@
-import copy
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from banksim.cli.main import main
+from banksim.measure.results import Results, encode
 from banksim.measure.scores import wilson
 from banksim.report.compare import (
     FIGURES,
@@ -26,33 +26,29 @@ P99 = next(figure for figure in FIGURES if figure.key == "response_p99")
 
 
 @pytest.fixture(scope="module")
-def before() -> dict[str, Any]:
+def before() -> Results:
     return busy_results()
 
 
-def worse(results: dict[str, Any], caught: int) -> dict[str, Any]:
+def worse(results: Results, caught: int) -> Results:
     """The same run with fewer frauds caught, spread over its campaigns."""
-    made = copy.deepcopy(results)
-    confusion = made["detection"]["confusion"]
-    lost = confusion["tp"] - caught
-    confusion["tp"], confusion["fn"] = caught, confusion["fn"] + lost
-    low, high = wilson(caught, caught + confusion["fn"]) or (0.0, 0.0)
-    made["detection"] |= {
-        "recall": caught / (caught + confusion["fn"]),
-        "recall_low": low,
-        "recall_high": high,
-    }
-    for row in made["fraud"]["campaigns"]:
-        taken = min(row["alerted"], -(-lost // len(made["fraud"]["campaigns"])))
-        row["alerted"] -= taken
-    return made
+    found, fraud = results.detection, results.fraud
+    lost = found.confusion.tp - caught
+    confusion = replace(found.confusion, tp=caught, fn=found.confusion.fn + lost)
+    low, high = wilson(caught, confusion.fraud) or (0.0, 0.0)
+    detection = replace(
+        found, confusion=confusion, recall=caught / confusion.fraud, recall_low=low, recall_high=high
+    )
+    each = -(-lost // len(fraud.campaigns))
+    campaigns = [replace(row, alerted=row.alerted - min(row.alerted, each)) for row in fraud.campaigns]
+    return replace(results, detection=detection, fraud=replace(fraud, campaigns=campaigns))
 
 
 def of(rows: list[Difference], key: str) -> Difference:
     return next(row for row in rows if row.figure.key == key)
 
 
-def test_a_run_beside_itself_shows_no_change(before: dict[str, Any]) -> None:
+def test_a_run_next_to_itself_shows_no_change(before: Results) -> None:
     found = compare_runs(before, before)
     assert found.same_plan
     assert {row.change for row in found.headline} == {Change.SAME}
@@ -90,23 +86,20 @@ def test_changes(figure: Figure, a: Value | None, b: Value | None, change: Chang
     assert found.regressed == (change in (Change.WORSE, Change.LOST))
 
 
-def test_the_same_plan_is_paired_by_campaign(before: dict[str, Any]) -> None:
+def test_the_same_plan_is_paired_by_campaign(before: Results) -> None:
     found = of(compare_runs(before, worse(before, 130)).headline, "recall")
     assert found.paired and found.regressed
-    other_seed = worse(before, 130)
-    other_seed["run"]["seed"] = 43
+    other_seed = replace(worse(before, 130), run=replace(before.run, seed=43))
     apart = of(compare_runs(before, other_seed).headline, "recall")
     assert not apart.paired
     assert apart.low is not None and apart.high is not None
 
 
-def test_pairs_are_left_out_when_they_hold_too_little(before: dict[str, Any]) -> None:
+def test_pairs_are_left_out_when_they_hold_too_little(before: Results) -> None:
     assert paired_recall(before, before) == (0.0, 0.0, 0.0)
-    few = copy.deepcopy(before)
-    few["fraud"]["campaigns"] = few["fraud"]["campaigns"][:5]
+    few = replace(before, fraud=replace(before.fraud, campaigns=before.fraud.campaigns[:5]))
     assert paired_recall(before, few) is None
-    unasked = copy.deepcopy(before)
-    unasked["detection"]["unasked"] = 3
+    unasked = replace(before, detection=replace(before.detection, unasked=3))
     assert paired_recall(before, unasked) is None
 
 
@@ -122,23 +115,22 @@ def test_a_bar_puts_worse_to_the_left() -> None:
     assert 0 <= bar.left < bar.dot
 
 
-def test_the_page_and_the_text_name_what_got_worse(before: dict[str, Any]) -> None:
+def test_the_page_and_the_text_name_what_got_worse(before: Results) -> None:
     found = compare_runs(before, worse(before, 130))
     for text in (comparison_text(found), render_comparison(found)):
         assert "Worse by more than tolerance and chance: Recall" in text
-    hostile = copy.deepcopy(before)
-    hostile["run"]["run_id"] = "<script>"
+    hostile = replace(before, run=replace(before.run, run_id="<script>"))
     assert "<script>" not in render_comparison(compare_runs(before, hostile))
 
 
-def save(folder: Path, results: dict[str, Any]) -> str:
+def save(folder: Path, results: Results) -> str:
     folder.mkdir()
-    (folder / "results.json").write_text(json.dumps(results))
+    (folder / "results.json").write_text(json.dumps(encode(results)))
     return str(folder)
 
 
 def test_the_command_fails_only_when_asked_to(
-    tmp_path: Path, before: dict[str, Any], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, before: Results, capsys: pytest.CaptureFixture[str]
 ) -> None:
     a, b = save(tmp_path / "a", before), save(tmp_path / "b", worse(before, 130))
     assert main(["compare", a, b]) == 0
@@ -150,7 +142,7 @@ def test_the_command_fails_only_when_asked_to(
 
 @pytest.mark.parametrize("text", ["", "[]", '{"run": {}}', '{"schema": 99, "run": {}, "detection": {}}'])
 def test_what_is_no_run_is_refused(
-    tmp_path: Path, before: dict[str, Any], text: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, before: Results, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "x.json").write_text(text)
     assert main(["compare", str(tmp_path / "x.json"), save(tmp_path / "a", before)]) == 2

@@ -1,7 +1,7 @@
 import pytest
 
-from banksim.report import formats
-from banksim.report.formats import THIN
+from banksim.measure import formats
+from banksim.measure.formats import THIN
 
 
 @pytest.mark.parametrize(

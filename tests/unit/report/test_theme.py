@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from banksim.report.formats import ROLES, Theme, chart_layout, colours, tokens, tokens_css
+from banksim.report.theme import ROLES, Theme, chart_layout, colours, tokens, tokens_css
 
 
 def test_the_dark_theme_is_the_same_by_choice_and_by_system() -> None:

@@ -1,11 +1,13 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from banksim.measure.figures import ErrorRow
 from banksim.model import ReportFolderError
 from banksim.report import check_folder, write_report
 from banksim.report.html import render_html
@@ -60,7 +62,7 @@ def test_the_folder_holds_everything(tmp_path: Path) -> None:
         "results.json",
         "timeline.csv",
     ]
-    assert json.loads((folder / "results.json").read_text())["schema"] == 1
+    assert json.loads((folder / "results.json").read_text())["schema"] == 2
     with (folder / "detection.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["kind"] for row in rows} == {"fraud", "decoy"}
@@ -93,9 +95,8 @@ def test_a_hostile_merchant_is_only_text(page: str) -> None:
 
 
 def test_hostile_error_text_cannot_leave_the_embedded_results() -> None:
-    results = busy_results()
-    results["errors"] = [{"target": "nexum", "call": "x", "error": "</script><b>out</b>", "count": 1}]
-    page = render_html(results)
+    hostile = ErrorRow("nexum", "x", "</script><b>out</b>", 1)
+    page = render_html(replace(busy_results(), errors=[hostile]))
     assert "</script><b>" not in page
     embedded = re.search(r'<script type="application/json" id="results">(.*?)</script>', page, re.DOTALL)
     assert embedded and json.loads(embedded[1])["errors"][0]["error"] == "</script><b>out</b>"

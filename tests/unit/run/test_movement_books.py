@@ -6,13 +6,13 @@ import random
 
 import pytest
 
-from banksim.measure.books import Books
+from banksim.measure.books import ExpectedBalances
 from banksim.run.invariant import MovementBooks
 
 
 @pytest.fixture
 def books() -> MovementBooks:
-    made = MovementBooks(Books())
+    made = MovementBooks(ExpectedBalances())
     for account in ("a", "b"):
         move(made, [(account, 1_000)])
     return made
@@ -77,7 +77,7 @@ def test_an_honest_bank_is_never_accused(seed: int) -> None:
     """Movements begin, are booked and end in any order around any number of readings."""
     rng = random.Random(seed)
     accounts = ["a", "b", "c"]
-    books, bank = MovementBooks(Books()), dict.fromkeys(accounts, 0)
+    books, bank = MovementBooks(ExpectedBalances()), dict.fromkeys(accounts, 0)
     for account in accounts:
         move(books, [(account, 10_000)])
         bank[account] = 10_000

@@ -19,7 +19,7 @@ from tests.services.reference_client import ReferenceTransport
 
 
 class Client:
-    """What a test needs to know about one client beside its calls."""
+    """What a test needs to know about one client, apart from its calls."""
 
     name: str
     make: type[HttpCalls]

@@ -49,9 +49,10 @@ class Conversation:
         for line in head.lower().split(b"\r\n"):
             if line.startswith(b"content-length:"):
                 length = int(line.split(b":")[1])
-        while len(body) < length:
-            body += self.sock.recv(65536)
-        self._seen.requests.append(head + b"\r\n\r\n" + body)
+        whole = bytearray(body)
+        while len(whole) < length:
+            whole += self.sock.recv(65536)
+        self._seen.requests.append(head + b"\r\n\r\n" + whole)
         return self._seen.requests[-1]
 
     def send(self, data: bytes) -> None:

@@ -16,8 +16,7 @@ import pytest
 from banksim.model import BankStatus, Decision, LocalLimit, Outcome
 from banksim.targets import AccountDirectory, BastionClient, HttpTransport, NexumClient, Reply, Request
 from banksim.targets.breaker import Circuit, CircuitBreaker, GuardedTransport
-from banksim.targets.http.client import describe, local_limit
-from banksim.targets.http.connection import KEPT_FILES, Pool
+from banksim.targets.http.connection import KEPT_FILES, Pool, describe, local_limit
 from tests.unit.targets.clients import MOVE
 from tests.unit.targets.odd_servers import odd_server
 from tests.unit.targets.people import Notebook, ScriptedTransport, transaction
@@ -103,7 +102,7 @@ def test_a_probe_that_was_never_sent_leaves_the_next_call_to_probe() -> None:
 
 def test_the_pool_leaves_files_for_everything_else() -> None:
     with file_limit(300):
-        assert Pool(lambda: pytest.fail("connects on demand"), 4_000).size == (300 - KEPT_FILES) // 2
+        assert Pool(lambda: pytest.fail("connects on demand"), 4_000).size == (300 - KEPT_FILES) // 4
         assert Pool(lambda: pytest.fail("connects on demand"), 50).size == 50
 
 

@@ -254,7 +254,7 @@ def test_a_short_token_is_renewed_before_it_ends(answer: dict[str, Any]) -> None
             return bad(401, "Token expired")
 
     bank, _, notebook = scripted(DONE, login=Login("u", "p", monotonic=lambda: now_s))
-    bank._transport = Bank(DONE)
+    bank.transport = Bank(DONE)
     for second in range(200):
         now_s = float(second)
         assert bank.post(transaction()).status is BankStatus.POSTED
@@ -283,7 +283,7 @@ def test_a_bank_that_refuses_its_own_tokens_gets_one_login_a_second(caplog: pyte
             login = request.path == "/rbac/auth/login"
             return Reply(200, {"access_token": "t"}, 1.0) if login else bad(401, "Invalid token")
 
-    refusing = bank._transport = Refusing(DONE)
+    refusing = bank.transport = Refusing(DONE)
     for tenth in range(50):
         now_s = tenth / 10
         assert bank.post(transaction()).status is BankStatus.FAILED

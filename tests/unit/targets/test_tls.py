@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from banksim.model import BankStatus
 from banksim.targets import Request
 from tests.unit.targets.clients import Client, both_clients
 from tests.unit.targets.odd_servers import odd_server
+from tests.unit.targets.rides import System, ride
 
 OPENSSL = shutil.which("openssl")
 pytestmark = pytest.mark.skipif(OPENSSL is None, reason="openssl makes the certificates")
@@ -73,3 +75,19 @@ def test_plain_server_behind_https(client: Client) -> None:
         status, error, sent = call(client, seen.url.replace("http:", "https:"), "")
     assert (status, sent) == (0, False)
     assert "TLS failed" in error
+
+
+def test_rows_over_tls_go_through_the_full_client(tmp_path: Path) -> None:
+    cert, context = certificate(tmp_path, "IP:127.0.0.1")
+    done = b'{"state":"completed"}'
+    with (
+        odd_server(lambda c: c.serve(done), tls=context) as seen,
+        ride(System(seen.url, options={"ca_file": str(cert)}), concurrency=3) as riding,
+    ):
+        for row in range(30):
+            riding.send(row)
+        riding.wait()
+    assert {riding.outcome(row).bank.status for row in range(30)} == {BankStatus.POSTED}
+    assert riding.transactions == 30
+    assert seen.connections <= 3
+    assert len(seen.requests) == 30

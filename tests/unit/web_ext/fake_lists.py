@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
-from banksim.measure.scores import ScoreBins, sweep, used_bins
 from banksim.model import BanksimError, UsageError
+from tests.recorded import NAMES
 
 TARGETS = (
     {"name": "Nexum", "url": "http://localhost:8090", "ok": True, "detail": "", "latency_ms": 12.4},
@@ -77,6 +76,8 @@ def past_run(run_id: str, recall: float) -> dict[str, Any]:
         "title": "A day with two attacks",
         "started_at": "2026-01-05T10:00:00+00:00",
         "end": "completed",
+        "verdict": "PASSED",
+        "verdict_kind": "pass",
         "mode": "dry-run",
         "seed": 7,
         "speed": 288.0,
@@ -108,7 +109,6 @@ class DemoLists:
 
     selected = "demo"
     dashboard = DASHBOARD
-    bins: dict[str, ScoreBins]
 
     def __init__(self) -> None:
         self.starts: list[tuple[dict[str, str], bool]] = []
@@ -132,77 +132,10 @@ class DemoLists:
         return self.status()
 
     def select(self, name: str) -> dict[str, Any]:
-        if name not in {card["name"] for card in CARDS}:
+        if name not in {*NAMES, *(card["name"] for card in CARDS)}:
             raise UsageError(f"{name!r}: no scenario of that name; known: demo, quiet")
         self.selected = name
         return self.status()
 
-    def results(self) -> dict[str, Any] | None:
-        if self._state == "idle":
-            return None
-        snapshot = self.snapshot()
-        run = {
-            **past_run("20260105-000000-demo", 0.7),
-            "scenario": {
-                "name": "demo",
-                "title": "A day with two attacks",
-                "start_at": "2026-01-05T00:00:00",
-            },
-            "currency": "USD",
-            "end": "under way",
-            "wall_s": self.status()["wall_s"],
-            "simulated_s": self.status()["sim_s"],
-        }
-        return {
-            "schema": 1,
-            "run": run,
-            "thresholds": [
-                {
-                    "expression": "recall >= 90%",
-                    "value": "70 %",
-                    "passed": False,
-                    "reason": "70 % is below 90 %",
-                }
-            ],
-            "timeline": [],
-            "scores": snapshot["scores"] | {"sweep": sweep(**self.bins), "bins": used_bins(**self.bins)},
-            "quality_against_load": [
-                {
-                    "offered_tps": tps,
-                    "seconds": 60,
-                    "ended": 900,
-                    "fraud": fraud,
-                    "caught": fraud // 2,
-                    "recall": 0.5,
-                    "recall_low": 0.4,
-                    "recall_high": 0.6,
-                    "coverage": 0.99,
-                    "p50_ms": 20.0,
-                    "p99_ms": 90.0,
-                }
-                for tps, fraud in ((10.0, 20), (60.0, 200))
-            ],
-            "partial": self._state != "finished",
-            **{
-                key: snapshot[key]
-                for key in ("transactions", "rate", "fraud", "detection", "latency_ms", "errors")
-            },
-        }
-
     def runs(self) -> list[dict[str, Any]]:
         return [past_run("20260105-100000-aaaa", 0.9), past_run("20260104-100000-bbbb", 0.6)]
-
-
-def wilson(hits: int, count: int) -> tuple[float | None, float | None]:
-    if not count:
-        return None, None
-    z2 = 1.96**2
-    share = hits / count
-    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
-    half = 1.96 / (1 + z2 / count) * math.sqrt(share * (1 - share) / count + z2 / (4 * count * count))
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def errors(failed: int) -> list[dict[str, Any]]:
-    row = {"target": "nexum", "call": "POST /transactions", "error": "503 service unavailable"}
-    return [{**row, "count": failed}] if failed else []

@@ -1,8 +1,8 @@
-"""A view without an engine: a made-up day at a bank, as a pure function of a clock.
+"""A view without an engine: a made-up day at a bank, counted and judged by the real code.
 
 `DemoView` moves by itself (give it the real clock to look at the page) or only when a
-test moves its clock.  The same run looks the same every time: all figures come from
-formulas and `random.Random(seed)`.
+test moves its clock.  The same run looks the same every time: transactions come from
+formulas and `random.Random(seed)`, figures from a real `Measures`.
 """
 
 from __future__ import annotations
@@ -10,16 +10,47 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from banksim.measure.scores import ScoreBins, histogram
-from banksim.model import BanksimError
-from tests.unit.web_ext.fake_lists import DASHBOARD, TARGETS, DemoLists, errors, wilson
+from banksim.measure import Measures
+from banksim.measure.figures import ScoreHistogram
+from banksim.measure.results import Planned as Plan
+from banksim.measure.results import Results, RunInfo, ScenarioInfo, Snapshot
+from banksim.measure.summary import Asked, build_results, live
+from banksim.measure.thresholds.grammar import parse_thresholds
+from banksim.measure.thresholds.judge import Judge
+from banksim.measure.thresholds.readings import Figures
+from banksim.model import (
+    AccountRef,
+    At,
+    BankReply,
+    BanksimError,
+    BankStatus,
+    Channel,
+    Decision,
+    Ended,
+    Kind,
+    Label,
+    Outcome,
+    Place,
+    Planned,
+    ScoreReply,
+    Transaction,
+    Truth,
+)
+from banksim.run.feed import Feed
+from banksim.scenario.models import Goals
+from banksim.targets import Call
+from tests.recorded import NAMES, recorded
+from tests.unit.web_ext.fake_lists import DASHBOARD, TARGETS, DemoLists
 
 START_AT = datetime(2026, 1, 5)
 DAY_S = 86_400.0
+RUN_ID = "20260105-000000-demo"
 
 TYPOLOGIES = {"card_testing": 0.93, "account_takeover": 0.71, "structuring": 0.42, "mule_network": 0.58}
 
@@ -33,11 +64,10 @@ SCENARIO = {
     "title": "A day with two attacks",
     "description": "Made up.",
     "currency": "USD",
-    "goals": [
-        {"metric": "drops", "statistic": "", "comparison": "==", "bound": 0, "bound_text": "0"},
-        {"metric": "response_time", "statistic": "p99", "comparison": "<", "bound": 5000, "bound_text": "5s"},
-    ],
 }
+THRESHOLDS = ("drops == 0", "response_time.p99 < 5s", "recall >= 90%")
+PER_SECOND = 12
+HOME = Place("Springfield", "US", 39.8, -89.6)
 
 HOSTILE = '<img src=x onerror="document.title=\'owned\'"></script>&"'
 
@@ -84,16 +114,15 @@ class DemoView(DemoLists):
         self._speed = speed
         self._state = state
         self._report_dir = report_dir
-        self._customer = customer
         self._random = random.Random(7)
-        self._sim_s = 0.0
+        self._sim_s = self._wall_s = 0.0
         self._last_s = self._started_s + opening_s
         self._points: list[dict[str, Any]] = []
-        self._items: list[dict[str, Any]] = []
-        self._counts = dict.fromkeys(("tp", "fp", "tn", "fn"), 0)
-        self._by_typology = {name: [0, 0] for name in TYPOLOGIES}
-        self.bins = {"fraud": ScoreBins(), "genuine": ScoreBins()}
-        self._offered = self._achieved = 0.0
+        self._measures = Measures()
+        people = SimpleNamespace(customer=lambda _: SimpleNamespace(display_name=customer))
+        self._feed = Feed(SimpleNamespace(population=people), max_items=200)
+        plan = Plan(transactions=1_000, duration_s=duration_s)
+        self._asked = Asked(Goals(), parse_thresholds(THRESHOLDS), plan)
         self.controls: list[tuple[str, Any]] = []
         self.failing: Exception | None = None
 
@@ -102,13 +131,20 @@ class DemoView(DemoLists):
     def status(self) -> dict[str, Any]:
         self._catch_up()
         now_s = self._clock()
-        idle = self._state == "idle"
         opened = min(500, int(500 * (now_s - self._started_s) / self._opening_s)) if self._opening_s else 500
         opening = self._state == "running" and opened < 500
+        if (done := self._recorded()) is not None:
+            over = {"state": "finished", "run_id": done.run.run_id, "report": None, "progress": 1.0}
+            return self._status(opened, opening=False) | over
+        return self._status(opened, opening)
+
+    def _status(self, opened: int, opening: bool) -> dict[str, Any]:
+        now_s = self._clock()
+        idle = self._state == "idle"
         return {
             "state": "opening" if opening else self._state,
             "message": "",
-            "run_id": None if idle else "20260105-000000-demo",
+            "run_id": None if idle else RUN_ID,
             "scenario": SCENARIO,
             "mode": "dry run",
             "seed": 7,
@@ -120,72 +156,45 @@ class DemoView(DemoLists):
             "progress": self._sim_s / self._duration_s,
             "opening": {"done": opened, "total": 500} if opening else None,
             "targets": [dict(target) for target in TARGETS],
-            "report": self._report() if self._state == "finished" else None,
+            "report": f"/banksim/report/{RUN_ID}/report.html" if self._state == "finished" else None,
             "users": 0 if idle else 40,
+            "workers": None,
             "selected": self.selected,
             "dashboard": self.dashboard,
         }
 
-    def snapshot(self) -> dict[str, Any]:
+    def snapshot(self) -> Snapshot | None:
         self._catch_up()
-        counts = self._counts
-        frauds = counts["tp"] + counts["fn"]
-        genuine = counts["fp"] + counts["tn"]
-        recall = counts["tp"] / frauds if frauds else None
-        low, high = wilson(counts["tp"], frauds)
-        sent = int(self._achieved)
-        failed = sent // 260
-        return {
-            "transactions": {
-                "offered": int(self._offered),
-                "sent": sent,
-                "completed": max(0, sent - failed - sent // 900),
-                "refused": sent // 90,
-                "failed": failed,
-                "unknown": sent // 900,
-                "dropped": int(self._offered) - sent,
-                "in_flight": 3 if self._state == "running" else 0,
-            },
-            "rate": {
-                "offered_tps": self._points[-1]["offered_tps"] if self._points else None,
-                "achieved_tps": self._points[-1]["achieved_tps"] if self._points else None,
-                "peak_tps": max((point["achieved_tps"] for point in self._points), default=None),
-                "achieved_share": self._achieved / self._offered if self._offered else None,
-            },
-            "fraud": {"transactions": frauds, "by_typology": self._typologies()},
-            "detection": {
-                "recall": recall,
-                "recall_low": low,
-                "recall_high": high,
-                "false_positive_rate": counts["fp"] / genuine if genuine else None,
-                "false_positives_per_10000": 10_000 * counts["fp"] / genuine if genuine else None,
-                "precision": counts["tp"] / (counts["tp"] + counts["fp"]) if counts["tp"] else None,
-                "alert_rate": None,
-                "coverage": 0.994 if sent else None,
-                "confusion": dict(counts),
-                "value_cents": 40_000 * frauds,
-                "caught_cents": 40_000 * counts["tp"],
-                "false_alert_cost_cents": 500,
-                "net_savings_cents": 40_000 * counts["tp"] - 500 * counts["fp"] if frauds else None,
-            },
-            "latency_ms": {
-                "response": {"p50": 41.2, "p95": 120.5, "p99": self._p99(), "count": sent},
-                "nexum": {"p50": 12.1, "p95": 38.0, "p99": 92.3, "count": sent},
-                "bastion": {"p50": 28.4, "p95": 81.0, "p99": float("nan"), "count": sent},
-                "lag": {"p50": 0.4, "p95": 3.2, "p99": 11.8, "count": sent},
-            },
-            "response_ranges": {
-                "fast_ms": 80.0,
-                "slow_ms": 120.0,
-                "fast": sent - 2 * failed,
-                "middle": failed,
-                "slow": 0,
-                "failed": failed,
-            },
-            "errors": errors(failed),
-            "calls": [],
-            "scores": {"histogram": histogram(self.bins)},
-        }
+        if (done := self._recorded()) is not None:
+            names = (one.name for one in fields(Snapshot) if one.name != "scores")
+            values = {name: getattr(done, name) for name in names}
+            return Snapshot(**values, scores=ScoreHistogram(done.scores.histogram))
+        return live(self._measures, self._wall_s, self._asked)
+
+    def _recorded(self) -> Results | None:
+        """The recorded run that was selected in place of the made-up day."""
+        return recorded(self.selected) if self.selected in NAMES else None
+
+    def results(self) -> Results | None:
+        self._catch_up()
+        if (done := self._recorded()) is not None:
+            return done
+        if self._state == "idle":
+            return None
+        over = self._state == "finished"
+        run = RunInfo(
+            run_id=RUN_ID,
+            scenario=ScenarioInfo("demo", "A day with two attacks", start_at="2026-01-05T00:00:00"),
+            mode="dry-run",
+            currency="USD",
+            wall_s=self._wall_s,
+            simulated_s=self._sim_s,
+            end="completed" if over else self._state,
+            seed=7,
+        )
+        figures = Figures(self._measures, self._wall_s)
+        rows = [verdict.as_row() for verdict in Judge(self._asked.thresholds).verdicts(figures)]
+        return build_results(run, self._measures, self._asked, thresholds=rows, partial=not over)
 
     def timeline(self, since: int = 0) -> dict[str, Any]:
         self._catch_up()
@@ -204,8 +213,7 @@ class DemoView(DemoLists):
         self._catch_up()
         if self.failing is not None:
             raise self.failing
-        shown = {"sampled": len(self._items), "seen": int(self._achieved)}
-        return {"next": len(self._items), "shown_of": shown, "items": self._items[since:][-200:]}
+        return self._feed.since(since)
 
     def control(self, action: str, value: Any | None) -> dict[str, Any]:
         self._catch_up()
@@ -237,29 +245,34 @@ class DemoView(DemoLists):
 
     def _second(self, wall_s: float) -> None:
         self._sim_s = min(self._duration_s, self._sim_s + self._speed)
-        predicted = planned_tps(self._sim_s)
+        self._wall_s = wall_s
         attacked = [a for a in ATTACKS if a["start_s"] <= self._sim_s < a["end_s"]]
-        offered = predicted * (1.35 if attacked else 1.0) * self._random.uniform(0.95, 1.05)
-        achieved = offered * self._random.uniform(0.9 if attacked else 0.98, 1.0)
-        self._offered += offered
-        self._achieved += achieved
-        frauds = alerts = 0
-        for _ in range(12):
-            fraud, alert = self._transaction(attacked)
-            frauds += fraud
-            alerts += alert
+        at = At(wall_s, self._sim_s)
+        self._measures.offered(at, PER_SECOND)
+        self._measures.started(at, PER_SECOND)
+        ended = [self._transaction(attacked) for _ in range(PER_SECOND)]
+        self._measures.ended(at, ended)
+        for planned, outcome in ended:
+            self._feed.ended(At(wall_s, planned.sim_s), [Ended(planned, outcome)])
+            bank_ms, score_ms = outcome.bank.latency_ms, outcome.detector.latency_ms
+            self._measures.called(at, Call("nexum", "POST", "/transactions", bank_ms, 200, 300, 200, ""))
+            self._measures.called(at, Call("bastion", "POST", "/score", score_ms, 200, 300, 200, ""))
+        if self._random.random() < 0.2:
+            self._measures.offered(at)
+            self._measures.dropped(at, None, "no free user")
+        alerted = [planned.truth.is_fraud for planned, outcome in ended if outcome.detector.decision.is_alert]
         self._points.append(
             {
                 "wall_s": wall_s,
                 "sim_s": self._sim_s,
-                "offered_tps": offered,
-                "achieved_tps": achieved,
-                "predicted_tps": predicted,
-                "fraud": frauds,
-                "alerts": alerts,
-                "p99_ms": 140 + 3 * achieved + self._random.uniform(0, 90),
-                "fraud_alerted": min(frauds, alerts),
-                "false_alerts": max(0, alerts - frauds),
+                "offered_tps": planned_tps(self._sim_s) * (1.35 if attacked else 1.0),
+                "achieved_tps": planned_tps(self._sim_s) * (1.3 if attacked else 1.0),
+                "predicted_tps": planned_tps(self._sim_s),
+                "fraud": sum(planned.truth.is_fraud for planned, _ in ended),
+                "alerts": len(alerted),
+                "p99_ms": max(outcome.response_ms for _, outcome in ended),
+                "fraud_alerted": sum(alerted),
+                "false_alerts": len(alerted) - sum(alerted),
                 "nexum_p50_ms": 12.0,
                 "nexum_p95_ms": 40.0,
                 "nexum_p99_ms": 92.0,
@@ -270,56 +283,46 @@ class DemoView(DemoLists):
         if self._sim_s >= self._duration_s:
             self._state = "finished"
 
-    def _transaction(self, attacked: list[dict[str, Any]]) -> tuple[bool, bool]:
+    def _transaction(self, attacked: list[dict[str, Any]]) -> Ended:
         rng = self._random
-        fraud = rng.random() < (0.3 if attacked else 0.01)
-        typology = (attacked[0]["label"] if attacked else rng.choice(list(TYPOLOGIES))) if fraud else ""
-        decoy = not fraud and rng.random() < 0.02
-        caught = rng.random() < (TYPOLOGIES[typology] if fraud else 0.2 if decoy else 0.004)
-        self._counts[("tp" if caught else "fn") if fraud else ("fp" if caught else "tn")] += 1
-        if fraud:
-            self._by_typology[typology][0] += 1
-            self._by_typology[typology][1] += caught
+        is_fraud = rng.random() < (0.3 if attacked else 0.01)
+        typology = (attacked[0]["label"] if attacked else rng.choice(list(TYPOLOGIES))) if is_fraud else ""
+        is_decoy = not is_fraud and rng.random() < 0.02
+        caught = rng.random() < (TYPOLOGIES[typology] if is_fraud else 0.2 if is_decoy else 0.004)
         score = rng.uniform(0.7, 1.0) if caught else rng.uniform(0.0, 0.5) ** 1.5
-        self.bins["fraud" if fraud else "genuine"].add(score, 40_000)
-        self._items.append(
-            {
-                "seq": len(self._items),
-                "transaction_id": f"00000000-0000-4000-8000-{len(self._items):012d}",
-                "sim_time": (START_AT + timedelta(seconds=self._sim_s)).isoformat(),
-                "customer": self._customer,
-                "kind": rng.choice(["purchase", "transfer", "withdrawal", "bill_payment"]),
-                "amount": f"{rng.lognormvariate(3.5, 1.1):.2f}",
-                "currency": "USD",
-                "merchant": rng.choice(["Corner Grocery", "Metro Fuel", self._merchant, None]),
-                "channel": rng.choice(["pos", "online", "mobile", "atm"]),
-                "score": None if rng.random() < 0.01 else round(score, 3),
-                "reasons": ["velocity"] if caught else [],
-                "decision": ("block" if score > 0.85 else "review") if caught else "approve",
-                "truth": "fraud" if fraud else "decoy" if decoy else "genuine",
-                "typology": typology or ("holiday_trip" if decoy else ""),
-                "bank": "posted" if rng.random() > 0.02 else "refused",
-                "response_ms": rng.lognormvariate(3.8, 0.5),
-            }
+        label = Label.FRAUD if is_fraud else Label.DECOY if is_decoy else Label.GENUINE
+        merchant = rng.choice(["Corner Grocery", "Metro Fuel", self._merchant])
+        transaction = Transaction(
+            transaction_id=f"00000000-0000-4000-8000-{self._feed.seen:012d}",
+            kind=rng.choice([Kind.PURCHASE, Kind.TRANSFER, Kind.WITHDRAWAL, Kind.BILL_PAYMENT]),
+            account=AccountRef(1),
+            amount_cents=int(100 * rng.lognormvariate(3.5, 1.1)) + 1,
+            currency="USD",
+            channel=rng.choice([Channel.POS, Channel.ONLINE, Channel.MOBILE, Channel.ATM]),
+            timestamp_s=START_AT.replace(tzinfo=UTC).timestamp() + self._sim_s,
+            place=HOME,
+            device_id="device",
+            description=merchant,
         )
-        return fraud, caught
-
-    def _typologies(self) -> dict[str, Any]:
-        found = {}
-        for name, (count, alerted) in self._by_typology.items():
-            if count:
-                low, high = wilson(alerted, count)
-                found[name] = {
-                    "transactions": count,
-                    "alerted": alerted,
-                    "recall": alerted / count,
-                    "recall_low": low,
-                    "recall_high": high,
-                }
-        return found
-
-    def _p99(self) -> float | None:
-        return self._points[-1]["p99_ms"] if self._points else None
-
-    def _report(self) -> str | None:
-        return "/banksim/report/20260105-000000-demo/report.html"
+        truth = Truth(
+            label,
+            "salaried",
+            typology or ("holiday_trip" if is_decoy else ""),
+            f"{typology}-1" if is_fraud else "",
+        )
+        decision = (Decision.BLOCK if score > 0.85 else Decision.REVIEW) if caught else Decision.APPROVE
+        bank_ms, score_ms = rng.lognormvariate(2.5, 0.4), rng.lognormvariate(3.0, 0.5)
+        unscored = rng.random() < 0.005
+        return Ended(
+            Planned(transaction, truth, self._sim_s),
+            Outcome(
+                BankReply(
+                    BankStatus.POSTED if rng.random() > 0.02 else BankStatus.REFUSED, latency_ms=bank_ms
+                ),
+                ScoreReply(None, Decision.NONE, latency_ms=score_ms, error="timeout")
+                if unscored
+                else ScoreReply(round(score, 3), decision, ("velocity",) if caught else (), score_ms),
+                lag_ms=rng.expovariate(2.0),
+                service_ms=bank_ms + score_ms,
+            ),
+        )

@@ -6,12 +6,15 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from banksim.measure import Measures
-from banksim.report import build_results
+from banksim.measure.results import encode
+from banksim.measure.summary import build_results
+from tests.unit.report.make import ASKED, RUN
 
 DOCUMENT = (Path(__file__).resolve().parents[3] / "docs" / "api.md").read_text()
 PLACES = {"<run_id>": "RUN", "<before>": "RUN", "<after>": "RUN", "<name>": "FILE", "<digest>": "DIGEST"}
@@ -160,9 +163,8 @@ def test_two_runs_are_compared_and_what_is_none_is_said(make_site, run_folder):
     refused = site.client.get("/banksim/compare/run-1/run-1")
     assert refused.status_code == 409
     assert "cannot be compared" in refused.get_json()["error"]
-    measures = Measures()
-    info = {"run_id": "run-1", "wall_s": 1.0, "currency": "USD", "scenario": {"title": "<b>day</b>"}}
-    results.write_text(json.dumps(build_results(info, measures)))
+    named = replace(RUN, scenario=replace(RUN.scenario, name="<b>day</b>"))
+    results.write_text(json.dumps(encode(build_results(named, Measures(), ASKED))))
     page = site.client.get("/banksim/compare/run-1/run-1")
     assert page.status_code == 200
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]

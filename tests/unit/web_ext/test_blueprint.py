@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -93,6 +94,9 @@ def test_chart_library_comes_out_of_the_package(site):
 def test_status_and_metrics_are_json_without_nan(site):
     site.clock.now_s = 5
     assert site.client.get("/api/status").get_json()["scenario"]["name"] == "demo"
+    whole = site.view.snapshot()
+    broken = replace(whole.latency_ms["bastion"], p99=float("nan"))
+    site.view.snapshot = lambda: replace(whole, latency_ms=whole.latency_ms | {"bastion": broken})
     metrics = site.client.get("/api/metrics")
     assert "NaN" not in metrics.text
     assert metrics.get_json()["latency_ms"]["bastion"]["p99"] is None

@@ -81,7 +81,7 @@ def test_pages_are_left_out_when_the_scenario_says_so(tmp_path, monkeypatch, ena
         last_run=None,
         prepare_form=None,
         worker_rows=list,
-        idle_message="Nothing runs",
+        idle_message="No run yet",
     )
     attach(session)
     client = environment.web_ui.app.test_client()

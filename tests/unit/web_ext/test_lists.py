@@ -8,21 +8,22 @@ import os
 import pytest
 
 from banksim.measure import Measures
-from banksim.report import build_results
+from banksim.measure.results import RunInfo, ScenarioInfo, encode
+from banksim.measure.summary import Asked, build_results
 from banksim.run.monitor import TargetPace
 from banksim.scenario import load_scenario
+from banksim.scenario.models import Goals
 from tests.unit.measure.make import call
 from web_ext.listings import MAX_RUNS, PastRuns, ScenarioList
 from web_ext.run_view import business_hours, schedule
-
-INFO = {"wall_s": 10.0, "simulated_s": 100.0, "seed": 7, "scenario": {"name": "demo", "title": "Demo"}}
 
 
 def leave_run(folder, run_id):
     run = folder / run_id
     run.mkdir()
-    results = build_results({**INFO, "run_id": run_id}, Measures())
-    (run / "results.json").write_text(json.dumps(results))
+    info = RunInfo(run_id, ScenarioInfo("demo", "Demo"), "dry-run", "USD", 10.0, 100.0, "completed", seed=7)
+    results = build_results(info, Measures(), Asked(Goals()))
+    (run / "results.json").write_text(json.dumps(encode(results)))
     return run
 
 
@@ -34,6 +35,7 @@ def test_past_runs_are_newest_first_with_figures_and_files(tmp_path):
     assert [row["run_id"] for row in rows] == ["20260102-000000-bbbb", "20260101-000000-aaaa"]
     assert rows[0]["title"] == "Demo"
     assert rows[0]["recall"] is None
+    assert rows[0]["verdict"] == "NOT JUDGED"
     assert rows[0]["transactions"] == 0
     assert [file["name"] for file in rows[0]["files"]] == ["results.json"]
 

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from banksim.measure.results import encode
 from tests.unit.web_ext.fakes import DemoView, ManualClock
 from tests.unit.web_ext.schemas import SCHEMAS
 from web_ext import recorder as record_module
@@ -58,7 +59,7 @@ def test_a_run_is_recorded_from_its_beginning_to_its_last_figures(rig):
     last = data_of(lines, "update")[-1]
     assert (last["status"]["state"], last["snapshot"]["transactions"]) == (
         "finished",
-        rig.view.snapshot()["transactions"],
+        encode(rig.view.snapshot().transactions),
     )
     frames = data_of(lines, "state", "update")
     assert lines[-1]["data"] == {"frames": len(frames), "left_out": 0, "cut": 0}

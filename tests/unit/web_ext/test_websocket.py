@@ -82,6 +82,8 @@ def test_every_schema_is_a_schema():
     for name, schema in SCHEMAS.items():
         schema.check_schema(schema.schema)
         assert schema.schema["title"] == name
+        if name in ("results", "snapshot"):
+            continue  # values, not messages
         # Those of the WebSocket name themselves; the pages' stream and the record have events.
         said = schema.schema["properties"]
         assert said["type"] == {"const": name} if "type" in said else "event" in said

@@ -4,7 +4,6 @@ import pytest
 
 from banksim.model import ScenarioError
 from banksim.world.population import NameBook, ascii_letters, fill_shape
-from banksim.world.random import stream
 
 
 @pytest.mark.parametrize(
@@ -28,9 +27,9 @@ def test_a_book_is_a_function_of_locale_and_seed() -> None:
 
 @pytest.mark.parametrize("locale", ["ja_JP", "fr_FR", "ar_SA", "el_GR"])
 def test_emails_are_ascii_in_every_script(locale: str) -> None:
-    book, rng = NameBook.of(locale, 1), stream(1)
+    book = NameBook.of(locale, 1)
     for position in range(100):
-        email = book.email(position, position, position, rng)
+        email = book.email(position, position, position, position)
         local, _, domain = email.partition("@")
         assert email.isascii() and local.replace(".", "").isalnum() and local[0].isalpha() and "." in domain
 
@@ -41,5 +40,5 @@ def test_an_unknown_locale_is_told() -> None:
 
 
 def test_shapes() -> None:
-    text = fill_shape("A?-##", stream(1))
+    text = fill_shape("A?-##", 2**63 + 12345)
     assert text[0] == "A" and text[1].isupper() and text[2] == "-" and text[3:].isdigit() and len(text) == 5

@@ -58,19 +58,6 @@ def test_a_country_without_cities_is_replaced() -> None:
     assert Places("ZZ").home_country == "US"
 
 
-def test_foreign_is_abroad_and_far() -> None:
-    places, rng = Places("GB"), stream(1)
-    for _ in range(100):
-        place = places.foreign(rng, LONDON, min_km=3000)
-        assert place.country != "GB"
-        assert distance_km(place, LONDON) >= 3000 - 2 * CITY_RADIUS_KM
-
-
-def test_foreign_farther_than_the_earth_is_the_farthest_city() -> None:
-    places = Places("GB")
-    assert places.foreign(stream(1), LONDON, min_km=50_000).city == "Sydney"
-
-
 def test_destination_is_another_city() -> None:
     places, rng = Places("IE"), stream(1)
     dublin = places.home_city(rng).place

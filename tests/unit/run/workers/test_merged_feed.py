@@ -3,7 +3,7 @@ from __future__ import annotations
 from banksim.run.workers.intake import MergedFeed
 
 
-def test_items_are_numbered_anew() -> None:
+def test_items_are_numbered_in_the_order_of_arrival() -> None:
     feed = MergedFeed(10)
     feed.take(0, 4, [{"seq": 0, "id": "a"}, {"seq": 1, "id": "b"}])
     feed.take(1, 9, [{"seq": 0, "id": "c"}])

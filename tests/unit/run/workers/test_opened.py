@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
+from banksim.measure import ExpectedBalances
 from banksim.run.workers.intake import OpenedCustomers
 from banksim.run.workers.messages import ROWS, Opened, OpenedRow
+from banksim.world import Population
 
 
 def row(index: int, customer: str = "c") -> OpenedRow:
@@ -35,7 +40,21 @@ def test_a_late_worker_gets_everything() -> None:
     assert [len(directory.rows) for directory in customers.directory()] == [ROWS, 1]
 
 
-def test_the_accounts_of_all_of_them_are_known() -> None:
-    customers = OpenedCustomers("run-1")
+class Funded:
+    """A population in which everyone opens the first account with money and the second one without."""
+
+    accounts = (SimpleNamespace(opening_balance_cents=5), SimpleNamespace(opening_balance_cents=0))
+
+    def customer(self, index: int) -> Funded:
+        assert index in (1, 2)
+        return self
+
+
+def test_accounts_whose_expected_balance_did_not_arrive_are_found() -> None:
+    customers, books, population = OpenedCustomers("run-1"), ExpectedBalances(), cast(Population, Funded())
     customers.take(opened(row(1), row(2)))
-    assert customers.account_ids() == {"a-1", "b-1", "a-2", "b-2"}
+    assert customers.without_balance(books, population) == 2, "b-1 and b-2 hold nothing, and are not missed"
+    books.open("a-1", 0)
+    assert customers.without_balance(books, population) == 1
+    books.open("a-2", 0)
+    assert customers.without_balance(books, population) == 0

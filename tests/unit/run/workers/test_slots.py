@@ -21,7 +21,7 @@ def test_every_slot_has_one_of_the_members() -> None:
     assert set(table) == {3, 7, 11}
 
 
-def test_nobody_owns_anything_without_members() -> None:
+def test_no_slot_is_owned_without_workers() -> None:
     assert set(table_for([])) == {UNOWNED}
 
 
@@ -38,7 +38,7 @@ def test_only_what_changes_hands_changes_hands() -> None:
     before, after = table_for([0, 1, 2, 3]), table_for([0, 2, 3])
     moved = [slot for slot in range(SLOTS) if before[slot] != after[slot]]
     assert moved == [slot for slot in range(SLOTS) if before[slot] == 1]
-    assert table_for([0, 1, 2, 3]) == before, "whoever comes back gets back what it had"
+    assert table_for([0, 1, 2, 3]) == before, "a worker that comes back gets back what it had"
 
 
 def test_neighbouring_customers_fall_apart() -> None:

@@ -1,0 +1,151 @@
+"""A block: planned genuine transactions as columns, one row per transaction.
+
+    Legend   what the codes stand for (one per run)
+    Block    equally long columns: codes and numbers
+
+Rows are in the order of their moments.  ``row`` names a transaction for life: its id and all its random
+draws follow from it.  `Block.planned` makes the objects of the model for whoever
+needs one row: the log, the feed, the full path of a client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from banksim.model import (
+    AccountRef,
+    Channel,
+    Kind,
+    Label,
+    Merchant,
+    Place,
+    Planned,
+    Transaction,
+    Truth,
+)
+from banksim.world.columns import MAX_DEVICES
+from banksim.world.draws import Bools, Draws, Floats, Ints, uuid_text, uuid_texts
+
+#: What the codes of ``Block.kind`` and ``Block.channel`` stand for.
+KINDS: tuple[Kind, ...] = tuple(Kind)
+CHANNELS: tuple[Channel, ...] = tuple(Channel)
+KIND_CODES: dict[Kind, int] = {kind: code for code, kind in enumerate(KINDS)}
+CHANNEL_CODES: dict[Channel, int] = {channel: code for code, channel in enumerate(CHANNELS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Legend:
+    """What the codes of a run's blocks stand for.
+
+    ``personas``, ``merchants``, ``cities`` (name, country) and ``descriptions`` are looked up by
+    code.  ``descriptions`` may grow at its end while a run goes on; what is there stays.
+    ``ids`` and ``devices`` draw the transactions' and the devices' ids.
+    """
+
+    currency: str
+    start_epoch_s: float
+    personas: tuple[str, ...]
+    merchants: Sequence[Merchant]
+    cities: tuple[tuple[str, str], ...]
+    descriptions: Sequence[str]
+    truths: tuple[Truth, ...]
+    ids: Draws
+    devices: Draws
+
+    def transaction_id(self, row: int) -> str:
+        return uuid_text(self.ids.word(row, 0), self.ids.word(row, 1))
+
+    def transaction_ids(self, rows: Ints) -> NDArray[np.uint8]:
+        """n rows of 36 ASCII characters."""
+        return uuid_texts(self.ids.words(rows, 0), self.ids.words(rows, 1))
+
+    def device_id(self, customer: int, slot: int) -> str:
+        """The id of a customer's device; slot 0 is the main one."""
+        key = customer * MAX_DEVICES + slot
+        return uuid_text(self.devices.word(key, 0), self.devices.word(key, 1))
+
+    def device_ids(self, customers: Ints, slots: NDArray[np.int8]) -> NDArray[np.uint8]:
+        """n rows of 36 ASCII characters."""
+        keys = customers * MAX_DEVICES + slots
+        return uuid_texts(self.devices.words(keys, 0), self.devices.words(keys, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Planned genuine transactions; all columns are of the same length.
+
+    ``sim_s`` is seconds since the run's start.  ``customer`` and ``account_slot`` name the payer's
+    account (the payee's for credit kinds), ``counterparty`` and ``counterparty_slot`` the other
+    one of a transfer (-1: none).  ``merchant`` is -1 where there is none.  ``latitude`` and
+    ``longitude`` are degrees with four decimals.  ``balance_before_cents`` is what the account should
+    hold just before; ``refused`` marks what it does not cover, tried all the same: nothing moves.
+    """
+
+    legend: Legend
+    row: Ints
+    sim_s: Floats
+    customer: Ints
+    account_slot: NDArray[np.int8]
+    persona: NDArray[np.int8]
+    kind: NDArray[np.int8]
+    channel: NDArray[np.int8]
+    amount_cents: Ints
+    merchant: NDArray[np.int32]
+    counterparty: Ints
+    counterparty_slot: NDArray[np.int8]
+    city: NDArray[np.int16]
+    latitude: Floats
+    longitude: Floats
+    device: NDArray[np.int8]
+    description: NDArray[np.int32]
+    balance_before_cents: Ints
+    refused: Bools
+    #: Not a column: what the planner needs to take rows back; a part has none.
+    undo: object = None
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def part(self, start: int, end: int) -> Block:
+        """The rows at positions ``start`` to ``end`` (exclusive), without copying them."""
+        columns = {name: getattr(self, name)[start:end] for name in COLUMNS}
+        return Block(self.legend, **columns)
+
+    def planned(self, position: int) -> Planned:
+        """The row at ``position`` as the objects of the model."""
+        legend = self.legend
+        sim_s = float(self.sim_s[position])
+        customer, merchant = int(self.customer[position]), int(self.merchant[position])
+        other = int(self.counterparty[position])
+        city, country = legend.cities[self.city[position]]
+        place = Place(city, country, float(self.latitude[position]), float(self.longitude[position]))
+        transaction = Transaction(
+            transaction_id=legend.transaction_id(int(self.row[position])),
+            kind=KINDS[self.kind[position]],
+            account=AccountRef(customer, int(self.account_slot[position])),
+            amount_cents=int(self.amount_cents[position]),
+            currency=legend.currency,
+            channel=CHANNELS[self.channel[position]],
+            timestamp_s=legend.start_epoch_s + sim_s,
+            place=place,
+            device_id=legend.device_id(customer, int(self.device[position])),
+            description=legend.descriptions[self.description[position]],
+            counterparty=None if other < 0 else AccountRef(other, int(self.counterparty_slot[position])),
+            merchant=None if merchant < 0 else legend.merchants[merchant],
+        )
+        return Planned(transaction, legend.truths[self.persona[position]], sim_s)
+
+
+#: The names of the columns of a block, in order.
+COLUMNS: tuple[str, ...] = tuple(
+    field.name for field in fields(Block) if field.name not in ("legend", "undo")
+)
+
+
+def genuine_truths(personas: Sequence[str]) -> tuple[Truth, ...]:
+    """The truth of a genuine transaction, per persona."""
+    return tuple(Truth(Label.GENUINE, persona) for persona in personas)

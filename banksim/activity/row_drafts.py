@@ -1,0 +1,541 @@
+"""What arrivals become before anybody looks at balances: who, what, where, how much, as columns.
+
+    moment ─► act (hour of the week) ─► customer ─► channel, shop or payee ─► amount
+
+A draft depends on nothing that other rows do, but for one thing: who is paid a salary, since everybody is
+paid once on a pay day.  `rows` settles drafts: what cannot be afforded or reached becomes something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from banksim.activity.block import CHANNEL_CODES, CHANNELS, KIND_CODES, KINDS
+from banksim.activity.calendar import HOURS_OF_WEEK, SPENDING, PayDays, Rhythm
+from banksim.activity.habit_columns import Degrees, HabitColumns, Stay, Who
+from banksim.activity.price_columns import PriceColumns
+from banksim.activity.row_state import RowState
+from banksim.model import Channel, Kind
+from banksim.world import World
+from banksim.world.draws import Bools, Draws, Floats, Ints, Shares
+from banksim.world.world import DAY_S, HOUR_S
+
+#: Customers looked at for one arrival before giving up.
+MAX_DRAWS = 64
+PURCHASE, WITHDRAWAL, DEPOSIT, SALARY, TRANSFER, BILL = (KIND_CODES[kind] for kind in Kind)
+POS, ONLINE, MOBILE, WIRE, ACH, ATM, BRANCH = (
+    CHANNEL_CODES[channel]
+    for channel in (
+        Channel.POS,
+        Channel.ONLINE,
+        Channel.MOBILE,
+        Channel.WIRE,
+        Channel.ACH,
+        Channel.ATM,
+        Channel.BRANCH,
+    )
+)
+TRANSFER_WORDS = (
+    "Transfer",
+    "Thanks",
+    "Dinner",
+    "My share",
+    "Birthday",
+    "Groceries",
+    "Trip",
+    "Tickets",
+    "Loan",
+)
+BILL_WORDS = {"rent": "Rent", "utilities": "Utilities", "telecom": "Phone and internet", "tax": "Tax"}
+WORDS = (
+    "Cash withdrawal",
+    "Counter withdrawal",
+    "Cash deposit",
+    "Check deposit",
+    "Incoming payment",
+    "Deposit",
+    "Salary",
+    "Pension payment",
+    "To savings",
+    "From savings",
+    *TRANSFER_WORDS,
+)
+WORD = {text: code for code, text in enumerate(WORDS)}
+#: A persona whose youngest are this old lives on a pension.
+PENSION_FROM_AGE = 60
+_PAYEE_TRIES = 4
+_REGULAR_PAYEE_SHARE = 0.80
+_OWN_TRANSFER_SHARE = 0.20
+_TO_SAVINGS_SHARE = 0.15
+#: A wire is taken for larger sums (judgement).
+_WIRE_FACTOR = 6.0
+_REGULAR_PAY_NOISE = 0.08
+_BILL_NOISE = 0.06
+_NOISY_BILLS = ("utilities", "telecom")
+_MAIN_DEVICE_SHARE = 0.85
+_FIRST_MACHINE_SHARE = 0.75
+#: Pay days whose next person is remembered.
+_MAX_PAY_DAYS = 4096
+#: People of a pay day looked at together.
+_PAY_PAGE = 64
+_PAY_PAGES = 512
+
+
+@dataclass(slots=True)
+class Drafts:
+    """Equally long columns.  The first ones are those of a `Block`.
+
+    ``stay_…`` is where the customer stays at that moment, which is not always where they pay.
+    ``rents`` marks a bill that is the rent; ``other_bill`` and ``other_bill_cents`` are the
+    bill that comes instead when the rent was paid lately.  ``paid_after`` is how far the pay day's list was
+    before the row (-1: no salary), ``normal`` the random number that made the amount.
+    """
+
+    row: Ints
+    sim_s: Floats
+    customer: Ints
+    persona: Ints
+    kind: Ints
+    channel: Ints
+    hour: Ints
+    slot: Ints
+    amount: Ints
+    merchant: Ints
+    other: Ints
+    other_slot: Ints
+    city: Ints
+    latitude: Degrees
+    longitude: Degrees
+    stay_city: Ints
+    stay_latitude: Degrees
+    stay_longitude: Degrees
+    device: Ints
+    words: Ints
+    normal: Floats
+    rents: Bools
+    other_bill: Ints
+    other_bill_cents: Ints
+    paid_after: Ints
+    day: Ints
+    #: Not a column: the rows for which no customer was found.
+    missing: Ints
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def part(self, start: int, end: int) -> Drafts:
+        """A copy of the rows at positions ``start`` to ``end`` (exclusive)."""
+        missing = self.missing
+        if start > 0:
+            missing = missing[missing >= self.row[start]]
+        if end < len(self):
+            missing = missing[missing < self.row[end]]
+        columns = {name: getattr(self, name)[start:end].copy() for name in _COLUMNS}
+        return Drafts(**columns, missing=missing)
+
+
+_COLUMNS = tuple(field.name for field in fields(Drafts) if field.name != "missing")
+
+
+@dataclass(slots=True)
+class Eligible:
+    """Who may act: ``open_from_s`` is the simulated second from which each customer has an account
+    (payers and payees), ``mine`` marks the payers this process may act for.  None: everybody.
+    """
+
+    open_from_s: Floats | None = None
+    mine: Bools | None = None
+
+    def may_pay(self, customers: Ints, sim_s: Floats) -> Bools:
+        allowed = self.has_account(customers, sim_s)
+        return allowed if self.mine is None else allowed & self.mine[customers]
+
+    def has_account(self, customers: Ints, sim_s: Floats) -> Bools:
+        if self.open_from_s is None:
+            return np.ones(len(customers), bool)
+        is_open: Bools = self.open_from_s[customers] <= sim_s
+        return is_open
+
+
+class DraftMaker:
+    """Makes drafts for one world and one process."""
+
+    def __init__(
+        self,
+        world: World,
+        shard: int,
+        state: RowState,
+        habits: HabitColumns,
+        prices: PriceColumns,
+        eligible: Eligible,
+    ) -> None:
+        self._world, self._state, self._habits, self._prices = world, state, habits, prices
+        self._eligible = eligible
+        self._people, self._shops = world.population.people, habits.shops
+        self._act, self._who, self._willing, self._more, self._shop, self._price, self._payee = (
+            Draws(world.seed, "rows", shard, name)
+            for name in ("act", "who", "willing", "more", "shop", "price", "payee")
+        )
+        self._pay_days = PayDays(world.population)
+        self._set_tables(Rhythm(world))
+        personas = list(world.personas.values())
+        self._limits = self._people.limits_cents
+        self._salary_words = np.array(
+            [WORD["Pension payment" if p.ages[0] >= PENSION_FROM_AGE else "Salary"] for p in personas]
+        )
+        self._noisy = np.array([name in _NOISY_BILLS for name in self._shops.categories])
+        #: How far the list of each pay day (persona, day) is.
+        self.paid: dict[tuple[int, int], int] = {}
+        self._pay_pages = lru_cache(maxsize=_PAY_PAGES)(self._make_pay_page)
+
+    def _set_tables(self, rhythm: Rhythm) -> None:
+        names = list(self._world.personas)
+        codes = {name: code for code, name in enumerate(names)}
+        acts = [rhythm.acts_at[hour].shares() for hour in range(HOURS_OF_WEEK)]
+        self._acts = Shares([[share for _, share in shares] for shares in acts])
+        most = max(map(len, acts))
+        self._act_persona = np.zeros((HOURS_OF_WEEK, most), np.int64)
+        self._act_kind = np.zeros((HOURS_OF_WEEK, most), np.int64)
+        for hour, shares in enumerate(acts):
+            self._act_persona[hour, : len(shares)] = [codes[act.persona.name] for act, _ in shares]
+            self._act_kind[hour, : len(shares)] = [KIND_CODES[act.kind] for act, _ in shares]
+        online_only = [1.0 if channel is Channel.ONLINE else 0.0 for channel in CHANNELS]
+        rows: dict[tuple[float, ...], int] = {}
+        self._channel_row = np.zeros((len(names), len(KINDS), HOURS_OF_WEEK), np.int64)
+        for persona, name in enumerate(names):
+            for code, kind in enumerate(KINDS):
+                for hour in range(HOURS_OF_WEEK):
+                    choice = rhythm.channels_at(name, kind, hour)
+                    shares_of = dict(choice.shares()) if choice is not None else None
+                    weights = [shares_of.get(c, 0.0) for c in CHANNELS] if shares_of else online_only
+                    self._channel_row[persona, code, hour] = rows.setdefault(tuple(weights), len(rows))
+        self._channels = Shares(list(rows))
+
+    # ---- who does what
+
+    def make(self, first_row: int, sim_s: Floats) -> Drafts:
+        """Drafts for arrivals at these moments, in order."""
+        row = first_row + np.arange(len(sim_s), dtype=np.int64)
+        timestamp_s = self._world.start_epoch_s + sim_s
+        # The epoch was a Thursday, three days after a Monday.
+        hour = ((timestamp_s // HOUR_S).astype(np.int64) + 72) % HOURS_OF_WEEK
+        day = (timestamp_s // DAY_S).astype(np.int64)
+        who, kind, stay, left = self._find(row, sim_s, timestamp_s, hour, day)
+        missing = row[left]
+        if len(left):
+            found = np.ones(len(row), bool)
+            found[left] = False
+            row, sim_s, timestamp_s = row[found], sim_s[found], timestamp_s[found]
+            hour, day, kind = hour[found], day[found], kind[found]
+            who, stay = who.at(found), stay.at(found)
+        paid_after = self._pay(row, sim_s, timestamp_s, day, who, kind, stay)
+        channel = self._channels.pick(self._channel_row[who.persona, kind, hour], self._more.units(row, 0))
+        count = len(row)
+        nothing = np.zeros(count, np.int64)
+        drafts = Drafts(
+            row, sim_s, who.customer, who.persona, kind, channel, hour, nothing.copy(), nothing.copy(),
+            nothing - 1, nothing - 1, nothing.copy(), stay.city.copy(), stay.latitude.copy(),
+            stay.longitude.copy(), *stay[:3], self._device(row, who.customer), nothing.copy(),
+            self._price.normals(row, 0), np.zeros(count, bool), nothing - 1, nothing, paid_after,
+            day, missing,
+        )  # fmt: skip
+        self._details(drafts, who, ~stay.is_away)
+        drafts.amount = self.within_limit(drafts, slice(None), drafts.amount)
+        return drafts
+
+    def _find(
+        self, row: Ints, sim_s: Floats, timestamp_s: Floats, hour: Ints, day: Ints
+    ) -> tuple[Who, Ints, Stay, Ints]:
+        """Rejection sampling: who is left are the customers that can act, in their own proportions.
+
+        Returns also the positions for which nobody was found in `MAX_DRAWS` draws.
+        """
+        count = len(row)
+        state, habits = self._state, self._habits
+        customer, persona, kind, city = (np.zeros(count, np.int64) for _ in range(4))
+        stay = Stay(
+            np.zeros(count, np.int64),
+            np.zeros(count, np.int32),
+            np.zeros(count, np.int32),
+            np.zeros(count, bool),
+            np.zeros(count, bool),
+        )
+        days, day_of = np.unique(day, return_inverse=True)
+        spending = np.asarray(SPENDING)[[self._pay_days.since(int(each)) for each in days]]
+        todo = np.arange(count)
+        new_act = np.ones(count, bool)
+        for draw in range(MAX_DRAWS):
+            fresh = todo[new_act[todo]]
+            act = self._acts.pick(hour[fresh], self._act.units(row[fresh], draw))
+            persona[fresh], kind[fresh] = (
+                self._act_persona[hour[fresh], act],
+                self._act_kind[hour[fresh], act],
+            )
+            drawn = self._people.ranks.pick(persona[todo], self._who.units(row[todo], draw))
+            may_act = self._eligible.may_pay(drawn, sim_s[todo])
+            willing = spending[day_of[todo], habits.pay_classes(drawn)]
+            # Somebody else of this persona, whose money is fresher.
+            spends = (kind[todo] != PURCHASE) | (self._willing.units(row[todo], draw) < willing)
+            who = Who(drawn, persona[todo], state.home_city[drawn].astype(np.int64))
+            here = habits.stay(
+                who, state.home_latitude[drawn], state.home_longitude[drawn], timestamp_s[todo]
+            )
+            fits = may_act & spends & ~here.on_the_way
+            new_act[todo] = ~may_act | spends
+            done = todo[fits]
+            customer[done], city[done] = drawn[fits], who.city[fits]
+            stay.put(done, here.at(fits))
+            todo = todo[~fits]
+            if not len(todo):
+                break
+        return Who(customer, persona, city), kind, stay, todo
+
+    def _pay(
+        self, row: Ints, sim_s: Floats, timestamp_s: Floats, day: Ints, who: Who, kind: Ints, stay: Stay
+    ) -> Ints:
+        """Give every salary to the next person whose pay day it is; a deposit where everybody was paid."""
+        paid_after = np.full(len(row), -1, np.int64)
+        salaries = np.flatnonzero(kind == SALARY)
+        for position in salaries.tolist():
+            key = int(who.persona[position]), int(day[position])
+            before = self.paid.get(key, 0)
+            found, after = self._next_paid(key, before, sim_s[position])
+            if found < 0:
+                kind[position] = DEPOSIT
+                continue
+            paid_after[position] = before
+            self.paid[key] = after
+            who.customer[position] = found
+        if len(self.paid) > _MAX_PAY_DAYS:
+            self.paid = dict(list(self.paid.items())[-_MAX_PAY_DAYS // 2 :])
+        paid = salaries[paid_after[salaries] >= 0]
+        if len(paid):
+            drawn = who.customer[paid]
+            who.city[paid] = self._state.home_city[drawn]
+            own = who.at(paid)
+            latitude, longitude = self._state.home_latitude[drawn], self._state.home_longitude[drawn]
+            stay.put(paid, self._habits.stay(own, latitude, longitude, timestamp_s[paid]))
+        return paid_after
+
+    def _next_paid(self, key: tuple[int, int], position: int, sim_s: float) -> tuple[int, int]:
+        """Who of a pay day's list comes at or after ``position``, and the position after; -1 for nobody.
+
+        Left out are those who travel on that day, and those who may not act.
+        """
+        persona, day = key
+        name = list(self._world.personas)[persona]
+        while True:
+            page = self._pay_pages(name, persona, day, position // _PAY_PAGE)
+            for offset in range(position % _PAY_PAGE, len(page)):
+                customer = page[offset]
+                position += 1
+                if customer >= 0 and self._may_pay_one(customer, sim_s):
+                    return customer, position
+            if len(page) < _PAY_PAGE:
+                return -1, position
+
+    def _may_pay_one(self, customer: int, sim_s: float) -> bool:
+        may = self._eligible
+        is_open = may.open_from_s is None or bool(may.open_from_s[customer] <= sim_s)
+        return is_open and (may.mine is None or bool(may.mine[customer]))
+
+    def _make_pay_page(self, name: str, persona: int, day: int, page: int) -> list[int]:
+        """The customers at `_PAY_PAGE` positions of a pay day's list; -1 for those who travel then."""
+        customers = self._pay_days.paid_on(name, day, page * _PAY_PAGE, _PAY_PAGE)
+        state = self._state
+        who = Who(customers, np.full(len(customers), persona), state.home_city[customers].astype(np.int64))
+        from_s = np.full(len(customers), float(day * DAY_S))
+        trip = self._habits.journeys(
+            who, state.home_latitude[customers], state.home_longitude[customers], from_s
+        )
+        until_s = from_s + DAY_S
+        goes = (trip.leaves_s < until_s) & (trip.arrives_s > from_s)
+        returns = (trip.returns_s < until_s) & (trip.home_s > from_s)
+        listed: list[int] = np.where(goes | returns, -1, customers).tolist()
+        return listed
+
+    # ---- what it is
+
+    def _details(self, drafts: Drafts, who: Who, at_home: Bools) -> None:
+        """Shop, payee, place, words and amount, kind by kind."""
+        transfers = np.flatnonzero(drafts.kind == TRANSFER)
+        if len(transfers):
+            self._payees(drafts, transfers)  # those without a payee become bills
+        makers: dict[int, Callable[[Drafts, Ints, Who, Bools], None]] = {
+            PURCHASE: self._purchases,
+            WITHDRAWAL: self._withdrawals,
+            DEPOSIT: self._deposits,
+            SALARY: self._salaries,
+            TRANSFER: self._transfers,
+            BILL: self._bills,
+        }
+        for kind, make in makers.items():
+            at = np.flatnonzero(drafts.kind == kind)
+            if len(at):
+                make(drafts, at, who.at(at), at_home[at])
+
+    def _purchases(self, drafts: Drafts, at: Ints, who: Who, at_home: Bools) -> None:
+        shops = np.full(len(at), -1, np.int32)
+        in_town = np.flatnonzero(drafts.channel[at] == POS)
+        if len(in_town):
+            there = at[in_town]
+            own = who.at(in_town)
+            hours = drafts.hour[there] % 24
+            shops[in_town] = self._habits.visit(
+                own, drafts.stay_city[there], at_home[in_town], hours, self._shop, drafts.row[there]
+            )
+        in_shop = np.flatnonzero(shops >= 0)
+        there, found = at[in_shop], shops[in_shop]
+        drafts.merchant[there] = found
+        drafts.city[there], drafts.latitude[there], drafts.longitude[there] = (
+            column[found] for column in (self._shops.city, self._shops.latitude, self._shops.longitude)
+        )
+        drafts.amount[there] = self.price(drafts, there)
+        self.buy_online(drafts, at[shops < 0])
+
+    def buy_online(self, drafts: Drafts, at: Ints) -> None:
+        """Make the rows purchases on the net, from where the customer is."""
+        if not len(at):
+            return
+        customer = drafts.customer[at]
+        who = Who(customer, drafts.persona[at], self._state.home_city[customer].astype(np.int64))
+        drafts.merchant[at] = self._habits.visit_online(who, self._shop, drafts.row[at])
+        channel = drafts.channel[at]
+        drafts.channel[at] = np.where(channel == POS, ONLINE, channel)
+        drafts.amount[at] = self.price(drafts, at)
+
+    def price(self, drafts: Drafts, at: Ints) -> Ints:
+        """What the rows' purchases cost at their merchants."""
+        category = self._shops.category[drafts.merchant[at]].astype(np.int64)
+        ends = self._price.units(drafts.row[at], 2)
+        return self._prices.purchase(drafts.persona[at], category, drafts.normal[at], ends)
+
+    def price_again(self, drafts: Drafts, at: Ints, attempt: int) -> Ints:
+        """Another price at the same merchants; ``attempt`` from 0 on."""
+        category = self._shops.category[drafts.merchant[at]].astype(np.int64)
+        normal, ends = self._price.normals(drafts.row[at], 10 + 3 * attempt), 12 + 3 * attempt
+        prices = self._prices.purchase(
+            drafts.persona[at], category, normal, self._price.units(drafts.row[at], ends)
+        )
+        return self.within_limit(drafts, at, prices)
+
+    def within_limit(self, drafts: Drafts, at: Ints | slice, cents: Ints) -> Ints:
+        """``cents`` of the rows, or somewhere below their customers' limits."""
+        limits = self._limits[drafts.persona[at]]
+        if not (cents >= limits).any():
+            return cents
+        return self._prices.within(cents, limits, self._price.units(drafts.row[at], 3))
+
+    def _withdrawals(self, drafts: Drafts, at: Ints, who: Who, at_home: Bools) -> None:
+        at_machine = drafts.channel[at] != BRANCH
+        drafts.amount[at] = self._prices.cash(who.persona, at_machine, drafts.normal[at])
+        drafts.words[at] = np.where(at_machine, WORD["Cash withdrawal"], WORD["Counter withdrawal"])
+        near = np.flatnonzero(at_machine & at_home)
+        there, own = at[near], who.at(near)
+        is_second = self._more.units(drafts.row[there], 1) >= _FIRST_MACHINE_SHARE
+        latitude, longitude = drafts.stay_latitude[there], drafts.stay_longitude[there]
+        drafts.latitude[there], drafts.longitude[there] = self._habits.machine(
+            own, latitude, longitude, is_second
+        )
+
+    def _deposits(self, drafts: Drafts, at: Ints, who: Who, at_home: Bools) -> None:  # noqa: ARG002
+        in_cash = np.isin(drafts.channel[at], (BRANCH, ATM))
+        ends = self._price.units(drafts.row[at], 2)
+        drafts.amount[at] = self._prices.deposit(drafts.persona[at], in_cash, drafts.normal[at], ends)
+        words = np.where(in_cash, WORD["Cash deposit"], WORD["Deposit"])
+        words = np.where(drafts.channel[at] == ACH, WORD["Incoming payment"], words)
+        drafts.words[at] = np.where(drafts.channel[at] == MOBILE, WORD["Check deposit"], words)
+        if self._state.slots > 1:
+            drafts.slot[at] = self._more.units(drafts.row[at], 2) < _TO_SAVINGS_SHARE
+
+    def pay_in(self, drafts: Drafts, at: Ints) -> None:
+        """Make the rows deposits, at the place where the customer stays."""
+        drafts.kind[at] = DEPOSIT
+        drafts.merchant[at] = drafts.other[at] = -1
+        channels = self._channel_row[drafts.persona[at], DEPOSIT, drafts.hour[at]]
+        drafts.channel[at] = self._channels.pick(channels, self._more.units(drafts.row[at], 3))
+        drafts.normal[at] = self._price.normals(drafts.row[at], 20)
+        nothing = drafts.row[:0]
+        self._deposits(drafts, at, Who(nothing, nothing, nothing), np.zeros(0, bool))
+        drafts.amount[at] = self.within_limit(drafts, at, drafts.amount[at])
+
+    def _salaries(self, drafts: Drafts, at: Ints, who: Who, at_home: Bools) -> None:  # noqa: ARG002
+        _, cents, varies = self._habits.pay(who.customer)
+        cents = np.where(varies, cents * np.exp(_REGULAR_PAY_NOISE * drafts.normal[at]), cents)
+        amount = self._prices.cents(cents / self._prices.one.per_unit)
+        # A pay day too large for the account's tier is a second employer's: half of it.
+        drafts.amount[at] = np.where(amount < self._limits[who.persona], amount, amount // 2)
+        drafts.words[at] = self._salary_words[who.persona]
+
+    def _payees(self, drafts: Drafts, at: Ints) -> None:
+        """Somebody else with an account, or the own savings; a bill where nobody was found."""
+        row, customer = drafts.row[at], drafts.customer[at]
+        found, slot = np.full(len(at), -1, np.int64), np.zeros(len(at), np.int64)
+        if own_slots := self._state.slots - 1:
+            saves = self._payee.units(row, 0) < _OWN_TRANSFER_SHARE
+            found[saves] = customer[saves]
+            slot[saves] = 1 + self._payee.below(row[saves], 1, own_slots)
+        todo = np.flatnonzero(found < 0)
+        for attempt in range(_PAYEE_TRIES):
+            some, owner, k = row[todo], customer[todo], 2 + 4 * attempt
+            is_known = self._payee.units(some, k) < _REGULAR_PAYEE_SHARE
+            rank = self._payee.below(some, k + 1, self._habits.payee_counts(owner))
+            anybody = self._payee.below(some, k + 2, self._people.size)
+            other = np.where(is_known, self._habits.payee(owner, rank), anybody)
+            fits = (other != owner) & self._eligible.has_account(other, drafts.sim_s[at[todo]])
+            found[todo[fits]] = other[fits]
+            todo = todo[~fits]
+            if not len(todo):
+                break
+        drafts.other[at], drafts.other_slot[at] = found, slot
+        without = at[todo]
+        drafts.kind[without] = BILL
+        channels = self._channel_row[drafts.persona[without], BILL, drafts.hour[without]]
+        drafts.channel[without] = self._channels.pick(channels, self._more.units(drafts.row[without], 0))
+
+    def _transfers(self, drafts: Drafts, at: Ints, who: Who, at_home: Bools) -> None:  # noqa: ARG002
+        factor = np.where(drafts.channel[at] == WIRE, _WIRE_FACTOR, 1.0)
+        ends = self._price.units(drafts.row[at], 2)
+        drafts.amount[at] = self._prices.transfer(who.persona, factor, drafts.normal[at], ends)
+        words = WORD[TRANSFER_WORDS[0]] + self._more.below(drafts.row[at], 4, len(TRANSFER_WORDS))
+        drafts.words[at] = np.where(drafts.other[at] == who.customer, WORD["To savings"], words)
+
+    def _bills(self, drafts: Drafts, at: Ints, who: Who, at_home: Bools) -> None:  # noqa: ARG002
+        habits, row = self._habits, drafts.row[at]
+        household = habits.bill_rows(who)
+        bill = habits.due_bill(household, self._more.units(row, 5))
+        drafts.merchant[at], drafts.amount[at] = self._billed(drafts, at, who, household, bill)
+        rents = np.flatnonzero(habits.is_rent(household, bill))
+        if not len(rents):
+            return
+        # The first of three more bills that is not the rent, else the rent again.
+        there, household, row = at[rents], household[rents], row[rents]
+        instead = bill[rents]
+        for attempt in range(3):
+            again = habits.is_rent(household, instead)
+            another = habits.due_bill(household, self._more.units(row, 6 + attempt))
+            instead = np.where(again, another, instead)
+        own = who.at(rents)
+        drafts.rents[there] = True
+        drafts.other_bill[there], cents = self._billed(drafts, there, own, household, instead)
+        drafts.other_bill_cents[there] = self.within_limit(drafts, there, cents)
+
+    def _billed(
+        self, drafts: Drafts, at: Ints, who: Who, household: Ints, bill: Ints
+    ) -> tuple[NDArray[np.int32], Ints]:
+        """The biller and the sum of each bill."""
+        biller, units = self._habits.bill(who, household, bill)
+        noise = np.exp(_BILL_NOISE * drafts.normal[at])
+        varies = self._noisy[self._shops.category[biller]]
+        return biller, self._prices.cents(np.where(varies, units * noise, units))
+
+    def _device(self, row: Ints, customer: Ints) -> Ints:
+        """The slot of the device: mostly the main one."""
+        count = self._people.device_counts(customer).astype(np.int64)
+        is_main = (count == 1) | (self._more.units(row, 9) < _MAIN_DEVICE_SHARE)
+        return np.where(is_main, 0, 1 + self._more.below(row, 10, count - 1))

@@ -1,0 +1,390 @@
+"""The planner of rows: honest transactions for arrivals, a block at a time.
+
+    moments ─► drafts (`row_drafts`) ─► settled, level by level ─► `Block`
+
+A row's random numbers follow from its number, and rows of one customer are settled in their order:
+so the same rows come out however they are cut into blocks.  Customers rarely overdraw: a sum
+above the planned balance mostly becomes a smaller one, or money paid in.  Where arrivals come faster than
+people can move, customers stay where they are: the same shop again, or the phone in their hand.
+
+Rows that were planned and not sent can be taken back; what they did to balances and places is undone.
+
+Not handled: what fraud and refusals do to balances (`book` them), months of different lengths, public
+holidays, customers in other time zones than the bank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Protocol
+
+import numpy as np
+
+from banksim.activity.block import Block, Legend, genuine_truths
+from banksim.activity.habit_columns import Degrees, HabitColumns
+from banksim.activity.price_columns import PriceColumns
+from banksim.activity.row_drafts import (
+    BILL,
+    BILL_WORDS,
+    DEPOSIT,
+    MOBILE,
+    POS,
+    PURCHASE,
+    SALARY,
+    TRANSFER,
+    WITHDRAWAL,
+    WORD,
+    WORDS,
+    DraftMaker,
+    Drafts,
+    Eligible,
+)
+from banksim.activity.row_state import SEEN_COLUMNS, RowState, Seen, levels
+from banksim.world import World
+from banksim.world.columns import DEGREE, Shops
+from banksim.world.draws import Bools, Draws, Floats, Ints
+from banksim.world.places import KM_PER_DEGREE
+
+#: Sums that are more than there is and are tried anyway (judgement).
+OVERDRAWS = 0.02
+SHRINK_DRAWS = 2
+FROM_SAVINGS_SHARE = 0.6
+CITY_SPEED_KMH = 60.0
+#: After this long everything in a city is within reach (its parts are under 30 km apart).
+ANYWHERE_AFTER_S = 30 * 60
+RENT_DAYS = 25
+DAY_S = 86_400
+
+
+@dataclass(slots=True)
+class _Last:
+    """Where the customers of some rows were last, and how long ago.
+
+    ``recent`` marks for whom that still limits where they can be.
+    """
+
+    seen: Seen
+    since_s: Floats
+    recent: Bools
+
+    def out_of_reach(self, at: Ints, latitude: Degrees, longitude: Degrees) -> Bools:
+        """Whether there was no time to get to a place since; ``at`` are positions among the rows."""
+        north = (latitude - self.seen.latitude[at]) * (KM_PER_DEGREE / DEGREE)
+        stretch = np.cos(latitude * (np.pi / 180 / DEGREE))
+        east = (longitude - self.seen.longitude[at]) * (KM_PER_DEGREE / DEGREE) * stretch
+        far: Bools = np.hypot(north, east) > self.since_s[at] * (CITY_SPEED_KMH / 3600)
+        return self.recent[at] & far
+
+
+class ActivityScenario(Protocol):
+    """What activity reads of a scenario."""
+
+    @property
+    def onboarding(self) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """What `RowPlanner.take_back` needs of a block's rows, equally long columns.
+
+    ``account`` and ``other`` are positions among the balances, ``moved`` the cents that moved.
+    """
+
+    seen: Seen
+    account: Ints
+    other: Ints
+    moved: Ints
+    is_credit: Bools
+    day: Ints
+    paid_after: Ints
+    missing: Ints
+
+
+class RowPlanner:
+    """Plans genuine transactions for one process."""
+
+    def __init__(self, world: World, scenario: ActivityScenario | None = None, shard: int = 0) -> None:
+        """``shard`` tells processes that share a run apart: each draws from streams of its own.
+
+        With an onboarding block the customers who join during the run start with a
+        planned balance of zero; `book` their first deposits.
+        """
+        self._world = world
+        people = world.population.people
+        personas = list(world.personas.values())
+        shops = Shops(world.merchants, people.map)
+        self.state = RowState(world, _funded(world, scenario))
+        self.eligible = Eligible()
+        prices = PriceColumns(world.currency, personas, shops.categories)
+        habits = HabitColumns(world, people, shops)
+        self._shops, self._prices, self._limits = shops, prices, people.limits_cents
+        self._drafts = DraftMaker(world, shard, self.state, habits, prices, self.eligible)
+        self._afford = Draws(world.seed, "rows", shard, "afford")
+        self._purchase_words = len(WORDS)
+        self._bill_words = self._purchase_words + len(shops.merchants)
+        self.legend = Legend(
+            world.currency,
+            world.start_epoch_s,
+            tuple(world.personas),
+            shops.merchants,
+            tuple(people.map.codes),
+            _descriptions(shops),
+            genuine_truths(tuple(world.personas)),
+            Draws(world.seed, "rows", shard, "ids"),
+            people.devices,
+        )
+        #: Arrivals for which no customer was found.
+        self.unplanned = 0
+
+    def plan(self, first_row: int, sim_s: Floats) -> Block:
+        """Rows for arrivals at these simulated seconds, in order; the first of them is ``first_row``.
+
+        Arrivals for which none of `row_drafts.MAX_DRAWS` random customers would do have no row; those are
+        counted in ``unplanned``.
+        """
+        drafts = self.draft(first_row, sim_s)
+        return self.settle(drafts, 0, len(drafts))
+
+    def draft(self, first_row: int, sim_s: Floats) -> Drafts:
+        """The first half of `plan`: who does what, before balances are looked at."""
+        drafts = self._drafts.make(first_row, sim_s)
+        self.unplanned += len(drafts.missing)
+        return drafts
+
+    def settle(self, made: Drafts, start: int, end: int) -> Block:
+        """The second half, for the drafts from ``start`` to ``end`` (exclusive), one part after the other."""
+        drafts = made.part(start, end)
+        count = len(drafts)
+        state, slots = self.state, self.state.slots
+        before, moved = np.zeros(count, np.int64), np.zeros(count, np.int64)
+        refused = np.zeros(count, bool)
+        found = state.seen.of(drafts.customer)
+        account, other = np.zeros(count, np.int64), np.full(count, -1, np.int64)
+        for at in _in_levels(drafts):
+            customer = drafts.customer[at]
+            seen = state.seen.of(customer)
+            found.put(at, seen)
+            since_s = drafts.sim_s[at] - seen.sim_s
+            last = _Last(seen, since_s, since_s < ANYWHERE_AFTER_S)
+            self._stay_in_reach(drafts, at, last)
+            self._pay_rent(drafts, at, seen)
+            self._afford_rows(drafts, at, last)
+            account[at] = customer * slots + drafts.slot[at]
+            before[at] = state.balances[account[at]]
+            paid = drafts.other[at] >= 0
+            other[at] = np.where(paid, drafts.other[at] * slots + drafts.other_slot[at], -1)
+            amount, is_credit = drafts.amount[at], _is_credit(drafts.kind[at])
+            refused[at] = ~is_credit & (amount > before[at])
+            moved[at] = np.where(refused[at], 0, amount)
+            state.move_apart(account[at], other[at], moved[at], is_credit)
+            self._see(drafts, at, seen)
+        undo = Undo(
+            found, account, other, moved, _is_credit(drafts.kind),
+            drafts.day, drafts.paid_after, drafts.missing,
+        )  # fmt: skip
+        return self._block(drafts, before, refused, undo)
+
+    def unsettle(self, block: Block, start: int) -> None:
+        """Undo what the rows from position ``start`` on did to balances and places.
+
+        Blocks settled later must be undone before.  The drafts may be settled again.
+        """
+        undo = _undo_of(block)
+        state, rows = self.state, slice(start, None)
+        state.move(undo.account[rows], undo.other[rows], undo.moved[rows], undo.is_credit[rows], -1)
+        before = Seen(*(getattr(undo.seen, name)[rows] for name in SEEN_COLUMNS))
+        state.forget(block.customer[rows], before)
+
+    def take_back(self, block: Block, from_row: int) -> None:
+        """Undo the rows from ``from_row`` on as if they had never been planned; later blocks first."""
+        start = int(np.searchsorted(block.row, from_row))
+        self.unsettle(block, start)
+        undo = _undo_of(block)
+        self.unplanned -= int(np.count_nonzero(undo.missing >= from_row))
+        for position in reversed((start + np.flatnonzero(undo.paid_after[start:] >= 0)).tolist()):
+            key = int(block.persona[position]), int(undo.day[position])
+            self._drafts.paid[key] = int(undo.paid_after[position])
+
+    # ---- settling
+
+    def _stay_in_reach(self, drafts: Drafts, at: Ints, last: _Last) -> None:
+        """Who had no time to get there stays where they are: the same shop again, or the net."""
+        recent = np.flatnonzero(last.recent)
+        if not len(recent):
+            return
+        rows = at[recent]
+        far = recent[last.out_of_reach(recent, drafts.latitude[rows], drafts.longitude[rows])]
+        rows = at[far]
+        self._put(drafts, rows, last.seen, far)
+        in_shop = (drafts.channel[rows] == POS) & (drafts.kind[rows] == PURCHASE)
+        shop = last.seen.merchant[far]
+        same = rows[in_shop & (shop >= 0)]
+        if len(same):
+            drafts.merchant[same] = shop[in_shop & (shop >= 0)]
+            drafts.amount[same] = self._drafts.price(drafts, same)
+        self._drafts.buy_online(drafts, rows[in_shop & (shop < 0)])
+        changed = rows[in_shop]
+        drafts.amount[changed] = self._drafts.within_limit(drafts, changed, drafts.amount[changed])
+
+    def _put(self, drafts: Drafts, rows: Ints, seen: Seen, at: Ints) -> None:
+        """Put the rows at the places last seen."""
+        drafts.city[rows], drafts.latitude[rows], drafts.longitude[rows] = (
+            seen.city[at],
+            seen.latitude[at],
+            seen.longitude[at],
+        )
+
+    def _pay_rent(self, drafts: Drafts, at: Ints, seen: Seen) -> None:
+        """The rent, or another bill when it was paid lately."""
+        rents = np.flatnonzero(drafts.rents[at])
+        if not len(rents):
+            return
+        rows = at[rents]
+        is_due = drafts.sim_s[rows] - seen.rent_s[rents] > RENT_DAYS * DAY_S
+        due, other = rows[is_due], rows[~is_due]
+        self.state.seen.rent_s[drafts.customer[due]] = drafts.sim_s[due]
+        drafts.merchant[other] = drafts.other_bill[other]
+        drafts.amount[other] = drafts.other_bill_cents[other]
+
+    def _afford_rows(self, drafts: Drafts, at: Ints, last: _Last) -> None:
+        """Make what the balance does not cover smaller, or money paid in; a few try all the same."""
+        available = self.state.balances[drafts.customer[at] * self.state.slots]
+        short = np.flatnonzero(~_is_credit(drafts.kind[at]) & (drafts.amount[at] > available))
+        short = short[self._afford.units(drafts.row[at[short]], 0) >= OVERDRAWS]
+        if not len(short):
+            return
+        fits = self._shrink(drafts, at[short], available[short])
+        rest = short[~fits]
+        if not len(rest):
+            return
+        rest = rest[~self._from_savings(drafts, at[rest], last, rest)]
+        rows = at[rest]
+        if len(rows):
+            self._drafts.pay_in(drafts, rows)
+            self._go_home(drafts, rows)
+            far = last.out_of_reach(rest, drafts.latitude[rows], drafts.longitude[rows])
+            self._put(drafts, rows[far], last.seen, rest[far])
+
+    def _shrink(self, drafts: Drafts, rows: Ints, available: Ints) -> Bools:
+        """Make sums fit, in a way that still looks like it; returns for which rows there was one."""
+        kind, one = drafts.kind[rows], self._prices.one
+        part = (available * (0.2 + 0.5 * self._afford.units(drafts.row[rows], 1))).astype(np.int64)
+        is_round = part >= one.cents(20 * one.scale)
+        sums = np.where(is_round, self._prices.rounded(np.maximum(part, 1), 5), part)
+        sums = np.where(kind == WITHDRAWAL, part - part % one.note_cents, sums)
+        # A withdrawal needs a note, a transfer something worth sending.
+        fits: Bools = (sums >= one.cents(5 * one.scale)) & (sums <= available) & (kind != BILL)
+        buys = kind == PURCHASE
+        fits &= ~buys
+        for attempt in range(SHRINK_DRAWS):
+            todo = np.flatnonzero(buys & ~fits)
+            if not len(todo):
+                break
+            sums[todo] = self._drafts.price_again(drafts, rows[todo], attempt)
+            fits[todo] = sums[todo] <= available[todo]
+        drafts.amount[rows[fits]] = sums[fits]
+        return fits
+
+    def _from_savings(self, drafts: Drafts, rows: Ints, last: _Last, at: Ints) -> Bools:
+        """Fetch money from the own savings where there are enough; returns for which rows."""
+        one, slots = self._prices.one, self.state.slots
+        done = np.zeros(len(rows), bool)
+        for slot in range(1, slots):
+            saved = self.state.balances[drafts.customer[rows] * slots + slot]
+            share = 0.1 + 0.3 * self._afford.units(drafts.row[rows], 2 + 2 * slot)
+            part = self._prices.rounded((np.maximum(saved, 0) * share).astype(np.int64), 10)
+            wants = self._afford.units(drafts.row[rows], 3 + 2 * slot) < FROM_SAVINGS_SHARE
+            fits = np.flatnonzero(~done & wants & (part >= one.cents(50 * one.scale)) & (part <= saved))
+            moved = rows[fits]
+            drafts.kind[moved], drafts.channel[moved], drafts.merchant[moved] = TRANSFER, MOBILE, -1
+            drafts.slot[moved], drafts.other[moved], drafts.other_slot[moved] = (
+                slot,
+                drafts.customer[moved],
+                0,
+            )
+            drafts.words[moved] = WORD["From savings"]
+            drafts.amount[moved] = self._drafts.within_limit(drafts, moved, part[fits])
+            self._go_home(drafts, moved)
+            recent = fits[last.recent[at[fits]]]
+            self._put(drafts, rows[recent], last.seen, at[recent])
+            done[fits] = True
+        return done
+
+    def _go_home(self, drafts: Drafts, rows: Ints) -> None:
+        """Put the rows where their customers stay."""
+        drafts.city[rows], drafts.latitude[rows], drafts.longitude[rows] = (
+            column[rows] for column in (drafts.stay_city, drafts.stay_latitude, drafts.stay_longitude)
+        )
+
+    def _see(self, drafts: Drafts, at: Ints, before: Seen) -> None:
+        """Remember where the rows' customers are now; a shop as long as they stay in it."""
+        customer, seen = drafts.customer[at], self.state.seen
+        latitude, longitude = drafts.latitude[at], drafts.longitude[at]
+        stays = (latitude == before.latitude) & (longitude == before.longitude)
+        in_shop = drafts.channel[at] == POS
+        seen.merchant[customer] = np.where(in_shop, drafts.merchant[at], np.where(stays, before.merchant, -1))
+        seen.sim_s[customer], seen.city[customer] = drafts.sim_s[at], drafts.city[at]
+        seen.latitude[customer], seen.longitude[customer] = latitude, longitude
+
+    def _block(self, drafts: Drafts, before: Ints, refused: Bools, undo: Undo) -> Block:
+        kind, merchant = drafts.kind, drafts.merchant
+        words = np.where(kind == PURCHASE, self._purchase_words + merchant, drafts.words)
+        words = np.where(kind == BILL, self._bill_words + merchant, words)
+        return Block(
+            legend=self.legend,
+            row=drafts.row,
+            sim_s=drafts.sim_s,
+            customer=drafts.customer,
+            account_slot=drafts.slot.astype(np.int8),
+            persona=drafts.persona.astype(np.int8),
+            kind=kind.astype(np.int8),
+            channel=drafts.channel.astype(np.int8),
+            amount_cents=drafts.amount,
+            merchant=merchant.astype(np.int32),
+            counterparty=drafts.other,
+            counterparty_slot=drafts.other_slot.astype(np.int8),
+            city=drafts.city.astype(np.int16),
+            latitude=drafts.latitude / DEGREE,
+            longitude=drafts.longitude / DEGREE,
+            device=drafts.device.astype(np.int8),
+            description=words.astype(np.int32),
+            balance_before_cents=before,
+            refused=refused,
+            undo=undo,
+        )
+
+
+def _in_levels(drafts: Drafts) -> Iterator[Ints]:
+    """The positions of the rows, level by level."""
+    level = levels(drafts.customer, drafts.other)
+    order = np.argsort(level, kind="stable")
+    edges = np.searchsorted(level[order], np.arange(level.max(initial=-1) + 2))
+    for start, end in pairwise(edges.tolist()):
+        yield order[start:end]
+
+
+def _is_credit(kind: Ints) -> Bools:
+    credit: Bools = (kind == DEPOSIT) | (kind == SALARY)
+    return credit
+
+
+def _undo_of(block: Block) -> Undo:
+    if not isinstance(block.undo, Undo):
+        raise ValueError("the block was not planned here, or is a part of one")
+    return block.undo
+
+
+def _descriptions(shops: Shops) -> list[str]:
+    """All texts: fixed ones, then per merchant those of a purchase, then per merchant those of a bill."""
+    purchases = [f"Purchase at {merchant.name}" for merchant in shops.merchants]
+    bills = [f"{BILL_WORDS.get(m.category, m.category.capitalize())} {m.name}" for m in shops.merchants]
+    return [*WORDS, *purchases, *bills]
+
+
+def _funded(world: World, scenario: ActivityScenario | None) -> int:
+    """How many customers have money when the run starts: all of them, unless some join later."""
+    onboarding = scenario.onboarding if scenario is not None else None
+    size = world.population.size
+    return size if onboarding is None else round(size * onboarding.existing_share)

@@ -1,0 +1,174 @@
+"""Score drift: do honest transactions still score as they did when the run began?
+
+The population stability index (PSI) compares two distributions over the same groups:
+
+    PSI = Σ (p − q) · ln(p / q)        q: share in the reference, p: share in a later stretch
+
+Common reading: below 0.1 stable, 0.1 to 0.25 watch, above 0.25 shifted.  Only honest
+transactions count: an attack is not drift.  Groups are about tenths of the reference.
+
+Scores are counted by windows of simulated time, in 34 coarse score groups.  When more than
+``MAX_WINDOWS`` windows are in use their length doubles (as in timeline.py), so workers' counts
+merge exactly.  When read, neighbouring windows are added up to stretches of at least
+``MIN_SCORES`` scores; the first stretch is the reference.  PSI of two samples of one
+distribution is not 0 but about (groups − 1) · (1/n + 1/m): that stands beside each figure.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from math import log
+from typing import Any
+
+import numpy as np
+
+from banksim.measure.scores import LOGIT_RANGE, Floats, score_of
+
+FIRST_LENGTH_S = 600.0
+MAX_WINDOWS = 48
+MIN_SCORES = 300
+#: Tenths of the reference are the usual choice.
+TENTHS = 10
+#: Where all but the first group begin: exactly 0, 32 equal widths of log-odds, exactly 1.
+_GROUP_EDGES = [5e-324, *(score_of(number * 0.75 - LOGIT_RANGE) for number in range(1, 32)), 1.0]
+_GROUPS = len(_GROUP_EDGES) + 1
+
+
+class ScoreDrift:
+    """Counts of honest scores by window of simulated time."""
+
+    __slots__ = ("length_s", "windows")
+
+    def __init__(self) -> None:
+        self.length_s = FIRST_LENGTH_S
+        self.windows: dict[int, list[int]] = {}
+
+    def add(self, sim_s: float, score: float) -> None:
+        """Count the score of one honest transaction."""
+        self._window(sim_s)[bisect_right(_GROUP_EDGES, score)] += 1
+
+    def add_many(self, sims_s: Floats, scores: Floats) -> None:
+        """Count the scores of honest transactions at their moments; both of shape (n,)."""
+        groups = np.searchsorted(_GROUP_EDGES, scores, side="right")
+        length_s = self.length_s
+        for index in np.unique((sims_s / length_s).astype(np.int64)).tolist():
+            self._window(index * length_s)
+        # All windows are there, so the length stays what it is.
+        indices = (sims_s / self.length_s).astype(np.int64)
+        for index in np.unique(indices).tolist():
+            window = self.windows[index]
+            for group, number in enumerate(np.bincount(groups[indices == index]).tolist()):
+                window[group] += number
+
+    def _window(self, sim_s: float) -> list[int]:
+        index = int(sim_s / self.length_s)
+        window = self.windows.get(index)
+        if window is None:
+            window = self.windows[index] = [0] * _GROUPS
+            while len(self.windows) > MAX_WINDOWS:
+                self._coarsen()
+                window = self.windows[int(sim_s / self.length_s)]
+        return window
+
+    def figures(self) -> dict[str, Any]:
+        """{psi_max, psi_last, stretches: [{from_sim_s, to_sim_s, scored, psi, psi_by_chance}]}.
+
+        The first stretch is the reference and has no PSI; with no other one both figures are None.
+        """
+        stretches = self._stretches()
+        rows: list[dict[str, Any]] = []
+        groups = _tenths(stretches[0][2]) if stretches else []
+        for place, (start, end, counts) in enumerate(stretches):
+            total = sum(counts)
+            row: dict[str, Any] = {
+                "from_sim_s": start * self.length_s,
+                "to_sim_s": end * self.length_s,
+                "scored": total,
+                "psi": None,
+                "psi_by_chance": None,
+            }
+            if place:
+                reference = stretches[0][2]
+                row["psi"] = stability_index(_grouped(reference, groups), _grouped(counts, groups))
+                row["psi_by_chance"] = (len(groups) - 1) * (1 / sum(reference) + 1 / total)
+            rows.append(row)
+        found = [row["psi"] for row in rows if row["psi"] is not None]
+        return {
+            "psi_max": max(found, default=None),
+            "psi_last": found[-1] if found else None,
+            "stretches": rows,
+        }
+
+    def _stretches(self) -> list[tuple[int, int, list[int]]]:
+        """(first window, window after the last, counts by group), each with enough scores."""
+        found: list[tuple[int, int, list[int]]] = []
+        start, counts = None, [0] * _GROUPS
+        for index, window in sorted(self.windows.items()):
+            start = index if start is None else start
+            counts = _added(counts, window)
+            if sum(counts) >= MIN_SCORES:
+                found.append((start, index + 1, counts))
+                start, counts = None, [0] * _GROUPS
+        if start is not None and found:
+            first, _, before = found[-1]
+            found[-1] = (first, max(self.windows) + 1, _added(before, counts))
+        return found
+
+    def merge_state(self, state: Mapping[str, Any]) -> None:
+        while self.length_s < state["length_s"]:
+            self._coarsen()
+        factor = round(self.length_s / state["length_s"])
+        for index, counts in state["windows"]:
+            place = index // factor
+            self.windows[place] = _added(self.windows.get(place, [0] * _GROUPS), counts)
+        while len(self.windows) > MAX_WINDOWS:
+            self._coarsen()
+
+    def to_state(self) -> dict[str, Any]:
+        return {
+            "length_s": self.length_s,
+            "windows": [[i, list(window)] for i, window in self.windows.items()],
+        }
+
+    def _coarsen(self) -> None:
+        finer, self.windows = self.windows, {}
+        for index, window in finer.items():
+            self.windows[index // 2] = _added(self.windows.get(index // 2, [0] * _GROUPS), window)
+        self.length_s *= 2
+
+
+def _added(counts: Sequence[int], others: Sequence[int]) -> list[int]:
+    return [a + b for a, b in zip(counts, others, strict=True)]
+
+
+def stability_index(reference: Sequence[int], later: Sequence[int]) -> float:
+    """PSI of two lists of counts over the same groups; half a count more in each, so that none is empty."""
+    groups = len(reference)
+    reference_total, later_total = sum(reference) + groups / 2, sum(later) + groups / 2
+    index = 0.0
+    for before, after in zip(reference, later, strict=True):
+        q, p = (before + 0.5) / reference_total, (after + 0.5) / later_total
+        index += (p - q) * log(p / q)
+    return index
+
+
+def _tenths(counts: Sequence[int]) -> list[tuple[int, int]]:
+    """Ranges of coarse groups that hold about a tenth of the reference each."""
+    wanted = sum(counts) / TENTHS
+    ranges: list[tuple[int, int]] = []
+    start, held = 0, 0
+    for group, number in enumerate(counts):
+        held += number
+        if held >= wanted:
+            ranges.append((start, group + 1))
+            start, held = group + 1, 0
+    if start < len(counts):
+        # A group that is nearly empty by chance would dominate the sum: the rest joins the last one.
+        start = ranges.pop()[0] if ranges else 0
+        ranges.append((start, len(counts)))
+    return ranges
+
+
+def _grouped(counts: Sequence[int], ranges: Sequence[tuple[int, int]]) -> list[int]:
+    return [sum(counts[start:end]) for start, end in ranges]

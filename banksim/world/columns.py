@@ -1,0 +1,248 @@
+"""The population as columns: what is true of many customers at once.
+
+Everything is a pure function of (seed, customer's index), computed for the customers asked for and not
+kept; a `Customer` is made from the same functions, so a column and an object never disagree.
+
+Places are whole ten-thousandths of a degree (`DEGREE`), which is what a `Place` is rounded to, so
+equal places are equal numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import exp
+
+import numpy as np
+from numpy.typing import NDArray
+
+from banksim.model import Merchant
+from banksim.model.money import to_cents
+from banksim.world.draws import Draws, Floats, Ints, Shares, rounded, uuid_text
+from banksim.world.merchants import MAX_PER_CATEGORY, ZIPF_EXPONENT, MerchantDirectory
+from banksim.world.persona import TIER_LIMIT_UNITS, Category, Persona, load_categories
+from banksim.world.places import CITY_RADIUS_KM, KM_PER_DEGREE, City, Places
+from banksim.world.random import unit_scale, zipf_weights
+
+#: Units of latitude and longitude in one degree.
+DEGREE = 10_000
+#: A customer has one to three devices; their ids are numbered with room for a fourth.
+MAX_DEVICES = 4
+#: The net among the cities of `Shops`: the last row.
+NET = -1
+HOME_SPREAD_KM = 4.0
+_DEVICES = np.array([1, 1, 2, 2, 3], np.int8)
+_BALANCE_SIGMA = 0.5
+_INCOME_SIGMA = 0.25
+# Which number of the stream "customer" decides on what.
+_CITY, _HOME, _DEVICE_COUNT, _INCOME, _BALANCE = 0, 1, 3, 4, 6
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """The affine permutation between customers' indices and ranks; personas own consecutive ranks.
+
+    ``edges`` has the first rank of each persona and the size at its end.
+    """
+
+    size: int
+    factor: int
+    inverse: int
+    shift: int
+    edges: tuple[int, ...]
+
+    def personas(self, customers: Ints) -> Ints:
+        """The persona's position for each customer."""
+        edges = np.asarray(self.edges, np.int64)
+        personas: Ints = np.searchsorted(edges, self.ranks(customers), side="right") - 1
+        return personas
+
+    def ranks(self, customers: Ints) -> Ints:
+        return (customers * self.factor + self.shift) % self.size
+
+    def pick(self, personas: Ints, units: Floats) -> Ints:
+        """A customer of each persona, for numbers in [0, 1)."""
+        edges = np.asarray(self.edges, np.int64)
+        first, count = edges[personas], np.diff(edges)[personas]
+        ranks = first + np.minimum((units * count).astype(np.int64), count - 1)
+        customers: Ints = (ranks - self.shift) * self.inverse % self.size
+        return customers
+
+    def nth(self, persona: int, positions: Ints) -> Ints:
+        """The customers at some positions of a persona, 0 ≤ position < its count."""
+        customers: Ints = (self.edges[persona] + positions - self.shift) * self.inverse % self.size
+        return customers
+
+
+class Map:
+    """The cities as columns."""
+
+    def __init__(self, places: Places) -> None:
+        self.cities: tuple[City, ...] = places.cities
+        self.codes = {(city.name, city.country): code for code, city in enumerate(places.cities)}
+        self.latitude = np.array([city.place.latitude for city in places.cities])
+        self.longitude = np.array([city.place.longitude for city in places.cities])
+        self._stretch = KM_PER_DEGREE * np.cos(np.radians(self.latitude))
+        self.is_home = np.array([city.country == places.home_country for city in places.cities])
+        weights = [city.population_k for city in places.cities]
+        home = [weight * bool(own) for weight, own in zip(weights, self.is_home, strict=True)]
+        abroad = [weight * (not own) for weight, own in zip(weights, self.is_home, strict=True)]
+        #: Choices of a city by inhabitants: 0 at home, 1 abroad (at home where there is no abroad).
+        self.by_population = Shares([home, abroad if sum(abroad) > 0 else home])
+
+    def near(
+        self, cities: Ints, draws: Draws, rows: Ints, k: int, spread_km: float
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Latitude and longitude of a point around each city's centre, as `places.near` draws one.
+
+        Uses the numbers ``k`` and ``k`` + 1.
+        """
+        return self.around(self.latitude[cities], self.longitude[cities], cities, draws, rows, k, spread_km)
+
+    def around(
+        self,
+        latitude: Floats,
+        longitude: Floats,
+        cities: Ints,
+        draws: Draws,
+        rows: Ints,
+        k: int,
+        spread_km: Floats | float,
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """The same around points in the cities, in degrees."""
+        away_km = np.sqrt(-2.0 * np.log1p(-draws.units(rows, k))) * spread_km
+        np.minimum(away_km, CITY_RADIUS_KM, out=away_km)
+        angle = 2 * np.pi * draws.units(rows, k + 1)
+        north = latitude + away_km * np.sin(angle) / KM_PER_DEGREE
+        east = longitude + away_km * np.cos(angle) / self._stretch[cities]
+        return np.rint(north * DEGREE).astype(np.int32), np.rint(east * DEGREE).astype(np.int32)
+
+
+class People:
+    """The customers of a population.  All methods take indices and answer one value for each."""
+
+    def __init__(
+        self,
+        seed: int,
+        ranks: Ranks,
+        personas: Sequence[Persona],
+        places: Places,
+        currency: str,
+        balance_unit_cents: float,
+    ) -> None:
+        """``balance_unit_cents`` is the mean opening balance of a balance factor of 1."""
+        self.ranks = ranks
+        self.map = Map(places)
+        self.currency = currency
+        self.devices = Draws(seed, "devices")
+        self._draws = Draws(seed, "customer")
+        scale = unit_scale(currency)
+        self._incomes = np.array([p.income_units * scale * to_cents(1.0, currency) for p in personas])
+        drift = exp(-_BALANCE_SIGMA * _BALANCE_SIGMA / 2)  # keeps the log-normal's mean at 1
+        self._balances = np.array([balance_unit_cents * p.balance_factor * drift for p in personas])
+        #: Per persona, the most one payment may be, in cents.
+        self.limits_cents = np.array(
+            [TIER_LIMIT_UNITS[kyc_tier(p, currency)] * to_cents(1.0, currency) for p in personas], np.int64
+        )
+
+    @property
+    def size(self) -> int:
+        return self.ranks.size
+
+    def home_cities(self, customers: Ints) -> Ints:
+        return self.map.by_population.pick(np.zeros_like(customers), self._draws.units(customers, _CITY))
+
+    def homes(self, customers: Ints, cities: Ints) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Latitude and longitude; ``cities`` as from `home_cities`."""
+        return self.map.near(cities, self._draws, customers, _HOME, HOME_SPREAD_KM)
+
+    def device_counts(self, customers: Ints) -> NDArray[np.int8]:
+        counts: NDArray[np.int8] = _DEVICES[self._draws.below(customers, _DEVICE_COUNT, len(_DEVICES))]
+        return counts
+
+    def device_id(self, customer: int, slot: int) -> str:
+        """The id of a customer's device; slot 0 is the main one."""
+        key = customer * MAX_DEVICES + slot
+        return uuid_text(self.devices.word(key, 0), self.devices.word(key, 1))
+
+    def incomes_cents(self, customers: Ints) -> Ints:
+        """A month's income."""
+        factor = np.exp(_INCOME_SIGMA * self._draws.normals(customers, _INCOME))
+        return rounded(self._incomes[self.ranks.personas(customers)] * factor)
+
+    def openings_cents(self, customers: Ints, slot: int) -> Ints:
+        """The opening balance of the account ``slot``."""
+        factor = np.exp(_BALANCE_SIGMA * self._draws.normals(customers, _BALANCE + 2 * slot))
+        return rounded(self._balances[self.ranks.personas(customers)] * factor)
+
+
+def kyc_tier(persona: Persona, currency: str) -> str:
+    """The tier of a customer of ``persona``.
+
+    The bank's limits are the same number in every currency: a thousand yen is one lunch.
+    """
+    return persona.kyc_tier if unit_scale(currency) == 1 else "tier_3"
+
+
+class Shops:
+    """All merchants of a world in one list, with columns beside it.
+
+    City codes are those of `Map`; `NET` as a city stands for the net.
+    """
+
+    def __init__(self, directory: MerchantDirectory, cities: Map) -> None:
+        categories = load_categories()
+        self.categories: tuple[str, ...] = tuple(categories)
+        self.category_codes = {name: code for code, name in enumerate(self.categories)}
+        self.merchants: list[Merchant] = []
+        rows = len(cities.cities) + 1
+        self._firsts = np.zeros((rows, len(categories)), np.int64)
+        self._counts = np.zeros((rows, len(categories)), np.int64)
+        for code, city in enumerate(cities.cities):
+            for name in categories:
+                self._add(code, name, directory.in_city(city.place, name))
+        for name in categories:
+            self._add(NET, name, directory.online(name))
+        self._zipf = Shares(
+            [[1.0], *(zipf_weights(n, ZIPF_EXPONENT) for n in range(1, MAX_PER_CATEGORY + 1))]
+        )
+        self._instead = [self._sold(row, categories) for row in range(rows)]
+        everything = self.merchants
+        self.codes = {merchant.merchant_id: code for code, merchant in enumerate(everything)}
+        self.category = np.array([self.category_codes[m.category] for m in everything], np.int16)
+        self.city = np.array([cities.codes[m.place.city, m.place.country] for m in everything], np.int16)
+        places = np.array([(m.place.latitude, m.place.longitude) for m in everything])
+        self.latitude, self.longitude = np.rint(places.T * DEGREE).astype(np.int32)
+        #: Whether shops of a category are open at a clock hour.
+        self.is_open = np.array([[c.is_open(hour) for hour in range(24)] for c in categories.values()])
+
+    def pick(self, cities: Ints, categories: Ints, units: Floats) -> NDArray[np.int32]:
+        """A merchant by popularity in each city (or on the `NET`), for numbers in [0, 1).
+
+        A category that is not sold there is replaced by any that is.
+        """
+        counts = self._counts[cities, categories]
+        if not counts.all():
+            categories, units = categories.copy(), units.copy()
+            for position in np.flatnonzero(counts == 0):
+                sold = self._instead[cities[position]]
+                units[position] *= len(sold)
+                categories[position] = sold[int(units[position])]
+                units[position] %= 1.0
+            counts = self._counts[cities, categories]
+        found: NDArray[np.int32] = self._firsts[cities, categories] + self._zipf.pick(counts, units)
+        return found
+
+    def _add(self, row: int, name: str, merchants: Sequence[Merchant]) -> None:
+        category = self.category_codes[name]
+        self._firsts[row, category], self._counts[row, category] = len(self.merchants), len(merchants)
+        self.merchants.extend(merchants)
+
+    def _sold(self, row: int, categories: Mapping[str, Category]) -> list[int]:
+        """The categories that stand for any: on the net all, in a city those that are no bills."""
+        on_net = row == len(self._firsts) - 1
+        return [
+            code
+            for code, category in enumerate(categories.values())
+            if self._counts[row, code] and (on_net or not category.is_bill)
+        ]
