@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from banksim.measure.figures import Reconciliation
-from banksim.model import ExitCode
+from banksim.model import ExitCode, UsageError
 from banksim.report.console import account_lines, headline
 
 # -- `banksim reconcile RUN`: did the bank lose, double or invent money? -----------------------------
@@ -102,7 +102,20 @@ def add_compare_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fail-on-regression",
         action="store_true",
-        help="exit with 99 when a figure got worse by more than its tolerance and chance",
+        help="exit with 99 when a judged figure got worse by more than its tolerance and chance",
+    )
+    parser.add_argument(
+        "--gate",
+        default="recall,coverage,errors,money",
+        metavar="NAMES",
+        help="figures to judge, with commas between (default %(default)s; also campaign_recall, precision, "
+        "false_positives, latency)",
+    )
+    parser.add_argument(
+        "--markdown",
+        type=Path,
+        metavar="FILE",
+        help="also write the comparison as Markdown, for a job summary",
     )
 
 
@@ -124,15 +137,21 @@ def run_report(options: argparse.Namespace) -> int:
 
 def run_compare(options: argparse.Namespace) -> int:
     """Compare two runs on the console and as a page.  Raises BanksimError."""
-    from banksim.report.compare import compare_runs
-    from banksim.report.compare_page import comparison_text, render_comparison
+    from banksim.report.compare import GATES, compare_runs
+    from banksim.report.compare_page import comparison_markdown, comparison_text, render_comparison
     from banksim.report.export import read_results, results_path
     from banksim.report.write import write_whole
 
-    comparison = compare_runs(read_results(options.a), read_results(options.b))
+    gates = [name.strip() for name in options.gate.split(",")]
+    if unknown := [name for name in gates if name not in GATES]:
+        raise UsageError(f"--gate: unknown {', '.join(unknown)}; known: {', '.join(GATES)}")
+    comparison = compare_runs(read_results(options.a), read_results(options.b), gates)
     page = options.html or results_path(options.b).with_name("compare.html")
     write_whole(page, render_comparison(comparison))
     print(comparison_text(comparison), end="")
     print(f"Page: {page}")
+    if options.markdown:
+        write_whole(options.markdown, comparison_markdown(comparison))
+        print(f"Markdown: {options.markdown}")
     failed = options.fail_on_regression and comparison.regressions
     return int(ExitCode.THRESHOLD_FAILED if failed else ExitCode.COMPLETED)

@@ -20,6 +20,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -53,6 +54,8 @@ def seat_names(user_classes: Iterable[type]) -> set[str]:
 
 #: How long Locust waits for a user that is in the middle of a call, unless told otherwise.
 STOP_TIMEOUT_S = 15.0
+#: Locust gives workers this long to stop their users, and a little more.
+STOPS_WITHIN_S = 90.0
 
 
 class Session:
@@ -179,6 +182,9 @@ class Session:
             return
         if runner.state not in (STATE_INIT, STATE_STOPPED):
             runner.stop()  # the present run drains and reports first
+        until_s = time.monotonic() + STOPS_WITHIN_S
+        while runner.shape_greenlet is not None and time.monotonic() < until_s:
+            gevent.sleep(0.05)  # Locust may be stopping the last test, and refuses another one till then
         self._prepared = settings
         runner.start_shape()
 

@@ -20,7 +20,7 @@ ALWAYS = (
     "stands next to recall by transaction.",
     "Precision depends on how much fraud was sent; the adjusted one restates it at the stated prevalence.",
     "Percentiles of the whole run are exact to 0.1 %, those of one timeline point to 2 %. Ranking figures "
-    "come from 512 score bins.",
+    "are exact for up to 4,096 different scores, and come from as many bins beyond that.",
 )
 
 

@@ -9,7 +9,7 @@ Within a group it was
                kept out of recall and precision, visible in coverage
 
 and, whatever else, *alerted* when the decision was review or block.  A transaction that was asked about
-and not alerted counts against recall, also where the score is missing: nobody was warned.  When no score
+and not alerted counts against recall, also where the score is missing.  When no score
 came back in the whole run there are no rates at all, since nothing was judged.
 
 The operating point is the detector's own decision, so the confusion matrix is exact; only
@@ -333,7 +333,7 @@ class Detection:
             unasked=fraud.unasked + honest.unasked,
             late=fraud.late + honest.late,
             f1=share(2 * tp, 2 * tp + fp + fn) if frauds else None,
-            mcc=matthews(tp, fp, tn, fn) if frauds + genuine else None,
+            mcc=matthews(tp, fp, tn, fn),
             average_precision=average_precision(fraud.scores, honest.scores),
             roc_auc=roc_auc(fraud.scores, honest.scores),
             confusion=Confusion(tp, fp, tn, fn),
@@ -341,13 +341,12 @@ class Detection:
 
     def by_typology(self) -> dict[str, TypologyRow]:
         """Fraud by typology; recall is None when nothing at all was scored."""
-        nothing = self._silent
+        silent = self._silent
         return {
             name: TypologyRow(
                 **_counts(group),
+                **_rate("recall", group, silent),
                 enough=enough(group.judged),
-                recall=None if nothing else share(group.alerted, group.judged),
-                **_ends("recall", None if nothing else wilson(group.alerted, group.judged)),
                 caught_cents=group.alerted_cents,
             )
             for name, group in sorted(self.fraud.items())
@@ -355,13 +354,9 @@ class Detection:
 
     def by_decoy(self) -> dict[str, DecoyRow]:
         """Decoys by kind: an alert on one is a false positive."""
-        nothing = self._silent
+        silent = self._silent
         return {
-            name: DecoyRow(
-                **_counts(group),
-                false_positive_rate=None if nothing else share(group.alerted, group.judged),
-                **_ends("false_positive_rate", None if nothing else wilson(group.alerted, group.judged)),
-            )
+            name: DecoyRow(**_counts(group), **_rate("false_positive_rate", group, silent))
             for name, group in sorted(self.decoys.items())
         }
 
@@ -412,6 +407,12 @@ def matthews(tp: int, fp: int, tn: int, fn: int) -> float | None:
 def _ends(name: str, interval: tuple[float, float] | None) -> dict[str, Any]:
     low, high = interval or (None, None)
     return {f"{name}_low": low, f"{name}_high": high}
+
+
+def _rate(name: str, group: GroupCounts, silent: bool) -> dict[str, Any]:
+    """Alerted ÷ judged with its interval, under ``name``; None when no detector scored anything."""
+    judged = 0 if silent else group.judged
+    return {name: share(group.alerted, judged), **_ends(name, wilson(group.alerted, judged))}
 
 
 def _counts(group: GroupCounts) -> dict[str, Any]:

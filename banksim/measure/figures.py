@@ -6,7 +6,7 @@ seconds since simulated time began.  None (null) means "not defined", never 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # -- The load ---------------------------------------------------------------------------------------
 
@@ -302,6 +302,8 @@ class Fraud:
     campaigns: list[CampaignRow]
     campaigns_total: int
     campaign_overflow_transactions: int
+    #: Of every campaign, at the end of the run: its id, transactions, and how many raised an alert.
+    campaign_counts: list[tuple[str, int, int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ def count(value: float | None) -> str:
     """12345 → "12 345"."""
     if value is None:
         return NOT_AVAILABLE
-    return _signed(f"{abs(round(value)):,}".replace(",", THIN), round(value))
+    return f"{round(value):,}".replace(",", THIN).replace("-", MINUS)
 
 
 def figure(value: float | None) -> str:

@@ -38,11 +38,11 @@ Floats = npt.NDArray[np.float64]
 Z_95 = 1.959963984540054
 
 
-def wilson(successes: int, trials: int, z: float = Z_95) -> tuple[float, float] | None:
+def wilson(successes: float, trials: float, z: float = Z_95) -> tuple[float, float] | None:
     """Low and high end of the 95 % interval of ``successes`` in ``trials``; None without trials.
 
     Source: Wilson (1927), without continuity correction.  Trials are taken as independent:
-    transactions of one campaign are not, which is why campaign recall stands beside it.
+    transactions of one campaign are not, which is why campaign recall is reported with it.
     """
     if trials <= 0:
         return None

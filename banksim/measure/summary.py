@@ -6,7 +6,7 @@ values of results.py.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -119,7 +119,9 @@ def build_results(
     evidence.thresholds = (
         standing(asked.thresholds, Figures(measures, run.wall_s)) if partial else list(thresholds)
     )
-    attacked = fraud(measures, MAX_CAMPAIGN_ROWS)
+    lines = measures.detection.campaigns.lines
+    counts = [(name, line.transactions, line.alerted) for name, line in lines.items()]
+    attacked = replace(fraud(measures, MAX_CAMPAIGN_ROWS), campaign_counts=counts)
     extremes = measures.calls.extremes
     return Results(
         schema=SCHEMA,
@@ -161,6 +163,7 @@ def build_results(
 
 def _evidence(measures: Measures, asked: Asked, found: DetectionFigures, rate: Rate) -> Evidence:
     use = measures.generator.figures()
+    latency_ms = {name: percentiles(one) for name, one in _histograms(measures).items()}
     return Evidence(
         goals=asked.goals,
         planned=asked.planned,
@@ -168,8 +171,8 @@ def _evidence(measures: Measures, asked: Asked, found: DetectionFigures, rate: R
         transactions=transactions(measures),
         rate=rate,
         detection=found,
-        latency_ms={name: percentiles(one) for name, one in _histograms(measures).items()},
-        response_parts=_response_parts(measures),
+        latency_ms=latency_ms,
+        response_parts=_response_parts(latency_ms),
         generator=GeneratorUse(**use) if use else None,
         invariant=measures.balance_checks.figures(),
         warmed_up=measures.settings.warm_up_s > 0,
@@ -211,12 +214,13 @@ def _rate(measures: Measures, offered_tps: float | None, achieved_tps: float | N
 def fraud(measures: Measures, max_campaigns: int) -> Fraud:
     """What was attacked, by typology and campaign, and the decoys."""
     found = measures.detection
+    by_typology = found.by_typology()
     return Fraud(
-        transactions=found.fraudulent().transactions,
+        transactions=sum(row.transactions for row in by_typology.values()),
         planned=measures.planned_fraud.total,
         planned_by_typology=dict(measures.planned_fraud.most_common()),
         dropped=measures.fraud_dropped,
-        by_typology=found.by_typology(),
+        by_typology=by_typology,
         decoys=found.by_decoy(),
         campaigns=[CampaignRow(**row) for row in found.campaigns.rows(max_campaigns)],
         campaigns_total=len(found.campaigns.lines),
@@ -241,14 +245,13 @@ def _histograms(measures: Measures) -> dict[str, LatencyHistogram]:
     return {**measures.warm.latency, **by_system}
 
 
-def _response_parts(measures: Measures) -> dict[str, ResponseParts]:
-    found = _histograms(measures)
-
-    def at(percent: float) -> ResponseParts:
-        parts = (found.get(name) for name in ("lag", "nexum", "bastion"))
-        return ResponseParts(*(part.percentile(percent) if part is not None else None for part in parts))
-
-    return {"p50": at(50.0), "p99": at(99.0)}
+def _response_parts(found: Mapping[str, Percentiles]) -> dict[str, ResponseParts]:
+    none = Percentiles(0, None, None, None, None, None, None)
+    own, bank, detector = (found.get(name, none) for name in ("lag", "nexum", "bastion"))
+    return {
+        "p50": ResponseParts(own.p50, bank.p50, detector.p50),
+        "p99": ResponseParts(own.p99, bank.p99, detector.p99),
+    }
 
 
 def response_ranges(quality: Quality) -> ResponseRanges:
@@ -276,7 +279,10 @@ def latency_intervals(histogram: LatencyHistogram) -> dict[str, tuple[float, flo
 
 
 def _bars(measures: Measures) -> list[ScoreBar]:
-    return [decode(ScoreBar, bar) for bar in measures.detection.score_histogram()]
+    return [
+        ScoreBar(bar["low"], bar["high"], int(bar["fraud"]), int(bar["genuine"]))
+        for bar in measures.detection.score_histogram()
+    ]
 
 
 def _slices(slices: Slices, scored: int) -> dict[str, SliceRow]:

@@ -8,21 +8,22 @@ statistics).  The interval of a difference follows from the two by the square-an
     low  = d − √((b − b_low)² + (a_high − a)²)
     high = d + √((b_high − b)² + (a − a_low)²)
 
-It takes the runs as independent and transactions too.  Runs of one scenario (same content
-hash) with one seed send the same fraud, so recall is then paired by campaign: the difference
-over campaigns that both runs know, with a variance between campaigns, which honours that
-transactions of one campaign are not independent (compare_paired.py).
+Transactions of one campaign are not independent, so recall counts as if it rested on fewer: its
+number of frauds is divided by the design effect between campaigns.  Runs of one scenario (same
+content hash) with one seed send the same fraud; recall is then paired by campaign.
 
-A figure has got worse when it moved in its bad direction by more than its tolerance, and its
-interval, if it has one, leaves out 0.  A figure that B no longer has counts as worse.
+A figure is judged when its gate was asked for and it has an interval.  It got worse when it moved in
+its bad direction by more than its tolerance, and by more than chance: its p-value passes Holm's test
+over all judged figures at 5 %.  A judged figure that B no longer has counts as worse; every other figure
+is shown and never judged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from math import sqrt
+from math import erfc, sqrt
 from typing import Literal
 
 from banksim.measure.figures import TypologyRow
@@ -38,8 +39,8 @@ from banksim.measure.scores import Z_95, wilson
 #     e_i = (b_i − r_B · n_Bi) / N_B − (a_i − r_A · n_Ai) / N_A
 #     var = m / (m − 1) · Σ e_i²
 #
-# results.json keeps at most a hundred campaigns (the costliest); with fewer than ten shared ones,
-# or when the shared ones hold less than 90 % of the fraud, the runs are compared as independent.
+# With fewer than ten shared campaigns, or when the shared ones hold less than 90 % of the fraud, the
+# runs are compared as independent.
 
 
 MIN_CAMPAIGNS = 10
@@ -54,7 +55,9 @@ def paired_recall(a: Results, b: Results) -> tuple[float, float, float] | None:
     """
     if a.detection.unasked or b.detection.unasked:
         return None
-    rows_a, rows_b = _campaigns(a), _campaigns(b)
+    rows_a, rows_b = (
+        {name: (tried, caught) for name, tried, caught in one.fraud.campaign_counts} for one in (a, b)
+    )
     shared = sorted(rows_a.keys() & rows_b.keys())
     if len(shared) < MIN_CAMPAIGNS:
         return None
@@ -86,15 +89,32 @@ def student_t_95(degrees: int) -> float:
     )
 
 
-def _campaigns(results: Results) -> dict[str, tuple[int, int]]:
-    return {row.campaign: (row.transactions, row.alerted) for row in results.fraud.campaigns}
+def clustered(results: Results) -> Value | None:
+    """Recall with an interval that honours campaigns: Wilson's, on the frauds ÷ their design effect.
+
+    With fewer than ten campaigns, or when all or none was caught, each campaign counts as one fraud.
+    """
+    found = results.detection
+    if found.recall is None or found.unasked:
+        return _detection("recall", True)(results)
+    counts = results.fraud.campaign_counts
+    frauds, campaigns = sum(tried for _, tried, _ in counts), len(counts)
+    if not campaigns:
+        return _detection("recall", True)(results)
+    recall, effective = found.recall, float(campaigns)
+    if campaigns >= MIN_CAMPAIGNS and 0 < recall < 1:
+        squares = sum((caught - recall * tried) ** 2 for _, tried, caught in counts)
+        between = squares / frauds**2 * campaigns / (campaigns - 1)
+        effective = frauds / max(1.0, between / (recall * (1 - recall) / frauds))
+    z = student_t_95(campaigns - 1) if campaigns >= MIN_CAMPAIGNS else Z_95
+    low, high = wilson(recall * effective, effective, z) or (None, None)
+    return Value(recall, low, high)
 
 
 # -- Which figures two runs are compared by, which way is better, and how much worse is tolerated ---
 #
-# Tolerances keep chance and machine noise from failing a pipeline; they are absolute for shares
-# and counts, relative for times and money.  Where a figure has an interval, that must leave out
-# 0 as well.
+# Tolerances keep machine noise from failing a pipeline; they are absolute for shares and counts,
+# relative for times and money, and times have an absolute floor besides.
 
 
 Unit = Literal["share", "per_10000", "ms", "money", "index", "rate"]
@@ -113,7 +133,7 @@ class Value:
 class Figure:
     """``tolerance`` is in the figure's unit, or a share of A's value when ``relative``.
 
-    ``gates``: whether getting worse makes a comparison fail.
+    ``gate``: the name under which it can be judged; empty for a figure that is only shown.
     """
 
     key: str
@@ -123,12 +143,13 @@ class Figure:
     tolerance: float
     group: str
     read: Callable[[Results], Value | None]
+    gate: str = ""
     relative: bool = False
-    gates: bool = True
+    floor: float = 0.0
 
     def tolerance_at(self, before: float) -> float:
         """The tolerance in the figure's own unit."""
-        return self.tolerance * abs(before) if self.relative else self.tolerance
+        return max(self.floor, self.tolerance * abs(before) if self.relative else self.tolerance)
 
 
 Read = Callable[[Results], Value | None]
@@ -146,7 +167,7 @@ def _detection(key: str, ends: bool = False) -> Read:
     return read
 
 
-def _false_alerts(results: Results) -> Value | None:
+def _false_positives(results: Results) -> Value | None:
     found = results.detection
     confusion = found.confusion
     rate = _share(confusion.fp, confusion.genuine) if found.scored else None
@@ -190,64 +211,49 @@ def _share(part: int, whole: int) -> Value | None:
     return Value(part / whole, *ends) if ends else None
 
 
+def _money(results: Results) -> Value | None:
+    """Accounts that differ from what the bank acknowledged."""
+    found = results.reconciliation
+    return Value(found.differing) if found is not None and found.balanced is not None else None
+
+
+FALSE_POSITIVES = "False positives per 10 000 genuine"
+
+
 def _shares() -> list[Figure]:
+    recall, precision = _detection("campaign_recall", True), _detection("precision", True)
+    auc, area = _detection("roc_auc"), _detection("average_precision")
+    value, savings = _detection("value_detection_rate"), _detection("net_savings_cents")
+    of = "Detection"
     return [
-        Figure("recall", "Recall", "share", True, 0.01, "Detection", _detection("recall", True)),
-        Figure(
-            "campaign_recall",
-            "Recall by campaign",
-            "share",
-            True,
-            0.05,
-            "Detection",
-            _detection("campaign_recall", True),
-        ),
-        Figure("precision", "Precision", "share", True, 0.02, "Detection", _detection("precision", True)),
+        Figure("recall", "Recall", "share", True, 0.01, of, clustered, "recall"),
+        Figure("campaign_recall", "Recall by campaign", "share", True, 0.05, of, recall, "campaign_recall"),
+        Figure("precision", "Precision", "share", True, 0.02, of, precision, "precision"),
         Figure(
             "false_positives_per_10000",
-            "False alerts per 10 000 genuine",
+            FALSE_POSITIVES,
             "per_10000",
             False,
             10.0,
-            "Detection",
-            _false_alerts,
+            of,
+            _false_positives,
+            "false_positives",
         ),
-        Figure("coverage", "Coverage", "share", True, 0.005, "Detection", _coverage),
-        Figure("roc_auc", "ROC-AUC", "index", True, 0.01, "Detection", _detection("roc_auc")),
-        Figure(
-            "average_precision",
-            "Average precision",
-            "index",
-            True,
-            0.02,
-            "Detection",
-            _detection("average_precision"),
-        ),
-        Figure(
-            "value_detection_rate",
-            "Value detection rate",
-            "share",
-            True,
-            0.02,
-            "Detection",
-            _detection("value_detection_rate"),
-            # A few large amounts decide it, and nobody knows its interval: shown, never judged.
-            gates=False,
-        ),
-        Figure(
-            "net_savings_cents",
-            "Net savings",
-            "money",
-            True,
-            0.05,
-            "Detection",
-            _detection("net_savings_cents"),
-            relative=True,
-            gates=False,
-        ),
-        Figure("errors", "Failed or unanswered", "share", False, 0.001, "Load", _errors),
-        Figure("achieved_share", "Sent of what was offered", "share", True, 0.01, "Load", _achieved),
+        Figure("coverage", "Coverage", "share", True, 0.005, of, _coverage, "coverage"),
+        Figure("roc_auc", "ROC-AUC", "index", True, 0.01, of, auc),
+        Figure("average_precision", "Average precision", "index", True, 0.02, of, area),
+        Figure("value_detection_rate", "Value detection rate", "share", True, 0.02, of, value),
+        Figure("net_savings_cents", "Net savings", "money", True, 0.05, of, savings, relative=True),
+        Figure("errors", "Failed or unanswered", "share", False, 0.001, "Load", _errors, "errors"),
+        Figure("achieved_share", "Sent of what was due", "share", True, 0.01, "Load", _achieved),
+        Figure("money", "Accounts that differ", "index", False, 0.0, "Money", _money, "money"),
     ]
+
+
+#: Differences of a few milliseconds are the machine's, whatever their share.
+FLOOR_MS = 5.0
+#: Times are judged only where the generator started transactions this punctually (lag p99) in both runs.
+PUNCTUAL_MS = 50.0
 
 
 def _times() -> list[Figure]:
@@ -266,9 +272,10 @@ def _times() -> list[Figure]:
             0.1,
             "Times",
             _latency(series, percent),
+            # The service time is part of the response time; p99 rests on a hundredth of the run.
+            "latency" if series != "service" and percent != "p99" else "",
             relative=True,
-            # The service time is part of the response time; one of both is enough to fail.
-            gates=series != "service",
+            floor=FLOOR_MS,
         )
         for series, label in names.items()
         for percent in ("p50", "p95", "p99")
@@ -278,12 +285,20 @@ def _times() -> list[Figure]:
 FIGURES: tuple[Figure, ...] = (*_shares(), *_times())
 
 
+GATES = tuple(dict.fromkeys(figure.gate for figure in FIGURES if figure.gate))
+#: Judged unless other gates are asked for: what a pipeline can be left to fail on.
+DEFAULT_GATES = ("recall", "coverage", "errors", "money")
+#: Chance of one false regression among all judged figures.
+ALPHA = 0.05
+
+
 class Change(StrEnum):
     """What became of a figure from A to B."""
 
     WORSE = "worse"
     BETTER = "better"
     SAME = "no clear change"
+    SHOWN = "no interval"
     LOST = "no longer measured"
     NEW = "newly measured"
     ABSENT = "not measured"
@@ -301,10 +316,19 @@ class Difference:
     high: float | None
     change: Change
     paired: bool = False
+    judged: bool = False
 
     @property
     def regressed(self) -> bool:
-        return self.figure.gates and self.change in (Change.WORSE, Change.LOST)
+        return self.judged and self.change in (Change.WORSE, Change.LOST)
+
+    @property
+    def p_value(self) -> float:
+        """Chance of such a difference without a cause, from the end of the interval that faces 0."""
+        if self.difference is None or self.low is None or self.high is None:
+            return 1.0
+        half = self.difference - self.low if self.difference > 0 else self.high - self.difference
+        return erfc(abs(self.difference) / half * Z_95 / sqrt(2)) if half > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,15 +347,41 @@ class Comparison:
         return [row for row in self.headline if row.regressed]
 
 
-def compare_runs(a: Results, b: Results) -> Comparison:
+def compare_runs(a: Results, b: Results, gates: Collection[str] = DEFAULT_GATES) -> Comparison:
     """Compare the results of two runs; b is the newer one."""
     same_plan = _identity(a) == _identity(b) and None not in _identity(a)
-    headline = [difference(figure, figure.read(a), figure.read(b)) for figure in FIGURES]
+    rows = [difference(figure, figure.read(a), figure.read(b)) for figure in FIGURES]
     if same_plan and (paired := paired_recall(a, b)) is not None:
-        headline = [_with_pairs(row, paired) if row.figure.key == "recall" else row for row in headline]
-    return Comparison(
-        a.run, b.run, same_plan, headline, _by_typology(a, b), _remarks(a, b, same_plan, headline)
-    )
+        rows = [_with_pairs(row, paired) if row.figure.key == "recall" else row for row in rows]
+    late = [name for name, one in (("A", a), ("B", b)) if (_p99(one, "lag") or 0.0) >= PUNCTUAL_MS]
+    asked = set(gates) - ({"latency"} if late else set())
+    rows = judged([replace(row, judged=row.figure.gate in asked) for row in rows])
+    remarks = _remarks(a, b, same_plan, rows)
+    if late and "latency" in gates:
+        remarks.append(f"The generator was late in run {' and '.join(late)}: times are shown, not judged.")
+    return Comparison(a.run, b.run, same_plan, rows, _by_typology(a, b), remarks)
+
+
+def judged(rows: list[Difference]) -> list[Difference]:
+    """The same rows; those to be judged differ only where Holm's test over all of them says so."""
+    tested = sorted((row for row in rows if row.judged and row.low is not None), key=lambda row: row.p_value)
+    real: set[str] = set()
+    for place, row in enumerate(tested):
+        if row.p_value > ALPHA / (len(tested) - place):
+            break
+        real.add(row.figure.key)
+    chance = {row.figure.key for row in tested} - real
+    return [
+        replace(row, change=Change.SAME)
+        if row.figure.key in chance and row.change in (Change.WORSE, Change.BETTER)
+        else row
+        for row in rows
+    ]
+
+
+def _p99(results: Results, series: str) -> float | None:
+    found = results.latency_ms.get(series)
+    return found.p99 if found is not None else None
 
 
 def difference(figure: Figure, a: Value | None, b: Value | None) -> Difference:
@@ -351,7 +401,10 @@ def difference(figure: Figure, a: Value | None, b: Value | None) -> Difference:
 def _change(figure: Figure, before: float, moved: float, low: float | None, high: float | None) -> Change:
     if abs(moved) <= figure.tolerance_at(before) or not moved:
         return Change.SAME
-    if low is not None and high is not None and low <= 0 <= high:
+    if low is None or high is None:
+        if figure.gate != "money":  # a count of accounts is no sample: one more is one more
+            return Change.SHOWN
+    elif low <= 0 <= high:
         return Change.SAME
     return Change.BETTER if (moved > 0) == figure.higher_is_better else Change.WORSE
 
@@ -368,7 +421,7 @@ def _by_typology(a: Results, b: Results) -> list[Difference]:
     rows_a, rows_b = a.fraud.by_typology, b.fraud.by_typology
     return [
         difference(
-            Figure(name, name.replace("_", " "), "share", True, 0.05, "", lambda _: None, gates=False),
+            Figure(name, name.replace("_", " "), "share", True, 0.05, "", lambda _: None),
             _recall_of(rows_a.get(name)),
             _recall_of(rows_b.get(name)),
         )

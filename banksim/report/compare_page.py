@@ -81,15 +81,28 @@ def conclusion(comparison: Comparison) -> str:
     """One sentence: what got worse, or that nothing did."""
     found = comparison.regressions
     if not found:
-        return "Nothing got worse by more than its tolerance and chance."
+        return "No judged figure got worse by more than its tolerance and chance."
     names = ", ".join(row.figure.label for row in found)
     return f"Worse by more than tolerance and chance: {names}."
 
 
+def comparison_markdown(comparison: Comparison) -> str:
+    """The comparison as Markdown, for a job's summary."""
+    currency = comparison.b.currency
+    rows = [_cells(row, currency) for row in comparison.headline if row.change is not Change.ABSENT]
+    rows += [_cells(row, currency, "recall of ") for row in comparison.typologies]
+    lines = [f"**{conclusion(comparison)}**", ""]
+    lines += [f"- {remark}" for remark in comparison.remarks]
+    lines += ["", f"| | {comparison.a.run_id} | {comparison.b.run_id} | B − A | 95 % interval | |"]
+    lines += ["|---|---:|---:|---:|---:|---|"]
+    lines += ["| " + " | ".join(cell.strip().replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
 def _cells(row: Difference, currency: str, prefix: str = "") -> tuple[str, str, str, str, str, str]:
     unit = row.figure.unit
-    sign = SIGNS.get(row.change, " ") if row.figure.gates else " "
-    remark = "" if row.figure.gates or row.change is Change.SAME else " (not judged)"
+    sign = SIGNS.get(row.change, " ") if row.judged else " "
+    remark = "" if row.judged or row.change in (Change.SAME, Change.SHOWN) else " (not judged)"
     return (
         prefix + row.figure.label,
         shown(row.a, unit, currency),
@@ -151,9 +164,9 @@ def render_comparison(comparison: Comparison) -> str:
             if row.figure.relative
             else moved(row.figure.tolerance, unit, currency).lstrip("+"),
             "word": str(row.change),
-            "tone": TONES.get(row.change, "plain"),
+            "tone": TONES.get(row.change, "plain") if row.judged else "plain",
             "bar": bar_of(row),
-            "gates": row.figure.gates,
+            "judged": row.judged,
         }
 
     groups: dict[str, list[dict[str, Any]]] = {}

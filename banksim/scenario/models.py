@@ -449,8 +449,12 @@ class Scenario(Block):
 
     @property
     def hash(self) -> str:
-        """SHA-256 (64 hex digits) of the content: equal scenarios have equal hashes, whatever the file."""
-        content = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """SHA-256 (64 hex digits) of what a run sends: equal scenarios have equal hashes, whatever the file.
+
+        The seed, and what a run is held against or shown with, are left out.
+        """
+        sent = self.model_dump(mode="json", exclude={"seed", "thresholds", "goals", "dashboard", "metrics"})
+        content = json.dumps(sent, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()
 
     @property

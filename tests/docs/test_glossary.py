@@ -40,11 +40,9 @@ def labels() -> dict[str, str]:
     for path in SCRIPTS:
         for text in re.findall(r"label: \"([^\"]+)\"", path.read_text("utf-8")):
             found[text.strip()] = path.name
-    funnel = re.search(
-        r"const steps = \[(.*?)\n  \];", (SCRIPTS[0].parent / "tiles.js").read_text("utf-8"), re.DOTALL
-    )
-    if funnel:
-        found.update(dict.fromkeys(re.findall(r"^ +\[\"([^\"]+)\"", funnel[1], re.MULTILINE), "tiles.js"))
+    tiles = ROOT / "banksim" / "measure" / "tiles.py"
+    drawn = r"\b(?:Tile|step|FunnelStep)\(\s*\"\w+\",\s*\"([^\"]+)\""
+    found.update(dict.fromkeys(re.findall(drawn, tiles.read_text("utf-8")), tiles.name))
     return {text: where for text, where in found.items() if re.search("[A-Za-z]", text)}
 
 

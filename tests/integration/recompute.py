@@ -49,6 +49,7 @@ def comparisons(rows: list[Row], results: dict[str, Any]) -> Iterator[str]:
     yield from _ranking(warm, results["detection"])
     yield from _typologies(warm, results["fraud"])
     yield from _campaigns(warm, results["fraud"]["campaigns"])
+    yield from _campaign_recall(warm, results)
     for name, value in LATENCIES.items():
         yield from _latency(name, sorted(map(value, warm)), results["latency_ms"][name])
 
@@ -64,6 +65,8 @@ def _tally(rows: list[Row], sent: list[Row], told: dict[str, Any]) -> Iterator[s
     yield equal("completed", fates["completed"] + fates["refused"], told["completed"])
     for name in ("refused", "failed", "unknown"):
         yield equal(name, fates[name], told[name])
+    ended = sum(fates.values())
+    yield equal("error_share", ratio(fates["failed"] + fates["unknown"], ended), told["error_share"])
     yield equal("dropped", sum(reasons.values()), told["dropped"])
     yield equal("drop reasons", dict(reasons), told["drop_reasons"])
     yield equal("fates as the log tells them", Counter(row["fate"] for row in sent), fates)
@@ -94,6 +97,18 @@ def _detection(rows: list[Row], told: dict[str, Any]) -> Iterator[str]:
     yield equal("scored", len(scored), told["scored"])
     yield equal("missing", len(judged) - len(scored), told["missing"])
     yield equal("unasked", len(rows) - len(judged), told["unasked"])
+    net_cents = caught - fp * told["false_alert_cost_cents"] if fraud else None
+    yield equal("net_savings_cents", net_cents, told["net_savings_cents"])
+    yield equal("f1", ratio(2 * tp, 2 * tp + fp + fn) if fraud else None, told["f1"])
+    product = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
+    mcc = (tp * tn - fp * fn) / math.sqrt(product) if product else None
+    yield equal("mcc", mcc, told["mcc"])
+    if fraud and honest:
+        recall, fpr, prevalence = tp / len(fraud), fp / len(honest), told["prevalence"]
+        flagged = prevalence * recall + (1 - prevalence) * fpr
+        adjusted = prevalence * recall / flagged if flagged else None
+        yield equal("precision_adjusted", adjusted, told["precision_adjusted"])
+    yield from _interval("precision", tp, tp + fp, told)
     yield from _interval("recall", tp, len(fraud), told)
     yield from _interval("false_positive_rate", fp, len(honest), told)
 
@@ -192,6 +207,23 @@ def _campaigns(rows: list[Row], told: list[dict[str, Any]]) -> Iterator[str]:
         yield equal(f"{name} lost cents", cents(lost), line["lost_before_cents"])
         at = float(group[first_alert]["sim_s"]) if first_alert < len(group) else None
         yield equal(f"{name} first alert", at, line["first_alert_sim_s"])
+
+
+def _campaign_recall(rows: list[Row], results: dict[str, Any]) -> Iterator[str]:
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for row in rows:
+        if row["label"] == "fraud" and row["campaign_id"]:
+            counts[row["campaign_id"]][0] += 1
+            counts[row["campaign_id"]][1] += alert(row)
+    told = results["detection"]
+    detected = sum(alerts > 0 for _, alerts in counts.values())
+    mine = sorted([name, *pair] for name, pair in counts.items())
+    yield equal("campaign counts", mine, sorted(results["fraud"]["campaign_counts"]))
+    yield equal("campaigns", len(counts), told["campaigns"])
+    yield equal("campaigns detected", detected, told["campaigns_detected"])
+    if told["scored"]:
+        yield equal("campaign recall", ratio(detected, len(counts)), told["campaign_recall"])
+        yield from _interval("campaign_recall", detected, len(counts), told)
 
 
 LATENCIES: dict[str, Callable[[Row], float]] = {

@@ -62,7 +62,7 @@ def test_a_dry_run_of_the_attack_leaves_everything_a_pipeline_needs(tmp_path: Pa
 
 
 def test_the_sandbox_crosses_http_and_its_ledger_agrees_to_the_cent(tmp_path: Path) -> None:
-    done = locust(*FRAUD_ATTACK, "--sandbox", "--report-dir", str(tmp_path / "out"))
+    done = locust(*FRAUD_ATTACK, "--sandbox", "--print-stats", "--report-dir", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr[-3000:]
     results = results_in(tmp_path / "out")
     assert_adds_up(results)

@@ -37,7 +37,7 @@ def test_met_thresholds_end_in_zero_and_failed_ones_in_99(tmp_path: Path) -> Non
 
     suite = ElementTree.parse(next((tmp_path / "unmet").glob("*/junit.xml"))).getroot().find("testsuite")
     assert suite is not None
-    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("4", "2", "0")
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("9", "3", "0")
     report = next((tmp_path / "unmet").glob("*/report.html")).read_text()
     assert "recall[structuring] &gt;= 1%" in report
 

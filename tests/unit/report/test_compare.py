@@ -1,4 +1,5 @@
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,13 +9,17 @@ from banksim.cli.main import main
 from banksim.measure.results import Results, encode
 from banksim.measure.scores import wilson
 from banksim.report.compare import (
+    DEFAULT_GATES,
     FIGURES,
+    GATES,
     Change,
     Difference,
     Figure,
     Value,
+    clustered,
     compare_runs,
     difference,
+    judged,
     paired_recall,
     student_t_95,
 )
@@ -23,6 +28,7 @@ from tests.unit.report.make import busy_results
 
 RECALL = next(figure for figure in FIGURES if figure.key == "recall")
 P99 = next(figure for figure in FIGURES if figure.key == "response_p99")
+P50 = next(figure for figure in FIGURES if figure.key == "bastion_p50")
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +45,9 @@ def worse(results: Results, caught: int) -> Results:
     detection = replace(
         found, confusion=confusion, recall=caught / confusion.fraud, recall_low=low, recall_high=high
     )
-    each = -(-lost // len(fraud.campaigns))
-    campaigns = [replace(row, alerted=row.alerted - min(row.alerted, each)) for row in fraud.campaigns]
-    return replace(results, detection=detection, fraud=replace(fraud, campaigns=campaigns))
+    each = -(-lost // len(fraud.campaign_counts))
+    counts = [(name, n, hit - min(hit, each)) for name, n, hit in fraud.campaign_counts]
+    return replace(results, detection=detection, fraud=replace(fraud, campaign_counts=counts))
 
 
 def of(rows: list[Difference], key: str) -> Difference:
@@ -71,7 +77,8 @@ def test_shares_compare_by_newcombes_interval() -> None:
         (RECALL, Value(0.90, 0.89, 0.91), Value(0.80, 0.79, 0.81), Change.WORSE),
         (RECALL, Value(0.90, 0.70, 0.97), Value(0.80, 0.60, 0.90), Change.SAME),  # could be chance
         (RECALL, Value(0.90, 0.899, 0.901), Value(0.895, 0.894, 0.896), Change.SAME),  # tolerated
-        (RECALL, Value(0.80), Value(0.90), Change.BETTER),
+        (RECALL, Value(0.90), Value(0.80), Change.SHOWN),  # without an interval nothing is judged
+        (P50, Value(0.25, 0.24, 0.26), Value(0.288, 0.28, 0.29), Change.SAME),  # below the floor of 5 ms
         (P99, Value(100, 99, 101), Value(120, 119, 121), Change.WORSE),
         (P99, Value(100, 99, 101), Value(109, 108, 110), Change.SAME),
         (P99, Value(100, 99, 101), Value(80, 79, 81), Change.BETTER),
@@ -83,7 +90,8 @@ def test_shares_compare_by_newcombes_interval() -> None:
 def test_changes(figure: Figure, a: Value | None, b: Value | None, change: Change) -> None:
     found = difference(figure, a, b)
     assert found.change is change
-    assert found.regressed == (change in (Change.WORSE, Change.LOST))
+    assert not found.regressed
+    assert replace(found, judged=True).regressed == (change in (Change.WORSE, Change.LOST))
 
 
 def test_the_same_plan_is_paired_by_campaign(before: Results) -> None:
@@ -97,7 +105,8 @@ def test_the_same_plan_is_paired_by_campaign(before: Results) -> None:
 
 def test_pairs_are_left_out_when_they_hold_too_little(before: Results) -> None:
     assert paired_recall(before, before) == (0.0, 0.0, 0.0)
-    few = replace(before, fraud=replace(before.fraud, campaigns=before.fraud.campaigns[:5]))
+    five = before.fraud.campaign_counts[:5]
+    few = replace(before, fraud=replace(before.fraud, campaign_counts=five))
     assert paired_recall(before, few) is None
     unasked = replace(before, detection=replace(before.detection, unasked=3))
     assert paired_recall(before, unasked) is None
@@ -148,3 +157,110 @@ def test_what_is_no_run_is_refused(
     assert main(["compare", str(tmp_path / "x.json"), save(tmp_path / "a", before)]) == 2
     assert "x.json" in capsys.readouterr().err
     assert main(["compare", str(tmp_path / "missing"), str(tmp_path / "a")]) == 2
+
+
+def value_of(share: float, n: int) -> Value:
+    return Value(share, *(wilson(share * n, n) or ()))
+
+
+def row_of(figure: Figure, a: Value, b: Value) -> Difference:
+    return replace(difference(figure, a, b), judged=True)
+
+
+def test_many_judged_figures_need_more_than_each_alone() -> None:
+    """A p-value of about 0.03 is a regression alone, and chance among five (Holm)."""
+    coverage = next(figure for figure in FIGURES if figure.key == "coverage")
+    worse_alone = row_of(RECALL, value_of(0.80, 500), value_of(0.742, 500))
+    assert 0.02 < worse_alone.p_value < 0.04
+    assert judged([worse_alone])[0].change is Change.WORSE
+    same = row_of(coverage, value_of(0.99, 900), value_of(0.99, 900))
+    others = [replace(same, figure=replace(coverage, key=f"c{number}")) for number in range(4)]
+    assert judged([worse_alone, *others])[0].change is Change.SAME
+    clear = row_of(RECALL, value_of(0.80, 5_000), value_of(0.70, 5_000))
+    assert judged([clear, *others])[0].change is Change.WORSE
+
+
+def test_campaigns_that_are_caught_whole_or_not_widen_the_interval(before: Results) -> None:
+    tried, caught = 10, 7
+    alike = [(f"c{number}", tried, caught) for number in range(30)]
+    whole = [(f"c{number}", tried, tried if number < 21 else 0) for number in range(30)]
+    widths = []
+    for counts in (alike, whole):
+        detection = replace(before.detection, recall=0.7, unasked=0)
+        fraud = replace(before.fraud, campaign_counts=counts)
+        found = clustered(replace(before, detection=detection, fraud=fraud))
+        assert found is not None and found.low is not None and found.high is not None
+        widths.append(found.high - found.low)
+    low, high = wilson(210, 300) or (0.0, 0.0)
+    assert widths[0] == pytest.approx(high - low, rel=0.06)
+    assert widths[1] > 2.5 * widths[0]
+
+
+def test_only_what_was_asked_for_is_judged(before: Results) -> None:
+    bad = worse(before, 130)
+    assert [row.figure.key for row in compare_runs(before, bad).regressions] == ["recall"]
+    assert compare_runs(before, bad, ["coverage", "errors"]).regressions == []
+    assert set(DEFAULT_GATES) < set(GATES)
+
+
+def test_times_are_judged_only_where_the_generator_was_punctual(before: Results) -> None:
+    def with_times(lag_ms: float, bank_ms: float) -> Results:
+        rows = before.latency_ms
+        rows = rows | {"lag": replace(rows["lag"], p99=lag_ms), "nexum": replace(rows["nexum"], p50=bank_ms)}
+        ends = {"nexum": {"p50": (bank_ms - 1, bank_ms + 1), "p95": None, "p99": None}}
+        return replace(before, latency_ms=rows, latency_intervals_ms=before.latency_intervals_ms | ends)
+
+    quick, slow = with_times(3, 20), with_times(3, 60)
+    assert [row.figure.key for row in compare_runs(quick, slow, ["latency"]).regressions] == ["nexum_p50"]
+    late = compare_runs(quick, with_times(80, 60), ["latency"])
+    assert late.regressions == []
+    assert "The generator was late in run B" in " ".join(late.remarks)
+
+
+def test_money_that_no_longer_agrees_is_a_regression(before: Results) -> None:
+    found = before.reconciliation
+    assert found is not None
+    fine = replace(before, reconciliation=replace(found, differing=0, balanced=True))
+    assert [row.figure.key for row in compare_runs(fine, before).regressions] == ["money"]
+
+
+def test_a_jobs_summary_is_markdown(tmp_path: Path, before: Results) -> None:
+    a, b = save(tmp_path / "a", before), save(tmp_path / "b", worse(before, 130))
+    assert main(["compare", a, b, "--markdown", str(tmp_path / "c.md"), "--gate", "recall,coverage"]) == 0
+    lines = (tmp_path / "c.md").read_text().splitlines()
+    assert lines[0] == "**Worse by more than tolerance and chance: Recall.**"
+    assert any(line.startswith("| Recall |") and "✗ worse" in line for line in lines)
+    assert main(["compare", a, b, "--gate", "recal"]) == 2
+
+
+def sampled(rng: random.Random, before: Results, recall: float) -> Results:
+    """A run of 40 campaigns of 5 to 15 transactions; half of them are caught whole or not at all."""
+    counts = []
+    for number in range(40):
+        tried = rng.randrange(5, 16)
+        if number % 2:
+            caught = tried if rng.random() < recall else 0
+        else:
+            caught = sum(rng.random() < recall for _ in range(tried))
+        counts.append((f"{rng.random()}", tried, caught))
+    frauds, hits = (sum(row[place] for row in counts) for place in (1, 2))
+    found = before.detection
+    confusion = replace(found.confusion, tp=hits, fn=frauds - hits)
+    detection = replace(found, recall=hits / frauds, unasked=0, confusion=confusion)
+    return replace(before, detection=detection, fraud=replace(before.fraud, campaign_counts=counts))
+
+
+def test_two_runs_of_one_detector_seldom_regress_and_a_worse_one_does(before: Results) -> None:
+    """At most 5 % of pairs whose seeds differ; 25 points less are found."""
+    rng = random.Random(11)
+    seeds = replace(before, run=replace(before.run, seed=43))
+    alarms = sum(
+        bool(compare_runs(sampled(rng, before, 0.7), sampled(rng, seeds, 0.7)).regressions)
+        for _ in range(200)
+    )
+    assert alarms <= 10
+    found = sum(
+        bool(compare_runs(sampled(rng, before, 0.7), sampled(rng, seeds, 0.45)).regressions)
+        for _ in range(50)
+    )
+    assert found >= 35

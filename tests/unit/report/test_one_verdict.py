@@ -23,7 +23,7 @@ from banksim.scenario.models import Goals
 from tests.recorded import NAMES, recorded
 from web_ext.listings import summary as listed
 
-#: name → (first word of the overall verdict, exit code, four kinds of words; None: depends on the machine)
+#: name → (first word of the overall verdict, exit code, kinds of the words; None: hangs on the machine)
 EXPECTED: dict[str, tuple[str, int, tuple[str | None, str | None, str | None, str | None]]] = {
     "calm": ("PASSED", 0, ("pass", "pass", "pass", "pass")),
     "slow_bank": ("FAILED", 0, (None, "fail", "pass", None)),

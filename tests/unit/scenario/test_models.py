@@ -40,6 +40,7 @@ def test_equal_content_has_an_equal_hash(tmp_path: Path) -> None:
     path.write_text(examples.MY_TEST)
     assert first.hash == reordered.hash == load_scenario(path, environ={}).hash
     assert first.hash != parse_scenario(examples.MY_TEST, overrides={"customers": 51}).hash
+    assert first.hash == parse_scenario(examples.MY_TEST, overrides={"seed": 51}).hash
     assert len(first.hash) == 64 and first.hash.startswith(first.short_hash) and len(first.short_hash) == 12
 
 
