@@ -263,6 +263,7 @@ class RunInfo:
     circuits: list[Circuit] = field(default_factory=list)
     faults: list[FaultMade] = field(default_factory=list)
     onboarding: dict[str, int] | None = None
+    fraud_not_made: dict[str, int] | None = None
     feedback: Feedback | None = None
     transaction_log: LogFile | None = None
     detector: DetectorStats | None = None

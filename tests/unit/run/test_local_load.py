@@ -77,7 +77,7 @@ def test_it_plays_a_whole_scenario_and_balances(tmp_path: Path) -> None:
         totals = load.totals(lambda _: None)
     tally = totals.measures.tally
     assert tally.offered == 30 and tally.started + tally.dropped == 30
-    assert totals.reconciliation is not None and totals.reconciliation["verdict"] == "balanced"
+    assert totals.reconciliation is not None and totals.reconciliation.verdict == "balanced"
     assert totals.account["transaction_log"]["lines"] == 30
     assert {row["name"] for row in load.target_rows()} == {"Nexum", "Bastion", "Kafka"}
     assert len(totals.feed) == tally.started

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gevent
@@ -89,7 +90,11 @@ class MadeUp(NoLoad):
 
 @pytest.fixture(autouse=True)
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "write_results", lambda *args: {"info": args[3]})
+    def results(*args: Any) -> SimpleNamespace:
+        verdict = SimpleNamespace(words=[], overall="PASSED")
+        return SimpleNamespace(info=args[3], thresholds=args[6], verdict=verdict)
+
+    monkeypatch.setattr(module, "write_results", results)
     monkeypatch.setattr(module, "keep_books", lambda *_: None)
     monkeypatch.setattr("banksim.run.monitor.LOOK_EVERY_S", 0.01)
 
@@ -108,7 +113,7 @@ def test_a_whole_life(tmp_path: Path) -> None:
     assert load.seen == ["prepare", "open", "begin", "wait", "drain completed", "totals", "close"]
     assert (run.state, run.end, run.exit_code) == (State.FINISHED, End.COMPLETED, ExitCode.COMPLETED)
     assert run.finished.is_set() and run.message.startswith("Report: ")
-    assert run.results is not None and run.results["info"]["detector"] is None
+    assert run.results is not None and run.results.info["detector"] is None
 
 
 def test_an_end_before_simulated_time_leaves_no_report(tmp_path: Path) -> None:
