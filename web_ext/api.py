@@ -190,7 +190,7 @@ def _add_reading(blueprint: Blueprint, site: Site) -> None:
     @blueprint.get("/api/feed.csv")
     def feed_as_csv() -> Response:
         response = Response(feed_csv(view.feed(0)["items"]), mimetype="text/csv")
-        run_id = view.status().get("run_id") or "no-run"
+        run_id = view.status().run_id or "no-run"
         response.headers["Content-Disposition"] = f'attachment; filename="banksim-feed-{run_id}.csv"'
         response.headers["Cache-Control"] = "no-store"
         return response
@@ -202,13 +202,13 @@ def _add_reading(blueprint: Blueprint, site: Site) -> None:
     @blueprint.get("/api/health")
     def health() -> Response:
         now, counts = view.status(), site.hub.counts
-        failing = [target["name"] for target in now["targets"] if target["ok"] is False]
+        failing = [target["name"] for target in now.targets if target["ok"] is False]
         answer = {
-            "status": "degraded" if failing or now["state"] == "failed" else "ok",
-            "state": now["state"],
-            "run_id": now["run_id"],
+            "status": "degraded" if failing or now.state == "failed" else "ok",
+            "state": now.state,
+            "run_id": now.run_id,
             "failing": failing,
-            "targets": now["targets"],
+            "targets": now.targets,
             "clients": {
                 "pages": site.hub.clients,
                 "websocket": site.hub.sockets,
@@ -227,7 +227,7 @@ def _add_results(blueprint: Blueprint, site: Site) -> None:
     @blueprint.get("/api/results.json")
     def results() -> Response:
         run_id = request.args.get("run")
-        if run_id is not None and run_id != view.status().get("run_id"):
+        if run_id is not None and run_id != view.status().run_id:
             path = report_path(view, run_id, "results.json")
             if path is None:
                 return problem("No finished run of this name left its results.", 404)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import asdict
 from html import escape
 from typing import Any
 from urllib.parse import urlencode
@@ -161,7 +162,7 @@ def _add_page(blueprint: Blueprint, site: Site, page: Page) -> None:
                 "minSpeed": MIN_SPEED,
                 "maxSpeed": MAX_SPEED,
                 "replay": None if asked is None else {"run": asked if PLAIN_NAME.fullmatch(asked) else None},
-                "dashboard": site.view.status().get("dashboard") or {},
+                "dashboard": asdict(site.view.status().dashboard),
             },
         )
         response = Response(html, mimetype="text/html")

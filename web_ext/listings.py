@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import gevent
 
@@ -30,16 +30,52 @@ logger = logging.getLogger(__name__)
 # thread, and again only when a file has changed.
 
 
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A scenario in numbers; lengths as named, rates per wall second, ``fraud_rate`` 0..1."""
+
+    name: str
+    title: str
+    description: str
+    duration_hours: float
+    speed: float
+    wall_s: float
+    customers: int
+    peak_tps: float
+    transactions: int
+    fraud_rate: float
+    typologies: list[str]
+    search: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenScenario:
+    """A scenario that does not load, and why."""
+
+    name: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cards:
+    """What can be started; ``selected`` is the scenario of the next start, ``mode`` its target mode."""
+
+    scenarios: list[Card]
+    broken: list[BrokenScenario]
+    selected: str = ""
+    mode: str = ""
+
+
 class ScenarioList:
     """Cards of all scenarios; ``given`` is what the command line named, perhaps a path."""
 
     def __init__(self) -> None:
         self._stamp: tuple[tuple[str, float], ...] | None = None
-        self._cards: dict[str, Any] = {}
+        self._cards = Cards([], [])
         self._one: tuple[str, float, Scenario] | None = None
 
-    def cards(self, given: str) -> dict[str, Any]:
-        """{"scenarios": [card], "broken": [{name, error}]}."""
+    def cards(self, given: str) -> Cards:
+        """All scenarios that load, and those that do not."""
         stamp = _stamp(given)
         if stamp != self._stamp:
             self._cards = gevent.get_hub().threadpool.apply(_read, (given,))
@@ -65,35 +101,33 @@ def _stamp(given: str) -> tuple[tuple[str, float], ...]:
     return tuple((name, path.stat().st_mtime) for name, path in files.items())
 
 
-def _read(given: str) -> dict[str, Any]:
+def _read(given: str) -> Cards:
     good, broken = survey_scenarios()
     if given not in dict(good):
         with suppress(ScenarioError):  # the start says why, when it is asked for
             good.insert(0, (given, load_scenario(given, environ={})))
-    return {
-        "scenarios": [_card(name, scenario) for name, scenario in good],
-        "broken": [{"name": row.name, "error": str(row.error)} for row in broken],
-    }
+    cards = [_card(name, scenario) for name, scenario in good]
+    return Cards(cards, [BrokenScenario(row.name, str(row.error)) for row in broken])
 
 
-def _card(name: str, scenario: Scenario) -> dict[str, Any]:
+def _card(name: str, scenario: Scenario) -> Card:
     offered = offered_rate(scenario)
     patterns = scenario.fraud.all_patterns
     counted = sum(pattern.count or 0 for pattern in patterns)
-    return {
-        "name": name,
-        "title": scenario.name,
-        "description": scenario.description,
-        "duration_hours": scenario.duration_hours,
-        "speed": scenario.speed_multiplier,
-        "wall_s": scenario.duration_s / scenario.speed_multiplier,
-        "customers": scenario.customers,
-        "peak_tps": max(piece.value for piece in offered),
-        "transactions": round(offered.total() / scenario.speed_multiplier + counted),
-        "fraud_rate": scenario.fraud.rate,
-        "typologies": list(dict.fromkeys(pattern.type for pattern in patterns)),
-        "search": scenario.load is not None,
-    }
+    return Card(
+        name=name,
+        title=scenario.name,
+        description=scenario.description,
+        duration_hours=scenario.duration_hours,
+        speed=scenario.speed_multiplier,
+        wall_s=scenario.duration_s / scenario.speed_multiplier,
+        customers=scenario.customers,
+        peak_tps=max(piece.value for piece in offered),
+        transactions=round(offered.total() / scenario.speed_multiplier + counted),
+        fraud_rate=scenario.fraud.rate,
+        typologies=list(dict.fromkeys(pattern.type for pattern in patterns)),
+        search=scenario.load is not None,
+    )
 
 
 MAX_RUNS = 60
@@ -102,15 +136,61 @@ MAX_BYTES = 50_000_000
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
 
 
+@dataclass(frozen=True, slots=True)
+class RunFile:
+    """A file that a run left."""
+
+    name: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """A run that left its results; without figures, and with a ``problem``, when they cannot be read."""
+
+    run_id: str
+    files: list[RunFile]
+    problem: str = ""
+    scenario: str | None = None
+    title: str | None = None
+    started_at: str | None = None
+    end: str | None = None
+    verdict: str | None = None
+    verdict_kind: str | None = None
+    mode: str | None = None
+    seed: int | None = None
+    speed: float | None = None
+    wall_s: float | None = None
+    simulated_s: float | None = None
+    customers: int | None = None
+    transactions: int | None = None
+    offered: int | None = None
+    dropped: int | None = None
+    error_share: float | None = None
+    peak_tps: float | None = None
+    achieved_tps: float | None = None
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    fraud: int | None = None
+    recall: float | None = None
+    recall_low: float | None = None
+    recall_high: float | None = None
+    precision: float | None = None
+    false_positive_rate: float | None = None
+    coverage: float | None = None
+    thresholds: int | None = None
+    thresholds_failed: int | None = None
+
+
 class PastRuns:
     """Rows of one report folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._rows: dict[str, tuple[float, dict[str, Any]]] = {}
+        self._rows: dict[str, tuple[float, PastRun]] = {}
 
-    def rows(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = gevent.get_hub().threadpool.apply(self._read)
+    def rows(self) -> list[PastRun]:
+        rows: list[PastRun] = gevent.get_hub().threadpool.apply(self._read)
         return rows
 
     def path(self, run_id: str, name: str) -> Path | None:
@@ -119,7 +199,7 @@ class PastRuns:
         path = (root / run_id / name).resolve()
         return path if path.parent.parent == root and path.is_file() else None
 
-    def _read(self) -> list[dict[str, Any]]:
+    def _read(self) -> list[PastRun]:
         found = []
         for folder in self._newest():
             results = folder / "results.json"
@@ -144,58 +224,60 @@ class PastRuns:
         return sorted(folders, key=lambda path: path.name, reverse=True)[:MAX_RUNS]
 
 
-def _row(folder: Path, path: Path) -> dict[str, Any]:
-    row: dict[str, Any] = {"run_id": folder.name, "files": files_of(folder)}
+def _row(folder: Path, path: Path) -> PastRun:
+    files = files_of(folder)
     try:
         if path.stat().st_size > MAX_BYTES:
-            return row | {"problem": "its results are too large to list"}
-        return row | summary(read_results(path))
+            return PastRun(folder.name, files, "its results are too large to list")
+        return summary(folder.name, files, read_results(path))
     except (OSError, UsageError) as error:
         logger.warning("%s cannot be read: %s", path, error)
-        return row | {"problem": "its results cannot be read"}
+        return PastRun(folder.name, files, "its results cannot be read")
 
 
-def files_of(folder: Path) -> list[dict[str, Any]]:
-    """Name and size of what a run left."""
+def files_of(folder: Path) -> list[RunFile]:
+    """What a run left."""
     return [
-        {"name": path.name, "bytes": path.stat().st_size}
+        RunFile(path.name, path.stat().st_size)
         for path in sorted(folder.iterdir())
         if path.is_file() and RUN_ID.fullmatch(path.name)
     ]
 
 
-def summary(results: Results) -> dict[str, Any]:
+def summary(run_id: str, files: list[RunFile], results: Results) -> PastRun:
     """The figures two runs are compared by."""
     run, found, counts = results.run, results.detection, results.transactions
     response = results.latency_ms["response"]
-    return {
-        "scenario": run.scenario.name,
-        "title": run.scenario.title,
-        "started_at": run.started_at,
-        "end": run.end,
-        "verdict": results.verdict.overall,
-        "verdict_kind": results.verdict.kind,
-        "mode": run.mode,
-        "seed": run.seed,
-        "speed": run.speed,
-        "wall_s": run.wall_s,
-        "simulated_s": run.simulated_s,
-        "customers": run.customers,
-        "transactions": counts.ended,
-        "offered": counts.offered,
-        "dropped": counts.dropped,
-        "error_share": counts.error_share,
-        "peak_tps": results.rate.peak_tps,
-        "achieved_tps": results.rate.achieved_tps,
-        "p50_ms": response.p50,
-        "p99_ms": response.p99,
-        "fraud": results.fraud.transactions,
-        "recall": found.recall,
-        "recall_low": found.recall_low,
-        "recall_high": found.recall_high,
-        "precision": found.precision,
-        "false_positive_rate": found.false_positive_rate,
-        "coverage": found.coverage,
-        "thresholds": len(results.thresholds),
-        "thresholds_failed": sum(not row.passed for row in results.thresholds),
-    }
+    return PastRun(
+        run_id=run_id,
+        files=files,
+        scenario=run.scenario.name,
+        title=run.scenario.title,
+        started_at=run.started_at,
+        end=run.end,
+        verdict=results.verdict.overall,
+        verdict_kind=results.verdict.kind,
+        mode=run.mode,
+        seed=run.seed,
+        speed=run.speed,
+        wall_s=run.wall_s,
+        simulated_s=run.simulated_s,
+        customers=run.customers,
+        transactions=counts.ended,
+        offered=counts.offered,
+        dropped=counts.dropped,
+        error_share=counts.error_share,
+        peak_tps=results.rate.peak_tps,
+        achieved_tps=results.rate.achieved_tps,
+        p50_ms=response.p50,
+        p99_ms=response.p99,
+        fraud=results.fraud.transactions,
+        recall=found.recall,
+        recall_low=found.recall_low,
+        recall_high=found.recall_high,
+        precision=found.precision,
+        false_positive_rate=found.false_positive_rate,
+        coverage=found.coverage,
+        thresholds=len(results.thresholds),
+        thresholds_failed=sum(not row.passed for row in results.thresholds),
+    )

@@ -11,12 +11,12 @@ yet is null.  One JSON Schema for each message is in schemas/.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from banksim.measure.results import Snapshot
-from web_ext.wire import to_json
+from web_ext.run_view import Status
+from web_ext.wire import Json, to_json
 
 TOPICS: Final = ("metrics", "transactions", "fraud_alerts")
 
@@ -24,10 +24,8 @@ TOPICS: Final = ("metrics", "transactions", "fraud_alerts")
 SCORE_MEDIUM: Final = 0.3
 SCORE_HIGH: Final = 0.7
 
-DEFAULT_ALERT_THRESHOLD: Final = 0.8
 
-
-def metrics_update(status: Mapping[str, Any], snapshot: Snapshot | None) -> dict[str, Any]:
+def metrics_update(status: Status, snapshot: Snapshot | None) -> Json:
     """Totals count finished transactions; latency is the mean of all calls in ms."""
     counts = snapshot.transactions if snapshot is not None else None
     rate = snapshot.rate if snapshot is not None else None
@@ -50,17 +48,17 @@ def metrics_update(status: Mapping[str, Any], snapshot: Snapshot | None) -> dict
             "recall": found.recall if found is not None else None,
             "precision": found.precision if found is not None else None,
             "false_positive_rate": found.false_positive_rate if found is not None else None,
-            "state": status.get("state"),
-            "run_id": status.get("run_id"),
-            "simulated_time": status.get("sim_time"),
-            "wall_s": status.get("wall_s"),
-            "speed": status.get("speed"),
-            "progress": status.get("progress"),
+            "state": status.state,
+            "run_id": status.run_id,
+            "simulated_time": status.sim_time,
+            "wall_s": status.wall_s,
+            "speed": status.speed,
+            "progress": status.progress,
         },
     }
 
 
-def transaction_feed(item: Mapping[str, Any]) -> dict[str, Any]:
+def transaction_feed(item: Json) -> Json:
     """``timestamp`` is the transaction's own: simulated time."""
     return {
         "type": "transaction_feed",
@@ -85,7 +83,7 @@ def transaction_feed(item: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def fraud_alert(item: Mapping[str, Any]) -> dict[str, Any]:
+def fraud_alert(item: Json) -> Json:
     """For an item whose score is known."""
     return {
         "type": "fraud_alert",
@@ -107,15 +105,14 @@ def fraud_alert(item: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def is_alert(item: Mapping[str, Any], threshold: float) -> bool:
+def is_alert(item: Json, threshold: float) -> bool:
     score = item.get("score")
     return score is not None and score > threshold
 
 
-def alert_threshold(status: Mapping[str, Any]) -> float:
+def alert_threshold(status: Status) -> float:
     """The score above which the scenario's dashboard block wants an alert."""
-    dashboard = status.get("dashboard") or {}
-    return float(dashboard.get("fraud_alert_threshold", DEFAULT_ALERT_THRESHOLD))
+    return status.dashboard.fraud_alert_threshold
 
 
 def severity_of(score: float) -> str:
@@ -125,16 +122,16 @@ def severity_of(score: float) -> str:
     return "medium" if score >= SCORE_MEDIUM else "low"
 
 
-def subscribed(topics: set[str]) -> dict[str, Any]:
+def subscribed(topics: set[str]) -> Json:
     """The answer to subscribe and unsubscribe: what the client gets from now on."""
     return {"type": "subscribed", "topics": [topic for topic in TOPICS if topic in topics]}
 
 
-def pong() -> dict[str, Any]:
+def pong() -> Json:
     return {"type": "pong", "timestamp": wall_now()}
 
 
-def problem_message(text: str) -> dict[str, Any]:
+def problem_message(text: str) -> Json:
     return {"type": "error", "message": text}
 
 
@@ -145,12 +142,12 @@ def wall_now() -> str:
 # -- As frames: a frame to a client is not masked, so its bytes are the same for all -----------------
 
 #: A message with its frame; the frame is made again only to say how many were skipped before it.
-Framed = tuple[dict[str, Any], bytes]
+Framed = tuple[Json, bytes]
 
 _TEXT: Final = 0x81
 
 
-def feed_entry(item: Mapping[str, Any]) -> Framed:
+def feed_entry(item: Json) -> Framed:
     message = transaction_feed(item)
     return message, frame_of(message)
 

@@ -16,7 +16,8 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from web_ext.run_view import RunView, refresh_s
+from web_ext.plan_view import Schedule
+from web_ext.run_view import RunView, Status
 from web_ext.stream import Reader, spawn
 from web_ext.wire import to_json
 
@@ -70,7 +71,7 @@ class Record:
     def elapsed_s(self) -> float:
         return time.monotonic() - self._began_s
 
-    def add(self, event: str, data: dict[str, Any], *, last: bool = False) -> None:
+    def add(self, event: str, data: object, *, last: bool = False) -> None:
         """One message; beyond the bound only the ``last`` one is kept."""
         if self._size > self._max_bytes and not last:
             self.left_out += 1
@@ -89,7 +90,7 @@ class Record:
     def abandon(self) -> None:
         self._file.close()
 
-    def _line(self, event: str, data: dict[str, Any]) -> None:
+    def _line(self, event: str, data: object) -> None:
         line = to_json({"event": event, "at_ms": round(self.elapsed_s * 1000), "data": data}) + b"\n"
         self._size += len(line)
         self._file.write(line)
@@ -115,7 +116,7 @@ class Recorder:
         self._reader = Reader(view)
         self._due_s = 0.0
         self._updates = 0
-        self._plan: dict[str, Any] | None = None
+        self._plan: Schedule | None = None
         self._refused: Any = None  # the run whose record was given up, or switched off
 
     def start(self) -> None:
@@ -142,8 +143,8 @@ class Recorder:
         while not self._ended.wait(LOOK_EVERY_S):
             self.look()
 
-    def _look(self, status: dict[str, Any]) -> None:
-        run_id, state = status.get("run_id"), status.get("state")
+    def _look(self, status: Status) -> None:
+        run_id, state = status.run_id, status.state
         if self._record is not None and self._record.run_id != run_id:
             self._finish()
         if self._record is None and state in UNDER_WAY and run_id is not None and run_id != self._refused:
@@ -157,8 +158,8 @@ class Recorder:
         elif self._reader.changed(status) or record.elapsed_s >= self._due_s:
             self._write(record, status)
 
-    def _begin(self, run_id: str, status: dict[str, Any]) -> None:
-        if not (status.get("dashboard") or {}).get("record", True):
+    def _begin(self, run_id: str, status: Status) -> None:
+        if not status.dashboard.record:
             self._refused = run_id
             return
         self._reader, self._updates, self._plan, self._due_s = Reader(self._view), 0, None, 0.0
@@ -166,7 +167,7 @@ class Recorder:
         self._record = Record(self._reports / run_id, run_id)
         self._refused = None
 
-    def _write(self, record: Record, status: dict[str, Any], last: bool = False) -> None:
+    def _write(self, record: Record, status: Status, last: bool = False) -> None:
         if not record.frames:
             record.add(*self._reader.read(status))
         else:
@@ -179,7 +180,7 @@ class Recorder:
             if plan != self._plan:
                 self._plan = plan
                 record.add("plan", plan, last=last)
-        self._due_s = record.elapsed_s + interval_s(refresh_s(status), record.elapsed_s)
+        self._due_s = record.elapsed_s + interval_s(status.refresh_s, record.elapsed_s)
 
     def _finish(self) -> None:
         record, self._record = self._record, None

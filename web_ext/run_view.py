@@ -12,13 +12,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import groupby
 from pathlib import Path
-from typing import Any
 
-from banksim.fraud.calendar import CampaignSpec
 from banksim.load.session import Session
 from banksim.measure.results import Results, RunInfo, Snapshot, decode
 from banksim.measure.summary import Asked, build_results, live
@@ -26,9 +23,10 @@ from banksim.model import UsageError
 from banksim.run.closing import asked, run_info
 from banksim.run.plan import Parts
 from banksim.run.run import End, Run, State
-from banksim.scenario import Dashboard, Scenario
-from banksim.schedule.rate import clock_hours, in_hours
-from web_ext.listings import PastRuns, ScenarioList
+from banksim.scenario import Dashboard
+from web_ext.listings import Cards, PastRun, PastRuns, ScenarioList
+from web_ext.plan_view import Schedule, Windows, schedule, windows
+from web_ext.wire import Json
 
 #: What `RunView.control` understands.
 ACTIONS = ("pause", "resume", "stop", "speed")
@@ -41,161 +39,75 @@ MAX_SPEED = 10_000.0
 MIN_REFRESH_S, MAX_REFRESH_S = 0.1, 60.0
 
 
-def refresh_s(status: Mapping[str, Any]) -> float:
-    """Wall seconds between two updates, as the scenario's dashboard block has it; 1 by default."""
-    wanted_ms = (status.get("dashboard") or {}).get("refresh_rate_ms") or 1000
-    return float(min(MAX_REFRESH_S, max(MIN_REFRESH_S, wanted_ms / 1000)))
+# -- Where a run is, as /api/status and every message to the pages have it ---------------------------
 
 
-# -- A run's plan as the timeline page draws it: rates, windows, campaigns, and what comes next -----
-#
-# Moments are simulated seconds since the start of the run.  A planned campaign and what
-# became of it are one row: ``first_alert_s`` stays None until something was caught.
+@dataclass(frozen=True, slots=True)
+class ScenarioShown:
+    """The scenario of a run."""
+
+    name: str
+    title: str
+    description: str
+    currency: str
 
 
-MAX_CAMPAIGNS = 400
-MAX_EVENTS = 300
-DAY_S = 86_400.0
-#: With this many patterns' campaigns or fewer, each start is an event of its own.
-MAX_ANNOUNCED = 40
+@dataclass(frozen=True, slots=True)
+class OpeningShown:
+    """Customers opened at the bank so far, and all of them."""
 
-NOTHING: dict[str, Any] = {"predicted": [], "attacks": [], "faults": [], "business_hours": []}
-
-
-def windows(run: Run | None) -> dict[str, Any]:
-    """What the scenario plans: {"predicted", "attacks", "faults", "business_hours"}."""
-    parts = run.parts if run is not None else None
-    if run is None or parts is None:
-        return dict(NOTHING)
-    return {
-        "predicted": [{"start_s": p.start_s, "end_s": p.end_s, "tps": p.value} for p in parts.offered],
-        "attacks": [{"label": w.label, "start_s": w.start_s, "end_s": w.end_s} for w in parts.desk.windows],
-        "faults": [
-            {"label": fault.label, "start_s": fault.start_s, "end_s": fault.end_s}
-            for fault in run.settings.scenario.faults
-        ],
-        "business_hours": [
-            {"start_s": start_s, "end_s": end_s} for start_s, end_s in business_hours(run.settings.scenario)
-        ],
-    }
+    done: int
+    total: int
 
 
-def schedule(run: Run | None) -> dict[str, Any]:
-    """`windows`, and in addition {"campaigns": […], "campaigns_total", "events": […]}."""
-    parts = run.parts if run is not None else None
-    if run is None or parts is None:
-        return {**NOTHING, "campaigns": [], "campaigns_total": 0, "events": []}
-    rows = _campaigns(run, parts)
-    return {
-        **windows(run),
-        "campaigns": rows[:MAX_CAMPAIGNS],
-        "campaigns_total": len(rows),
-        "events": _events(run.settings.scenario, parts)[:MAX_EVENTS],
-    }
+@dataclass(frozen=True, slots=True)
+class DashboardShown:
+    """What the scenario's dashboard block asks of the pages; see `Dashboard`."""
+
+    theme: str = "auto"
+    refresh_rate_ms: int = 1000
+    max_feed_items: int = 500
+    chart_retention_hours: float = 24.0
+    chart_resolution_seconds: float = 5.0
+    fraud_alert_threshold: float = 0.8
+    sound_alerts: bool = False
+    record: bool = True
 
 
-def business_hours(scenario: Scenario) -> list[tuple[float, float]]:
-    """Stretches of business hours; neighbouring hours are one."""
-    found: list[tuple[float, float]] = []
-    for start_s, end_s, moment in clock_hours(scenario.start_at, scenario.duration_s):
-        if in_hours(moment.hour, scenario.transaction_rate.business_hours):
-            if found and found[-1][1] == start_s:
-                found[-1] = (found[-1][0], end_s)
-            else:
-                found.append((start_s, end_s))
-    return found
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where the run is; the defaults are those of a process that has run nothing.
 
+    ``state``: idle, opening, running, paused, draining, finished or failed.  ``sim_time`` is ISO 8601,
+    ``progress`` 0..1, ``report`` an address, ``selected`` the scenario of the next start.  ``targets`` are
+    {name, url, ok, detail, latency_ms}; ``workers``, None without any, {number, host, pid, standing, share,
+    cpu_percent, rss_bytes}.
+    """
 
-def _campaigns(run: Run, parts: Parts) -> list[dict[str, Any]]:
-    """Those that have begun first (they are facts), then the planned ones, each by start."""
-    lines = dict(run.measures.detection.campaigns.lines)
-    now_s = run.moment()[1]
-    rows = []
-    for spec in parts.desk.specs:
-        line = lines.pop(spec.campaign_id, None)
-        if line is None and (spec.decoy or spec.start_s < now_s):
-            continue  # a decoy is no campaign to catch, and what should have begun and did not never will
-        rows.append(_row(spec) | (_actual(line) if line is not None else {}))
-    rows += [
-        {"campaign": name, "label": line.typology, "typology": line.typology, "size": None, **_actual(line)}
-        for name, line in lines.items()
-    ]
-    return sorted(rows, key=lambda row: (not row["begun"], row["start_s"]))
+    selected: str
+    dashboard: DashboardShown
+    workers: list[Json] | None
+    state: str = "idle"
+    message: str = "No run yet"
+    run_id: str | None = None
+    scenario: ScenarioShown | None = None
+    mode: str | None = None
+    seed: int | None = None
+    speed: float | None = None
+    sim_s: float = 0.0
+    duration_s: float | None = None
+    sim_time: str | None = None
+    wall_s: float = 0.0
+    progress: float = 0.0
+    opening: OpeningShown | None = None
+    targets: list[Json] = field(default_factory=list)
+    report: str | None = None
+    users: int = 0
 
-
-def _row(spec: CampaignSpec) -> dict[str, Any]:
-    return {
-        "campaign": spec.campaign_id,
-        "label": spec.label,
-        "typology": spec.typology,
-        "size": spec.size,
-        "begun": False,
-        "start_s": spec.start_s,
-        "end_s": spec.deadline_s,
-        "transactions": 0,
-        "alerted": 0,
-        "first_alert_s": None,
-    }
-
-
-def _actual(line: Any) -> dict[str, Any]:
-    return {
-        "begun": True,
-        "start_s": line.first_sim_s,
-        "end_s": line.last_sim_s,
-        "transactions": line.transactions,
-        "alerted": line.alerted,
-        "first_alert_s": line.first_alert_sim_s,
-    }
-
-
-def _events(scenario: Scenario, parts: Parts) -> list[dict[str, Any]]:
-    duration_s = scenario.duration_s
-    found = []
-    for start_s, end_s in business_hours(scenario):
-        found.append(_event(start_s, "business", f"Business hours begin, {_rate(parts, start_s)}"))
-        if end_s < duration_s:
-            found.append(_event(end_s, "business", f"Business hours end, {_rate(parts, end_s)}"))
-    for window in parts.desk.windows:
-        found.append(_event(window.start_s, "attack", f"{window.label} begins"))
-        if window.end_s < duration_s:
-            found.append(_event(window.end_s, "attack", f"{window.label} ends"))
-    for fault in scenario.faults:
-        found.append(_event(fault.start_s, "fault", f"Fault begins: {fault.label}"))
-        if fault.end_s < duration_s:
-            found.append(_event(fault.end_s, "fault", f"Fault ends: {fault.label}"))
-    found += [
-        _event(piece_s, "peak", f"Peak of the day, {_rate(parts, piece_s)}") for piece_s in _peaks(parts)
-    ]
-    announced = [spec for spec in parts.desk.specs if spec.exact or spec.follows]
-    for spec in announced[:MAX_ANNOUNCED]:
-        text = f"{spec.typology.replace('_', ' ')} starts: {spec.size} transactions"
-        found.append(
-            _event(
-                spec.start_s, "campaign", text + (", if what it follows succeeded" if spec.follows else "")
-            )
-        )
-    found.append(_event(duration_s, "end", "The scenario ends"))
-    return sorted(found, key=lambda event: event["sim_s"])
-
-
-def _peaks(parts: Parts) -> list[float]:
-    """Where each day's highest rate begins; none for a day that is flat."""
-    peaks = []
-    for _, pieces in groupby(parts.offered, key=lambda piece: int(piece.start_s // DAY_S)):
-        day = list(pieces)
-        highest = max(day, key=lambda piece: piece.value)
-        if highest.value > min(piece.value for piece in day):
-            peaks.append(highest.start_s)
-    return peaks
-
-
-def _rate(parts: Parts, sim_s: float) -> str:
-    return f"{parts.offered.at(min(sim_s, parts.offered.duration_s - 1e-6)):.3g} tx/s"
-
-
-def _event(sim_s: float, kind: str, text: str) -> dict[str, Any]:
-    return {"sim_s": sim_s, "kind": kind, "text": text}
+    @property
+    def refresh_s(self) -> float:
+        """Wall seconds between two updates, as the scenario's dashboard block has it."""
+        return min(MAX_REFRESH_S, max(MIN_REFRESH_S, self.dashboard.refresh_rate_ms / 1000))
 
 
 #: Several readers ask for the same figures within a moment; they are made once.
@@ -216,41 +128,44 @@ class RunView:
         self._results: tuple[float, Run, Results] | None = None
         self._asked: tuple[Run, Parts | None, Asked] | None = None
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> Status:
         run = self._session.last_run
-        common = {
-            "workers": self._session.worker_rows(),
-            "selected": self._session.selected,
-            "dashboard": self._dashboard(run),
-        }
+        workers, selected, dashboard = (
+            self._session.worker_rows(),
+            self._session.selected,
+            self._dashboard(run),
+        )
         if run is None:
-            return IDLE | common | {"message": self._session.idle_message}
+            return Status(selected, dashboard, workers, message=self._session.idle_message)
         scenario, settings = run.settings.scenario, run.settings
         wall_s, sim_s = run.moment()
         opening = run.opening if run.state is State.OPENING else None
-        return common | {
-            "state": str(run.state),
-            "message": run.message,
-            "run_id": settings.run_id,
-            "scenario": {
-                "name": scenario.source_path.stem if scenario.source_path else scenario.name,
-                "title": scenario.name,
-                "description": scenario.description,
-                "currency": scenario.currency,
-            },
-            "mode": str(settings.mode),
-            "seed": settings.seed,
-            "speed": run.speed,
-            "sim_s": sim_s,
-            "duration_s": scenario.duration_s,
-            "sim_time": (scenario.start_at + timedelta(seconds=sim_s)).isoformat(timespec="seconds"),
-            "wall_s": wall_s,
-            "progress": sim_s / scenario.duration_s,
-            "opening": {"done": opening.done, "total": opening.total} if opening else None,
-            "targets": run.target_rows(),
-            "report": self._report_address(run),
-            "users": self._session.environment.runner.user_count,
-        }
+        return Status(
+            selected=selected,
+            dashboard=dashboard,
+            workers=workers,
+            state=str(run.state),
+            message=run.message,
+            run_id=settings.run_id,
+            scenario=ScenarioShown(
+                scenario.source_path.stem if scenario.source_path else scenario.name,
+                scenario.name,
+                scenario.description,
+                scenario.currency,
+            ),
+            mode=str(settings.mode),
+            seed=settings.seed,
+            speed=run.speed,
+            sim_s=sim_s,
+            duration_s=scenario.duration_s,
+            sim_time=(scenario.start_at + timedelta(seconds=sim_s)).isoformat(timespec="seconds"),
+            wall_s=wall_s,
+            progress=sim_s / scenario.duration_s,
+            opening=OpeningShown(opening.done, opening.total) if opening else None,
+            targets=run.target_rows(),
+            report=self._report_address(run),
+            users=self._session.environment.runner.user_count,
+        )
 
     def snapshot(self) -> Snapshot | None:
         run = self._session.last_run
@@ -262,7 +177,7 @@ class RunView:
             kept = self._snapshot = (now_s, run, self._picture(run))
         return kept[2]
 
-    def timeline(self, since: int = 0) -> dict[str, Any]:
+    def timeline(self, since: int = 0) -> Json:
         run = self._session.last_run
         if run is None:
             return {"next": 0, "points": []}
@@ -272,25 +187,24 @@ class RunView:
             found["points"] = [point for point in found["points"] if point["wall_s"] >= oldest_s]
         return found
 
-    def windows(self) -> dict[str, Any]:
+    def windows(self) -> Windows:
         return windows(self._session.last_run)
 
-    def schedule(self) -> dict[str, Any]:
+    def schedule(self) -> Schedule:
         return schedule(self._session.last_run)
 
-    def feed(self, since: int) -> dict[str, Any]:
+    def feed(self, since: int) -> Json:
         run = self._session.last_run
         if run is None or run.feed is None:
             return {"next": 0, "shown_of": {"sampled": 0, "seen": 0}, "items": []}
         return run.feed.since(since)
 
-    def scenarios(self) -> dict[str, Any]:
-        """{"scenarios": [card], "broken": [{name, error}], "selected", "mode"}."""
+    def scenarios(self) -> Cards:
         options = self._session.environment.parsed_options
         selected = self._session.selected
-        return {**self._scenarios.cards(selected), "selected": selected, "mode": str(options.target_mode)}
+        return replace(self._scenarios.cards(selected), selected=selected, mode=str(options.target_mode))
 
-    def runs(self) -> list[dict[str, Any]]:
+    def runs(self) -> list[PastRun]:
         return self._past.rows()
 
     def results(self) -> Results | None:
@@ -306,7 +220,7 @@ class RunView:
             kept = self._results = (now_s, run, self._results_so_far(run, run.started_at))
         return kept[2]
 
-    def control(self, action: str, value: Any | None) -> dict[str, Any]:
+    def control(self, action: str, value: float | None) -> Status:
         """Raises UsageError, with a message for the user, when the run cannot do that now."""
         run = self._session.last_run
         if run is None or run.finished.is_set():
@@ -318,18 +232,18 @@ class RunView:
                 run.resume()
             case "stop":
                 run.request_end(End.STOPPED)
-            case "speed":
+            case "speed" if value is not None:
                 _set_speed(run, value)
             case _:
-                raise UsageError(f"{action}: expected pause, resume, stop or speed")
+                raise UsageError(f"{action}: expected pause, resume, stop or speed with a number")
         return self.status()
 
-    def start(self, options: Mapping[str, str], switch: bool = False) -> dict[str, Any]:
+    def start(self, options: Mapping[str, str], switch: bool = False) -> Status:
         """Start a run; ``switch`` ends the active one first.  Raises BanksimError."""
         self._session.start(options, switch)
         return self.status()
 
-    def select(self, name: str) -> dict[str, Any]:
+    def select(self, name: str) -> Status:
         """Take a scenario for the next start.  Raises BanksimError."""
         self._session.select(name)
         return self.status()
@@ -338,11 +252,11 @@ class RunView:
         """A file that a run left, or None; names are checked by the caller and again here."""
         return self._past.path(run_id, name)
 
-    def _dashboard(self, run: Run | None) -> dict[str, Any]:
+    def _dashboard(self, run: Run | None) -> DashboardShown:
         """The dashboard block of the run's scenario, else of the one that would start now."""
         scenario = run.settings.scenario if run is not None else self._scenarios.find(self._session.selected)
         block = scenario.dashboard if scenario is not None else Dashboard()
-        return block.model_dump(exclude={"enabled", "host", "port"})
+        return DashboardShown(**block.model_dump(exclude={"enabled", "host", "port"}))
 
     def _picture(self, run: Run) -> Snapshot:
         """The run so far; once it is over, with the final verdict."""
@@ -378,28 +292,8 @@ class RunView:
         return f"{self._base_path}/banksim/report/{run.settings.run_id}/report.html"
 
 
-IDLE: dict[str, Any] = {
-    "state": "idle",
-    "message": "No run yet",
-    "run_id": None,
-    "scenario": None,
-    "mode": None,
-    "seed": None,
-    "speed": None,
-    "sim_s": 0.0,
-    "duration_s": None,
-    "sim_time": None,
-    "wall_s": 0.0,
-    "progress": 0.0,
-    "opening": None,
-    "targets": [],
-    "report": None,
-    "users": 0,
-}
-
-
-def _set_speed(run: Run, value: Any) -> None:
+def _set_speed(run: Run, speed: float) -> None:
     try:
-        run.set_speed(float(value))
-    except (TypeError, ValueError) as error:
+        run.set_speed(speed)
+    except ValueError as error:
         raise UsageError(str(error)) from None

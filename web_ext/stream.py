@@ -32,8 +32,8 @@ from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from web_ext import messages
-from web_ext.run_view import RunView, refresh_s
-from web_ext.wire import to_json
+from web_ext.run_view import DashboardShown, RunView, Status
+from web_ext.wire import Json, to_json
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ _AVERAGED = frozenset(
 _ADDED = frozenset(("fraud", "fraud_alerted", "false_alerts", "alerts", "failed", "unknown", "dropped"))
 
 
-def thin(points: Sequence[dict[str, Any]], limit: int = MAX_POINTS) -> list[dict[str, Any]]:
+def thin(points: Sequence[Json], limit: int = MAX_POINTS) -> list[Json]:
     """At most ``limit`` points with the same rates, counts and peaks."""
     if len(points) <= limit:
         return list(points)
@@ -61,7 +61,7 @@ def thin(points: Sequence[dict[str, Any]], limit: int = MAX_POINTS) -> list[dict
     return [_merge(points[start : start + size]) for start in range(0, len(points), size)]
 
 
-def _merge(group: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _merge(group: Sequence[Json]) -> Json:
     merged = dict(group[-1])
     for name in {name for point in group for name in point}:
         known = [point[name] for point in group if point.get(name) is not None]
@@ -90,12 +90,12 @@ class Reader:
     view: RunView
     feed_items: int = 60
     cut: int = 0
-    fresh: list[dict[str, Any]] = field(default_factory=list)
+    fresh: list[Json] = field(default_factory=list)
     _place: tuple[Any, ...] | None = None
     _timeline: int = 0
     _feed: int = 0
 
-    def whole(self) -> dict[str, Any]:
+    def whole(self) -> Json:
         """Everything a page needs to draw itself; the place stays."""
         timeline = self.view.timeline(0)
         return {
@@ -106,12 +106,12 @@ class Reader:
             "feed": self._fitting(self.view.feed(0), 0),
         }
 
-    def read(self, status: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    def read(self, status: Status) -> tuple[str, Json]:
         """("state", everything) for another run, state or speed, else ("update", what is new)."""
         if not self.changed(status):
             return "update", self.news(status)
         whole = self.whole()
-        same_run = self._place is not None and self._place[0] == status.get("run_id")
+        same_run = self._place is not None and self._place[0] == status.run_id
         self.fresh = self.view.feed(self._feed if same_run else 0)["items"]
         self._place = _place(status)
         self._timeline, self._feed = whole["timeline"]["next"], whole["feed"]["next"]
@@ -123,16 +123,16 @@ class Reader:
         self._timeline, self._feed = self.view.timeline(0)["next"], self.view.feed(0)["next"]
         self._place, self.fresh = _place(status), []
 
-    def recent(self, number: int) -> list[dict[str, Any]]:
+    def recent(self, number: int) -> list[Json]:
         """The last transactions that have been read."""
         items = self.view.feed(max(0, self._feed - number))["items"]
         return [item for item in items if item["seq"] < self._feed][-number:]
 
-    def changed(self, status: dict[str, Any]) -> bool:
+    def changed(self, status: Status) -> bool:
         """Whether this is another run, state or speed than at the last reading."""
         return _place(status) != self._place
 
-    def news(self, status: dict[str, Any]) -> dict[str, Any]:
+    def news(self, status: Status) -> Json:
         """What is new since the last reading."""
         self._place = _place(status)
         timeline_since, feed_since = self._timeline, self._feed
@@ -146,9 +146,9 @@ class Reader:
             "feed": self._fitting(feed, feed_since),
         }
 
-    def transactions(self) -> dict[str, Any] | None:
+    def transactions(self) -> Json | None:
         """The transactions since the last reading, None when there are none; a new run waits for `read`."""
-        if self._place is None or self.view.status().get("run_id") != self._place[0]:
+        if self._place is None or self.view.status().run_id != self._place[0]:
             return None
         since = self._feed
         feed = self.view.feed(since)
@@ -157,16 +157,16 @@ class Reader:
         self._feed, self.fresh = feed["next"], feed["items"]
         return self._fitting(feed, since)
 
-    def _fitting(self, feed: dict[str, Any], since: int) -> dict[str, Any]:
+    def _fitting(self, feed: Json, since: int) -> Json:
         items = feed["items"]
         cut = max(0, len(items) - self.feed_items)
         self.cut += cut
         return {**feed, "since": since, "cut": cut, "items": items[cut:]}
 
 
-def _place(status: dict[str, Any]) -> tuple[Any, ...]:
+def _place(status: Status) -> tuple[Any, ...]:
     # Another speed moves the campaigns that have not started.
-    return status.get("run_id"), status.get("state"), status.get("speed")
+    return status.run_id, status.state, status.speed
 
 
 #: New transactions go out this often; everything else as often as the scenario's dashboard says.
@@ -261,7 +261,7 @@ class Hub:
         self._reader = Reader(view, feed_items)
         self._ticking = False
         self._interval_s = 1.0
-        self._alert_above = messages.DEFAULT_ALERT_THRESHOLD
+        self._alert_above = DashboardShown().fraud_alert_threshold
         self._ticked_at = 0.0
 
     @property
@@ -349,11 +349,11 @@ class Hub:
         for item in self._reader.recent(SNAPSHOT_ITEMS):
             self.feed.add(messages.feed_entry(item))
 
-    def _follow(self, status: dict[str, Any]) -> None:
-        self._interval_s = refresh_s(status)
+    def _follow(self, status: Status) -> None:
+        self._interval_s = status.refresh_s
         self._alert_above = messages.alert_threshold(status)
 
-    def _publish(self, event: str, data: dict[str, Any], status: dict[str, Any] | None = None) -> None:
+    def _publish(self, event: str, data: Json, status: Status | None = None) -> None:
         """Encode what is new for those who are there; with ``status`` the metrics too."""
         if self._sockets:
             items = self._reader.fresh

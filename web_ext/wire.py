@@ -10,6 +10,9 @@ from typing import Any
 import orjson
 from flask import Response
 
+#: A JSON object on its way to a browser or a script.
+Json = dict[str, Any]
+
 _OPTIONS = orjson.OPT_NON_STR_KEYS
 
 

@@ -5,8 +5,8 @@ time, drain, report).  The session joins the two:
 
     shape.tick     → the first one begins the run, in a greenlet of its own; later ones add
                      users where they are short, and None once the run is over ends the test
-    test_stopping  → somebody ended it early: the run stops offering, drains and reports
-                     while the users are still alive to finish what is under way
+    test_stopping  → the test was ended early: the run stops offering, drains and reports
+                     while the users are still alive to finish what is in flight
     quitting       → the same, and the exit code
 
 It is kept as ``environment.banksim``, where users and shape find it.  Here the run's load is
@@ -20,6 +20,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -53,6 +54,8 @@ def seat_names(user_classes: Iterable[type]) -> set[str]:
 
 #: How long Locust waits for a user that is in the middle of a call, unless told otherwise.
 STOP_TIMEOUT_S = 15.0
+#: Locust gives workers this long to stop their users, and a little more.
+STOPS_WITHIN_S = 90.0
 
 
 class Session:
@@ -76,14 +79,14 @@ class Session:
 
     @property
     def run(self) -> Run:
-        """The run under way, or the last one.  Raises RuntimeError when there was none yet."""
+        """The present run, or the last one.  Raises RuntimeError when there was none yet."""
         if self._run is None:
             raise RuntimeError("no run has been started")
         return self._run
 
     @property
     def queues(self) -> UserQueues:
-        """Where the users of the run under way take arrivals from.
+        """Where the users of the present run take arrivals from.
 
         Raises RuntimeError when there was no run yet.
         """
@@ -126,7 +129,7 @@ class Session:
     def prepare(self, options: Mapping[str, Any], allow_paths: bool = True) -> RunSettings:
         """Check that a run with these options can start, and keep its settings for the next start.
 
-        Raises BanksimError with a message for people.
+        Raises BanksimError with one message.
         """
         settings = run_settings(options, os.environ, allow_paths)
         check_run(settings)
@@ -139,7 +142,7 @@ class Session:
             raise UsageError("A run is under way. Stop it first, then start the next one.")
         given = vars(self.environment.parsed_options)
         options = from_form(form, given)
-        # A path is for whoever has the command line; over the web only its own may be named again.
+        # A path is for the owner of the command line; over the web only its own may be named again.
         return self.prepare(options, allow_paths=options["scenario"] == given["scenario"])
 
     @property
@@ -161,8 +164,8 @@ class Session:
     def start(self, form: Mapping[str, str], switch: bool = False) -> None:
         """Start a run from a page, as Locust's own start button would.  Returns before it has begun.
 
-        ``switch``: a run under way is ended first, with its report.  Raises BanksimError with a
-        message for people, and then nothing has been started or ended.
+        ``switch``: the present run is ended first, with its report.  Raises BanksimError with a
+        message, and then nothing has been started or ended.
         """
         given = vars(self.environment.parsed_options)
         options = from_form(form, given)
@@ -178,7 +181,10 @@ class Session:
             logger.error("There is no runner or no load shape to start")
             return
         if runner.state not in (STATE_INIT, STATE_STOPPED):
-            runner.stop()  # a run under way drains and reports first
+            runner.stop()  # the present run drains and reports first
+        until_s = time.monotonic() + STOPS_WITHIN_S
+        while runner.shape_greenlet is not None and time.monotonic() < until_s:
+            gevent.sleep(0.05)  # Locust may be stopping the last test, and refuses another one till then
         self._prepared = settings
         runner.start_shape()
 
@@ -218,14 +224,14 @@ class Session:
         """Nothing has begun yet, and nothing will."""
 
     def end(self, end: End) -> None:
-        """End the run under way, if any, and wait until its report is written."""
+        """End the present run, if any, and wait until its report is written."""
         if self._run is not None and not self._run.finished.is_set():
             self._run.request_end(end)
             self._run.finished.wait()
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the last run means for whoever called this process."""
+        """What the last run means as an exit code."""
         if self._refused is not None:
             return self._refused.exit_code
         return self._run.exit_code if self._run is not None else ExitCode.COMPLETED
@@ -253,10 +259,10 @@ class Ending(Protocol):
     @property
     def exit_code(self) -> ExitCode: ...
     def end(self, end: End) -> None:
-        """End the run under way, if any, and wait until all of it is told."""
+        """End the present run, if any, and wait until all of it is reported."""
 
     def quit(self) -> None:
-        """Tell whoever works with this process that it goes."""
+        """Leave the other processes of the run in good order."""
 
 
 class Endings:

@@ -1,12 +1,12 @@
 """Calls on their way into Locust's own statistics.
 
 Firing Locust's request event for each call costs as much as sending a third of it.  As long
-as nobody but Locust listens, calls that went well are collected for the rest of the
+as only Locust listens, calls that went well are collected for the rest of the
 current second and entered together, into the same figures that firing would have given.
 Once anybody else listens (a plugin, a request logger), and for every call that failed, the
 event is fired as usual.
 
-    call ──► fire                       failed, or somebody else listens
+    call ──► fire                       failed, or another listener is there
         └──► lot per name and method ──► entered when the second is over, or after LATEST_S
 
 What it touches of Locust's entries is Locust 2.47's; a test compares it with firing.

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # -- The load shape: keeps enough users seated while simulated time runs, and ends with it ----------
 #
 # The rate comes from the dispatcher, not from the number of users; users are only how many
-# transactions can be under way at once.  The shape starts with what the expected rate needs
+# transactions can be in flight at once.  The shape starts with what the expected rate needs
 # and adds some when arrivals have to wait, up to the scenario's ``max_users``.
 
 
@@ -52,7 +52,7 @@ def first_users(peak_tps: float, classes: int, max_users: int) -> int:
 
 
 class AcceleratedClockShape(LoadTestShape):
-    """Ends when the scenario's simulated time is over and everything under way is answered."""
+    """Ends when the scenario's simulated time is over and everything in flight is answered."""
 
     abstract = True
 

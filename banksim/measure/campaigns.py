@@ -1,7 +1,7 @@
 """One line per campaign: how far it got before the first alert.
 
 Transactions of one campaign are not independent (once a card is stopped, the rest may be
-easy), so recall by campaign and the time to the first alert stand beside transaction recall.
+easy), so recall by campaign and the time to the first alert are reported with transaction recall.
 
 A campaign belongs to one worker at a time.  Should it have moved to another worker, its
 parts add up exactly as long as one part ended before the next began; parts that overlap

@@ -39,7 +39,7 @@ LIMIT = 20
 class Extremes:
     """``slowest``: longest first.  ``failed``: earliest first.  Both sorted, ties by the rest.
 
-    A call that went well in less than ``from_ms`` is none of them, so nobody need tell of it.
+    A call that went well in less than ``from_ms`` is none of them and need not be added.
     """
 
     __slots__ = ("_limit", "_slowest", "failed", "from_ms")

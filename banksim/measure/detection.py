@@ -9,7 +9,7 @@ Within a group it was
                kept out of recall and precision, visible in coverage
 
 and, whatever else, *alerted* when the decision was review or block.  A transaction that was asked about
-and not alerted counts against recall, also where the score is missing: nobody was warned.  When no score
+and not alerted counts against recall, also where the score is missing.  When no score
 came back in the whole run there are no rates at all, since nothing was judged.
 
 The operating point is the detector's own decision, so the confusion matrix is exact; only

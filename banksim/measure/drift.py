@@ -11,7 +11,7 @@ Scores are counted by windows of simulated time, in 34 coarse score groups.  Whe
 ``MAX_WINDOWS`` windows are in use their length doubles (as in timeline.py), so workers' counts
 merge exactly.  When read, neighbouring windows are added up to stretches of at least
 ``MIN_SCORES`` scores; the first stretch is the reference.  PSI of two samples of one
-distribution is not 0 but about (groups − 1) · (1/n + 1/m): that stands beside each figure.
+distribution is not 0 but about (groups − 1) · (1/n + 1/m): each figure comes with it.
 """
 
 from __future__ import annotations

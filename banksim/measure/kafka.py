@@ -5,7 +5,7 @@
     decisions received = matched + repeated + unmatched + unreadable
 
 `unmatched` decisions are about transactions this run did not publish (or that were forgotten,
-which is counted): somebody else's traffic on the same topic, and no part of our figures.
+which is counted): another program's traffic on the same topic, which is left out of the figures.
 
 Recall is over the fraud whose event the broker took: no decision is no alert.  Latency of a
 decision runs from the publishing of its transaction to our reading it.
@@ -118,7 +118,7 @@ class StreamFigures:
 
     @property
     def undecided(self) -> int:
-        """Transactions the broker took that nobody has decided so far."""
+        """Transactions the broker took and that have no decision so far."""
         return self.counts["delivered_fraud"] + self.counts["delivered_honest"] - self.counts["matched"]
 
     def results(self) -> dict[str, Any]:
@@ -144,7 +144,7 @@ class StreamFigures:
         fraud, alerted = count["delivered_fraud"], count["fraud_alerted"]
         honest, false_alerts = count["delivered_honest"], count["honest_alerted"]
         low, high = wilson(alerted, fraud) or (None, None)
-        # Without a single decision nobody reads our topic: that is no recall of 0.
+        # Without a single decision there is no reader of the topic, which is not a recall of 0.
         anyone = count["matched"] > 0
         return {
             **{name: count[name] for name in _DECISIONS},

@@ -43,7 +43,7 @@ from banksim.targets import Call
 #
 # One Python process uses one core at most, so CPU is counted in % of one core.  Network bytes
 # are those of the whole machine, since the system counts them so.  All figures are counts or
-# maxima; merged over workers they tell of the busiest process.
+# maxima; merged over workers, maxima are those of the busiest process.
 
 
 #: Above this much of one core arrivals begin to wait for the generator.
@@ -379,7 +379,7 @@ class Roster:
         self._states[process] = {**state, "timeline": timeline, **({"books": books} if books else {})}
 
     def total(self) -> Measures:
-        """Everything added up.  Of the timeline only what changed since the last time is added up anew."""
+        """Everything added up.  Of the timeline only what changed since the last total is added up again."""
         merged = Measures(self._settings)
         for state in self._states.values():
             merged.merge(state)

@@ -42,7 +42,7 @@ def wilson(successes: float, trials: float, z: float = Z_95) -> tuple[float, flo
     """Low and high end of the 95 % interval of ``successes`` in ``trials``; None without trials.
 
     Source: Wilson (1927), without continuity correction.  Trials are taken as independent:
-    transactions of one campaign are not, which is why campaign recall stands beside it.
+    transactions of one campaign are not, which is why campaign recall is reported with it.
     """
     if trials <= 0:
         return None

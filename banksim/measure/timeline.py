@@ -48,7 +48,7 @@ class Bucket:
     """Counts of one stretch; ``sim_s`` is the simulated moment of its first event.
 
     ``genuine`` and ``fraud_sent`` count finished transactions by truth.  ``percentiles_ms`` are those of
-    a point, None when they have to be worked out anew.
+    a point; None when they are out of date.
     """
 
     __slots__ = (*COUNTS, "lag", "percentiles_ms", "resources", "response", "sim_s")

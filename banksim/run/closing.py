@@ -130,5 +130,5 @@ def write_results(
 
 
 def _shown_path(path: Path | None) -> str:
-    """Short enough for a report, and without the folders of whoever made it."""
+    """Short enough for a report, and without the folders of its author."""
     return f"{path.parent.name}/{path.name}" if path is not None else "-"

@@ -42,7 +42,7 @@ from banksim.targets import (
 )
 from banksim.targets.bastion_wire import DECISION_WORDS
 
-# -- What the detector says of itself, read before and after a run, to stand beside our own counts ---
+# -- The detector's own statistics, read before and after a run, reported next to our own counts -----
 #
 # A detector that others use as well has counted theirs too, so counts are differences between
 # the two readings where both came.  Everything here comes from outside: only known keys are
@@ -76,7 +76,7 @@ def read_stats(detector: BastionClient | None) -> dict[str, Any] | None:
 def says(detector: BastionClient | None, before: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """{processed, alerts, alerts_listed, average_processing_time_ms, …, model_version}; None when silent.
 
-    ``processed`` and ``alerts`` are what came since ``before``, as `read_stats` told it.
+    ``processed`` and ``alerts`` are what came since ``before``, as `read_stats` returned it.
     """
     now = read_stats(detector)
     if detector is None or now is None:
@@ -95,7 +95,7 @@ def says(detector: BastionClient | None, before: Mapping[str, Any] | None) -> di
 
 
 def _alerts_in(decisions: Mapping[str, Any]) -> int | None:
-    """Decisions that are alerts, by the detector's own words for them; None when none can be told."""
+    """Decisions that are alerts, by the detector's own words for them; None when there are none known."""
     counts = {str(word).upper(): int(n) for word, n in decisions.items() if _is_number(n)}
     known = {word: n for word, n in counts.items() if word in DECISION_WORDS}
     return sum(n for word, n in known.items() if DECISION_WORDS[word].is_alert) if known else None
@@ -104,14 +104,14 @@ def _alerts_in(decisions: Mapping[str, Any]) -> int | None:
 def _since(now: float | None, before: float | None) -> float | None:
     if now is None:
         return None
-    return now - before if before is not None and before <= now else now  # it was started anew
+    return now - before if before is not None and before <= now else now  # it was restarted
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
 
 
-#: Connections to each target: as many calls as can be under way at once, within what the client bears.
+#: Connections to each target: as many calls as can be in flight at once, within what the client bears.
 MAX_CONNECTIONS = 256
 #: Accounts asked for in one page of the stand-in's balances.
 PAGE = 1000
@@ -146,7 +146,7 @@ class Connected:
 
 
 def check_targets(settings: RunSettings) -> None:
-    """Raise a BanksimError for people when live targets do not answer; other modes bring their own."""
+    """Raise a BanksimError when live targets do not answer; other modes bring their own."""
     check_faults(settings)
     if settings.mode is not Mode.LIVE:
         return

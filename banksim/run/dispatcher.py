@@ -18,15 +18,16 @@ import math
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import gevent
 from gevent.hub import Waiter
 
+from banksim.fraud import CampaignSpec, FraudProgram
 from banksim.measure.counts import BoundedCounts
 from banksim.model import NOT_SCORED, At, BankReply, BankStatus, Ended, Outcome, Planned
-from banksim.run.plan import LiveSimulation
+from banksim.run.plan import LiveSimulation, Replanner
 from banksim.run.process import BusyMeter
 from banksim.run.queues import ENDED_FIRST, FRAUD_SEAT, Arrival, Performer, UserQueues
 from banksim.run.sink import Ignore, Sink
@@ -76,7 +77,8 @@ class Wakeup:
 # what it does carry is as late as its queues are long.  So once more waits than it can carry soon,
 # what is due is dropped *before* it is planned.
 #
-#     too much  =  the event loop has had no rest  and  more waits than HALF A SECOND's work
+#     too much  =  the event loop has had no rest
+#                  and  (the queues hold, or the dispatcher is behind by, more than HALF A SECOND's work)
 #
 # A long queue alone is not enough: behind a slow bank all users wait for answers, this process
 # rests, and what waits is part of the response times.  "No rest" counts the time the thread ran
@@ -84,7 +86,7 @@ class Wakeup:
 
 
 OVERLOADED = "generator overloaded"
-#: Wall seconds of work that may wait.
+#: Wall seconds of work that may wait, in the queues or for the dispatcher.
 WORK_S = 0.5
 #: Arrivals that may always wait.
 MIN_WAITING = 100
@@ -95,7 +97,7 @@ SAMPLES = 10
 
 
 class Overload:
-    """Tells whether more waits than this process can carry soon."""
+    """Detects when more waits than this process can carry soon."""
 
     def __init__(self, queues: UserQueues, meter: BusyMeter) -> None:
         self._queues = queues
@@ -103,8 +105,8 @@ class Overload:
         #: (wall, busy, arrivals taken by users) so far, in seconds; a second of samples.
         self._samples: deque[tuple[float, float, int]] = deque(maxlen=SAMPLES)
 
-    def now(self) -> bool:
-        """Whether it is the case now; costs a microsecond."""
+    def now(self, behind_s: float) -> bool:
+        """Whether it is the case, with a dispatcher that is ``behind_s`` late; costs a microsecond."""
         now_s = time.monotonic()
         if not self._samples or now_s - self._samples[-1][0] >= SAMPLE_EVERY_S:
             self._samples.append((now_s, self._meter.busy_s(), self._queues.taken))
@@ -113,10 +115,10 @@ class Overload:
         if span_s < SAMPLE_EVERY_S or busy_s - busy_from_s < NO_REST * span_s:
             return False
         carried_tps = (taken - taken_before) / span_s
-        return self._queues.waiting > max(MIN_WAITING, WORK_S * carried_tps)
+        return behind_s > WORK_S or self._queues.waiting > max(MIN_WAITING, WORK_S * carried_tps)
 
 
-#: What a campaign is told of a step that was not sent.
+#: The outcome of a campaign's step that was not sent.
 DROPPED = Outcome(
     BankReply(BankStatus.FAILED, "dropped before sending"), NOT_SCORED, lag_ms=0.0, service_ms=0.0
 )
@@ -188,6 +190,7 @@ class Dispatcher:
         sink: Sink,
         joiner: Joiner,
         wakeup: Wakeup,
+        program: FraudProgram,
         planned_fraud: BoundedCounts[str],
         lease: Lease,
     ) -> None:
@@ -200,6 +203,7 @@ class Dispatcher:
         self._sink = sink
         self._joiner = joiner
         self._wakeup = wakeup
+        self._replanner = Replanner(program, [self])
         self._planned_fraud = planned_fraud
         self._lease = lease
         self._overload = Overload(queues, BusyMeter())
@@ -207,6 +211,7 @@ class Dispatcher:
 
     def run(self) -> None:
         """Hand out everything until simulated time is over and the last campaign has ended."""
+        self._replanner.wait()
         try:
             self._hand_out_what_is_due()
         finally:
@@ -220,12 +225,20 @@ class Dispatcher:
     # -- as a follower of the timekeeper ------------------------------------------------------
 
     def change_speed(self, sim_s: float, speed: float) -> None:
-        self._simulation.change_speed(sim_s, speed)
+        self._replanner.replan(self._simulation.change_speed(sim_s, speed))
 
     def change_rate(self, sim_s: float, tps: float) -> None:
-        self._simulation.change_rate(sim_s, tps)
+        self._replanner.replan(self._simulation.change_rate(sim_s, tps))
 
     def clock_changed(self) -> None:
+        self._wakeup.wake()
+
+    def mine(self, specs: Iterable[CampaignSpec]) -> list[CampaignSpec]:
+        return self._simulation.mine(specs)
+
+    def adopt(self, planned: Sequence[CampaignSpec], until_s: float) -> None:
+        """Replanned campaigns; one may be due already."""
+        self._simulation.adopt(planned, until_s)
         self._wakeup.wake()
 
     # -- the loop -----------------------------------------------------------------------------
@@ -243,13 +256,13 @@ class Dispatcher:
                 gevent.sleep(HELD_POLL_S)
             elif overloaded and self._shed():
                 gevent.sleep(SHED_PAUSE_S)
-                overloaded = self._overload.now()
+                overloaded = self._overload.now(0.0)
             else:
                 self._hand_out_next()
                 handed_out += 1
                 if handed_out % BURST == 0:
                     gevent.sleep(0)
-                    overloaded = self._overload.now()
+                    overloaded = self._overload.now(-wait_s)
 
     def _shed(self) -> int:
         """Drop the arrivals that are due, without planning them; returns how many those were."""
@@ -269,7 +282,7 @@ class Dispatcher:
             self._sink.dropped(at, None, ENDED_FIRST, owed)
 
     def _over(self) -> bool:
-        return self._timekeeper.over and self._simulation.over
+        return self._timekeeper.over and self._simulation.over and not self._replanner.busy
 
     def _wait_s(self, moment_s: float | None) -> float:
         """Wall seconds until there is something to do; always positive when ``moment_s`` is None."""

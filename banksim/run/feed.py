@@ -1,4 +1,4 @@
-"""The feed: a bounded sample of what just happened, for people to watch.
+"""The feed: a bounded sample of what just happened, to watch on a page.
 
 Every alert and every fraud is kept as long as there is room; genuine transactions fill what is
 left.  Room comes evenly over each second, so that the sample of a busy bank flows and does not

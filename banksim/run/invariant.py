@@ -2,15 +2,15 @@
 
 As in Jepsen's bank test money only moves between known hands, so at any moment a balance,
 and the sum over any set of accounts, must be what was acknowledged, give or take what is
-under way or was never answered (movement_books.py).  A bank that loses, doubles or invents
+in flight or was never answered.  A bank that loses, doubles or invents
 money is thereby found while the run goes on, minutes or hours before the last comparison.
 
-A stand-in tells a page of balances in one answer; a live bank is asked for a few accounts a
+A stand-in returns a page of balances in one answer; a live bank is asked for a few accounts a
 round, those that moved last first.  An account outside of its range is read again before it
 counts, since a bank may answer readings from a copy that lags behind.
 
 Readings are kept out of the load's figures.  Not handled: several processes, none of which
-knows what the others have under way.
+knows what the others have in flight.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from banksim.targets import NexumClient, Request, Transport
 
 logger = logging.getLogger(__name__)
 
-# -- Enters what the clients do into the books, and knows what is under way -------------------------
+# -- Records client movements in the expected balances, and tracks those in flight ------------------
 #
 # The books say what the bank acknowledged.  To judge a balance that is read *while* movements
-# go on, one must also know which of them may or may not be in it: those under way when the
+# go on, one must also know which of them may or may not be in it: those in flight when the
 # reading began, and those that began during it.  A `Window` is open for one reading:
 #
 #             reading ├──────────────┤
@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 #                     ├─────────────┼───┤    may be in it
 #       ──unknown──────────────              may be in it, for ever
 #
-#     certain before − unknown out − under way out ≤ balance ≤ certain before + unknown in + under way in
+#     certain before − unknown out − in flight out ≤ balance ≤ certain before + unknown in + in flight in
 
 
 class Window:
@@ -75,14 +75,14 @@ class Window:
 
 
 class MovementBooks:
-    """Hears of every movement on an account, before and after it."""
+    """Is notified of every movement on an account, before and after it."""
 
     def __init__(self, books: ExpectedBalances) -> None:
         self.books = books
-        self._in: dict[str, int] = {}  # as bounded as the calls under way
+        self._in: dict[str, int] = {}  # as bounded as the calls in flight
         self._out: dict[str, int] = {}
         self._windows: list[Window] = []
-        #: Accounts that moved since this was last emptied, the latest last; None when nobody asks.
+        #: Accounts that moved since this was last emptied, the latest last; None where this is not asked for.
         self.moved: dict[str, None] | None = None
 
     def begins(self, legs: Sequence[tuple[str, int]]) -> None:

@@ -61,7 +61,7 @@ logger = logging.getLogger(__name__)
 class Brokers:
     """``servers`` is host:port with commas, empty when there are none; then ``reason`` says why.
 
-    ``wanted`` tells brokers that are missing from brokers that nobody asked for.
+    ``wanted`` tells brokers that are missing from brokers that were not asked for.
     """
 
     servers: str = ""

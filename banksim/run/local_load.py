@@ -240,12 +240,29 @@ class LocalLoad:
         found: dict[str, Any] = {"circuits": self.connected.circuits()}
         accounts = {companion.name: companion.figures() for companion in self.companions}
         found |= {name: figures for name, figures in accounts.items() if figures is not None}
+        not_made = self._fraud_not_made()
+        if any(not_made.values()):
+            found["fraud_not_made"] = not_made
+            logger.warning(
+                "Planned fraud that was not made: %(missed)d campaigns would have followed after the end, "
+                "%(starved)d had no victim left to follow, %(faults)d ended in an error of their typology",
+                not_made,
+            )
         if self.plan.onboarding is not None:
             found["onboarding"] = self.joiners.counts()
         for log in self.logs:
             log.close()
             found["transaction_log"] = log.summary()
         return found
+
+    def _fraud_not_made(self) -> dict[str, int]:
+        """Campaigns that were planned and came to nothing, or to less."""
+        program = self.plan.desk
+        return {
+            "missed": program.missed,
+            "starved": program.starved,
+            "faults": len(self.simulation.faults),
+        }
 
     def _drop_waiting(self) -> None:
         at = self.timekeeper.now()
@@ -317,6 +334,7 @@ def prepare_local_load(
             tee,
             joiners,
             wakeup,
+            plan.desk,
             measures.planned_fraud,
             role.lease,
         )

@@ -149,7 +149,7 @@ class ThresholdWatch:
 
 
 POINT_EVERY_S = 1.0
-#: A line with the rate goes to the log after so many points.
+#: A line with the rate goes to the log after this many points.
 POINTS_PER_LINE = 5
 
 
@@ -173,7 +173,7 @@ def _targets(settings: RunSettings) -> str:
 
 
 def simulated_time(start_at: datetime, sim_s: float) -> str:
-    """ "day 2, 14:23" for people: days of the calendar since the run's start, counted from 1."""
+    """ "day 2, 14:23": days of the calendar since the run's start, counted from 1."""
     since_midnight_s = (
         start_at - start_at.replace(hour=0, minute=0, second=0, microsecond=0)
     ).total_seconds()

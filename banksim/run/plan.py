@@ -3,12 +3,19 @@
 A live run and a data set start from the same parts.
 
 Building takes a moment of CPU (word lists, campaign plans), so it is kept apart from
-running and can be done in a thread beside the event loop.
+running and can be done in a thread next to the event loop.
 """
 
 from __future__ import annotations
 
+import math
+from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import gevent
 
 from banksim.activity import Activity
 from banksim.activity.onboarding import OnboardingPlan
@@ -16,15 +23,69 @@ from banksim.activity.payments import check_payments, payments_in
 from banksim.fraud import CampaignRun, CampaignSpec, FraudProgram
 from banksim.fraud.program import check_fraud, plugin_paths
 from banksim.fraud.registry import load_plugin, registry_of
+from banksim.run.process import in_thread
 from banksim.scenario import Scenario
 from banksim.schedule.arrivals import Arrivals, make_arrivals
 from banksim.schedule.clock import Clock
 from banksim.schedule.rate import PiecewiseRate, offered_rate
-from banksim.schedule.simulation import Simulation
+from banksim.schedule.simulation import Replan, Simulation
 from banksim.world import World, load_personas
 from banksim.world.random import stream
 
 LiveSimulation = Simulation[CampaignSpec, CampaignRun]
+
+
+class Adopter(Protocol):
+    """Takes over campaigns that were replanned, such as a simulation."""
+
+    def mine(self, specs: Iterable[CampaignSpec]) -> list[CampaignSpec]:
+        """Those that concern it; called in a thread."""
+
+    def adopt(self, planned: Sequence[CampaignSpec], until_s: float) -> None:
+        """They hold until a simulated second, from which on others are to come."""
+
+
+class Replanner:
+    """Replans campaigns in a thread, one change after the other, and has the result adopted.
+
+    A day of a busy bank has tens of thousands of campaigns, which take some tenths of a second to
+    plan: too long for the event loop.  Campaigns that should start in that time start right after it.
+    """
+
+    def __init__(self, program: FraudProgram, adopters: Sequence[Adopter] = ()) -> None:
+        self._program = program
+        self._adopters = adopters
+        self._waiting: deque[Replan] = deque()
+        self._working: Any = None
+
+    def replan(self, change: Replan) -> None:
+        """Returns at once."""
+        self._waiting.append(change)
+        if self._working is None or self._working.ready():
+            self._working = gevent.spawn(self._work)
+
+    @property
+    def busy(self) -> bool:
+        """Whether campaigns are missing since they are being replanned."""
+        return bool(self._waiting)
+
+    def wait(self) -> None:
+        """Return once every change so far has been adopted."""
+        while self._waiting:
+            self._working.join()
+
+    def _work(self) -> None:
+        while self._waiting:
+            change = self._waiting[0]
+            found = in_thread(partial(self._planned, change))
+            until_s = self._waiting[1].from_s if len(self._waiting) > 1 else math.inf
+            self._waiting.popleft()
+            for adopter, planned in zip(self._adopters, found, strict=True):
+                adopter.adopt(planned, until_s)
+
+    def _planned(self, change: Replan) -> list[list[CampaignSpec]]:
+        planned = self._program.replan(*change)
+        return [adopter.mine(planned) for adopter in self._adopters]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What this process uses, about once a second: CPU, memory, network.
 
 Reading them costs some tens of microseconds and never waits, so it happens in the greenlet
-that tells the run's points.  CPU is the process's own in % of one core; network bytes are
+that records the run's points.  CPU is the process's own in % of one core; network bytes are
 those of the whole machine in both directions, loopback included.  A system that does not tell one of
 them (a locked-down container) gives 0 there, never an error.
 """
@@ -18,7 +18,7 @@ from typing import TypeVar
 import gevent
 import psutil
 
-# -- CPU work beside the event loop, in gevent's pool of native threads -----------------------------
+# -- CPU work next to the event loop, in gevent's pool of native threads -----------------------------
 #
 # gevent prints the traceback of whatever a thread raises, also when the caller handles it;
 # a full disk would then look like a crash.  So errors travel back as values and are raised
@@ -51,11 +51,11 @@ def in_thread(work: Callable[[], Result]) -> Result:
     return result  # type: ignore[no-any-return]
 
 
-# -- Fewer collections of cyclic garbage while a run is under way -----------------------------------
+# -- Fewer collections of cyclic garbage while a run goes on -----------------------------------------
 #
 # Python looks for cycles after every 700 new containers, and now and then through everything
 # there is.  A transaction makes some fifty containers and no cycle, so under load a seventh
-# of the CPU went into looking (measured, see docs/performance.md).  While a run is under way
+# of the CPU went into looking (measured, see docs/performance.md).  While a run goes on
 # what was built for it is left alone, and the looks are rare; they are not given up, since
 # greenlets that fail do leave cycles.
 

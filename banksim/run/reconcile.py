@@ -6,7 +6,7 @@ account, some at a time, after the last transaction has ended and outside of the
 No verdict is a verdict too: a bank that is down, too many accounts, or too little time end
 in "not checked" with the reason, and never in a run without a report.
 
-The books of a run against live targets are kept beside its results, so that
+The books of a run against live targets are kept next to its results, so that
 `banksim reconcile` can ask the bank again later.
 """
 
@@ -118,7 +118,7 @@ def read_accounts(
 
 
 def _all_balances(ledger: Transport, wanted: Iterable[str]) -> Balances:
-    """From the stand-in, which tells all: an account that it does not list is gone."""
+    """From the stand-in, which lists all: an account that is not in the list is gone."""
     try:
         cents = read_balances(ledger)
     except BanksimError as error:
@@ -127,7 +127,7 @@ def _all_balances(ledger: Transport, wanted: Iterable[str]) -> Balances:
 
 
 def keep_books(settings: RunSettings, books: ExpectedBalances) -> None:
-    """Leave the books beside the results, when there is a bank that can be asked again."""
+    """Leave the books next to the results, when there is a bank that can be asked again."""
     url = settings.scenario.connections.nexum_url
     if settings.mode is not Mode.LIVE or not url or len(books.opening) > MAX_ACCOUNTS:
         return
@@ -146,7 +146,7 @@ class KeptBooks:
 
 
 def load_books(folder: Path) -> KeptBooks | None:
-    """The books kept beside a run's results, None when there are none.  Raises BanksimError when damaged."""
+    """The books kept next to a run's results, None when there are none.  Raises BanksimError when damaged."""
     path = folder / BOOKS_FILE
     if not path.is_file():
         return None
@@ -166,7 +166,8 @@ def ask_again(kept: KeptBooks) -> Reconciliation | str:
         return problem
     settings = credentials(ClientSettings(seed=0, currency=kept.currency))
     targets = http_targets(kept.nexum_url, "", settings)
-    assert targets.bank is not None  # it has an address
+    if targets.bank is None:
+        return "The kept books name no bank."
     try:
         return judged(kept.books, read_accounts(targets.bank, kept.books.opening))
     finally:

@@ -21,7 +21,7 @@ class Mode(StrEnum):
 
     @property
     def meaning(self) -> str:
-        """One line for people."""
+        """One line of text."""
         return {
             Mode.LIVE: "live targets",
             Mode.SANDBOX: "sandbox (stand-in bank and detector over HTTP)",
@@ -30,7 +30,7 @@ class Mode(StrEnum):
 
 
 class KafkaUse(StrEnum):
-    """Whether a run may publish events, beside where the brokers are."""
+    """Whether a run may publish events; where the brokers are is another setting."""
 
     AUTO = "auto"  # against live targets, when the brokers answer
     ASKED = "asked"  # brokers were named on the command line: in every mode

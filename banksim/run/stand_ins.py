@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 # -- Makes the scenario's faults at their simulated moments, and knows afterwards what each did -----
 #
-# One greenlet walks along the beginnings and ends.  It asks the clock anew at least every
+# One greenlet walks along the beginnings and ends.  It reads the clock at least every
 # `LOOK_EVERY_S`, so a pause keeps a fault as long as it lasts, and a change of speed moves
 # its end.  Whatever is on when simulated time is over is lifted before the books are
 # compared: a bank must be there to be asked.
@@ -263,10 +263,16 @@ class StandInProcesses:
     def attach(self, sandbox: SandboxProcess) -> None:
         self._sandbox = sandbox
 
+    @property
+    def _processes(self) -> SandboxProcess:
+        """Raises RuntimeError before `attach`."""
+        if self._sandbox is None:
+            raise RuntimeError("there is no sandbox yet")
+        return self._sandbox
+
     def set_faults(self, target: str, faults: Sequence[ActiveFault]) -> None:
-        assert self._sandbox is not None
         control = HttpTransport(
-            self._sandbox.address_of(target),
+            self._processes.address_of(target),
             rng=random.Random(0),  # nothing is retried, so nothing is drawn
             timeout_s=CONTROL_TIMEOUT_S,
             concurrency=1,
@@ -284,14 +290,12 @@ class StandInProcesses:
             self._affected[int(number)] = count
 
     def kill(self, target: str) -> None:
-        assert self._sandbox is not None
-        self._sandbox.kill(target)
+        self._processes.kill(target)
         self._before_kill.update(self._affected)
         self._affected.clear()
 
     def start(self, target: str) -> None:
-        assert self._sandbox is not None
-        self._sandbox.restart(target)
+        self._processes.restart(target)
 
     def affected(self) -> dict[int, int]:
         return dict(self._before_kill + Counter(self._affected))

@@ -25,7 +25,7 @@ START = At(0.0, 0.0)
 
 
 class SpeedChange(NamedTuple):
-    """From a simulated second on, so many simulated seconds pass in a wall second."""
+    """From a simulated second on, ``speed`` simulated seconds pass in a wall second."""
 
     sim_s: float
     speed: float

@@ -57,6 +57,29 @@ class Arrivals(ABC):
             raise StopIteration
         return self._take_next(self._next_s)
 
+    def skip(self, until_s: float, most: int) -> int:
+        """Take up to ``most`` arrivals with moments until ``until_s``; returns how many those were.
+
+        The ones after them are those that taking one by one would have left, at a tenth of the cost:
+        only the last moment is looked up.
+        """
+        skipped = 0
+        while skipped < most and self._owed and self._owed[0] <= until_s:
+            self._owed.popleft()
+            skipped += 1
+        if self._owed or self._next_s is None or self._next_s > until_s:
+            return skipped
+        until_area, speed = self._rate.integral(0.0, until_s), self._speed
+        area, exposure = self._from_area, self._exposure_left
+        while skipped < most and area + exposure * speed <= until_area:
+            area += exposure * speed
+            exposure = self._draw()
+            skipped += 1
+        self._from_s = self._rate.moment_at(area, self._from_s) or self._from_s
+        self._from_area, self._exposure_left = area, exposure
+        self._next_s = self._rate.moment_at(area + exposure * speed, self._from_s)
+        return skipped
+
     def change(self, now_s: float, speed: float, rate: PiecewiseRate | None = None) -> None:
         """From simulated ``now_s`` on, run at ``speed`` (and with ``rate``, when one is given)."""
         while self._next_s is not None and self._next_s <= now_s:

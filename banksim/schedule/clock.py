@@ -11,7 +11,7 @@ continuous: nothing is lost or repeated.
             │  ╱╱╱╱╱╱ speed 10
             └──────────────────────────── wall
 
-The list is the whole state: whoever holds it (another process, a report) knows what
+The list is the whole state: a process or a report that holds it knows what
 time it was at any moment.  The clock reads no wall clock of its own; callers pass wall
 seconds in, so tests need no waiting.  Simulated seconds count from the run's start.
 """

@@ -24,9 +24,13 @@ from __future__ import annotations
 
 import heapq
 import logging
+import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from banksim.model import Outcome, Planned, Transaction
@@ -209,6 +213,13 @@ class Begun(NamedTuple, Generic[S]):
     spec: S
 
 
+class Replan(NamedTuple):
+    """What the program must be asked for: campaigns from simulated ``from_s`` on, at ``speed``."""
+
+    from_s: float
+    speed: float
+
+
 @dataclass(frozen=True, slots=True)
 class _Start(Generic[S]):
     spec: S
@@ -253,6 +264,8 @@ class Simulation(Generic[S, C]):
         self._speed = plan.clock.speed
         self._rate_factor = 1.0
         self._genuine = plan.genuine
+        # Rate-driven campaigns that have not started, in order; as many as the program plans.
+        self._driven: deque[S] = deque()
         self._dated: list[tuple[float, int, _Entry[S, C]]] = []
         self._sequence = 0
         self._acting: set[int] = set()
@@ -270,10 +283,9 @@ class Simulation(Generic[S, C]):
 
     def peek(self) -> float | None:
         """The moment of the next event; None when there is none until an answer brings one."""
-        arrival_s = self._arrivals.peek()
-        if not self._dated:
+        arrival_s, dated_s = self._arrivals.peek(), self._dated_s()
+        if dated_s is None:
             return arrival_s
-        dated_s = self._dated[0][0]
         return dated_s if arrival_s is None or dated_s < arrival_s else arrival_s
 
     def step(self) -> Due | Begun[S] | Joining:
@@ -281,8 +293,8 @@ class Simulation(Generic[S, C]):
 
         Raises IndexError when there is no event.
         """
-        arrival_s = self._arrivals.peek()
-        if arrival_s is None or (self._dated and self._dated[0][0] < arrival_s):
+        arrival_s, dated_s = self._arrivals.peek(), self._dated_s()
+        if arrival_s is None or (dated_s is not None and dated_s < arrival_s):
             return self._take_dated()
         self._arrivals.take()
         planned = self._planner.plan(arrival_s, self._may_act, self._is_mine)
@@ -298,11 +310,7 @@ class Simulation(Generic[S, C]):
 
     def skip_until(self, sim_s: float, most: int) -> int:
         """Take up to ``most`` arrivals due by ``sim_s`` without planning them; returns their number."""
-        skipped = 0
-        while skipped < most and (moment_s := self._arrivals.peek()) is not None and moment_s <= sim_s:
-            self._arrivals.take()
-            skipped += 1
-        return skipped
+        return self._arrivals.skip(sim_s, most)
 
     @property
     def over(self) -> bool:
@@ -333,18 +341,38 @@ class Simulation(Generic[S, C]):
 
     # -- changes --------------------------------------------------------------------------
 
-    def change_speed(self, now_s: float, speed: float) -> None:
-        """Arrivals and campaigns that have not started follow a new speed from ``now_s`` on."""
+    def change_speed(self, now_s: float, speed: float) -> Replan:
+        """Arrivals follow a new speed from ``now_s`` on, and campaigns once they are replanned.
+
+        Campaigns that depend on the rate and have not started are taken out; the caller has the
+        program replan them, which may take a while, and gives the result to `adopt`.
+        """
         self._speed = speed
         self._arrivals.change(now_s, speed)
-        self._replan(now_s)
+        return self._take_out(now_s)
 
-    def change_rate(self, now_s: float, tps: float) -> None:
-        """Offer ``tps`` transactions per wall second from ``now_s`` on; fraud keeps its share."""
+    def change_rate(self, now_s: float, tps: float) -> Replan:
+        """Offer ``tps`` transactions per wall second from ``now_s`` on; fraud keeps its share.
+
+        Campaigns are replanned as after `change_speed`.
+        """
         self._rate_factor = tps / max(piece.value for piece in self._plan.offered)
         self._genuine = self._program.genuine_share.map(lambda piece: tps * piece.value)
         self._change_arrivals(now_s)
-        self._replan(now_s)
+        return self._take_out(now_s)
+
+    def mine(self, specs: Iterable[S]) -> list[S]:
+        """Those that belong to this process's share."""
+        if self._share.is_whole:
+            return list(specs)
+        return [spec for spec in specs if self._share.has_campaign(spec.campaign_id, spec.start_s)]
+
+    def adopt(self, planned: Sequence[S], until_s: float = math.inf) -> None:
+        """Enter replanned campaigns of this process (in order) that start before ``until_s``.
+
+        From then on others are to come.  Takes a millisecond for tens of thousands.
+        """
+        self._driven.extend(planned[: bisect_left(planned, until_s, key=lambda spec: spec.start_s)])
 
     def change_share(self, now_s: float) -> None:
         """The share has changed from ``now_s`` on.
@@ -355,38 +383,48 @@ class Simulation(Generic[S, C]):
         self.skip_until(now_s, sys.maxsize)
         self._change_arrivals(now_s)
         self._drop(lambda entry: isinstance(entry, _Start) and entry.spec.follows is None)
+        self._driven.clear()
         self._plan_campaigns()
 
     def _change_arrivals(self, now_s: float) -> None:
         part = self._share.part
         self._arrivals.change(now_s, self._speed, self._genuine.map(lambda piece: part * piece.value))
 
-    def _replan(self, now_s: float) -> None:
-        # Twice the rate is to a plan what half the speed is: twice the transactions a simulated hour.
-        planned = self._program.replan(now_s, self._speed / self._rate_factor)
+    def _take_out(self, now_s: float) -> Replan:
         # What fell due before and was not taken yet has started, as far as the plan knows.
-        self._drop(lambda e: isinstance(e, _Start) and e.spec.rate_driven and e.spec.start_s >= now_s)
-        self._add_starts(self._mine(planned))
+        due = takewhile(lambda spec: spec.start_s < now_s, self._driven)
+        self._driven = deque(due)
+        # Twice the rate is to a plan what half the speed is: twice the transactions a simulated hour.
+        return Replan(now_s, self._speed / self._rate_factor)
 
     def _plan_campaigns(self) -> None:
-        self._add_starts(
-            spec for spec in self._mine(self._program.planned) if spec.campaign_id not in self._begun
-        )
-
-    def _mine(self, specs: Iterable[S]) -> Iterator[S]:
-        return (spec for spec in specs if self._share.has_campaign(spec.campaign_id, spec.start_s))
+        for spec in self.mine(self._program.planned):
+            if spec.campaign_id in self._begun:
+                continue
+            if spec.rate_driven:
+                self._driven.append(spec)
+            else:
+                self._add(spec.start_s, _Start(spec))
 
     # -- dated events ---------------------------------------------------------------------
 
+    def _dated_s(self) -> float | None:
+        """The moment of the first event that is no arrival."""
+        dated_s = self._dated[0][0] if self._dated else None
+        if self._driven and (dated_s is None or self._driven[0].start_s < dated_s):
+            return self._driven[0].start_s
+        return dated_s
+
     def _take_dated(self) -> Due | Begun[S] | Joining:
+        if self._driven and (not self._dated or self._driven[0].start_s < self._dated[0][0]):
+            return self._begin(self._driven.popleft())
         moment_s, _, entry = heapq.heappop(self._dated)
         if isinstance(entry, _Step):
             self._unanswered[entry.planned.transaction.transaction_id] = entry.campaign
             missing = "" if self._have_accounts(entry.planned) else NOT_JOINED
             return Due(moment_s, entry.planned, missing, entry.after_wall_s)
         if isinstance(entry, _Start):
-            self._begin(entry.spec)
-            return Begun(entry.spec)
+            return self._begin(entry.spec)
         if isinstance(entry, _FirstDeposit):
             transaction = entry.planned.transaction
             self._acting.add(transaction.account.customer_index)
@@ -395,12 +433,13 @@ class Simulation(Generic[S, C]):
         self._schedule_joining()
         return entry
 
-    def _begin(self, spec: S) -> None:
+    def _begin(self, spec: S) -> Begun[S]:
         self.active_campaigns += 1
         self._begun.add(spec.campaign_id)
         logger.debug("Campaign %s starts", spec.campaign_id)
         campaign = self._program.open(spec, self._may_act)
         self._continue(campaign, campaign.first(), 0.0)
+        return Begun(spec)
 
     def _continue(self, campaign: C, planned: Planned | None, after_wall_s: float) -> None:
         if planned is not None:

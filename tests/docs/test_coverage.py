@@ -97,6 +97,12 @@ def test_every_message_is_documented_and_every_field_explained(path: Path) -> No
 
 
 def _unexplained(schema: dict[str, Any]) -> Iterator[str]:
+    if schema.get("title") in (
+        "results",
+        "snapshot",
+    ):  # made from the classes of banksim/measure/results.py, which explain their fields
+        yield from (name for name, below in schema["$defs"].items() if not below.get("description"))
+        return
     for name, field in schema.get("properties", {}).items():
         # The fields of a message that comes in several forms are explained there.
         if "oneOf" not in schema and "const" not in field and not field.get("description"):

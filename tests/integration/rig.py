@@ -85,6 +85,7 @@ class DispatchRig:
             Tee([self.measures, Drops(self.dropped), self._driver]),
             NoJoiners(),
             wakeup,
+            self.parts.desk,
             self.measures.planned_fraud,
             ALWAYS,
         )

@@ -83,3 +83,33 @@ def test_it_finds_the_limit_of_a_bank_with_one_teller(one_teller: OneTeller, tmp
     assert all("response_time.p99" in step["reason"] for step in failed)
     for step in found["steps"]:
         assert step["offered_tps"] == pytest.approx(step["tps"], rel=0.02)
+
+
+CONDITIONS = """\
+name: Conditions on one system and on balances
+duration_hours: 500
+speed_multiplier: 1000
+customers: 40
+arrivals: even
+transaction_rate: {peak_tps: 10, off_peak_tps: 10}
+fraud: {rate: 0}
+invariant: {every_seconds: 0.3}
+load:
+  start_tps: 20
+  factor: 2
+  hold_seconds: 2
+  max_tps: 40
+  until:
+    - "latency[nexum].p99 < 5s"
+    - "latency[bastion].p99 < 5s"
+    - "errors[nexum] < 5%"
+    - "balance_violations == 0"
+"""
+
+
+def test_a_step_is_judged_by_calls_to_one_system_and_by_balances(tmp_path: Path) -> None:
+    run = Driver(settings_for(tmp_path, CONDITIONS), users=20).conduct()
+    assert run.results is not None, run.message
+    found = run.results["run"]["capacity"]
+    assert [(step["held"], step["reason"]) for step in found["steps"]] == [(True, ""), (True, "")]
+    assert found["found_tps"] == 40

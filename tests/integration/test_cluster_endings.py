@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.cluster import LOCUST, STEADY, Cluster, cluster, wait_until
+from tests.integration.cluster import LOCUST, STEADY, Cluster, cluster, free_port, wait_until
 
 GOES_ON = "Transaction generation started"
 #: Long enough to be ended before its time.
@@ -119,7 +119,9 @@ def test_ctrl_c_in_a_terminal_with_processes(tmp_path: Path) -> None:
     file = tmp_path / "scenario.yaml"
     file.write_text(LONG)
     log = tmp_path / "all.log"
+    port = str(free_port())
     command = [*LOCUST, "--headless", "--processes", "2", "--scenario", str(file), "--dry-run"]
+    command += ["--master-bind-port", port, "--master-port", port]
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*command, "--report-dir", str(tmp_path / "out")],

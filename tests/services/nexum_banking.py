@@ -167,4 +167,4 @@ def _list(data: Any, *keys: str) -> list[Any]:
 
 def banking_of(client: NexumClient) -> NexumBanking:
     """Accounts, cards and histories at the bank of ``client``, over its connection."""
-    return NexumBanking(client._line, client._currency)
+    return NexumBanking(client)

@@ -21,7 +21,7 @@ from banksim.measure import Measures
 from banksim.measure.figures import Reconciliation
 from banksim.model import At, BanksimError
 from banksim.run.local_load import DRAIN_TIMEOUTS
-from banksim.run.plan import Parts
+from banksim.run.plan import Parts, Replanner
 from banksim.run.process import in_thread
 from banksim.run.run import End, LoadLost, Totals
 from banksim.run.settings import Mode, RunSettings, counting
@@ -38,6 +38,7 @@ from banksim.run.workers.messages import (
     state_every_s,
 )
 from banksim.run.workers.shared_targets import SharedTargets
+from banksim.schedule.simulation import Replan
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +87,7 @@ class RemoteLoad:
         self.targets = SharedTargets(settings)
         self.opening = OpeningProgress()
         self._timekeeper = timekeeper
+        self._replanner = Replanner(plan.desk)
         self._gathering = False
         self._reported_s = 0.0
         self._watching: Any = None
@@ -321,7 +323,8 @@ class RemoteLoad:
     # -- as a follower of the timekeeper ------------------------------------------------------
 
     def change_speed(self, sim_s: float, speed: float) -> None:
-        self.plan.desk.replan(sim_s, speed)  # workers do the same; here it is for the pages
+        """Workers replan by themselves; here it is done for the pages."""
+        self._replanner.replan(Replan(sim_s, speed))
 
     def change_rate(self, sim_s: float, tps: float) -> None:
         """The search for capacity, which changes it, is not made with workers."""

@@ -128,7 +128,7 @@ def test_adjusted_precision() -> None:
 
 
 def test_scored_means_that_a_usable_score_came_back() -> None:
-    """A decision alone is none: the detector's action may stand beside a score outside 0..1."""
+    """A decision alone is none: the detector's action may come with a score outside 0..1."""
     detection = Detection(10)
     detection.add(fraud(), outcome(Decision.BLOCK, None, error="the answer has no score"))
     detection.add(planned(), outcome(Decision.APPROVE, None, error="score 85 is outside 0..1"))

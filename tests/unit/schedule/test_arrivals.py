@@ -96,3 +96,23 @@ def test_what_fell_due_before_a_change_and_was_not_taken_is_kept() -> None:
     moments = all_moments(arrivals)
     assert moments[:10] == [1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.5, 9.5, 15.0]
     assert len(moments) == 9 + 9, "90 simulated seconds are left, ten to an arrival"
+
+
+@settings(max_examples=40, deadline=None)
+@given(until_s=st.floats(0, 4 * 3600), most=st.integers(0, 500), kind=st.sampled_from(["poisson", "even"]))
+def test_skipping_is_taking_one_by_one(until_s: float, most: int, kind: str) -> None:
+    rate = day([0.05, 0.0, 0.2, 0.1])
+    skipping, taking = (make_arrivals(kind, rate, 2.0, random.Random(5)) for _ in range(2))
+    taken = 0
+    while taken < most and (moment_s := taking.peek()) is not None and moment_s <= until_s:
+        taking.take()
+        taken += 1
+    assert skipping.skip(until_s, most) == taken
+    assert all_moments(skipping) == pytest.approx(all_moments(taking))
+
+
+def test_what_is_owed_is_skipped_first() -> None:
+    arrivals = EvenArrivals(PiecewiseRate.constant(1.0, 100.0), 1.0, random.Random(1))
+    arrivals.change(3.0, 1.0)
+    assert [arrivals.skip(3.0, 2), arrivals.skip(3.0, 5), arrivals.skip(10.0, 100)] == [2, 1, 7]
+    assert arrivals.peek() == 10.5

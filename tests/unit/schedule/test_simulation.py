@@ -307,8 +307,8 @@ def test_a_change_of_speed_replaces_what_has_not_started() -> None:
         replanned=[Spec("new", 70.0, steps=(70.0,))],
     )
     simulation = Simulation(Plan(program, tps=0.05))
-    simulation.change_speed(20.0, 2.0)
-    assert program.speeds == [(20.0, 2.0)]
+    assert simulation.change_speed(20.0, 2.0) == (20.0, 2.0)
+    simulation.adopt(program.replanned)
     assert play(simulation) == [
         "10 honest 10",
         "19 due 0",
@@ -323,8 +323,9 @@ def test_a_change_of_rate_keeps_the_share_of_fraud() -> None:
     program = Program()
     simulation = Simulation(Plan(program, tps=1.0))  # offered 2 a second
     assert simulation.skip_until(50.0, 1000) == 50
-    simulation.change_rate(50.0, 8.0)
-    assert program.speeds == [(50.0, 0.25)], "four times the rate is a quarter of the speed to a plan"
+    assert simulation.change_rate(50.0, 8.0) == (50.0, 0.25), (
+        "four times the rate is a quarter of the speed to a plan"
+    )
     assert simulation.skip_until(DURATION_S, 1000) == 200, "half of it is genuine"
 
 
@@ -346,3 +347,13 @@ def test_another_share_keeps_followers_that_wait_and_begins_no_campaign_twice() 
     share.part, share.campaigns = 0.0, frozenset("ac")
     simulation.change_share(20.0)
     assert play(simulation) == ["50 f 0", "70 c 0"]
+
+
+def test_of_two_changes_in_a_row_the_first_holds_until_the_second() -> None:
+    program = Program([Spec("old", 50.0, steps=(50.0,))])
+    simulation = Simulation(Plan(program))
+    simulation.change_speed(20.0, 2.0)
+    simulation.change_speed(40.0, 4.0)
+    simulation.adopt([Spec("first", 30.0, steps=(30.0,)), Spec("gone", 60.0, steps=(60.0,))], until_s=40.0)
+    simulation.adopt([Spec("second", 45.0, steps=(45.0,))])
+    assert play(simulation) == ["30 first 0", "45 second 0"]

@@ -87,7 +87,7 @@ def test_output_is_drained_and_bounded() -> None:
 
 
 def test_it_is_started_once() -> None:
-    with sandbox("well") as child, pytest.raises(RuntimeError, match="started before"):
+    with sandbox("well") as child, pytest.raises(RuntimeError, match="started already"):
         child.start()
 
 

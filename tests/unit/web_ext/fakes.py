@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -47,6 +47,8 @@ from banksim.scenario.models import Goals
 from banksim.targets import Call
 from tests.recorded import NAMES, recorded
 from tests.unit.web_ext.fake_lists import DASHBOARD, TARGETS, DemoLists
+from web_ext.plan_view import Hours, Rate, Window, Windows
+from web_ext.run_view import DashboardShown, OpeningShown, ScenarioShown, Status
 
 START_AT = datetime(2026, 1, 5)
 DAY_S = 86_400.0
@@ -59,12 +61,7 @@ ATTACKS = (
     {"label": "account_takeover", "start_s": 52_000.0, "end_s": 58_000.0},
 )
 
-SCENARIO = {
-    "name": "demo",
-    "title": "A day with two attacks",
-    "description": "Made up.",
-    "currency": "USD",
-}
+SCENARIO = ScenarioShown("demo", "A day with two attacks", "Made up.", "USD")
 THRESHOLDS = ("drops == 0", "response_time.p99 < 5s", "recall >= 90%")
 PER_SECOND = 12
 HOME = Place("Springfield", "US", 39.8, -89.6)
@@ -128,40 +125,40 @@ class DemoView(DemoLists):
 
     # -- the interface
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> Status:
         self._catch_up()
         now_s = self._clock()
         opened = min(500, int(500 * (now_s - self._started_s) / self._opening_s)) if self._opening_s else 500
         opening = self._state == "running" and opened < 500
         if (done := self._recorded()) is not None:
-            over = {"state": "finished", "run_id": done.run.run_id, "report": None, "progress": 1.0}
-            return self._status(opened, opening=False) | over
+            over = self._status(opened, opening=False)
+            return replace(over, state="finished", run_id=done.run.run_id, report=None, progress=1.0)
         return self._status(opened, opening)
 
-    def _status(self, opened: int, opening: bool) -> dict[str, Any]:
+    def _status(self, opened: int, opening: bool) -> Status:
         now_s = self._clock()
         idle = self._state == "idle"
-        return {
-            "state": "opening" if opening else self._state,
-            "message": "",
-            "run_id": None if idle else RUN_ID,
-            "scenario": SCENARIO,
-            "mode": "dry run",
-            "seed": 7,
-            "speed": self._speed,
-            "sim_s": self._sim_s,
-            "duration_s": self._duration_s,
-            "sim_time": (START_AT + timedelta(seconds=self._sim_s)).isoformat(),
-            "wall_s": 0.0 if idle else now_s - self._started_s,
-            "progress": self._sim_s / self._duration_s,
-            "opening": {"done": opened, "total": 500} if opening else None,
-            "targets": [dict(target) for target in TARGETS],
-            "report": f"/banksim/report/{RUN_ID}/report.html" if self._state == "finished" else None,
-            "users": 0 if idle else 40,
-            "workers": None,
-            "selected": self.selected,
-            "dashboard": self.dashboard,
-        }
+        return Status(
+            state="opening" if opening else self._state,
+            message="",
+            run_id=None if idle else RUN_ID,
+            scenario=SCENARIO,
+            mode="dry run",
+            seed=7,
+            speed=self._speed,
+            sim_s=self._sim_s,
+            duration_s=self._duration_s,
+            sim_time=(START_AT + timedelta(seconds=self._sim_s)).isoformat(),
+            wall_s=0.0 if idle else now_s - self._started_s,
+            progress=self._sim_s / self._duration_s,
+            opening=OpeningShown(opened, 500) if opening else None,
+            targets=[dict(target) for target in TARGETS],
+            report=f"/banksim/report/{RUN_ID}/report.html" if self._state == "finished" else None,
+            users=0 if idle else 40,
+            workers=None,
+            selected=self.selected,
+            dashboard=DashboardShown(**self.dashboard),
+        )
 
     def snapshot(self) -> Snapshot | None:
         self._catch_up()
@@ -200,14 +197,14 @@ class DemoView(DemoLists):
         self._catch_up()
         return {"next": len(self._points), "points": self._points[since:]}
 
-    def windows(self) -> dict[str, Any]:
+    def windows(self) -> Windows:
         hours = range(0, int(self._duration_s), 3600)
-        return {
-            "predicted": [{"start_s": s, "end_s": s + 3600, "tps": planned_tps(s + 1800)} for s in hours],
-            "attacks": [dict(attack) for attack in ATTACKS if attack["start_s"] < self._duration_s],
-            "faults": [{"label": "bank hangs", "start_s": 30_000, "end_s": 33_000}],
-            "business_hours": [{"start_s": 28_800, "end_s": 64_800}],
-        }
+        return Windows(
+            predicted=[Rate(s, s + 3600, planned_tps(s + 1800)) for s in hours],
+            attacks=[Window(**attack) for attack in ATTACKS if attack["start_s"] < self._duration_s],
+            faults=[Window("bank hangs", 30_000, 33_000)],
+            business_hours=[Hours(28_800, 64_800)],
+        )
 
     def feed(self, since: int) -> dict[str, Any]:
         self._catch_up()
@@ -215,7 +212,7 @@ class DemoView(DemoLists):
             raise self.failing
         return self._feed.since(since)
 
-    def control(self, action: str, value: Any | None) -> dict[str, Any]:
+    def control(self, action: str, value: float | None) -> Status:
         self._catch_up()
         self.controls.append((action, value))
         if self._state in ("idle", "finished"):
@@ -224,7 +221,7 @@ class DemoView(DemoLists):
             self._speed = float(value or 1.0)
         else:
             self._state = {"pause": "paused", "resume": "running", "stop": "finished"}[action]
-        return {"state": self._state, "speed": self._speed}
+        return self.status()
 
     def report_file(self, run_id: str, name: str) -> Path | None:
         return self._report_dir / run_id / name if self._report_dir else None
@@ -252,8 +249,8 @@ class DemoView(DemoLists):
         self._measures.started(at, PER_SECOND)
         ended = [self._transaction(attacked) for _ in range(PER_SECOND)]
         self._measures.ended(at, ended)
-        for planned, outcome in ended:
-            self._feed.offer(planned, outcome, wall_s)
+        self._feed.ended(at, ended)
+        for _, outcome in ended:
             bank_ms, score_ms = outcome.bank.latency_ms, outcome.detector.latency_ms
             self._measures.called(at, Call("nexum", "POST", "/transactions", bank_ms, 200, 300, 200, ""))
             self._measures.called(at, Call("bastion", "POST", "/score", score_ms, 200, 300, 200, ""))

@@ -139,7 +139,7 @@ def test_health_is_degraded_by_a_target_that_fails(site):
     assert site.client.get("/api/health").get_json()["status"] == "ok"
     whole = site.view.status
     failing = [{"name": "Nexum", "url": "", "ok": False, "detail": "refused", "latency_ms": None}]
-    site.view.status = lambda: {**whole(), "targets": failing}
+    site.view.status = lambda: replace(whole(), targets=failing)
     answer = site.client.get("/api/health").get_json()
     assert (answer["status"], answer["failing"]) == ("degraded", ["Nexum"])
 

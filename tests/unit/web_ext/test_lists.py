@@ -15,7 +15,7 @@ from banksim.scenario import load_scenario
 from banksim.scenario.models import Goals
 from tests.unit.measure.make import call
 from web_ext.listings import MAX_RUNS, PastRuns, ScenarioList
-from web_ext.run_view import business_hours, schedule
+from web_ext.plan_view import Hours, business_hours, schedule
 
 
 def leave_run(folder, run_id):
@@ -32,12 +32,12 @@ def test_past_runs_are_newest_first_with_figures_and_files(tmp_path):
         leave_run(tmp_path, run_id)
     (tmp_path / "no-results").mkdir()
     rows = PastRuns(tmp_path).rows()
-    assert [row["run_id"] for row in rows] == ["20260102-000000-bbbb", "20260101-000000-aaaa"]
-    assert rows[0]["title"] == "Demo"
-    assert rows[0]["recall"] is None
-    assert rows[0]["verdict"] == "NOT JUDGED"
-    assert rows[0]["transactions"] == 0
-    assert [file["name"] for file in rows[0]["files"]] == ["results.json"]
+    assert [row.run_id for row in rows] == ["20260102-000000-bbbb", "20260101-000000-aaaa"]
+    assert rows[0].title == "Demo"
+    assert rows[0].recall is None
+    assert rows[0].verdict == "NOT JUDGED"
+    assert rows[0].transactions == 0
+    assert [file.name for file in rows[0].files] == ["results.json"]
 
 
 def test_a_run_that_cannot_be_read_says_so_and_is_read_again_when_it_changes(tmp_path):
@@ -46,10 +46,10 @@ def test_a_run_that_cannot_be_read_says_so_and_is_read_again_when_it_changes(tmp
     whole = (run / "results.json").read_text()
     (run / "results.json").write_text("{")
     os.utime(run / "results.json", (1, 1))
-    assert past.rows()[0]["problem"] == "its results cannot be read"
+    assert past.rows()[0].problem == "its results cannot be read"
     (run / "results.json").write_text(whole)
     os.utime(run / "results.json", (2, 2))
-    assert "problem" not in past.rows()[0]
+    assert past.rows()[0].problem == ""
 
 
 def test_the_list_of_runs_is_bounded_and_bears_a_missing_folder(tmp_path):
@@ -59,7 +59,7 @@ def test_the_list_of_runs_is_bounded_and_bears_a_missing_folder(tmp_path):
         (tmp_path / f"run-{number:03}" / "results.json").write_text("{}")
     rows = PastRuns(tmp_path).rows()
     assert len(rows) == MAX_RUNS
-    assert rows[0]["run_id"] == f"run-{MAX_RUNS + 1:03}"
+    assert rows[0].run_id == f"run-{MAX_RUNS + 1:03}"
 
 
 @pytest.mark.parametrize("name", ["../secret", "a/b", "/etc/passwd", "link"])
@@ -79,21 +79,21 @@ def test_scenarios_are_told_in_numbers_and_the_given_file_is_among_them(tmp_path
         "transaction_rate: {peak_tps: 5, off_peak_tps: 5}\n"
     )
     scenarios = ScenarioList()
-    cards = {card["name"]: card for card in scenarios.cards(str(given))["scenarios"]}
+    cards = {card.name: card for card in scenarios.cards(str(given)).scenarios}
     assert {"demo", "normal_day"} <= set(cards)
-    assert cards[str(given)]["wall_s"] == 120
-    assert cards[str(given)]["transactions"] == 600
+    assert cards[str(given)].wall_s == 120
+    assert cards[str(given)].transactions == 600
     assert scenarios.cards(str(given)) is scenarios.cards(str(given))  # nothing changed, nothing is read
     assert scenarios.find("demo").name == "5-Minute Demo"
     assert scenarios.find("nowhere") is None
 
 
 def test_a_plan_before_the_first_run_is_empty():
-    assert schedule(None)["campaigns"] == schedule(None)["events"] == []
+    assert schedule(None).campaigns == schedule(None).events == []
 
 
 def test_business_hours_that_touch_are_one_stretch():
-    assert business_hours(load_scenario("demo", environ={})) == [(0.0, 43_200.0)]
+    assert business_hours(load_scenario("demo", environ={})) == [Hours(0.0, 43_200.0)]
 
 
 def test_a_stretch_counts_only_what_is_new():

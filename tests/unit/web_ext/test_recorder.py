@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -88,7 +89,7 @@ def test_a_change_of_state_is_written_at_once_and_the_next_run_has_a_file_of_its
     rig.recorder.look()
     rig.recorder.look()
     whole = rig.view.status()
-    rig.view.status = lambda: {**whole, "run_id": "another", "state": "running"}
+    rig.view.status = lambda: replace(whole, run_id="another", state="running")
     rig.recorder.look()
     states = [data["status"]["state"] for data in data_of(rig.lines(), "state", "update")]
     assert states == ["running", "running", "paused"]

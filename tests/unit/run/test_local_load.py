@@ -1,0 +1,143 @@
+"""The load of one process is whole from the start, and closes everything that it opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+
+from banksim.model import BanksimError
+from banksim.run import local_load as module
+from banksim.run.kafka import Brokers
+from banksim.run.local_load import LocalLoad, prepare_local_load
+from banksim.run.plan import build_parts
+from banksim.run.queues import ANY_PERSONA, FRAUD_SEAT, UserQueues
+from banksim.run.run import End
+from banksim.run.settings import Mode, RunSettings
+from banksim.run.timekeeper import Timekeeper
+from banksim.scenario import parse_scenario
+from tests.unit.run.makers import Kept
+
+SCENARIO = """\
+name: One process
+duration_hours: 1
+speed_multiplier: 7200
+customers: 20
+arrivals: even
+transaction_rate: {peak_tps: 60, off_peak_tps: 60}
+fraud: {rate: 0}
+"""
+
+
+class Broker:
+    closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def prepared(tmp_path: Path, more: str = "", sinks: Any = (), **options: Any) -> LocalLoad:
+    scenario = parse_scenario(SCENARIO + more, "one.yaml", {})
+    settings = RunSettings(scenario, 5, scenario.speed_multiplier, Mode.DRY_RUN, tmp_path, **options)
+    plan = build_parts(scenario, 5, settings.speed)
+    queues = UserQueues([ANY_PERSONA, FRAUD_SEAT])
+    return prepare_local_load(settings, plan, Timekeeper(plan.clock), queues, Brokers(), sinks)
+
+
+def played(load: LocalLoad) -> None:
+    def work() -> None:
+        while True:
+            load.queues.take(ANY_PERSONA).carry_out()
+
+    users = [gevent.spawn(work) for _ in range(5)]
+    load.begin()
+    load.wait()
+    load.drain(End.COMPLETED)
+    gevent.killall(users)
+
+
+def test_what_opens_customers_is_not_measured_and_reaches_the_host(tmp_path: Path) -> None:
+    host = Kept()
+    with prepared(tmp_path, sinks=[host]) as load:
+        assert "Measures" not in str(load.tee)
+        said: list[str] = []
+        load.open_customers(said.append)
+        assert said == ["Opening customers at the bank"] and load.opening.done == load.known_customers == 20
+        assert len(host.calls) > 20 and load.measures.calls.systems == []
+        load.begin()
+        assert str(load.tee) == "LastCalls, Kept, Feed, CampaignDriver, Measures"
+
+
+def test_it_plays_a_whole_scenario_and_balances(tmp_path: Path) -> None:
+    with prepared(tmp_path, transaction_log=True) as load:
+        load.open_customers(lambda _: None)
+        played(load)
+        totals = load.totals(lambda _: None)
+    tally = totals.measures.tally
+    assert tally.offered == 30 and tally.started + tally.dropped == 30
+    assert totals.reconciliation is not None and totals.reconciliation["verdict"] == "balanced"
+    assert totals.account["transaction_log"]["lines"] == 30
+    assert {row["name"] for row in load.target_rows()} == {"Nexum", "Bastion", "Kafka"}
+    assert len(totals.feed) == tally.started
+
+
+def test_companions_give_their_account(tmp_path: Path) -> None:
+    more = "detector: {feedback: true}\nonboarding: {existing_share: 0.9}\n"
+    with prepared(tmp_path, more) as load:
+        account = load.account()
+    assert account["feedback"]["fraud"] == 0
+    assert account["onboarding"] == {"joined": 0, "rejected": 0, "failed": 0}
+    assert load.existing_customers == 18
+
+
+def test_an_early_end_drops_what_no_user_took(tmp_path: Path) -> None:
+    with prepared(tmp_path) as load:
+        load.open_customers(lambda _: None)
+        load.begin()
+        running = gevent.spawn(load.wait)
+        while load.backlog.in_flight < 5:
+            gevent.sleep(0.01)
+        load.stop(End.STOPPED)
+        running.get(timeout=5)
+        load.drain(End.STOPPED)
+        assert load.backlog.in_flight == 0
+        assert load.measures.tally.dropped == load.measures.tally.offered >= 5
+
+
+def test_what_was_opened_is_closed_when_preparing_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Any] = []
+    connect, broker = module.connect, Broker()
+
+    def noted(*args: Any) -> Any:
+        opened.append(connect(*args))
+        closed = opened[-1].close
+        opened[-1] = broker
+        return type(
+            "Connected", (), {"targets": _Fails(), "close": lambda self: (broker.close(), closed())}
+        )()
+
+    class _Fails:
+        bank = None
+
+        @property
+        def directory(self) -> Any:
+            raise BanksimError("out of order")
+
+    monkeypatch.setattr(module, "connect", noted)
+    with pytest.raises(BanksimError, match="out of order"):
+        prepared(tmp_path)
+    assert broker.closed == 1
+
+
+def test_fraud_that_was_planned_and_not_made_is_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with prepared(tmp_path) as load:
+        assert "fraud_not_made" not in load.account()
+        load.plan.desk.missed, load.plan.desk.starved = 2, 1
+        assert load.account()["fraud_not_made"] == {"missed": 2, "starved": 1, "faults": 0}
+    assert "2 campaigns would have followed after the end" in caplog.text
