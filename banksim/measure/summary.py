@@ -120,7 +120,7 @@ def build_results(
         standing(asked.thresholds, Figures(measures, run.wall_s)) if partial else list(thresholds)
     )
     lines = measures.detection.campaigns.lines
-    counts = [(name, line.transactions, line.alerted) for name, line in lines.items()]
+    counts = sorted((name, line.transactions, line.alerted) for name, line in lines.items())
     attacked = replace(fraud(measures, MAX_CAMPAIGN_ROWS), campaign_counts=counts)
     extremes = measures.calls.extremes
     return Results(

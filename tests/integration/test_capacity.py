@@ -110,6 +110,6 @@ load:
 def test_a_step_is_judged_by_calls_to_one_system_and_by_balances(tmp_path: Path) -> None:
     run = Driver(settings_for(tmp_path, CONDITIONS), users=20).conduct()
     assert run.results is not None, run.message
-    found = run.results["run"]["capacity"]
+    found = encode(run.results)["run"]["capacity"]
     assert [(step["held"], step["reason"]) for step in found["steps"]] == [(True, ""), (True, "")]
     assert found["found_tps"] == 40
