@@ -35,6 +35,45 @@ KINDS: tuple[Kind, ...] = tuple(Kind)
 CHANNELS: tuple[Channel, ...] = tuple(Channel)
 KIND_CODES: dict[Kind, int] = {kind: code for code, kind in enumerate(KINDS)}
 CHANNEL_CODES: dict[Channel, int] = {channel: code for code, channel in enumerate(CHANNELS)}
+PURCHASE, WITHDRAWAL, DEPOSIT, SALARY, TRANSFER, BILL = (KIND_CODES[kind] for kind in KINDS)
+POS, ONLINE, MOBILE, WIRE, ACH, ATM, BRANCH = (
+    CHANNEL_CODES[channel]
+    for channel in (
+        Channel.POS,
+        Channel.ONLINE,
+        Channel.MOBILE,
+        Channel.WIRE,
+        Channel.ACH,
+        Channel.ATM,
+        Channel.BRANCH,
+    )
+)
+TRANSFER_WORDS = (
+    "Transfer",
+    "Thanks",
+    "Dinner",
+    "My share",
+    "Birthday",
+    "Groceries",
+    "Trip",
+    "Tickets",
+    "Loan",
+)
+BILL_WORDS = {"rent": "Rent", "utilities": "Utilities", "telecom": "Phone and internet", "tax": "Tax"}
+WORDS = (
+    "Cash withdrawal",
+    "Counter withdrawal",
+    "Cash deposit",
+    "Check deposit",
+    "Incoming payment",
+    "Deposit",
+    "Salary",
+    "Pension payment",
+    "To savings",
+    "From savings",
+    *TRANSFER_WORDS,
+)
+WORD = {text: code for code, text in enumerate(WORDS)}
 
 
 @dataclass(frozen=True, slots=True)

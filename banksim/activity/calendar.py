@@ -172,8 +172,8 @@ class Rhythm:
         #: Personas by hour of the week.
         self.personas_at: tuple[Choice[str], ...] = tuple(map(self._personas_at, range(HOURS_OF_WEEK)))
         self._kinds: dict[str, tuple[Choice[Kind], ...]] = {
-            p.name: tuple(_kinds_at(p, how, _salary_boost(p)) for how in range(HOURS_OF_WEEK))
-            for p in self._present
+            p.name: tuple(_kinds_at(p, how, boost) for how in range(HOURS_OF_WEEK))
+            for p, boost in zip(self._present, map(_salary_boost, self._present), strict=True)
         }
         self._channels: dict[tuple[str, Kind, bool, bool], Choice[Channel]] = {
             (p.name, kind, branch, working): _channels(weights, branch, working)

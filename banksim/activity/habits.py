@@ -1,141 +1,224 @@
 """What a customer keeps coming back to: shops, payees, bills, cash machines, pay days.
 
-Habits are a pure function of (seed, index) like the customer, made when first needed and
-kept for the most recent `CACHED_HABITS` customers.
+Habits are a pure function of (seed, index) like the customer: for many customers at once (`HabitColumns`),
+or as objects for one (`HabitBook`), made by the same functions.
 """
 
 from __future__ import annotations
 
 import random
-from bisect import bisect_right
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
 
-from banksim.activity.calendar import PayDays
+import numpy as np
+from numpy.typing import NDArray
+
+from banksim.activity.calendar import PAY_CLASSES, PayDays
+from banksim.activity.journeys import Degrees, Who, one
 from banksim.model import Merchant, Place
 from banksim.model.money import to_units
-from banksim.world import Choice, Customer, Persona, World, distance_km, near, stream, stream_key, unit_scale
-from banksim.world.persona import load_categories
+from banksim.world import Choice, Customer, Persona, World, unit_scale
+from banksim.world.columns import DEGREE
+from banksim.world.draws import Bools, Draws, Floats, Ints, Shares
+from banksim.world.merchants import NET
 from banksim.world.random import zipf_weights
 
-# -- Journeys: who is away from home, where, and when on the road -----------------------------------
-#
-# Time is cut into blocks of 28 days, shifted per customer; in each block a customer goes on
-# at most one journey, with the persona's chance.  Whether, when and where is a pure
-# function of (seed, customer, block), so asking twice, or in another process, gives the
-# same answer and nothing needs to be remembered.
-#
-#       home │ on the way │ there … there │ on the way │ home
-#            └ no payments┘               └ no payments┘
-#
-# On the way nobody pays, and the way takes distance ÷ 800 km/h plus an hour and a half:
-# two payments in two cities are therefore always far enough apart in time.
-
-
-BLOCK_DAYS = 28
-DAY_S = 86_400
-BLOCK_S = BLOCK_DAYS * DAY_S
-MAX_REMEMBERED = 100_000
-TRAVEL_SPEED_KMH = 800.0
-TRAVEL_OVERHEAD_H = 1.5
-ABROAD_SHARE = 0.35
-MIN_NIGHTS, MAX_NIGHTS = 2, 9
-
-
-@dataclass(frozen=True, slots=True)
-class Trip:
-    """A journey in unix seconds: leaving home, arriving, leaving again, back home."""
-
-    leaves_s: float
-    arrives_s: float
-    returns_s: float
-    home_s: float
-    place: Place
-
-
-class Stay(NamedTuple):
-    """From ``from_s`` until ``until_s`` (unix seconds, exclusive) at ``place``; None: on the way."""
-
-    from_s: float
-    until_s: float
-    place: Place | None
-
-
-class Trips:
-    """The journeys of a world's customers."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        # At most one entry per customer, and `MAX_REMEMBERED` in all: (block, its journey).
-        self._known: dict[int, tuple[int, Trip | None]] = {}
-
-    def whereabouts(self, customer: Customer, timestamp_s: float) -> Place | None:
-        """Where the customer stays at that moment; None while on the way."""
-        return self.stay(customer, timestamp_s).place
-
-    def stay(self, customer: Customer, timestamp_s: float) -> Stay:
-        """Where the customer stays at that moment, and from when until when."""
-        shift_s = _shift_s(customer)
-        from_s = (timestamp_s + shift_s) // BLOCK_S * BLOCK_S - shift_s
-        until_s = from_s + BLOCK_S
-        trip = self.trip(customer, timestamp_s)
-        if trip is None:
-            return Stay(from_s, until_s, customer.home)
-        edges = (from_s, trip.leaves_s, trip.arrives_s, trip.returns_s, trip.home_s, until_s)
-        places = (customer.home, None, trip.place, None, customer.home)
-        part = bisect_right(edges, timestamp_s, 1, len(places)) - 1
-        return Stay(edges[part], edges[part + 1], places[part])
-
-    def trip(self, customer: Customer, timestamp_s: float) -> Trip | None:
-        """The journey in the customer's 28 days around that moment, if there is one."""
-        shift_s = _shift_s(customer)
-        block = int((timestamp_s + shift_s) // BLOCK_S)
-        known = self._known.get(customer.index)
-        if known is not None and known[0] == block:
-            return known[1]
-        trip = self._plan(customer, block, block * BLOCK_S - shift_s)
-        if len(self._known) >= MAX_REMEMBERED:
-            self._known.clear()  # each is a pure function, so forgetting costs only time
-        self._known[customer.index] = (block, trip)
-        return trip
-
-    def _plan(self, customer: Customer, block: int, block_start_s: float) -> Trip | None:
-        world = self._world
-        chance = world.personas[customer.persona].trips_per_month * BLOCK_DAYS / 30.4
-        if stream_key(world.seed, "trip", customer.index, block) / 2**64 >= chance:
-            return None
-        rng = stream(world.seed, "trip details", customer.index, block)
-        place = world.places.destination(rng, customer.home, abroad=rng.random() < ABROAD_SHARE)
-        if place is None:
-            return None
-        return _timetable(rng, customer.home, place, block_start_s)
-
-
-def _shift_s(customer: Customer) -> int:
-    return customer.index * 7919 % BLOCK_DAYS * DAY_S
-
-
-def _timetable(rng: random.Random, home: Place, place: Place, block_start_s: float) -> Trip:
-    way_s = (distance_km(home, place) / TRAVEL_SPEED_KMH + TRAVEL_OVERHEAD_H) * 3600
-    nights = rng.randint(MIN_NIGHTS, MAX_NIGHTS)
-    # Both ways fit into the block: the longest way on Earth takes a day and a half here.
-    day = rng.randint(1, BLOCK_DAYS - nights - 5)
-    leaves_s = block_start_s + day * DAY_S + rng.uniform(5, 17) * 3600
-    returns_s = leaves_s + way_s + nights * DAY_S + rng.uniform(-3, 3) * 3600
-    return Trip(leaves_s, leaves_s + way_s, returns_s, returns_s + way_s, place)
-
-
-CACHED_HABITS = 20_000
 REGULAR_SHARE = 0.70
 REGULAR_ONLINE_SHARE = 0.50
-REGULAR_PAYEE_SHARE = 0.80
+#: Most regular shops in town, on the net, and people who are often paid.
+MAX_SHOPS, MAX_ONLINE, MAX_PAYEES = 8, 4, 6
+_MIN_SHOPS, _MIN_ONLINE, _MIN_PAYEES = 3, 2, 2
+NOISY_BILLS = frozenset({"utilities", "telecom"})
+CACHED_HABITS = 20_000
 _HOME_OWNERS = 0.35
-_NOISY_BILLS = frozenset({"utilities", "telecom"})
 _MONTH_DAYS = 30.4
-_MOST_SHOPS = 8
-#: Ranks of a list of favourites by its length: the second sees half of what the first sees.
-_RANKS = {n: Choice(range(n), zipf_weights(n)) for n in range(1, _MOST_SHOPS + 1)}
+_VARYING_PAY = 0.35
+_SHOP_TRIES = 4
+#: Room in the stream for the bills of one customer.
+_BILLS = 64
+
+
+class HabitColumns:
+    """The habits of a world's customers."""
+
+    def __init__(self, world: World) -> None:
+        personas = list(world.personas.values())
+        self._people = people = world.population.people
+        self.shops = shops = world.merchants.columns(people.map)
+        self._scale = unit_scale(world.currency)
+        self._shop, self._net, self._payee, self._bill, self._machine, self._pay = (
+            Draws(world.seed, "habits", name)
+            for name in ("shops", "net", "payees", "bills", "machines", "pay")
+        )
+        names = shops.categories
+        self._shop_mix = Shares([[p.merchants.get(name, 0.0) for name in names] for p in personas])
+        self._net_mix = Shares([[p.online_merchants.get(name, 0.0) for name in names] for p in personas])
+        self._open_mix = Shares(
+            [
+                [p.merchants.get(name, 0.0) * shops.is_open[code, hour] for code, name in enumerate(names)]
+                for p in personas
+                for hour in range(24)
+            ]
+        )
+        sells = np.array([[name in p.merchants for name in names] for p in personas])
+        self._any_open = (sells.astype(np.int64) @ shops.is_open.astype(np.int64)) > 0
+        self._favourites = Shares([[1.0], *(zipf_weights(n) for n in range(1, MAX_SHOPS + 1))])
+        self._set_bills(personas)
+        days = PayDays(world.population)
+        self._pay_edges = np.array(
+            [
+                first + end
+                for first, p in zip(people.ranks.edges, personas, strict=False)
+                for end in days.ends(p.name)
+            ]
+        )
+        self._pay_period = np.array([period for period, _ in PAY_CLASSES])
+
+    def _set_bills(self, personas: Sequence[Persona]) -> None:
+        """Tables of the bills of a household by persona × 2, plus 1 for those who own their home."""
+        turns = [_bill_turns(p, owns) for p in personas for owns in (False, True)]
+        codes = self.shops.category_codes
+        self._bill_turns = Shares([list(weights.values()) for weights in turns])
+        self._bill_category = np.zeros((len(turns), max(map(len, turns))), np.int64)
+        self._bill_model = np.zeros((*self._bill_category.shape, 2))
+        for row, names in enumerate(turns):
+            models = [personas[row // 2].amounts[name] for name in names]
+            self._bill_category[row, : len(names)] = [codes[name] for name in names]
+            self._bill_model[row, : len(names)] = models
+        self._rent = codes.get("rent", -1)
+
+    # ---- shops
+
+    def shop_counts(self, customers: Ints) -> Ints:
+        """How many regular shops each has."""
+        return _MIN_SHOPS + self._shop.below(customers * MAX_SHOPS, 2, MAX_SHOPS - _MIN_SHOPS + 1)
+
+    def shop(self, who: Who, ranks: Ints) -> NDArray[np.int32]:
+        """The regular shop of that rank, 0 is the favourite."""
+        rows = who.customer * MAX_SHOPS + ranks
+        categories = self._shop_mix.pick(who.persona, self._shop.units(rows, 0))
+        return self.shops.pick(who.city, categories, self._shop.units(rows, 1))
+
+    def online_counts(self, customers: Ints) -> Ints:
+        return _MIN_ONLINE + self._net.below(customers * MAX_ONLINE, 2, MAX_ONLINE - _MIN_ONLINE + 1)
+
+    def online_shop(self, who: Who, ranks: Ints) -> NDArray[np.int32]:
+        """The regular shop on the net of that rank."""
+        rows = who.customer * MAX_ONLINE + ranks
+        categories = self._net_mix.pick(who.persona, self._net.units(rows, 0))
+        return self.shops.pick(np.full_like(ranks, NET), categories, self._net.units(rows, 1))
+
+    def visit(
+        self, who: Who, where: Ints, at_home: Bools, hours: Ints, draws: Draws, rows: Ints
+    ) -> NDArray[np.int32]:
+        """An open shop for each row in the city ``where``, often a regular one; -1 where all are closed.
+
+        Uses the numbers 0 to 6 of ``draws``.
+        """
+        found = np.full(len(rows), -1, np.int32)
+        todo = np.flatnonzero(at_home & (draws.units(rows, 0) < REGULAR_SHARE))
+        for attempt in range(_SHOP_TRIES):
+            if not len(todo):
+                break
+            own = who.at(todo)
+            ranks = self._favourites.pick(
+                self.shop_counts(own.customer), draws.units(rows[todo], 1 + attempt)
+            )
+            shops = self.shop(own, ranks)
+            is_open = self.shops.is_open[self.shops.category[shops], hours[todo]]
+            found[todo[is_open]] = shops[is_open]
+            todo = todo[~is_open]
+        todo = np.flatnonzero((found < 0) & self._any_open[who.persona, hours])
+        mix = who.persona[todo] * 24 + hours[todo]
+        categories = self._open_mix.pick(mix, draws.units(rows[todo], 5))
+        found[todo] = self.shops.pick(where[todo], categories, draws.units(rows[todo], 6))
+        return found
+
+    def visit_online(self, who: Who, draws: Draws, rows: Ints) -> NDArray[np.int32]:
+        """A shop on the net for each row.  Uses the numbers 7 to 10 of ``draws``."""
+        is_regular = draws.units(rows, 7) < REGULAR_ONLINE_SHARE
+        ranks = self._favourites.pick(self.online_counts(who.customer), draws.units(rows, 8))
+        regular = self.online_shop(who, ranks)
+        categories = self._net_mix.pick(who.persona, draws.units(rows, 9))
+        other = self.shops.pick(np.full(len(rows), NET), categories, draws.units(rows, 10))
+        shops: NDArray[np.int32] = np.where(is_regular, regular, other)
+        return shops
+
+    # ---- people who are paid, bills, cash
+
+    def payee_counts(self, customers: Ints) -> Ints:
+        return _MIN_PAYEES + self._payee.below(customers * MAX_PAYEES, 1, MAX_PAYEES - _MIN_PAYEES + 1)
+
+    def payee(self, customers: Ints, ranks: Ints) -> Ints:
+        """Somebody the customer often pays; the customer's own index where there is nobody."""
+        return self._payee.below(customers * MAX_PAYEES + ranks, 0, self._people.size)
+
+    def bill_rows(self, who: Who) -> Ints:
+        """The household's row in the tables of bills."""
+        owns_home = self._pay.units(who.customer, 3) < _HOME_OWNERS
+        rows: Ints = who.persona * 2 + owns_home
+        return rows
+
+    def due_bill(self, rows: Ints, units: Floats) -> Ints:
+        """One of a household's bills, by how often each comes."""
+        return self._bill_turns.pick(rows, units)
+
+    def is_rent(self, rows: Ints, bills: Ints) -> Bools:
+        rent: Bools = self._bill_category[rows, bills] == self._rent
+        return rent
+
+    def bill(self, who: Who, rows: Ints, bills: Ints) -> tuple[NDArray[np.int32], Floats]:
+        """The biller and the usual amount in units of each household's bill."""
+        category, keys = self._bill_category[rows, bills], who.customer * _BILLS + bills * 2
+        median, sigma = self._bill_model[rows, bills].T
+        units = median * np.exp(sigma * self._bill.normals(keys, 0)) * self._scale
+        if self._scale == 1:
+            round_rent = np.maximum(10.0, np.rint(units / 10)) * 10
+        else:
+            round_rent = np.rint(units / 1000) * 1000
+        units = np.where(category == self._rent, round_rent, units)
+        return self.shops.pick(who.city, category, self._bill.units(keys, 2)), units
+
+    def bill_count(self, row: int) -> int:
+        """How many bills a household of that row has."""
+        return int(np.count_nonzero(self._bill_model[row, :, 0]))
+
+    def machine(
+        self, who: Who, latitude: Degrees, longitude: Degrees, is_second: Bools
+    ) -> tuple[Degrees, Degrees]:
+        """The customer's first or second cash machine, near the home given."""
+        degrees = latitude / DEGREE, longitude / DEGREE
+        keys = who.customer * 2 + is_second
+        spread_km = np.where(is_second, 2.5, 1.0)
+        return self._people.map.around(*degrees, who.city, self._machine, keys, 0, spread_km)
+
+    # ---- pay
+
+    def pay_classes(self, customers: Ints) -> Ints:
+        """The pay class, as a position in `pay_days.PAY_CLASSES`."""
+        ranks = self._people.ranks.ranks(customers)
+        found = np.searchsorted(self._pay_edges, ranks, side="right")
+        classes: Ints = found % len(self._pay_period)
+        return classes
+
+    def pay(self, customers: Ints) -> tuple[Ints, Floats, Bools]:
+        """Days between two pay days, one pay day's cents, and whether they vary."""
+        days = self._pay_period[self.pay_classes(customers)]
+        cents = self._people.incomes_cents(customers) * days / _MONTH_DAYS
+        return days, cents, self._pay.units(customers, 0) < _VARYING_PAY
+
+
+def _bill_turns(persona: Persona, owns_home: bool) -> dict[str, float]:
+    """The categories of a household's bills, and how often each comes."""
+    weights = dict(persona.bills)
+    if owns_home and len(weights) > 1:
+        weights.pop("rent", None)
+    return weights
+
+
+# -- One customer -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +232,11 @@ class Bill:
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """One customer's.  ``payees`` are population indices; ``pay_units`` is one pay day's."""
+    """One customer's, favourites first.  ``payees`` are indices; ``pay_units`` is one pay day's."""
 
     shops: tuple[Merchant, ...]
     online_shops: tuple[Merchant, ...]
     bills: tuple[Bill, ...]
-    bill_turns: Choice[int]
     payees: tuple[int, ...]
     cash_machines: tuple[Place, ...]
     pay_period_days: int
@@ -168,97 +250,61 @@ class Habits:
     def regular_online_shop(self, rng: random.Random) -> Merchant:
         return self.online_shops[_RANKS[len(self.online_shops)].pick(rng)]
 
-    def due_bill(self, rng: random.Random) -> Bill:
-        """One of the household's bills, by how often each comes."""
-        return self.bills[self.bill_turns.pick(rng)]
+
+#: Ranks of a list of favourites by its length: the second sees half of what the first sees.
+_RANKS = {n: Choice(range(n), zipf_weights(n)) for n in range(1, MAX_SHOPS + 1)}
 
 
 class HabitBook:
-    """The habits of everybody in a world."""
+    """The habits of everybody in a world, kept for the most recent `CACHED_HABITS` customers."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._scale = unit_scale(world.currency)
-        self._pay_days = PayDays(world.population)
-        self._shop_mix = {p.name: Choice.of(p.merchants) for p in world.personas.values()}
-        self._open_mix = {
-            (p.name, hour): _open_categories(p, hour) for p in world.personas.values() for hour in range(24)
-        }
-        self._online_mix = {p.name: Choice.of(p.online_merchants) for p in world.personas.values()}
-        self._bill_turns = {
-            (p.name, owns): _bill_turns(p, owns) for p in world.personas.values() for owns in (False, True)
-        }
         self._cache: OrderedDict[int, Habits] = OrderedDict()
 
-    def open_category(self, persona: str, hour: int, rng: random.Random) -> str | None:
-        """A category of the persona's shopping that is open at that hour; None when all are closed."""
-        choice = self._open_mix[persona, hour]
-        return choice.pick(rng) if choice is not None else None
-
-    def online_category(self, persona: str, rng: random.Random) -> str:
-        return self._online_mix[persona].pick(rng)
+    @cached_property
+    def columns(self) -> HabitColumns:
+        return HabitColumns(self._world)
 
     def of(self, customer: Customer) -> Habits:
-        """The customer's habits, from the cache or made anew."""
+        """The customer's habits."""
         found = self._cache.get(customer.index)
         if found is None:
-            found = self._make(customer)
-            self._cache[customer.index] = found
+            found = self._cache[customer.index] = self._make(customer)
             if len(self._cache) > CACHED_HABITS:
                 self._cache.popitem(last=False)
         return found
 
     def _make(self, customer: Customer) -> Habits:
-        world, persona = self._world, self._world.personas[customer.persona]
-        rng = stream(world.seed, "habits", customer.index)
-        shops = [
-            world.merchants.pick(rng, customer.home, self._shop_mix[persona.name].pick(rng))
-            for _ in range(rng.randint(3, _MOST_SHOPS))
-        ]
-        online = [
-            world.merchants.pick(rng, customer.home, self.online_category(persona.name, rng), online=True)
-            for _ in range(rng.randint(2, 4))
-        ]
-        bills, turns = self._bills(persona, customer, rng)
-        payees = {world.population.pick(rng) for _ in range(rng.randint(2, 6))}
-        days = self._pay_days.period_days(customer.index)
-        pay_units = to_units(customer.income_cents, world.currency) * days / _MONTH_DAYS
+        columns, currency = self.columns, self._world.currency
+        merchants, categories = columns.shops.merchants, columns.shops.categories
+        who, latitude, longitude = one(self._world.population.people, customer.index)
+        own = who.customer
+        ranks = np.arange(int(columns.shop_counts(own)[0]))
+        online = np.arange(int(columns.online_counts(own)[0]))
+        payees = columns.payee(own.repeat(MAX_PAYEES), np.arange(MAX_PAYEES))
+        bills = np.arange(columns.bill_count(int(columns.bill_rows(who)[0])))
+        households = columns.bill_rows(who).repeat(len(bills))
+        billers, units = columns.bill(who.repeat(len(bills)), households, bills)
+        second = np.array([False, True])
+        machines = columns.machine(who.repeat(2), latitude.repeat(2), longitude.repeat(2), second)
+        days, pay_cents, varies = columns.pay(own)
+        home = customer.home
         return Habits(
-            shops=tuple(shops),
-            online_shops=tuple(online),
-            bills=bills,
-            bill_turns=turns,
-            payees=tuple(sorted(payees - {customer.index})),
-            cash_machines=(near(customer.home, rng, 1.0), near(customer.home, rng, 2.5)),
-            pay_period_days=days,
-            pay_units=pay_units,
-            pay_varies=rng.random() < 0.35,
+            shops=tuple(merchants[code] for code in columns.shop(who.repeat(len(ranks)), ranks)),
+            online_shops=tuple(
+                merchants[code] for code in columns.online_shop(who.repeat(len(online)), online)
+            ),
+            bills=tuple(
+                Bill(merchants[code], float(amount), categories[columns.shops.category[code]] in NOISY_BILLS)
+                for code, amount in zip(billers, units, strict=True)
+            ),
+            payees=tuple(sorted({*payees[: int(columns.payee_counts(own)[0])].tolist()} - {customer.index})),
+            cash_machines=tuple(
+                Place(home.city, home.country, north / DEGREE, east / DEGREE)
+                for north, east in zip(*machines, strict=True)
+            ),
+            pay_period_days=int(days[0]),
+            pay_units=to_units(1, currency) * float(pay_cents[0]),
+            pay_varies=bool(varies[0]),
         )
-
-    def _bills(
-        self, persona: Persona, customer: Customer, rng: random.Random
-    ) -> tuple[tuple[Bill, ...], Choice[int]]:
-        owns_home = rng.random() < _HOME_OWNERS
-        categories, turns = self._bill_turns[persona.name, owns_home]
-        bills = []
-        for category in categories:
-            amount = persona.amounts[category].draw(rng) * self._scale
-            if category == "rent":
-                amount = max(10.0, round(amount / 10)) * 10 if self._scale == 1 else round(amount, -3)
-            biller = self._world.merchants.pick(rng, customer.home, category)
-            bills.append(Bill(biller, amount, category in _NOISY_BILLS))
-        return tuple(bills), turns
-
-
-def _bill_turns(persona: Persona, owns_home: bool) -> tuple[tuple[str, ...], Choice[int]]:
-    """The categories of a household's bills, and a draw of their positions."""
-    weights = dict(persona.bills)
-    if owns_home and len(weights) > 1:
-        weights.pop("rent", None)
-    return tuple(weights), Choice(range(len(weights)), weights.values())
-
-
-def _open_categories(persona: Persona, hour: int) -> Choice[str] | None:
-    categories = load_categories()
-    weights = {name: weight for name, weight in persona.merchants.items() if categories[name].is_open(hour)}
-    return Choice.of(weights) if weights else None

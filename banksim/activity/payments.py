@@ -23,16 +23,33 @@ from datetime import UTC, datetime
 from types import ModuleType
 from typing import TypeVar
 
-from banksim.activity.actors import reachable
-from banksim.activity.drafts import Draft, Situation
+import numpy as np
+
 from banksim.activity.prices import Pricing
 from banksim.model import AccountRef, Channel, Kind, Merchant, Place, ScenarioError
-from banksim.world import Customer, World
+from banksim.world import Customer, World, stream
+from banksim.world.draws import Bools, Draws, Ints
 from banksim.world.persona import load_categories
 
 logger = logging.getLogger(__name__)
 
 _MARK = "__banksim_payment__"
+
+
+@dataclass(slots=True)
+class Draft:
+    """A transaction in the making.  ``slot`` is the customer's account."""
+
+    kind: Kind
+    channel: Channel
+    amount_cents: int
+    place: Place
+    description: str
+    merchant: Merchant | None = None
+    counterparty: AccountRef | None = None
+    slot: int = 0
+
+
 Marked = TypeVar("Marked", bound=Callable[["Chance"], Draft | None])
 
 
@@ -94,23 +111,31 @@ def payments_in(module: ModuleType) -> list[Payment]:
 class Payments:
     """The payments of one run: draws whether an arrival becomes one of them."""
 
-    def __init__(self, payments: Sequence[Payment], world: World, rng: random.Random) -> None:
+    def __init__(self, payments: Sequence[Payment], world: World, shard: int) -> None:
         """Raises ScenarioError for a persona that the scenario does not have, or shares above 1."""
-        check_payments(payments, world.personas)
-        self._payments, self._world, self._rng = payments, world, rng
+        self._most = check_payments(payments, world.personas)
+        self._payments, self._world, self._shard = payments, world, shard
+        self._draws = Draws(world.seed, "rows", shard, "payments")
         self._pricing = Pricing(world.currency)
         self._failed: set[str] = set()
 
-    def draft(self, at: Situation) -> Draft | None:
-        """A payment in the place of the act, or None for the usual."""
-        if at.act.kind is Kind.SALARY:
-            return None
-        moment = datetime.fromtimestamp(self._world.timestamp_s(at.sim_s), UTC)
-        drawn = self._rng.random()
+    def may_come(self, rows: Ints) -> Bools:
+        """For which rows a payment may take the place of the usual."""
+        may: Bools = self._draws.units(rows) < self._most
+        return may
+
+    def draft(
+        self, row: int, sim_s: float, customer: Customer, where: Place, payees: Callable[[], list[int]]
+    ) -> Draft | None:
+        """A payment of the customer, who stays at ``where``, or None for the usual."""
+        moment = datetime.fromtimestamp(self._world.timestamp_s(sim_s), UTC)
+        drawn = float(self._draws.units(np.array([row]))[0])
         for kind in self._payments:
-            drawn -= kind.chance_at(at.actor.persona.name, moment)
+            drawn -= kind.chance_at(customer.persona, moment)
             if drawn < 0:
-                return self._make(kind, Chance(at, self._world, self._pricing, self._rng, moment))
+                rng = stream(self._world.seed, "payment", self._shard, row)
+                chance = Chance(self._world, self._pricing, customer, where, payees, rng, moment)
+                return self._make(kind, chance)
         return None
 
     def _make(self, kind: Payment, chance: Chance) -> Draft | None:
@@ -124,8 +149,11 @@ class Payments:
             return None
 
 
-def check_payments(payments: Iterable[Payment], personas: Iterable[str]) -> None:
-    """Raises ScenarioError, naming the payment, when a run with these personas could not have them."""
+def check_payments(payments: Iterable[Payment], personas: Iterable[str]) -> float:
+    """The most that all shares together may be.
+
+    Raises ScenarioError, naming the payment, when a run with these personas could not have them.
+    """
     known, total = sorted(personas), 0.0
     for kind in payments:
         total += kind.share * max(1.0, *kind.months.values()) if kind.months else kind.share
@@ -135,6 +163,7 @@ def check_payments(payments: Iterable[Payment], personas: Iterable[str]) -> None
             )
     if total > 1:
         raise ScenarioError([f"plugins: the shares of all payments may add up to 1 at most, got {total:g}"])
+    return total
 
 
 class Chance:
@@ -144,19 +173,23 @@ class Chance:
     """
 
     def __init__(
-        self, at: Situation, world: World, pricing: Pricing, rng: random.Random, moment: datetime
+        self,
+        world: World,
+        pricing: Pricing,
+        customer: Customer,
+        where: Place,
+        payees: Callable[[], list[int]],
+        rng: random.Random,
+        moment: datetime,
     ) -> None:
-        self._at, self._world, self._pricing = at, world, pricing
+        self._world, self._pricing, self._where, self._payees = world, pricing, where, payees
+        self.customer = customer
         self.rng = rng
         self.moment = moment
 
     @property
-    def customer(self) -> Customer:
-        return self._at.actor.customer
-
-    @property
     def persona(self) -> str:
-        return self._at.actor.persona.name
+        return self.customer.persona
 
     def about(self, median_units: float, sigma: float = 0.3) -> int:
         """Cents of a log-normal amount in units of a dollar-like currency; ``sigma`` of its logarithm."""
@@ -175,21 +208,18 @@ class Chance:
     ) -> Draft | None:
         """Buy in a shop of ``category``: in town with "pos", else on the net.
 
-        None when no shop of it is open or within reach.  ValueError for a word that is neither a
-        category nor a channel.
+        None when no shop of it is open; one that is out of reach is left out later.
+        ValueError for a word that is neither a category nor a channel.
         """
         categories = load_categories()
         if category not in categories:
             raise ValueError(f"no category {category!r}; known: {', '.join(categories)}")
         how = Channel(channel)
         in_shop = how is Channel.POS
-        shop = self._world.merchants.pick(self.rng, self._at.where, category, online=not in_shop)
-        last = self._at.last
-        if in_shop:
-            is_open = categories[category].is_open(self.moment.hour)
-            if not is_open or (last is not None and not reachable(last, self._at.sim_s, shop.place)):
-                return None
-        place = shop.place if in_shop else self._here
+        shop = self._world.merchants.pick(self.rng, self._where, category, online=not in_shop)
+        if in_shop and not categories[category].is_open(self.moment.hour):
+            return None
+        place = shop.place if in_shop else self._where
         return Draft(Kind.PURCHASE, how, amount_cents, place, words or f"Purchase at {shop.name}", shop)
 
     def bill(self, category: str, amount_cents: int, channel: str = "online", words: str = "") -> Draft:
@@ -200,25 +230,20 @@ class Chance:
             raise ValueError(f"nobody sends bills for {category!r}; known: {known}")
         biller: Merchant = billers[self.customer.index % len(billers)]
         text = words or f"{category.capitalize()} {biller.name}"
-        return Draft(Kind.BILL_PAYMENT, Channel(channel), amount_cents, self._here, text, biller)
+        return Draft(Kind.BILL_PAYMENT, Channel(channel), amount_cents, self._where, text, biller)
 
     def transfer(self, amount_cents: int, channel: str = "mobile", words: str = "Transfer") -> Draft | None:
         """Send money to somebody the customer often pays; None when there is nobody."""
-        payees = [p for p in self._at.actor.habits.payees if self._at.is_open is None or self._at.is_open(p)]
+        payees = self._payees()
         if not payees:
             return None
         to = AccountRef(self.rng.choice(payees))
-        return Draft(Kind.TRANSFER, Channel(channel), amount_cents, self._here, words, counterparty=to)
+        return Draft(Kind.TRANSFER, Channel(channel), amount_cents, self._where, words, counterparty=to)
 
     def withdrawal(self, amount_cents: int, words: str = "Cash withdrawal") -> Draft:
         """Take cash from a machine."""
-        return Draft(Kind.WITHDRAWAL, Channel.ATM, amount_cents, self._here, words)
+        return Draft(Kind.WITHDRAWAL, Channel.ATM, amount_cents, self._where, words)
 
     def deposit(self, amount_cents: int, channel: str = "ach", words: str = "Incoming payment") -> Draft:
         """Receive money from outside the bank, or pay it in."""
-        return Draft(Kind.DEPOSIT, Channel(channel), amount_cents, self._here, words)
-
-    @property
-    def _here(self) -> Place:
-        last, where = self._at.last, self._at.where
-        return where if last is None or reachable(last, self._at.sim_s, where) else last.place
+        return Draft(Kind.DEPOSIT, Channel(channel), amount_cents, self._where, words)

@@ -10,62 +10,45 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from banksim.activity.block import CHANNEL_CODES, CHANNELS, KIND_CODES, KINDS
-from banksim.activity.calendar import HOURS_OF_WEEK, SPENDING, PayDays, Rhythm
-from banksim.activity.habit_columns import Degrees, HabitColumns, Stay, Who
-from banksim.activity.price_columns import PriceColumns
-from banksim.activity.row_state import RowState
-from banksim.model import Channel, Kind
-from banksim.world import World
+from banksim.activity.block import (
+    ACH,
+    ATM,
+    BILL,
+    BRANCH,
+    CHANNELS,
+    DEPOSIT,
+    KIND_CODES,
+    KINDS,
+    MOBILE,
+    ONLINE,
+    POS,
+    PURCHASE,
+    SALARY,
+    TRANSFER,
+    TRANSFER_WORDS,
+    WIRE,
+    WITHDRAWAL,
+    WORD,
+)
+from banksim.activity.calendar import HOURS_OF_WEEK, PAY_CLASSES, SPENDING, PayDays, Rhythm
+from banksim.activity.habits import NOISY_BILLS, HabitBook, HabitColumns
+from banksim.activity.journeys import Degrees, Journeys, Stay, Who
+from banksim.activity.payments import Draft, Payments
+from banksim.activity.prices import PriceColumns
+from banksim.activity.row_state import Eligible, RowState
+from banksim.activity.salaries import Salaries
+from banksim.model import Channel, Place
+from banksim.world import Customer, World
+from banksim.world.columns import DEGREE
 from banksim.world.draws import Bools, Draws, Floats, Ints, Shares
 from banksim.world.world import DAY_S, HOUR_S
 
 #: Customers looked at for one arrival before giving up.
 MAX_DRAWS = 64
-PURCHASE, WITHDRAWAL, DEPOSIT, SALARY, TRANSFER, BILL = (KIND_CODES[kind] for kind in Kind)
-POS, ONLINE, MOBILE, WIRE, ACH, ATM, BRANCH = (
-    CHANNEL_CODES[channel]
-    for channel in (
-        Channel.POS,
-        Channel.ONLINE,
-        Channel.MOBILE,
-        Channel.WIRE,
-        Channel.ACH,
-        Channel.ATM,
-        Channel.BRANCH,
-    )
-)
-TRANSFER_WORDS = (
-    "Transfer",
-    "Thanks",
-    "Dinner",
-    "My share",
-    "Birthday",
-    "Groceries",
-    "Trip",
-    "Tickets",
-    "Loan",
-)
-BILL_WORDS = {"rent": "Rent", "utilities": "Utilities", "telecom": "Phone and internet", "tax": "Tax"}
-WORDS = (
-    "Cash withdrawal",
-    "Counter withdrawal",
-    "Cash deposit",
-    "Check deposit",
-    "Incoming payment",
-    "Deposit",
-    "Salary",
-    "Pension payment",
-    "To savings",
-    "From savings",
-    *TRANSFER_WORDS,
-)
-WORD = {text: code for code, text in enumerate(WORDS)}
 #: A persona whose youngest are this old lives on a pension.
 PENSION_FROM_AGE = 60
 _PAYEE_TRIES = 4
@@ -76,14 +59,8 @@ _TO_SAVINGS_SHARE = 0.15
 _WIRE_FACTOR = 6.0
 _REGULAR_PAY_NOISE = 0.08
 _BILL_NOISE = 0.06
-_NOISY_BILLS = ("utilities", "telecom")
 _MAIN_DEVICE_SHARE = 0.85
 _FIRST_MACHINE_SHARE = 0.75
-#: Pay days whose next person is remembered.
-_MAX_PAY_DAYS = 4096
-#: People of a pay day looked at together.
-_PAY_PAGE = 64
-_PAY_PAGES = 512
 
 
 @dataclass(slots=True)
@@ -91,9 +68,11 @@ class Drafts:
     """Equally long columns.  The first ones are those of a `Block`.
 
     ``stay_…`` is where the customer stays at that moment, which is not always where they pay.
+    ``net_shop`` and ``net_cents`` are what a purchase in a shop becomes when the customer cannot get there.
     ``rents`` marks a bill that is the rent; ``other_bill`` and ``other_bill_cents`` are the
     bill that comes instead when the rent was paid lately.  ``paid_after`` is how far the pay day's list was
-    before the row (-1: no salary), ``normal`` the random number that made the amount.
+    before the row (-1: no salary), ``normal`` the random number that made the amount.  ``words`` is -1 where
+    the merchant decides on them.
     """
 
     row: Ints
@@ -117,13 +96,18 @@ class Drafts:
     device: Ints
     words: Ints
     normal: Floats
+    net_shop: Ints
+    net_cents: Ints
     rents: Bools
     other_bill: Ints
     other_bill_cents: Ints
     paid_after: Ints
     day: Ints
-    #: Not a column: the rows for which no customer was found.
+    #: The payee of a payment of a user's own (-1: none).
+    own_other: Ints
+    #: Not columns: the rows for which no customer was found, and payments of a user's own by position.
     missing: Ints
+    own: dict[int, Draft]
 
     def __len__(self) -> int:
         return len(self.row)
@@ -136,30 +120,11 @@ class Drafts:
         if end < len(self):
             missing = missing[missing < self.row[end]]
         columns = {name: getattr(self, name)[start:end].copy() for name in _COLUMNS}
-        return Drafts(**columns, missing=missing)
+        own = {at - start: draft for at, draft in self.own.items() if start <= at < end}
+        return Drafts(**columns, missing=missing, own=own)
 
 
-_COLUMNS = tuple(field.name for field in fields(Drafts) if field.name != "missing")
-
-
-@dataclass(slots=True)
-class Eligible:
-    """Who may act: ``open_from_s`` is the simulated second from which each customer has an account
-    (payers and payees), ``mine`` marks the payers this process may act for.  None: everybody.
-    """
-
-    open_from_s: Floats | None = None
-    mine: Bools | None = None
-
-    def may_pay(self, customers: Ints, sim_s: Floats) -> Bools:
-        allowed = self.has_account(customers, sim_s)
-        return allowed if self.mine is None else allowed & self.mine[customers]
-
-    def has_account(self, customers: Ints, sim_s: Floats) -> Bools:
-        if self.open_from_s is None:
-            return np.ones(len(customers), bool)
-        is_open: Bools = self.open_from_s[customers] <= sim_s
-        return is_open
+_COLUMNS = tuple(field.name for field in fields(Drafts) if field.name not in ("missing", "own"))
 
 
 class DraftMaker:
@@ -173,7 +138,9 @@ class DraftMaker:
         habits: HabitColumns,
         prices: PriceColumns,
         eligible: Eligible,
+        payments: Payments | None,
     ) -> None:
+        self._payments, self._habit_book = payments, HabitBook(world)
         self._world, self._state, self._habits, self._prices = world, state, habits, prices
         self._eligible = eligible
         self._people, self._shops = world.population.people, habits.shops
@@ -182,16 +149,15 @@ class DraftMaker:
             for name in ("act", "who", "willing", "more", "shop", "price", "payee")
         )
         self._pay_days = PayDays(world.population)
+        self._journeys = Journeys(world)
         self._set_tables(Rhythm(world))
         personas = list(world.personas.values())
         self._limits = self._people.limits_cents
         self._salary_words = np.array(
             [WORD["Pension payment" if p.ages[0] >= PENSION_FROM_AGE else "Salary"] for p in personas]
         )
-        self._noisy = np.array([name in _NOISY_BILLS for name in self._shops.categories])
-        #: How far the list of each pay day (persona, day) is.
-        self.paid: dict[tuple[int, int], int] = {}
-        self._pay_pages = lru_cache(maxsize=_PAY_PAGES)(self._make_pay_page)
+        self._noisy = np.array([name in NOISY_BILLS for name in self._shops.categories])
+        self.salaries = Salaries(world, state, eligible)
 
     def _set_tables(self, rhythm: Rhythm) -> None:
         names = list(self._world.personas)
@@ -233,20 +199,42 @@ class DraftMaker:
             row, sim_s, timestamp_s = row[found], sim_s[found], timestamp_s[found]
             hour, day, kind = hour[found], day[found], kind[found]
             who, stay = who.at(found), stay.at(found)
-        paid_after = self._pay(row, sim_s, timestamp_s, day, who, kind, stay)
+        paid_after = self.salaries.pay(sim_s, timestamp_s, day, who, kind, stay)
         channel = self._channels.pick(self._channel_row[who.persona, kind, hour], self._more.units(row, 0))
         count = len(row)
         nothing = np.zeros(count, np.int64)
         drafts = Drafts(
             row, sim_s, who.customer, who.persona, kind, channel, hour, nothing.copy(), nothing.copy(),
             nothing - 1, nothing - 1, nothing.copy(), stay.city.copy(), stay.latitude.copy(),
-            stay.longitude.copy(), *stay[:3], self._device(row, who.customer), nothing.copy(),
-            self._price.normals(row, 0), np.zeros(count, bool), nothing - 1, nothing, paid_after,
-            day, missing,
+            stay.longitude.copy(), *stay[:3], self._device(row, who.customer), nothing - 1,
+            self._price.normals(row, 0), nothing - 1, nothing.copy(),
+            np.zeros(count, bool), nothing - 1, nothing, paid_after,
+            day, nothing - 1, missing, {},
         )  # fmt: skip
         self._details(drafts, who, ~stay.is_away)
         drafts.amount = self.within_limit(drafts, slice(None), drafts.amount)
+        if self._payments is not None:
+            self._pay_own(self._payments, drafts)
         return drafts
+
+    def _pay_own(self, payments: Payments, drafts: Drafts) -> None:
+        """Ask the user's own kinds of payment whether they take the place of a draft."""
+        cities, population = self._people.map.cities, self._world.population
+        for at in np.flatnonzero((drafts.kind != SALARY) & payments.may_come(drafts.row)).tolist():
+            customer, sim_s = population.customer(int(drafts.customer[at])), float(drafts.sim_s[at])
+            city = cities[drafts.stay_city[at]]
+            north, east = int(drafts.stay_latitude[at]) / DEGREE, int(drafts.stay_longitude[at]) / DEGREE
+
+            def payees(customer: Customer = customer, sim_s: float = sim_s) -> list[int]:
+                known = np.array(self._habit_book.of(customer).payees, np.int64)
+                may_be = self._eligible.may_be_paid(known, np.full(len(known), sim_s))
+                return [int(index) for index in known[may_be]]
+
+            where = Place(city.name, city.country, north, east)
+            draft = payments.draft(int(drafts.row[at]), sim_s, customer, where, payees)
+            if draft is not None and draft.amount_cents < self._limits[drafts.persona[at]]:
+                drafts.own[at] = draft
+                drafts.own_other[at] = -1 if draft.counterparty is None else draft.counterparty.customer_index
 
     def _find(
         self, row: Ints, sim_s: Floats, timestamp_s: Floats, hour: Ints, day: Ints
@@ -266,7 +254,8 @@ class DraftMaker:
             np.zeros(count, bool),
         )
         days, day_of = np.unique(day, return_inverse=True)
-        spending = np.asarray(SPENDING)[[self._pay_days.since(int(each)) for each in days]]
+        since = [self._pay_days.since(int(each)) for each in days]
+        spending = np.asarray(SPENDING)[np.array(since, np.int64).reshape(-1, len(PAY_CLASSES))]
         todo = np.arange(count)
         new_act = np.ones(count, bool)
         for draw in range(MAX_DRAWS):
@@ -282,7 +271,7 @@ class DraftMaker:
             # Somebody else of this persona, whose money is fresher.
             spends = (kind[todo] != PURCHASE) | (self._willing.units(row[todo], draw) < willing)
             who = Who(drawn, persona[todo], state.home_city[drawn].astype(np.int64))
-            here = habits.stay(
+            here = self._journeys.stay(
                 who, state.home_latitude[drawn], state.home_longitude[drawn], timestamp_s[todo]
             )
             fits = may_act & spends & ~here.on_the_way
@@ -294,70 +283,6 @@ class DraftMaker:
             if not len(todo):
                 break
         return Who(customer, persona, city), kind, stay, todo
-
-    def _pay(
-        self, row: Ints, sim_s: Floats, timestamp_s: Floats, day: Ints, who: Who, kind: Ints, stay: Stay
-    ) -> Ints:
-        """Give every salary to the next person whose pay day it is; a deposit where everybody was paid."""
-        paid_after = np.full(len(row), -1, np.int64)
-        salaries = np.flatnonzero(kind == SALARY)
-        for position in salaries.tolist():
-            key = int(who.persona[position]), int(day[position])
-            before = self.paid.get(key, 0)
-            found, after = self._next_paid(key, before, sim_s[position])
-            if found < 0:
-                kind[position] = DEPOSIT
-                continue
-            paid_after[position] = before
-            self.paid[key] = after
-            who.customer[position] = found
-        if len(self.paid) > _MAX_PAY_DAYS:
-            self.paid = dict(list(self.paid.items())[-_MAX_PAY_DAYS // 2 :])
-        paid = salaries[paid_after[salaries] >= 0]
-        if len(paid):
-            drawn = who.customer[paid]
-            who.city[paid] = self._state.home_city[drawn]
-            own = who.at(paid)
-            latitude, longitude = self._state.home_latitude[drawn], self._state.home_longitude[drawn]
-            stay.put(paid, self._habits.stay(own, latitude, longitude, timestamp_s[paid]))
-        return paid_after
-
-    def _next_paid(self, key: tuple[int, int], position: int, sim_s: float) -> tuple[int, int]:
-        """Who of a pay day's list comes at or after ``position``, and the position after; -1 for nobody.
-
-        Left out are those who travel on that day, and those who may not act.
-        """
-        persona, day = key
-        name = list(self._world.personas)[persona]
-        while True:
-            page = self._pay_pages(name, persona, day, position // _PAY_PAGE)
-            for offset in range(position % _PAY_PAGE, len(page)):
-                customer = page[offset]
-                position += 1
-                if customer >= 0 and self._may_pay_one(customer, sim_s):
-                    return customer, position
-            if len(page) < _PAY_PAGE:
-                return -1, position
-
-    def _may_pay_one(self, customer: int, sim_s: float) -> bool:
-        may = self._eligible
-        is_open = may.open_from_s is None or bool(may.open_from_s[customer] <= sim_s)
-        return is_open and (may.mine is None or bool(may.mine[customer]))
-
-    def _make_pay_page(self, name: str, persona: int, day: int, page: int) -> list[int]:
-        """The customers at `_PAY_PAGE` positions of a pay day's list; -1 for those who travel then."""
-        customers = self._pay_days.paid_on(name, day, page * _PAY_PAGE, _PAY_PAGE)
-        state = self._state
-        who = Who(customers, np.full(len(customers), persona), state.home_city[customers].astype(np.int64))
-        from_s = np.full(len(customers), float(day * DAY_S))
-        trip = self._habits.journeys(
-            who, state.home_latitude[customers], state.home_longitude[customers], from_s
-        )
-        until_s = from_s + DAY_S
-        goes = (trip.leaves_s < until_s) & (trip.arrives_s > from_s)
-        returns = (trip.returns_s < until_s) & (trip.home_s > from_s)
-        listed: list[int] = np.where(goes | returns, -1, customers).tolist()
-        return listed
 
     # ---- what it is
 
@@ -389,29 +314,23 @@ class DraftMaker:
             shops[in_town] = self._habits.visit(
                 own, drafts.stay_city[there], at_home[in_town], hours, self._shop, drafts.row[there]
             )
-        in_shop = np.flatnonzero(shops >= 0)
+        net_shops = self._habits.visit_online(who, self._shop, drafts.row[at])
+        in_shop = shops >= 0
+        channel = drafts.channel[at]
+        drafts.channel[at] = np.where(in_shop | (channel != POS), channel, ONLINE)
+        drafts.merchant[at] = np.where(in_shop, shops, net_shops)
+        drafts.amount[at] = self.price(drafts, at, drafts.merchant[at])
         there, found = at[in_shop], shops[in_shop]
-        drafts.merchant[there] = found
         drafts.city[there], drafts.latitude[there], drafts.longitude[there] = (
             column[found] for column in (self._shops.city, self._shops.latitude, self._shops.longitude)
         )
-        drafts.amount[there] = self.price(drafts, there)
-        self.buy_online(drafts, at[shops < 0])
+        drafts.net_shop[there] = net_shops[in_shop]
+        net_cents = self.price(drafts, there, drafts.net_shop[there])
+        drafts.net_cents[there] = self.within_limit(drafts, there, net_cents)
 
-    def buy_online(self, drafts: Drafts, at: Ints) -> None:
-        """Make the rows purchases on the net, from where the customer is."""
-        if not len(at):
-            return
-        customer = drafts.customer[at]
-        who = Who(customer, drafts.persona[at], self._state.home_city[customer].astype(np.int64))
-        drafts.merchant[at] = self._habits.visit_online(who, self._shop, drafts.row[at])
-        channel = drafts.channel[at]
-        drafts.channel[at] = np.where(channel == POS, ONLINE, channel)
-        drafts.amount[at] = self.price(drafts, at)
-
-    def price(self, drafts: Drafts, at: Ints) -> Ints:
-        """What the rows' purchases cost at their merchants."""
-        category = self._shops.category[drafts.merchant[at]].astype(np.int64)
+    def price(self, drafts: Drafts, at: Ints, merchants: Ints) -> Ints:
+        """What the rows' purchases cost at some merchants."""
+        category = self._shops.category[merchants].astype(np.int64)
         ends = self._price.units(drafts.row[at], 2)
         return self._prices.purchase(drafts.persona[at], category, drafts.normal[at], ends)
 
@@ -487,7 +406,7 @@ class DraftMaker:
             rank = self._payee.below(some, k + 1, self._habits.payee_counts(owner))
             anybody = self._payee.below(some, k + 2, self._people.size)
             other = np.where(is_known, self._habits.payee(owner, rank), anybody)
-            fits = (other != owner) & self._eligible.has_account(other, drafts.sim_s[at[todo]])
+            fits = (other != owner) & self._eligible.may_be_paid(other, drafts.sim_s[at[todo]])
             found[todo[fits]] = other[fits]
             todo = todo[~fits]
             if not len(todo):

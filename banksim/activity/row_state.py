@@ -6,12 +6,13 @@ Every change that planned rows make can be taken back row by row, the last first
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
-from banksim.activity.habit_columns import Degrees
+from banksim.activity.journeys import Degrees
 from banksim.model import CREDIT_KINDS, AccountRef, Transaction
 from banksim.world import World
 from banksim.world.draws import Bools, Floats, Ints
@@ -57,6 +58,25 @@ class Seen:
 SEEN_COLUMNS = tuple(field.name for field in fields(Seen))
 
 
+@dataclass(slots=True)
+class Eligible:
+    """Who may act: which customers have an account at a simulated second (payers and payees), and
+    which are this process's to act for (payers).  None: everybody.
+    """
+
+    has_account: Callable[[Ints, Floats], Bools] | None = None
+    is_mine: Callable[[Ints], Bools] | None = None
+
+    def may_pay(self, customers: Ints, sim_s: Floats) -> Bools:
+        allowed = self.may_be_paid(customers, sim_s)
+        return allowed if self.is_mine is None else allowed & self.is_mine(customers)
+
+    def may_be_paid(self, customers: Ints, sim_s: Floats) -> Bools:
+        if self.has_account is None:
+            return np.ones(len(customers), bool)
+        return self.has_account(customers, sim_s)
+
+
 class RowState:
     """The state of a world's customers, by the plans so far."""
 
@@ -64,21 +84,23 @@ class RowState:
         """Customers from ``funded`` on start with nothing."""
         population = world.population
         self.slots = population.accounts_per_customer
-        customers = np.arange(population.size, dtype=np.int64)
-        people = population.people
-        self.persona = people.ranks.personas(customers).astype(np.int8)
-        self.home_city = people.home_cities(customers).astype(np.int16)
-        self.home_latitude, self.home_longitude = people.homes(customers, self.home_city.astype(np.int64))
+        everybody = population.people.all()
+        self.home_city = everybody.city
+        self.home_latitude, self.home_longitude = everybody.latitude, everybody.longitude
         #: Planned balance of account customer × slots + slot, in cents.
         self.balances = np.zeros(population.size * self.slots, np.int64)
         for slot in range(self.slots):
-            self.balances[slot :: self.slots] = people.openings_cents(customers, slot)
+            self.balances[slot :: self.slots] = everybody.openings_cents[slot]
         self.balances[funded * self.slots :] = 0
         self.seen = Seen.nothing(population.size)
 
     def available(self, account: AccountRef) -> int:
         """The planned balance in cents; below zero when more was planned than there was."""
-        return int(self.balances[account.customer_index * self.slots + account.slot])
+        return int(self.balances[self.position(account)])
+
+    def position(self, account: AccountRef) -> int:
+        """Where the account is among the balances."""
+        return account.customer_index * self.slots + account.slot
 
     def book(self, transaction: Transaction, sign: int = 1) -> None:
         """Move what the transaction moves; back again with a ``sign`` of -1."""
@@ -89,7 +111,7 @@ class RowState:
             self._add(transaction.counterparty, cents)
 
     def _add(self, account: AccountRef, cents: int) -> None:
-        self.balances[account.customer_index * self.slots + account.slot] += cents
+        self.balances[self.position(account)] += cents
 
     def move(self, accounts: Ints, others: Ints, cents: Ints, is_credit: Bools, sign: int = 1) -> None:
         """Move the sums of many rows; an account may come several times, ``others`` is -1 for none."""
@@ -109,25 +131,33 @@ class RowState:
         self.seen.put(unique, Seen(*(getattr(before, name)[first] for name in SEEN_COLUMNS)))
 
 
-def levels(payers: Ints, payees: Ints, own_payees: Ints | None = None) -> Ints:
+def levels(payers: Ints, *payees: Ints) -> Ints:
     """The level of each row: above all earlier rows that touch one of its customers.
 
-    Rows of one level touch different customers, so they can be settled together, level by
-    level, with the result of settling row by row.
+    ``payees`` are columns of whom a row may pay (-1: nobody).  Rows of one level touch different
+    customers, so they can be settled together, level by level, with the result of settling row by row.
     """
-    above: dict[int, int] = {}
-    of = above.get
-    found: list[int] = []
-    others = own_payees.tolist() if own_payees is not None else ()
-    for position, (payer, payee) in enumerate(zip(payers.tolist(), payees.tolist(), strict=True)):
-        level = of(payer, 0)
-        touched = (payee, others[position]) if others else (payee,)
-        for other in touched:
-            if other >= 0:
-                level = max(level, of(other, 0))
-        for other in touched:
-            if other >= 0:
-                above[other] = level + 1
-        above[payer] = level + 1
-        found.append(level)
-    return np.array(found, np.int64)
+    count = len(payers)
+    rows = np.arange(count)
+    columns = [payers, *payees]
+    touched = [rows]
+    for number, column in enumerate(payees, 1):
+        is_new = column >= 0
+        for before in columns[:number]:
+            is_new &= column != before
+        touched.append(np.flatnonzero(is_new))
+    customer = np.concatenate([column[at] for column, at in zip(columns, touched, strict=True)])
+    row, which = np.concatenate(touched), np.repeat(range(len(columns)), list(map(len, touched)))
+    order = np.argsort(customer * count + row)
+    customer, row, which = customer[order], row[order], which[order]
+    # Per column of customers, the row before that touches the same one; ``count`` where there is none.
+    before = np.full((len(columns), count), count)
+    again = 1 + np.flatnonzero(customer[1:] == customer[:-1])
+    before[which[again], row[again]] = row[again - 1]
+    found = np.zeros(count + 1, np.int64)
+    found[count] = -1
+    while True:
+        higher: Ints = found[before].max(axis=0) + 1
+        if np.array_equal(higher, found[:count]):
+            return higher
+        found[:count] = higher

@@ -15,21 +15,21 @@ holidays, customers in other time zones than the bank.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
 
-from banksim.activity.block import Block, Legend, genuine_truths
-from banksim.activity.habit_columns import Degrees, HabitColumns
-from banksim.activity.price_columns import PriceColumns
-from banksim.activity.row_drafts import (
+from banksim.activity.block import (
     BILL,
     BILL_WORDS,
+    CHANNEL_CODES,
     DEPOSIT,
+    KIND_CODES,
     MOBILE,
+    ONLINE,
     POS,
     PURCHASE,
     SALARY,
@@ -37,14 +37,21 @@ from banksim.activity.row_drafts import (
     WITHDRAWAL,
     WORD,
     WORDS,
-    DraftMaker,
-    Drafts,
-    Eligible,
+    Block,
+    Legend,
+    genuine_truths,
 )
-from banksim.activity.row_state import SEEN_COLUMNS, RowState, Seen, levels
+from banksim.activity.habits import HabitColumns
+from banksim.activity.journeys import Degrees
+from banksim.activity.payments import Payment, Payments
+from banksim.activity.prices import PriceColumns
+from banksim.activity.row_drafts import DraftMaker, Drafts
+from banksim.activity.row_state import SEEN_COLUMNS, Eligible, RowState, Seen, levels
+from banksim.model import CREDIT_KINDS, Channel
 from banksim.world import World
-from banksim.world.columns import DEGREE, Shops
+from banksim.world.columns import DEGREE
 from banksim.world.draws import Bools, Draws, Floats, Ints
+from banksim.world.merchants import Shops
 from banksim.world.places import KM_PER_DEGREE
 
 #: Sums that are more than there is and are tried anyway (judgement).
@@ -55,11 +62,13 @@ CITY_SPEED_KMH = 60.0
 #: After this long everything in a city is within reach (its parts are under 30 km apart).
 ANYWHERE_AFTER_S = 30 * 60
 RENT_DAYS = 25
+#: Different texts that payments of a user's own may have in a run.
+MAX_OWN_TEXTS = 10_000
 DAY_S = 86_400
 
 
 @dataclass(slots=True)
-class _Last:
+class LastSeen:
     """Where the customers of some rows were last, and how long ago.
 
     ``recent`` marks for whom that still limits where they can be.
@@ -90,6 +99,7 @@ class Undo:
     """What `RowPlanner.take_back` needs of a block's rows, equally long columns.
 
     ``account`` and ``other`` are positions among the balances, ``moved`` the cents that moved.
+    ``is_tight`` marks rows that are what they are because the balance did not cover what was drafted.
     """
 
     seen: Seen
@@ -100,37 +110,48 @@ class Undo:
     day: Ints
     paid_after: Ints
     missing: Ints
+    is_tight: Bools
 
 
 class RowPlanner:
     """Plans genuine transactions for one process."""
 
-    def __init__(self, world: World, scenario: ActivityScenario | None = None, shard: int = 0) -> None:
+    def __init__(
+        self,
+        world: World,
+        scenario: ActivityScenario | None = None,
+        shard: int = 0,
+        payments: Sequence[Payment] = (),
+    ) -> None:
         """``shard`` tells processes that share a run apart: each draws from streams of its own.
 
         With an onboarding block the customers who join during the run start with a
-        planned balance of zero; `book` their first deposits.
+        planned balance of zero; `book` their first deposits.  ``payments`` are kinds of a user's own.
         """
         self._world = world
         people = world.population.people
         personas = list(world.personas.values())
-        shops = Shops(world.merchants, people.map)
         self.state = RowState(world, _funded(world, scenario))
         self.eligible = Eligible()
+        habits = HabitColumns(world)
+        shops = habits.shops
         prices = PriceColumns(world.currency, personas, shops.categories)
-        habits = HabitColumns(world, people, shops)
         self._shops, self._prices, self._limits = shops, prices, people.limits_cents
-        self._drafts = DraftMaker(world, shard, self.state, habits, prices, self.eligible)
+        own = Payments(payments, world, shard) if payments else None
+        self._drafts = DraftMaker(world, shard, self.state, habits, prices, self.eligible, own)
         self._afford = Draws(world.seed, "rows", shard, "afford")
         self._purchase_words = len(WORDS)
         self._bill_words = self._purchase_words + len(shops.merchants)
+        self._cities = people.map.codes
+        self._texts = _descriptions(shops)
+        self._own_words: dict[str, int] = {}
         self.legend = Legend(
             world.currency,
             world.start_epoch_s,
             tuple(world.personas),
             shops.merchants,
             tuple(people.map.codes),
-            _descriptions(shops),
+            self._texts,
             genuine_truths(tuple(world.personas)),
             Draws(world.seed, "rows", shard, "ids"),
             people.devices,
@@ -159,7 +180,7 @@ class RowPlanner:
         count = len(drafts)
         state, slots = self.state, self.state.slots
         before, moved = np.zeros(count, np.int64), np.zeros(count, np.int64)
-        refused = np.zeros(count, bool)
+        refused, is_tight = np.zeros(count, bool), np.zeros(count, bool)
         found = state.seen.of(drafts.customer)
         account, other = np.zeros(count, np.int64), np.full(count, -1, np.int64)
         for at in _in_levels(drafts):
@@ -167,10 +188,12 @@ class RowPlanner:
             seen = state.seen.of(customer)
             found.put(at, seen)
             since_s = drafts.sim_s[at] - seen.sim_s
-            last = _Last(seen, since_s, since_s < ANYWHERE_AFTER_S)
+            last = LastSeen(seen, since_s, since_s < ANYWHERE_AFTER_S)
+            if drafts.own:
+                is_tight[at] = self._pay_own(drafts, at, last)
             self._stay_in_reach(drafts, at, last)
             self._pay_rent(drafts, at, seen)
-            self._afford_rows(drafts, at, last)
+            is_tight[at] |= self._afford_rows(drafts, at, last)
             account[at] = customer * slots + drafts.slot[at]
             before[at] = state.balances[account[at]]
             paid = drafts.other[at] >= 0
@@ -182,17 +205,17 @@ class RowPlanner:
             self._see(drafts, at, seen)
         undo = Undo(
             found, account, other, moved, _is_credit(drafts.kind),
-            drafts.day, drafts.paid_after, drafts.missing,
+            drafts.day, drafts.paid_after, drafts.missing, is_tight,
         )  # fmt: skip
         return self._block(drafts, before, refused, undo)
 
-    def unsettle(self, block: Block, start: int) -> None:
-        """Undo what the rows from position ``start`` on did to balances and places.
+    def unsettle(self, block: Block, start: int, end: int | None = None) -> None:
+        """Undo what the rows from position ``start`` to ``end`` (exclusive) did to balances and places.
 
-        Blocks settled later must be undone before.  The drafts may be settled again.
+        What was settled later must be undone before.  The drafts may be settled again.
         """
-        undo = _undo_of(block)
-        state, rows = self.state, slice(start, None)
+        undo = undo_of(block)
+        state, rows = self.state, slice(start, end)
         state.move(undo.account[rows], undo.other[rows], undo.moved[rows], undo.is_credit[rows], -1)
         before = Seen(*(getattr(undo.seen, name)[rows] for name in SEEN_COLUMNS))
         state.forget(block.customer[rows], before)
@@ -201,15 +224,56 @@ class RowPlanner:
         """Undo the rows from ``from_row`` on as if they had never been planned; later blocks first."""
         start = int(np.searchsorted(block.row, from_row))
         self.unsettle(block, start)
-        undo = _undo_of(block)
+        undo = undo_of(block)
         self.unplanned -= int(np.count_nonzero(undo.missing >= from_row))
         for position in reversed((start + np.flatnonzero(undo.paid_after[start:] >= 0)).tolist()):
             key = int(block.persona[position]), int(undo.day[position])
-            self._drafts.paid[key] = int(undo.paid_after[position])
+            self._drafts.salaries.paid[key] = int(undo.paid_after[position])
 
     # ---- settling
 
-    def _stay_in_reach(self, drafts: Drafts, at: Ints, last: _Last) -> None:
+    def _pay_own(self, drafts: Drafts, at: Ints, last: LastSeen) -> Bools:
+        """Put payments of a user's own in the place of drafts, where they can be reached and afforded.
+
+        Returns for which rows there was not enough money.
+        """
+        is_short = np.zeros(len(at), bool)
+        for among, position in enumerate(at.tolist()):
+            own = drafts.own.get(position)
+            if own is None:
+                continue
+            one, place = np.array([among]), own.place
+            north, east = (np.array([round(d * DEGREE)], np.int32) for d in (place.latitude, place.longitude))
+            if own.channel is Channel.POS and last.out_of_reach(one, north, east)[0]:
+                continue
+            available = self.state.balances[drafts.customer[position] * self.state.slots]
+            if own.kind not in CREDIT_KINDS and own.amount_cents > available:
+                is_short[among] = True
+                continue
+            drafts.kind[position], drafts.channel[position] = KIND_CODES[own.kind], CHANNEL_CODES[own.channel]
+            drafts.amount[position], drafts.slot[position] = own.amount_cents, own.slot
+            drafts.latitude[position], drafts.longitude[position] = north[0], east[0]
+            drafts.city[position] = self._cities[place.city, place.country]
+            merchant, other = own.merchant, own.counterparty
+            drafts.merchant[position] = -1 if merchant is None else self._shops.codes[merchant.merchant_id]
+            drafts.other[position] = -1 if other is None else other.customer_index
+            drafts.other_slot[position] = 0 if other is None else other.slot
+            drafts.words[position] = self._word(own.description)
+            drafts.rents[position] = False
+            is_short[among] = own.slot > 0  # what the main account covers another may not
+        return is_short
+
+    def _word(self, text: str) -> int:
+        """The code of a text of a user's own; beyond `MAX_OWN_TEXTS` of them, that of the last."""
+        code = self._own_words.get(text)
+        if code is None:
+            if len(self._own_words) >= MAX_OWN_TEXTS:
+                return len(self._texts) - 1
+            code = self._own_words[text] = len(self._texts)
+            self._texts.append(text)
+        return code
+
+    def _stay_in_reach(self, drafts: Drafts, at: Ints, last: LastSeen) -> None:
         """Who had no time to get there stays where they are: the same shop again, or the net."""
         recent = np.flatnonzero(last.recent)
         if not len(recent):
@@ -219,14 +283,16 @@ class RowPlanner:
         rows = at[far]
         self._put(drafts, rows, last.seen, far)
         in_shop = (drafts.channel[rows] == POS) & (drafts.kind[rows] == PURCHASE)
-        shop = last.seen.merchant[far]
-        same = rows[in_shop & (shop >= 0)]
+        far, rows = far[in_shop], rows[in_shop]
+        shop = last.seen.merchant[far].astype(np.int64)
+        again = shop >= 0
+        same, net = rows[again], rows[~again]
         if len(same):
-            drafts.merchant[same] = shop[in_shop & (shop >= 0)]
-            drafts.amount[same] = self._drafts.price(drafts, same)
-        self._drafts.buy_online(drafts, rows[in_shop & (shop < 0)])
-        changed = rows[in_shop]
-        drafts.amount[changed] = self._drafts.within_limit(drafts, changed, drafts.amount[changed])
+            drafts.merchant[same] = shop[again]
+            cents = self._drafts.price(drafts, same, shop[again])
+            drafts.amount[same] = self._drafts.within_limit(drafts, same, cents)
+        drafts.channel[net], drafts.merchant[net] = ONLINE, drafts.net_shop[net]
+        drafts.amount[net] = drafts.net_cents[net]
 
     def _put(self, drafts: Drafts, rows: Ints, seen: Seen, at: Ints) -> None:
         """Put the rows at the places last seen."""
@@ -248,15 +314,22 @@ class RowPlanner:
         drafts.merchant[other] = drafts.other_bill[other]
         drafts.amount[other] = drafts.other_bill_cents[other]
 
-    def _afford_rows(self, drafts: Drafts, at: Ints, last: _Last) -> None:
-        """Make what the balance does not cover smaller, or money paid in; a few try all the same."""
+    def _afford_rows(self, drafts: Drafts, at: Ints, last: LastSeen) -> Bools:
+        """Make what the balance does not cover smaller, or money paid in; a few try all the same.
+
+        Returns which rows were not covered.
+        """
         available = self.state.balances[drafts.customer[at] * self.state.slots]
-        short = np.flatnonzero(~_is_credit(drafts.kind[at]) & (drafts.amount[at] > available))
+        is_short: Bools = ~_is_credit(drafts.kind[at]) & (drafts.amount[at] > available)
+        short = np.flatnonzero(is_short)
         short = short[self._afford.units(drafts.row[at[short]], 0) >= OVERDRAWS]
-        if not len(short):
-            return
-        fits = self._shrink(drafts, at[short], available[short])
-        rest = short[~fits]
+        if len(short):
+            fits = self._shrink(drafts, at[short], available[short])
+            self._pay_in(drafts, at, short[~fits], last)
+        return is_short
+
+    def _pay_in(self, drafts: Drafts, at: Ints, rest: Ints, last: LastSeen) -> None:
+        """Money in for the rows at the positions ``rest`` of ``at``: from the own savings, or a deposit."""
         if not len(rest):
             return
         rest = rest[~self._from_savings(drafts, at[rest], last, rest)]
@@ -287,7 +360,7 @@ class RowPlanner:
         drafts.amount[rows[fits]] = sums[fits]
         return fits
 
-    def _from_savings(self, drafts: Drafts, rows: Ints, last: _Last, at: Ints) -> Bools:
+    def _from_savings(self, drafts: Drafts, rows: Ints, last: LastSeen, at: Ints) -> Bools:
         """Fetch money from the own savings where there are enough; returns for which rows."""
         one, slots = self._prices.one, self.state.slots
         done = np.zeros(len(rows), bool)
@@ -330,8 +403,8 @@ class RowPlanner:
 
     def _block(self, drafts: Drafts, before: Ints, refused: Bools, undo: Undo) -> Block:
         kind, merchant = drafts.kind, drafts.merchant
-        words = np.where(kind == PURCHASE, self._purchase_words + merchant, drafts.words)
-        words = np.where(kind == BILL, self._bill_words + merchant, words)
+        of_merchant = np.where(kind == BILL, self._bill_words, self._purchase_words) + merchant
+        words = np.where(drafts.words < 0, of_merchant, drafts.words)
         return Block(
             legend=self.legend,
             row=drafts.row,
@@ -358,7 +431,8 @@ class RowPlanner:
 
 def _in_levels(drafts: Drafts) -> Iterator[Ints]:
     """The positions of the rows, level by level."""
-    level = levels(drafts.customer, drafts.other)
+    payees = [drafts.other, drafts.own_other] if drafts.own else [drafts.other]
+    level = levels(drafts.customer, *payees)
     order = np.argsort(level, kind="stable")
     edges = np.searchsorted(level[order], np.arange(level.max(initial=-1) + 2))
     for start, end in pairwise(edges.tolist()):
@@ -370,7 +444,7 @@ def _is_credit(kind: Ints) -> Bools:
     return credit
 
 
-def _undo_of(block: Block) -> Undo:
+def undo_of(block: Block) -> Undo:
     if not isinstance(block.undo, Undo):
         raise ValueError("the block was not planned here, or is a part of one")
     return block.undo

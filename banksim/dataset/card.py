@@ -10,9 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 import banksim
+from banksim.activity.block import CHANNELS, KINDS
 from banksim.dataset.files import ACCOUNTS, CUSTOMERS, TRANSACTIONS, TRUTH_COLUMNS, Column, Money
-from banksim.dataset.stream import Entry, Stream
+from banksim.dataset.stream import Batch, Entry, Stream
 from banksim.model import BankStatus, Label
 from banksim.run.plan import Parts
 from banksim.scenario import Scenario
@@ -45,19 +48,25 @@ class Tally:
         self.channels: Counter[str] = Counter()
         self.typologies: dict[str, TypologyCount] = {}
 
-    def add(self, entries: list[Entry]) -> None:
+    def add(self, batch: Batch) -> None:
         """Count some rows, in order of time."""
-        if not entries:
+        if not len(batch):
             return
-        if not self.rows:
-            self.first_s = entries[0][0].sim_s
-        self.rows += len(entries)
-        self.last_s = entries[-1][0].sim_s
-        transactions = [planned.transaction for planned, _, _ in entries]
-        # str.lower gives plain text, which counts several times as fast as a member of an enumeration.
-        self.kinds.update(map(str.lower, [tx.kind for tx in transactions]))
-        self.channels.update(map(str.lower, [tx.channel for tx in transactions]))
+        block, entries = batch.block, [entry for _, entry in batch.dated]
+        moments = [planned.sim_s for planned, _, _ in entries] + block.sim_s[[0, -1][: len(block)]].tolist()
+        self.first_s = self.first_s if self.rows else min(moments)
+        self.last_s = max(moments)
+        self.rows += len(batch)
+        for counter, names, codes in (
+            (self.kinds, KINDS, block.kind),
+            (self.channels, CHANNELS, block.channel),
+        ):
+            for code, count in enumerate(np.bincount(codes, minlength=len(names)).tolist()):
+                counter[str(names[code])] += count
+        self.kinds.update(str(planned.transaction.kind) for planned, _, _ in entries)
+        self.channels.update(str(planned.transaction.channel) for planned, _, _ in entries)
         self._add_marked(entry for entry in entries if entry[0].truth.typology)
+        self.refused += int(np.count_nonzero(block.refused))
         self.refused += sum(outcome.bank.status is BankStatus.REFUSED for _, outcome, _ in entries)
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import math
 import os
 import secrets
 import shlex
@@ -22,7 +23,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from banksim.dataset.card import CardContents, Tally, write_card
-from banksim.dataset.files import ACCOUNTS, CUSTOMERS, TRANSACTIONS, Outputs, TransactionLines, check_format
+from banksim.dataset.files import ACCOUNTS, CUSTOMERS, TRANSACTIONS, Outputs, check_format
+from banksim.dataset.lines import BatchLines, join_for
 from banksim.dataset.people import PeopleLines
 from banksim.dataset.stream import Entry, Stream
 from banksim.model import BanksimError, ExitCode, UsageError
@@ -153,7 +155,7 @@ def _generate(options: argparse.Namespace, scenario: Scenario, files: Files | No
         watch = checker.add
     with Outputs() as outputs:
         try:
-            _write_rows(options.limit, stream, tally, progress, outputs, files, scenario.currency, watch)
+            _write_rows(options.limit, parts, stream, tally, progress, outputs, files, watch)
             _refuse_faults(stream)
             if files is not None:
                 _write_people(parts, progress, outputs, files)
@@ -176,24 +178,29 @@ def _generate(options: argparse.Namespace, scenario: Scenario, files: Files | No
 
 def _write_rows(
     limit: int | None,
+    parts: Parts,
     stream: Stream,
     tally: Tally,
     progress: Progress,
     outputs: Outputs,
     files: Files | None,
-    currency: str,
     watch: Callable[[list[Entry]], None] | None,
 ) -> None:
+    currency, left = parts.world.currency, math.inf if limit is None else limit
     sink = None if files is None else outputs.open(files.transactions, TRANSACTIONS, currency)
-    line = TransactionLines(currency).line
-    entries = islice(stream, limit)
-    while block := list(islice(entries, BLOCK_ROWS)):
-        tally.add(block)
+    expected = min(left, parts.offered.total() / parts.clock.speed)
+    lines = BatchLines(parts.activity.rows.legend, join_for(expected))
+    for whole in stream.batches():
+        batch = whole if len(whole) <= left else whole.first(int(left))
+        left -= len(batch)
+        tally.add(batch)
         if sink is not None:
-            sink.write([line(entry) for entry in block])
+            sink.write(lines.chunks(batch), len(batch))
         if watch is not None:
-            watch(block)
+            watch(list(batch.entries()))
         progress.rows(tally.last_s, tally.rows)
+        if left <= 0:
+            return
 
 
 def _refuse_faults(stream: Stream) -> None:
@@ -210,8 +217,9 @@ def _write_people(parts: Parts, progress: Progress, outputs: Outputs, files: Fil
     done = 0
     everybody = PeopleLines(parts).all()
     while block := list(islice(everybody, BLOCK_ROWS)):
-        customers.write([customer for customer, _ in block])
-        accounts.write([line for _, lines in block for line in lines.splitlines(keepends=True)])
+        customers.write(["".join([customer for customer, _ in block]).encode()], len(block))
+        text = "".join([lines for _, lines in block])
+        accounts.write([text.encode()], text.count("\n"))
         done += len(block)
         progress.step("Customers", done, size)
 

@@ -285,9 +285,9 @@ NO_PYARROW = (
 
 
 class Sink(Protocol):
-    """Takes lines, each with its newline."""
+    """Takes whole lines, each with its newline, as UTF-8 in parts; ``count`` is how many lines they are."""
 
-    def write(self, lines: Sequence[str]) -> None: ...
+    def write(self, parts: Sequence[bytes | memoryview], count: int) -> None: ...
     def close(self) -> None: ...
 
 
@@ -298,8 +298,8 @@ class CsvSink:
         self._file = path.open("wb", buffering=1 << 20)
         self._file.write(header(columns).encode())
 
-    def write(self, lines: Sequence[str]) -> None:
-        self._file.write("".join(lines).encode())
+    def write(self, parts: Sequence[bytes | memoryview], count: int) -> None:  # noqa: ARG002 - as in `Sink`
+        self._file.writelines(parts)
 
     def close(self) -> None:
         self._file.close()
@@ -318,14 +318,18 @@ class ParquetSink:
         self._header = header(columns).encode()
         self._parse = csv.ParseOptions(newlines_in_values=True)
         self._csv = csv
-        self._lines: list[str] = []
+        self._parts: list[bytes | memoryview] = []
+        self._count = 0
+        # What is left of the last lines when whole groups are written: groups do not depend on the parts.
+        self._rest: Any = None
         self._file = path.open("wb")
         self._writer = parquet.ParquetWriter(self._file, _schema(types))
 
-    def write(self, lines: Sequence[str]) -> None:
-        self._lines.extend(lines)
-        if len(self._lines) >= GROUP_LINES:
-            self._flush()
+    def write(self, parts: Sequence[bytes | memoryview], count: int) -> None:
+        self._parts.extend(parts)
+        self._count += count
+        if self._count >= GROUP_LINES:
+            self._flush(whole_groups=True)
 
     def close(self) -> None:
         if self._file.closed:
@@ -336,13 +340,22 @@ class ParquetSink:
         finally:
             self._file.close()
 
-    def _flush(self) -> None:
-        if not self._lines:
+    def _flush(self, whole_groups: bool = False) -> None:
+        arrow, _, _ = import_pyarrow()
+        tables = [] if self._rest is None else [self._rest]
+        if self._parts:
+            text = io.BytesIO(b"".join([self._header, *self._parts]))
+            self._parts.clear()
+            table = self._csv.read_csv(text, parse_options=self._parse, convert_options=self._convert)
+            tables.append(_unguarded(table))
+        if not tables:
             return
-        text = io.BytesIO(self._header + "".join(self._lines).encode())
-        self._lines.clear()
-        table = self._csv.read_csv(text, parse_options=self._parse, convert_options=self._convert)
-        self._writer.write_table(_unguarded(table))
+        table = arrow.concat_tables(tables)
+        count = len(table) // GROUP_LINES * GROUP_LINES if whole_groups else len(table)
+        if count:
+            self._writer.write_table(table.slice(0, count), row_group_size=GROUP_LINES)
+        self._rest = table.slice(count)
+        self._count = len(self._rest)
 
 
 class Outputs:

@@ -10,7 +10,8 @@ import random
 from dataclasses import dataclass
 
 from banksim.activity.calendar import Rhythm
-from banksim.activity.habits import HabitBook, Habits, Trips
+from banksim.activity.habits import HabitBook, Habits
+from banksim.activity.journeys import Trips
 from banksim.model import Channel, Kind, Merchant, Place
 from banksim.world import Choice, Customer, World, distance_km, opaque_id
 from banksim.world.persona import load_categories

@@ -26,7 +26,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Iterator
 
-from banksim.activity.habits import Habits, Trip
+from banksim.activity.habits import Habits
+from banksim.activity.journeys import Trip
 from banksim.fraud.attacker import Customs, Scene
 from banksim.fraud.calendar import CampaignSpec
 from banksim.fraud.money import Wallet

@@ -267,7 +267,7 @@ class Dispatcher:
 
         Genuine arrivals that fell due before, and were not handed out, are somebody else's business.
         """
-        self._change_arrivals(now_s)
+        self._change_arrivals(now_s, keep_due=False)
         self._agenda.drop(lambda entry: isinstance(entry, CampaignStart))
         self.plan_campaigns()
         self.wake()
@@ -281,10 +281,10 @@ class Dispatcher:
     def _mine(self, specs: Iterable[CampaignSpec]) -> Iterator[CampaignSpec]:
         return (spec for spec in specs if self._share.has_campaign(spec.campaign_id, spec.start_s))
 
-    def _change_arrivals(self, now_s: float) -> None:
+    def _change_arrivals(self, now_s: float, keep_due: bool = True) -> None:
         part = self._share.part
         rate = self._genuine.map(lambda piece: part * piece.value)
-        self._arrivals.change(now_s, self._speed, rate)
+        self._arrivals.change(now_s, self._speed, rate, keep_due)
 
     def _plan_anew(self, now_s: float) -> None:
         # Twice the rate is to a plan what half the speed is: twice the transactions a simulated hour.

@@ -118,6 +118,7 @@ def build_parts(scenario: Scenario, seed: int, speed: float, shard: int = 0) -> 
     payments = [kind for module in plugins for kind in payments_in(module)]
     desk = FraudDesk(world, scenario, seed, offered, speed, registry_of(plugins))
     genuine = offered.times(desk.genuine_share)
+    arrivals = make_arrivals(scenario.arrivals, genuine, speed, stream(seed, *_arrival_names(shard)))
     onboarding = None
     if scenario.onboarding is not None:
         onboarding = OnboardingPlan(world, scenario, offered)
@@ -126,8 +127,8 @@ def build_parts(scenario: Scenario, seed: int, speed: float, shard: int = 0) -> 
         offered=offered,
         genuine=genuine,
         clock=Clock(scenario.duration_s, speed),
-        arrivals=make_arrivals(scenario.arrivals, genuine, speed, stream(seed, *_arrival_names(shard))),
-        activity=Activity(world, scenario, shard, payments),
+        arrivals=arrivals,
+        activity=Activity(world, scenario, shard, payments, arrivals.upcoming),
         desk=desk,
         onboarding=onboarding,
     )

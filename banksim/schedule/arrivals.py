@@ -16,9 +16,15 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from math import log
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
 
 from banksim.schedule.rate import PiecewiseRate
+
+#: Exposures drawn together.
+DRAWN_TOGETHER = 64
 
 
 class Arrivals(ABC):
@@ -30,35 +36,103 @@ class Arrivals(ABC):
         self._speed = speed
         self._rng = rng
         self._from_s = 0.0
-        self._exposure_left = self._draw(first=True)
+        # Exposures that are drawn and still to come: the buffer from `_at` on.
+        self._buffer = np.zeros(0)
+        self._at = 0
+        # What was due before a change and was not taken yet.
+        self._owed: deque[float] = deque()
+        self._exposure_left = self._first()
         self._next_s: float | None = None
         self._from_area = 0.0
         self._locate()
 
     @abstractmethod
-    def _draw(self, first: bool = False) -> float:
-        """Exposure until the next arrival."""
+    def _draw(self, count: int) -> NDArray[np.float64]:
+        """The next ``count`` exposures between two arrivals."""
+
+    def _first(self) -> float:
+        """Exposure until the first arrival."""
+        return self._pop()
+
+    def _pop(self) -> float:
+        self._reserve(1)
+        self._at += 1
+        return float(self._buffer[self._at - 1])
+
+    def _reserve(self, count: int) -> None:
+        """Have at least ``count`` exposures ready."""
+        missing = count - (len(self._buffer) - self._at)
+        if missing > 0:
+            drawn = self._draw(max(missing, DRAWN_TOGETHER))
+            self._buffer = np.concatenate([self._buffer[self._at :], drawn])
+            self._at = 0
 
     def peek(self) -> float | None:
         """The next arrival's moment, None when there is none before the end of the run."""
-        return self._next_s
+        return self._owed[0] if self._owed else self._next_s
 
     def take(self) -> float:
         """Return the next arrival's moment and draw the one after it.
 
         Raises StopIteration when there are none left.
         """
+        if self._owed:
+            return self._owed.popleft()
+        return self._take_next()
+
+    def _take_next(self) -> float:
         if self._next_s is None:
             raise StopIteration
         taken_s = self._next_s
         self._from_s = taken_s
         self._from_area += self._exposure_left * self._speed
-        self._exposure_left = self._draw()
+        self._exposure_left = self._pop()
         self._next_s = self._rate.moment_at(self._from_area + self._exposure_left * self._speed, taken_s)
         return taken_s
 
-    def change(self, now_s: float, speed: float, rate: PiecewiseRate | None = None) -> None:
-        """From simulated ``now_s`` on, run at ``speed`` (and with ``rate``, when one is given)."""
+    def upcoming(self, count: int) -> NDArray[np.float64]:
+        """The moments of the next ``count`` arrivals as things are now, without taking any.
+
+        Fewer at the end of the run.
+        """
+        owed = np.array(self._owed)[:count]
+        if self._next_s is None or len(owed) == count:
+            return owed
+        moments = self._rate.moments_at(self._areas(count - len(owed)), self._from_s)
+        return np.concatenate([owed, moments]) if len(owed) else moments
+
+    def take_many(self, count: int) -> NDArray[np.float64]:
+        """Take the next ``count`` arrivals, fewer at the end of the run."""
+        if self._owed:
+            return np.array([self._owed.popleft() for _ in range(min(count, len(self._owed)))])
+        moments = self.upcoming(count + 1)
+        taken = moments[:count]
+        if len(taken):
+            self._from_area = float(self._areas(len(taken))[-1])
+            self._at += len(taken) - 1
+            self._exposure_left = self._pop()
+            self._from_s = float(taken[-1])
+            self._next_s = float(moments[count]) if len(moments) > count else None
+        return taken
+
+    def _areas(self, count: int) -> NDArray[np.float64]:
+        """The area under λ until each of the next ``count`` arrivals, added up as `take` does."""
+        self._reserve(count - 1)
+        exposures = self._buffer[self._at : self._at + count - 1]
+        steps = np.concatenate([[self._exposure_left], exposures]) * self._speed
+        return np.cumsum(np.concatenate([[self._from_area], steps]))[1:]
+
+    def change(
+        self, now_s: float, speed: float, rate: PiecewiseRate | None = None, keep_due: bool = True
+    ) -> None:
+        """From simulated ``now_s`` on, run at ``speed`` (and with ``rate``, when one is given).
+
+        What was due before and was not taken is still to come, unless ``keep_due`` is False.
+        """
+        while keep_due and self._next_s is not None and self._next_s <= now_s:
+            self._owed.append(self._take_next())
+        if not keep_due:
+            self._owed.clear()
         if now_s > self._from_s:
             used = self._rate.integral(self._from_s, now_s) / self._speed
             self._exposure_left = max(0.0, self._exposure_left - used)
@@ -76,15 +150,20 @@ class Arrivals(ABC):
 class PoissonArrivals(Arrivals):
     """Independent arrivals: gaps are exponential in exposure."""
 
-    def _draw(self, first: bool = False) -> float:  # noqa: ARG002 - the first gap is like any other
-        return -log(1.0 - self._rng.random())
+    def _draw(self, count: int) -> NDArray[np.float64]:
+        draw = self._rng.random
+        exposures: NDArray[np.float64] = -np.log1p([-draw() for _ in range(count)])
+        return exposures
 
 
 class EvenArrivals(Arrivals):
     """Arrivals exactly one unit of exposure apart, the first half a unit in."""
 
-    def _draw(self, first: bool = False) -> float:
-        return 0.5 if first else 1.0
+    def _draw(self, count: int) -> NDArray[np.float64]:
+        return np.ones(count)
+
+    def _first(self) -> float:
+        return 0.5
 
 
 def make_arrivals(kind: str, rate: PiecewiseRate, speed: float, rng: random.Random) -> Arrivals:

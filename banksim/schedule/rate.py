@@ -21,6 +21,9 @@ from datetime import datetime, timedelta
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 if TYPE_CHECKING:
     from banksim.scenario import Scenario
     from banksim.scenario.models import TransactionRate
@@ -90,6 +93,26 @@ class PiecewiseRate:
         if piece.value == 0:
             return start_s
         return max(start_s, min(piece.end_s, piece.start_s + (target - self._areas[index]) / piece.value))
+
+    def moments_at(self, targets: NDArray[np.float64], start_s: float) -> NDArray[np.float64]:
+        """`moment_at` for rising targets, each from the moment before on; ends where it would be None."""
+        if not self.pieces:
+            return np.zeros(0)
+        targets = targets[: np.searchsorted(targets, self._areas[-1], side="right")]
+        indices = np.minimum(np.searchsorted(self._areas, targets, side="right") - 1, len(self.pieces) - 1)
+        moments = np.empty(len(targets))
+        for index in np.unique(indices).tolist():
+            at = indices == index
+            rising = index
+            while rising > 0 and self.pieces[rising].value == 0:
+                rising -= 1
+            piece = self.pieces[rising]
+            if piece.value == 0:
+                moments[at] = start_s
+                continue
+            passed_s = (targets[at] - self._areas[rising]) / piece.value
+            moments[at] = np.minimum(piece.end_s, piece.start_s + passed_s)
+        return np.maximum(np.maximum.accumulate(moments), start_s) if len(moments) else moments
 
     def map(self, change: Callable[[Piece], float]) -> PiecewiseRate:
         """A new rate whose value on each piece is ``change(piece)``."""

@@ -9,27 +9,24 @@ equal places are equal numbers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import exp
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from banksim.model import Merchant
 from banksim.model.money import to_cents
-from banksim.world.draws import Draws, Floats, Ints, Shares, rounded, uuid_text
-from banksim.world.merchants import MAX_PER_CATEGORY, ZIPF_EXPONENT, MerchantDirectory
-from banksim.world.persona import TIER_LIMIT_UNITS, Category, Persona, load_categories
+from banksim.world.draws import Draws, Floats, Ints, Shares, rounded, unit, uuid_text
+from banksim.world.persona import TIER_LIMIT_UNITS, Persona
 from banksim.world.places import CITY_RADIUS_KM, KM_PER_DEGREE, City, Places
-from banksim.world.random import unit_scale, zipf_weights
+from banksim.world.random import unit_scale
 
 #: Units of latitude and longitude in one degree.
 DEGREE = 10_000
 #: A customer has one to three devices; their ids are numbered with room for a fourth.
 MAX_DEVICES = 4
-#: The net among the cities of `Shops`: the last row.
-NET = -1
 HOME_SPREAD_KM = 4.0
 _DEVICES = np.array([1, 1, 2, 2, 3], np.int8)
 _BALANCE_SIGMA = 0.5
@@ -118,8 +115,19 @@ class Map:
         return np.rint(north * DEGREE).astype(np.int32), np.rint(east * DEGREE).astype(np.int32)
 
 
+class PeopleColumns(NamedTuple):
+    """What is true of some customers, equally long columns; ``openings_cents`` has one per account slot."""
+
+    persona: NDArray[np.int8]
+    city: NDArray[np.int16]
+    latitude: NDArray[np.int32]
+    longitude: NDArray[np.int32]
+    income_cents: Ints
+    openings_cents: tuple[Ints, ...]
+
+
 class People:
-    """The customers of a population.  All methods take indices and answer one value for each."""
+    """The customers of a population.  Most methods take indices and answer one value for each."""
 
     def __init__(
         self,
@@ -129,8 +137,11 @@ class People:
         places: Places,
         currency: str,
         balance_unit_cents: float,
+        slots: int,
     ) -> None:
         """``balance_unit_cents`` is the mean opening balance of a balance factor of 1."""
+        self.slots = slots
+        self._all: PeopleColumns | None = None
         self.ranks = ranks
         self.map = Map(places)
         self.currency = currency
@@ -149,6 +160,36 @@ class People:
     def size(self) -> int:
         return self.ranks.size
 
+    def all(self) -> PeopleColumns:
+        """Everybody, kept from the first time on: 23 bytes a customer with one account."""
+        if self._all is None:
+            self._all = self._make(np.arange(self.size, dtype=np.int64))
+        return self._all
+
+    def some(self, start: int, end: int) -> PeopleColumns:
+        """The customers from ``start`` to ``end`` (exclusive)."""
+        if self._all is None:
+            return self._make(np.arange(start, end, dtype=np.int64))
+        everybody, cut = self._all, slice(start, end)
+        return PeopleColumns(
+            everybody.persona[cut],
+            everybody.city[cut],
+            everybody.latitude[cut],
+            everybody.longitude[cut],
+            everybody.income_cents[cut],
+            tuple(openings[cut] for openings in everybody.openings_cents),
+        )
+
+    def _make(self, customers: Ints) -> PeopleColumns:
+        cities = self.home_cities(customers)
+        return PeopleColumns(
+            self.ranks.personas(customers).astype(np.int8),
+            cities.astype(np.int16),
+            *self.homes(customers, cities),
+            self.incomes_cents(customers),
+            tuple(self.openings_cents(customers, slot) for slot in range(self.slots)),
+        )
+
     def home_cities(self, customers: Ints) -> Ints:
         return self.map.by_population.pick(np.zeros_like(customers), self._draws.units(customers, _CITY))
 
@@ -159,6 +200,14 @@ class People:
     def device_counts(self, customers: Ints) -> NDArray[np.int8]:
         counts: NDArray[np.int8] = _DEVICES[self._draws.below(customers, _DEVICE_COUNT, len(_DEVICES))]
         return counts
+
+    def device_ids(self, start: int, end: int) -> Iterator[tuple[str, ...]]:
+        """The devices of the customers from ``start`` to ``end`` (exclusive), the main one first."""
+        first = start * MAX_DEVICES
+        high, low = (self.devices.lists(first, end * MAX_DEVICES, k) for k in (0, 1))
+        for at, word in enumerate(self._draws.lists(start, end, _DEVICE_COUNT)):
+            own = slice(at * MAX_DEVICES, at * MAX_DEVICES + int(_DEVICES[int(unit(word) * len(_DEVICES))]))
+            yield tuple(map(uuid_text, high[own], low[own]))
 
     def device_id(self, customer: int, slot: int) -> str:
         """The id of a customer's device; slot 0 is the main one."""
@@ -182,67 +231,3 @@ def kyc_tier(persona: Persona, currency: str) -> str:
     The bank's limits are the same number in every currency: a thousand yen is one lunch.
     """
     return persona.kyc_tier if unit_scale(currency) == 1 else "tier_3"
-
-
-class Shops:
-    """All merchants of a world in one list, with columns beside it.
-
-    City codes are those of `Map`; `NET` as a city stands for the net.
-    """
-
-    def __init__(self, directory: MerchantDirectory, cities: Map) -> None:
-        categories = load_categories()
-        self.categories: tuple[str, ...] = tuple(categories)
-        self.category_codes = {name: code for code, name in enumerate(self.categories)}
-        self.merchants: list[Merchant] = []
-        rows = len(cities.cities) + 1
-        self._firsts = np.zeros((rows, len(categories)), np.int64)
-        self._counts = np.zeros((rows, len(categories)), np.int64)
-        for code, city in enumerate(cities.cities):
-            for name in categories:
-                self._add(code, name, directory.in_city(city.place, name))
-        for name in categories:
-            self._add(NET, name, directory.online(name))
-        self._zipf = Shares(
-            [[1.0], *(zipf_weights(n, ZIPF_EXPONENT) for n in range(1, MAX_PER_CATEGORY + 1))]
-        )
-        self._instead = [self._sold(row, categories) for row in range(rows)]
-        everything = self.merchants
-        self.codes = {merchant.merchant_id: code for code, merchant in enumerate(everything)}
-        self.category = np.array([self.category_codes[m.category] for m in everything], np.int16)
-        self.city = np.array([cities.codes[m.place.city, m.place.country] for m in everything], np.int16)
-        places = np.array([(m.place.latitude, m.place.longitude) for m in everything])
-        self.latitude, self.longitude = np.rint(places.T * DEGREE).astype(np.int32)
-        #: Whether shops of a category are open at a clock hour.
-        self.is_open = np.array([[c.is_open(hour) for hour in range(24)] for c in categories.values()])
-
-    def pick(self, cities: Ints, categories: Ints, units: Floats) -> NDArray[np.int32]:
-        """A merchant by popularity in each city (or on the `NET`), for numbers in [0, 1).
-
-        A category that is not sold there is replaced by any that is.
-        """
-        counts = self._counts[cities, categories]
-        if not counts.all():
-            categories, units = categories.copy(), units.copy()
-            for position in np.flatnonzero(counts == 0):
-                sold = self._instead[cities[position]]
-                units[position] *= len(sold)
-                categories[position] = sold[int(units[position])]
-                units[position] %= 1.0
-            counts = self._counts[cities, categories]
-        found: NDArray[np.int32] = self._firsts[cities, categories] + self._zipf.pick(counts, units)
-        return found
-
-    def _add(self, row: int, name: str, merchants: Sequence[Merchant]) -> None:
-        category = self.category_codes[name]
-        self._firsts[row, category], self._counts[row, category] = len(self.merchants), len(merchants)
-        self.merchants.extend(merchants)
-
-    def _sold(self, row: int, categories: Mapping[str, Category]) -> list[int]:
-        """The categories that stand for any: on the net all, in a city those that are no bills."""
-        on_net = row == len(self._firsts) - 1
-        return [
-            code
-            for code, category in enumerate(categories.values())
-            if self._counts[row, code] and (on_net or not category.is_bill)
-        ]

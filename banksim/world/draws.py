@@ -33,6 +33,15 @@ _30, _27, _31, _11, _64 = (np.uint64(n) for n in (30, 27, 31, 11, DRAWS_PER_ROW)
 _TO_UNIT = 2.0**-53
 
 
+#: As many words are drawn one by one in the time that numpy takes to begin.
+_FEW = 12
+
+
+def unit(word: int) -> float:
+    """The number in [0, 1) that `Draws.units` makes of a word."""
+    return (word >> 11) * _TO_UNIT
+
+
 class Draws:
     """The stream of ``names`` under ``seed``.  ``k`` is below `DRAWS_PER_ROW`."""
 
@@ -59,6 +68,13 @@ class Draws:
         x *= _U_MIX_2
         x ^= x >> _31
         return x
+
+    def lists(self, start: int, end: int, k: int) -> list[int]:
+        """`word` of the rows from ``start`` to ``end`` (exclusive), the quick way for few and for many."""
+        if end - start < _FEW:
+            return [self.word(row, k) for row in range(start, end)]
+        words: list[int] = self.words(np.arange(start, end, dtype=np.int64), k).tolist()
+        return words
 
     def units(self, rows: Ints, k: int = 0) -> Floats:
         """A number in [0, 1) for each row."""
@@ -114,14 +130,16 @@ def rounded(values: Floats) -> Ints:
     return whole
 
 
-_HEX = np.frombuffer(b"".join(b"%02x" % byte for byte in range(256)), np.uint8).reshape(256, 2)
+#: Four hexadecimal digits of every 16 bits, as one number.
+_HEX = np.frombuffer(b"".join(b"%04x" % bits for bits in range(1 << 16)), np.uint32)
+
+
+_LOW = (1 << 62) - 1
 
 
 def uuid_text(high: int, low: int) -> str:
     """128 random bits as text in the form of a version 4 UUID."""
-    high = high & ~0xF000 | 0x4000
-    low = low & (1 << 62) - 1 | 1 << 63
-    digits = f"{high:016x}{low:016x}"
+    digits = "%016x%016x" % (high & ~0xF000 | 0x4000, low & _LOW | 1 << 63)  # noqa: UP031 - the quickest way
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
@@ -130,7 +148,7 @@ def uuid_texts(high: Words, low: Words) -> NDArray[np.uint8]:
     words = np.empty((len(high), 2), ">u8")
     words[:, 0] = high & np.uint64(_MASK - 0xF000) | np.uint64(0x4000)
     words[:, 1] = low & np.uint64((1 << 62) - 1) | np.uint64(1 << 63)
-    digits = _HEX[words.view(np.uint8)].reshape(len(high), 32)
+    digits = _HEX[words.view(">u2")].view(np.uint8).reshape(len(high), 32)
     texts = np.full((len(high), 36), ord("-"), np.uint8)
     for start, end, digit in ((0, 8, 0), (9, 13, 8), (14, 18, 12), (19, 23, 16), (24, 36, 20)):
         texts[:, start:end] = digits[:, digit : digit + end - start]

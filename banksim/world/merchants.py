@@ -12,10 +12,15 @@ whether a transaction there is honest.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from math import sqrt
 
+import numpy as np
+from numpy.typing import NDArray
+
 from banksim.model import Merchant, Place
+from banksim.world.columns import DEGREE, Map
+from banksim.world.draws import Floats, Ints, Shares
 from banksim.world.persona import Category, load_categories, load_shop_words
 from banksim.world.places import City, Places, near
 from banksim.world.random import Choice, opaque_id, stream, zipf_weights
@@ -25,7 +30,10 @@ ONLINE_PER_MILLION_FACTOR = 6
 ZIPF_EXPONENT = 0.9
 _MIN_PER_CATEGORY = 2
 
-Shops = dict[str, Choice[Merchant]]
+_Choices = dict[str, Choice[Merchant]]
+
+#: The net among the cities of `Shops`: the last row.
+NET = -1
 
 
 class MerchantDirectory:
@@ -38,9 +46,10 @@ class MerchantDirectory:
         self.categories: tuple[str, ...] = tuple(n for n, c in everything.items() if c.in_store)
         self.online_categories: tuple[str, ...] = tuple(n for n, c in everything.items() if c.online)
         self.bill_categories: tuple[str, ...] = tuple(n for n, c in everything.items() if c.is_bill)
-        self._local: dict[tuple[str, str], Shops] = {}
-        self._online: Shops = self._make_online()
+        self._local: dict[tuple[str, str], _Choices] = {}
+        self._online: _Choices = self._make_online()
         self._any_online = _mixed(self._online)
+        self._columns: Shops | None = None
         self._any_local: dict[tuple[str, str], Choice[Merchant]] = {}
 
     def pick(
@@ -78,7 +87,13 @@ class MerchantDirectory:
             for choice in self._shops(city.place).values():
                 yield from choice.items
 
-    def _shops(self, place: Place) -> Shops:
+    def columns(self, cities: Map) -> Shops:
+        """Every merchant as columns, made once."""
+        if self._columns is None:
+            self._columns = Shops(self, cities)
+        return self._columns
+
+    def _shops(self, place: Place) -> _Choices:
         key = (place.city, place.country)
         found = self._local.get(key)
         if found is not None:
@@ -97,10 +112,10 @@ class MerchantDirectory:
             self._any_local[key] = _mixed({n: c for n, c in shops.items() if n not in self.bill_categories})
         return self._any_local[key]
 
-    def _make_city(self, city: City) -> Shops:
+    def _make_city(self, city: City) -> _Choices:
         rng = stream(self._seed, "merchants", city.name, city.country)
         size = sqrt(city.population_k / 1000.0)
-        shops: Shops = {}
+        shops: _Choices = {}
         for name, category in load_categories().items():
             if not (category.in_store or category.is_bill):
                 continue
@@ -112,9 +127,9 @@ class MerchantDirectory:
             shops[name] = Choice(merchants, zipf_weights(count, ZIPF_EXPONENT))
         return shops
 
-    def _make_online(self) -> Shops:
+    def _make_online(self) -> _Choices:
         rng = stream(self._seed, "merchants", "online")
-        shops: Shops = {}
+        shops: _Choices = {}
         for name, category in load_categories().items():
             if not category.online:
                 continue
@@ -139,7 +154,7 @@ def _shop_names(rng: random.Random, category: Category, count: int, local: bool)
     return list(names)
 
 
-def _mixed(shops: Shops) -> Choice[Merchant]:
+def _mixed(shops: _Choices) -> Choice[Merchant]:
     """One choice over all categories, each with the same weight."""
     merchants: list[Merchant] = []
     weights: list[float] = []
@@ -149,3 +164,67 @@ def _mixed(shops: Shops) -> Choice[Merchant]:
         merchants.extend(choice.items)
         weights.extend(weight / total for weight in popularity)
     return Choice(merchants, weights)
+
+
+class Shops:
+    """All merchants of a world in one list, with columns beside it.
+
+    City codes are those of `Map`; `NET` as a city stands for the net.
+    """
+
+    def __init__(self, directory: MerchantDirectory, cities: Map) -> None:
+        categories = load_categories()
+        self.categories: tuple[str, ...] = tuple(categories)
+        self.category_codes = {name: code for code, name in enumerate(self.categories)}
+        self.merchants: list[Merchant] = []
+        rows = len(cities.cities) + 1
+        self._firsts = np.zeros((rows, len(categories)), np.int64)
+        self._counts = np.zeros((rows, len(categories)), np.int64)
+        for code, city in enumerate(cities.cities):
+            for name in categories:
+                self._add(code, name, directory.in_city(city.place, name))
+        for name in categories:
+            self._add(NET, name, directory.online(name))
+        self._zipf = Shares(
+            [[1.0], *(zipf_weights(n, ZIPF_EXPONENT) for n in range(1, MAX_PER_CATEGORY + 1))]
+        )
+        self._instead = [self._sold(row, categories) for row in range(rows)]
+        everything = self.merchants
+        self.codes = {merchant.merchant_id: code for code, merchant in enumerate(everything)}
+        self.category = np.array([self.category_codes[m.category] for m in everything], np.int16)
+        self.city = np.array([cities.codes[m.place.city, m.place.country] for m in everything], np.int16)
+        places = np.array([(m.place.latitude, m.place.longitude) for m in everything])
+        self.latitude, self.longitude = np.rint(places.T * DEGREE).astype(np.int32)
+        #: Whether shops of a category are open at a clock hour.
+        self.is_open = np.array([[c.is_open(hour) for hour in range(24)] for c in categories.values()])
+
+    def pick(self, cities: Ints, categories: Ints, units: Floats) -> NDArray[np.int32]:
+        """A merchant by popularity in each city (or on the `NET`), for numbers in [0, 1).
+
+        A category that is not sold there is replaced by any that is.
+        """
+        counts = self._counts[cities, categories]
+        if not counts.all():
+            categories, units = categories.copy(), units.copy()
+            for position in np.flatnonzero(counts == 0):
+                sold = self._instead[cities[position]]
+                units[position] *= len(sold)
+                categories[position] = sold[int(units[position])]
+                units[position] %= 1.0
+            counts = self._counts[cities, categories]
+        found: NDArray[np.int32] = self._firsts[cities, categories] + self._zipf.pick(counts, units)
+        return found
+
+    def _add(self, row: int, name: str, merchants: Sequence[Merchant]) -> None:
+        category = self.category_codes[name]
+        self._firsts[row, category], self._counts[row, category] = len(self.merchants), len(merchants)
+        self.merchants.extend(merchants)
+
+    def _sold(self, row: int, categories: Mapping[str, Category]) -> list[int]:
+        """The categories that stand for any: on the net all, in a city those that are no bills."""
+        on_net = row == len(self._firsts) - 1
+        return [
+            code
+            for code, category in enumerate(categories.values())
+            if self._counts[row, code] and (on_net or not category.is_bill)
+        ]

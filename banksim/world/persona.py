@@ -14,14 +14,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, cast
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from banksim.model import Channel, Kind, ScenarioError
+from banksim.world.places import world_file
 from banksim.world.random import LogNormal
 
 # -- Categories of merchants: what they sell, their ISO 18245 code, and when they are open ----------
@@ -60,12 +59,13 @@ class ShopWords:
 @lru_cache(maxsize=1)
 def load_categories() -> Mapping[str, Category]:
     """All categories by word, read-only."""
-    return MappingProxyType({name: _category(name, raw) for name, raw in _content()["categories"].items()})
+    listed = world_file("merchants.yaml")["categories"]
+    return MappingProxyType({name: _category(name, raw) for name, raw in listed.items()})
 
 
 @lru_cache(maxsize=1)
 def load_shop_words() -> ShopWords:
-    content = _content()
+    content = world_file("merchants.yaml")
     return ShopWords(tuple(content["words"]), tuple(content["quarters"]))
 
 
@@ -83,11 +83,6 @@ def _category(name: str, raw: Mapping[str, Any]) -> Category:
         closes=closes,
         kinds=tuple(raw["kinds"]),
     )
-
-
-def _content() -> dict[str, Any]:
-    text = files("banksim.world").joinpath("merchants.yaml").read_text("utf-8")
-    return cast(dict[str, Any], yaml.safe_load(text))
 
 
 KycTier = Literal["tier_1", "tier_2", "tier_3"]
@@ -229,8 +224,7 @@ def load_personas(overrides: Mapping[str, Any] | None = None) -> dict[str, Perso
 @lru_cache(maxsize=1)
 def _built_in() -> Mapping[str, Mapping[str, Any]]:
     """The file's personas with the defaults under them, as raw mappings."""
-    text = files("banksim.world").joinpath("personas.yaml").read_text("utf-8")
-    content = cast(dict[str, Any], yaml.safe_load(text))
+    content = world_file("personas.yaml")
     return {name: _layer(content["defaults"], own) for name, own in content["personas"].items()}
 
 

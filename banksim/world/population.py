@@ -28,13 +28,12 @@ from functools import lru_cache
 from itertools import accumulate
 from math import gcd
 
-import numpy as np
 from faker import Faker
 
 from banksim.model import Place, ScenarioError
 from banksim.model.transaction import record
 from banksim.world.columns import DEGREE, People, Ranks, kyc_tier
-from banksim.world.draws import Draws
+from banksim.world.draws import Draws, unit
 from banksim.world.persona import Persona
 from banksim.world.places import Places, country_of_locale, load_countries
 from banksim.world.random import stream, stream_key
@@ -234,9 +233,11 @@ class Population:
             self.places,
             currency,
             initial_balance_cents / mean_factor,
+            accounts_per_customer,
         )
         self._identities = Draws(seed, "identities")
         self._cache: OrderedDict[int, Customer] = OrderedDict()
+        self._made = -1  # the last customer that was made
 
     def __len__(self) -> int:
         return self.size
@@ -285,7 +286,8 @@ class Population:
         if not 0 <= index < self.size:
             raise IndexError(f"customer {index} of {self.size}")
         # Whoever asks for one after the other wants the next ones too, and many at once are cheaper.
-        ahead = _PAGE if index and index - 1 in self._cache else 1
+        ahead = _PAGE if index == self._made + 1 else 1
+        self._made = min(index + ahead, self.size) - 1
         for customer in self.customers(index, min(index + ahead, self.size)):
             self._cache[customer.index] = customer
         while len(self._cache) > CACHED_CUSTOMERS:
@@ -294,59 +296,46 @@ class Population:
 
     def customers(self, start: int, end: int) -> Iterator[Customer]:
         """The customers from ``start`` to ``end`` (exclusive), made together and not kept."""
-        indices = np.arange(start, end, dtype=np.int64)
-        people, identities, names = self.people, self._identities, self._names
-        personas, cities = people.ranks.personas(indices), people.home_cities(indices)
-        homes = people.homes(indices, cities)
-        slots = range(self.accounts_per_customer)
-        products = ["savings" if slot else "checking" for slot in slots]
-        columns = (
-            personas,
-            cities,
-            homes[0] / DEGREE,
-            homes[1] / DEGREE,
-            people.device_counts(indices),
-            people.incomes_cents(indices),
-            identities.below(indices, 0, len(names.first_names)),
-            identities.below(indices, 1, len(names.last_names)),
-            identities.below(indices, 2, len(names.streets)),
-            identities.units(indices, 3),
-            identities.units(indices, 4),
-            identities.words(indices, 5),
-            identities.words(indices, 6),
-            (indices * _EMAIL_FACTOR + self._email_shift) % _EMAIL_MODULUS,
-        )
-        balances = np.stack([people.openings_cents(indices, slot) for slot in slots], 1).tolist()
+        people, names = self.people, self._names
+        some = people.some(start, end)
+        products = ["savings" if slot else "checking" for slot in range(people.slots)]
         kinds, towns = list(self.personas.values()), people.map.cities
-        rows = zip(indices.tolist(), balances, *(column.tolist() for column in columns), strict=True)
-        for row in rows:
-            index, opening, kind, town, latitude, longitude, devices, income, first, last, street, *own = row
-            age, house, phone, postal, number = own
+        tier_of = [kyc_tier(persona, self.currency) for persona in kinds]
+        rows = zip(
+            range(start, end),
+            people.device_ids(start, end),
+            zip(*(column.tolist() for column in some.openings_cents), strict=True),
+            *(column.tolist() for column in some[:5]),
+            *(self._identities.lists(start, end, k) for k in range(7)),
+            strict=True,
+        )
+        for index, devices, openings, kind, town, north, east, income, *words in rows:
+            first, last, street, age, house, phone, postal = words
             persona, city = kinds[kind], towns[town]
             country = load_countries()[city.country]
-            house_number, street_name = 1 + int(house * house * 400), names.streets[street]
-            line1 = (
-                f"{house_number} {street_name}" if country.number_first else f"{street_name} {house_number}"
-            )
+            given, family = first % len(names.first_names), last % len(names.last_names)
+            street_name, number = names.streets[street % len(names.streets)], 1 + int(unit(house) ** 2 * 400)
+            line1 = f"{number} {street_name}" if country.number_first else f"{street_name} {number}"
+            email_number = (index * _EMAIL_FACTOR + self._email_shift) % _EMAIL_MODULUS
             yield Customer(
                 index,
                 persona.name,
-                names.first_names[first],
-                names.last_names[last],
-                names.email(first, last, number, phone >> 60),
+                names.first_names[given],
+                names.last_names[family],
+                names.email(given, family, email_number, phone >> 60),
                 fill_shape(country.phone_shape, phone),
-                self._birth_date(persona, age),
+                self._birth_date(persona, unit(age)),
                 Address(line1, city.name, city.region, fill_shape(city.postal_shape, postal), city.country),
-                Place(city.name, city.country, latitude, longitude),
-                tuple([people.device_id(index, slot) for slot in range(devices)]),
-                kyc_tier(persona, self.currency),
+                Place(city.name, city.country, north / DEGREE, east / DEGREE),
+                devices,
+                tier_of[kind],
                 income,
-                tuple(map(AccountSpec, products, opening)),
+                tuple(map(AccountSpec, products, openings)),
             )
 
-    def _birth_date(self, persona: Persona, unit: float) -> date:
+    def _birth_date(self, persona: Persona, share: float) -> date:
         youngest, oldest = persona.ages
-        age_days = (youngest + unit * (oldest + 1 - youngest)) * 365.25
+        age_days = (youngest + share * (oldest + 1 - youngest)) * 365.25
         return self._start - timedelta(days=int(age_days) + 1)
 
 

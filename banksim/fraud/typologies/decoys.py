@@ -6,7 +6,7 @@
     landlord_fan_in   many tenants pay one account on the 1st of the month
 
 Their label is DECOY, which counts as genuine.  The people are not accomplices, and use their own devices.
-A traveller is somebody who, by the journeys of `activity.trips`, really is away at that
+A traveller is somebody who, by the journeys of `activity.journeys`, really is away at that
 time, and nobody is in two cities faster than the way allows.
 
 Not handled: the planned balances of the honest side do not know what decoys spend.
@@ -17,7 +17,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from banksim.activity.calendar import is_salary_hour
-from banksim.activity.habits import TRAVEL_OVERHEAD_H, TRAVEL_SPEED_KMH
+from banksim.activity.journeys import TRAVEL_OVERHEAD_H, TRAVEL_SPEED_KMH
 from banksim.fraud.campaign import Campaign
 from banksim.fraud.typology import Steps, typology
 from banksim.model import Label, Place, Planned

@@ -4,14 +4,17 @@ import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
+import numpy as np
 import pytest
 
 from banksim.activity import Activity
 from banksim.activity.calendar import is_salary_hour
-from banksim.activity.planner import MAX_DRAWS
+from banksim.activity.row_drafts import MAX_DRAWS
 from banksim.model import CREDIT_KINDS, AccountRef, Channel, Kind, Label, Place, Planned, Transaction
 from banksim.world import TIER_LIMIT_UNITS, World, distance_km, stream
 from banksim.world.persona import load_categories
+from tests.unit.activity.helpers import Ahead
+from tests.unit.activity.helpers import planned as planned_at
 from tests.unit.world.scenarios import OnboardingSettings, WorldSettings
 
 DAY_S = 86_400
@@ -24,9 +27,7 @@ def moments(count: int, days: float, seed: int = 1) -> list[float]:
 
 
 def plans(world: World, count: int, days: float, **more: object) -> list[Planned]:
-    activity = Activity(world, **more)  # type: ignore[arg-type]
-    found = [activity.plan(moment) for moment in moments(count, days)]
-    return [planned for planned in found if planned is not None]
+    return planned_at(world, moments(count, days), **more)
 
 
 @pytest.fixture(scope="module")
@@ -200,15 +201,15 @@ def test_nobody_travels_faster_than_a_plane(count: int, days: float) -> None:
 
 def test_in_a_rush_people_still_pay_in_shops() -> None:
     world = World.from_scenario(WorldSettings(customers=20), 7)
-    activity = Activity(world)
     noon = [12 * 3600 + k * 0.05 for k in range(3000)]
-    purchases = [p for p in map(activity.plan, noon) if p and p.transaction.kind is Kind.PURCHASE]
+    purchases = [p for p in planned_at(world, noon) if p.transaction.kind is Kind.PURCHASE]
     assert sum(p.transaction.channel is Channel.POS for p in purchases) / len(purchases) > 0.3
 
 
 def test_only_open_customers_act_and_are_paid(world: World) -> None:
-    activity = Activity(world)
-    found = [activity.plan(moment, is_open=lambda index: index % 4 == 0) for moment in moments(2000, 2)]
+    ahead = Ahead(moments(2000, 2))
+    activity = Activity(world, upcoming=ahead.upcoming)
+    found = ahead.plan(activity, is_open=lambda index: index % 4 == 0)
     for tx in (planned.transaction for planned in found if planned is not None):
         assert tx.account.customer_index % 4 == 0
         assert tx.counterparty is None or tx.counterparty.customer_index % 4 == 0
@@ -216,10 +217,9 @@ def test_only_open_customers_act_and_are_paid(world: World) -> None:
 
 
 def test_only_my_customers_pay_but_anybody_is_paid(world: World) -> None:
-    activity = Activity(world)
-    found = [activity.plan(moment, is_mine=lambda index: index < 200) for moment in moments(2000, 2)]
     payees = set()
-    for tx in (planned.transaction for planned in found if planned is not None):
+    found = planned_at(world, moments(2000, 2), is_mine=lambda index: index < 200)
+    for tx in (planned.transaction for planned in found):
         assert tx.account.customer_index < 200
         if tx.counterparty is not None:
             payees.add(tx.counterparty.customer_index)
@@ -246,11 +246,8 @@ def test_a_single_customer_pays_bills_for_want_of_payees() -> None:
 def test_who_joins_later_pays_in_first() -> None:
     settings = WorldSettings(customers=50, onboarding=OnboardingSettings(existing_share=0.0))
     world = World.from_scenario(settings, 7)
-    activity = Activity(world, settings)
     first: dict[int, Transaction] = {}
-    for moment in moments(1500, 3):
-        planned = activity.plan(moment)
-        assert planned is not None
+    for planned in planned_at(world, moments(1500, 3), scenario=settings):
         first.setdefault(planned.transaction.account.customer_index, planned.transaction)
     funded = sum(tx.kind in CREDIT_KINDS for tx in first.values())
     assert funded > 0.6 * len(first)  # the others were sent money, or try without
@@ -259,26 +256,57 @@ def test_who_joins_later_pays_in_first() -> None:
 def test_a_noted_deposit_can_be_spent(world: World) -> None:
     settings = WorldSettings(customers=50, onboarding=OnboardingSettings(existing_share=0.0))
     activity = Activity(World.from_scenario(settings, 7), settings)
-    deposit = next(p.transaction for p in plans(world, 200, 1) if p.transaction.kind is Kind.DEPOSIT)
+    deposits = (p.transaction for p in plans(world, 2000, 1) if p.transaction.kind is Kind.DEPOSIT)
+    deposit = next(tx for tx in deposits if tx.account.customer_index < 50 and tx.account.slot == 0)
     activity.note(deposit)
-    assert activity.planned_balance_cents(deposit.account) == deposit.amount_cents
+    assert activity.rows.state.available(deposit.account) == deposit.amount_cents
 
 
 def test_memory_is_bounded_by_the_population() -> None:
     world = World.from_scenario(WorldSettings(customers=30, accounts_per_customer=2), 7)
+    ahead = Ahead(moments(6000, 200))
+    activity = Activity(world, upcoming=ahead.upcoming)
+    ahead.plan(activity)
+    state, salaries = activity.rows.state, activity.rows._drafts.salaries
+    assert len(state.balances) == 60 and len(state.seen.sim_s) == 30
+    assert len(salaries.paid) < 200 * len(world.personas)
+    assert salaries._pages.cache_info().currsize <= 512
+
+
+def test_planning_ahead_changes_nothing(world: World) -> None:
+    some = moments(400, 3)
     activity = Activity(world)
-    for moment in moments(6000, 200):
-        activity.plan(moment)
-    drafts = activity._drafts
-    assert len(activity.balances) <= 60
-    for book in (
-        activity._actors,
-        activity._actors._trips._known,
-        activity._sightings,
-        drafts._rent_s,
-        drafts._habits._cache,
-    ):
-        assert len(book) <= 30  # type: ignore[arg-type]
+    assert planned_at(world, some) == [activity.plan(moment) for moment in some]
+
+
+def test_what_was_planned_ahead_is_planned_again_when_moments_change(world: World) -> None:
+    """A change of speed moves what is to come: the plan is that of somebody who knew it all along."""
+    some, later = moments(600, 3), [3 * DAY_S + moment for moment in moments(300, 1)]
+    ahead = Ahead(some)
+    activity = Activity(world, upcoming=ahead.upcoming)
+    ahead.moments = np.array(some[:250])
+    found = ahead.plan(activity)
+    ahead.moments, ahead.taken = np.array(some), 250
+    activity.plan(some[250])  # the block that this begins reaches far beyond
+    ahead.moments, ahead.taken = np.array(later), 0
+    found += [activity.plan(some[251]), *ahead.plan(activity)]
+    known = planned_at(world, [*some[:252], *later])
+    assert found == [*known[:250], *known[251:]]
+
+
+def test_who_acts_for_another_process_by_now_is_planned_again(world: World) -> None:
+    ahead = Ahead(moments(800, 3))
+    activity = Activity(world, upcoming=ahead.upcoming)
+    mine = {"below": 400}
+    found = []
+    for number, moment in enumerate(ahead.moments.tolist()):
+        ahead.taken += 1
+        if number == 300:
+            mine["below"] = 100
+        found.append(activity.plan(moment, is_mine=lambda index: index < mine["below"]))
+    customers = [p.transaction.account.customer_index for p in found if p is not None]
+    assert len(customers) == 800
+    assert max(customers[:300]) >= 100 > max(customers[300:])
 
 
 @pytest.mark.parametrize(

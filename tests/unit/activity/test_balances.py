@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from banksim.activity.actors import PlannedBalances
+from banksim.activity.row_state import RowState
 from banksim.model import AccountRef, Channel, Kind, Transaction
 from banksim.world import World
 from tests.unit.world.scenarios import WorldSettings
@@ -27,21 +27,21 @@ def opening(world: World, account: AccountRef) -> int:
     [(Kind.PURCHASE, -1000), (Kind.WITHDRAWAL, -1000), (Kind.DEPOSIT, 1000), (Kind.SALARY, 1000)],
 )
 def test_money_goes_the_right_way(world: World, kind: Kind, change: int) -> None:
-    balances, account = PlannedBalances(world), AccountRef(3, 1)
+    balances, account = RowState(world, world.population.size), AccountRef(3, 1)
     balances.book(moved(world, kind, account))
     assert balances.available(account) == opening(world, account) + change
     assert balances.available(AccountRef(3, 0)) == opening(world, AccountRef(3, 0))
 
 
 def test_a_transfer_arrives(world: World) -> None:
-    balances, payer, payee = PlannedBalances(world), AccountRef(3), AccountRef(4)
+    balances, payer, payee = RowState(world, world.population.size), AccountRef(3), AccountRef(4)
     balances.book(moved(world, Kind.TRANSFER, payer, payee))
     assert balances.available(payer) == opening(world, payer) - 1000
     assert balances.available(payee) == opening(world, payee) + 1000
 
 
 def test_who_joins_later_starts_with_nothing(world: World) -> None:
-    balances = PlannedBalances(world, funded=5)
+    balances = RowState(world, 5)
     assert balances.available(AccountRef(4)) > 0
     assert balances.available(AccountRef(5)) == 0
     balances.book(moved(world, Kind.DEPOSIT, AccountRef(5)))

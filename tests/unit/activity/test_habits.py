@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from banksim.activity import habits
 from banksim.activity.habits import HabitBook
+from banksim.activity.journeys import Who
 from banksim.world import World, distance_km, stream
+from banksim.world.draws import Draws
 from tests.unit.world.scenarios import WorldSettings
 
 
@@ -57,12 +60,31 @@ def test_the_cache_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_at_night_few_categories_are_open(world: World) -> None:
-    book, rng = HabitBook(world), stream(1)
-    assert {book.open_category("salaried", 3, rng) for _ in range(300)} <= {
-        "convenience",
-        "fuel",
-        "transport",
-        "taxi",
-        "hotel",
-    }
-    assert "grocery" in {book.open_category("salaried", 12, rng) for _ in range(300)}
+    columns, count = HabitBook(world).columns, 300
+    salaried = list(world.personas).index("salaried")
+    who = Who(np.zeros(count, np.int64), np.full(count, salaried), np.zeros(count, np.int64))
+    away = np.zeros(count, bool)  # from home, and so from the regular shops
+
+    def visited(hour: int) -> set[str]:
+        shops = columns.visit(who, who.city, away, np.full(count, hour), Draws(1, "test"), np.arange(count))
+        return {columns.shops.merchants[shop].category for shop in shops}
+
+    assert visited(3) <= {"convenience", "fuel", "transport", "taxi", "hotel"}
+    assert "grocery" in visited(12)
+
+
+def test_objects_and_columns_agree(world: World) -> None:
+    book = HabitBook(world)
+    columns, merchants = book.columns, book.columns.shops.merchants
+    people, indices = world.population.people, np.arange(200)
+    who = Who(indices, people.ranks.personas(indices), people.home_cities(indices))
+    favourites, online = (shop(who, np.zeros(200, np.int64)) for shop in (columns.shop, columns.online_shop))
+    counts, payees = columns.shop_counts(indices), columns.payee(indices, np.ones(200, np.int64))
+    days, cents, varies = columns.pay(indices)
+    for index in range(200):
+        own = book.of(world.population.customer(index))
+        assert own.shops[0] == merchants[favourites[index]] and len(own.shops) == counts[index]
+        assert own.online_shops[0] == merchants[online[index]]
+        assert payees[index] in (*own.payees, index)
+        assert (own.pay_period_days, own.pay_varies) == (days[index], varies[index])
+        assert own.pay_units == pytest.approx(cents[index] / 100)

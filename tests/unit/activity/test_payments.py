@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 
-from banksim.activity import Activity, Chance, Draft, payment
+from banksim.activity import Chance, Draft, payment
 from banksim.activity.payments import Payment, check_payments
+from banksim.activity.rows import RowPlanner
 from banksim.model import Channel, Kind, Planned, ScenarioError
 from banksim.world import World, stream
+from tests.unit.activity.helpers import planned
 from tests.unit.world.scenarios import WorldSettings
 
 DAY_S = 86_400
@@ -41,10 +44,9 @@ def world() -> World:
 
 
 def plans(world: World, *payments: object, count: int = 4000) -> list[Planned]:
-    activity = Activity(world, payments=[kind_of(function) for function in payments])
     rng = stream(1, "moments")
-    found = [activity.plan(moment) for moment in sorted(rng.uniform(0, 7 * DAY_S) for _ in range(count))]
-    return [planned for planned in found if planned is not None]
+    moments = sorted(rng.uniform(0, 7 * DAY_S) for _ in range(count))
+    return planned(world, moments, payments=[kind_of(function) for function in payments])
 
 
 def test_a_payment_takes_its_share_of_those_who_make_it(world: World) -> None:
@@ -87,6 +89,27 @@ def test_without_payments_nothing_changes(world: World) -> None:
 
 def test_the_same_seed_makes_the_same_payments(world: World) -> None:
     assert plans(world, gym, parking, count=300) == plans(world, gym, parking, count=300)
+
+
+def test_payments_do_not_depend_on_the_size_of_blocks(world: World) -> None:
+    @payment("lunch", share=0.5)
+    def lunch(chance: Chance) -> Draft | None:
+        drawn = chance.rng.random()
+        if drawn < 0.3:
+            return chance.transfer(chance.between(1, 2000), words=f"Lunch {drawn:.3f}")
+        return chance.purchase("restaurant", chance.about(14, 0.5), words="Lunch")
+
+    sim_s = np.linspace(12 * 3600, 13 * 3600, 600)
+    whole, cut = (RowPlanner(world, payments=[kind_of(lunch)]) for _ in range(2))
+    one = whole.plan(0, sim_s)
+    parts = [cut.plan(first, sim_s[first : first + 70]) for first in range(0, 600, 70)]
+    rows = [one.planned(position).transaction for position in range(600)]
+    assert rows == [part.planned(position).transaction for part in parts for position in range(len(part))]
+    mine = [tx for tx in rows if tx.description.startswith("Lunch")]
+    assert len(mine) > 150 and {tx.kind for tx in mine} == {Kind.PURCHASE, Kind.TRANSFER}
+    assert all(tx.merchant is not None and tx.place == tx.merchant.place for tx in mine if tx.merchant)
+    cut.take_back(parts[-1], 0)
+    assert cut.plan(560, sim_s[560:]).amount_cents.tolist() == one.amount_cents[560:].tolist()
 
 
 def test_months_and_hours_past_midnight() -> None:

@@ -1,50 +1,55 @@
+"""Where customers were last, and where they can be by now."""
+
 from __future__ import annotations
 
+from itertools import pairwise
+
+import numpy as np
 import pytest
 
-from banksim.activity import actors as sightings
-from banksim.activity.actors import Sighting, Sightings, reachable
-from banksim.model import Merchant, Place
+from banksim.activity.row_state import Seen
+from banksim.activity.rows import ANYWHERE_AFTER_S, LastSeen, RowPlanner
+from banksim.model import Channel, Kind
+from banksim.world import World
+from banksim.world.columns import DEGREE
+from tests.unit.world.scenarios import WorldSettings
 
-HERE = Place("Chicago", "US", 41.88, -87.63)
-FIVE_KM_NORTH = Place("Chicago", "US", 41.925, -87.63)
-SHOP = Merchant("m", "Corner Cafe", "5814", "cafe", HERE)
+HERE = (41.88, -87.63)
+FIVE_KM_NORTH = (41.925, -87.63)
+
+
+def is_reachable(since_s: float, place: tuple[float, float]) -> bool:
+    seen = Seen.nothing(1)
+    seen.latitude[0], seen.longitude[0] = (round(degrees * DEGREE) for degrees in HERE)
+    last = LastSeen(seen, np.array([since_s]), np.array([since_s < ANYWHERE_AFTER_S]))
+    north, east = (np.array([round(degrees * DEGREE)], np.int32) for degrees in place)
+    return not last.out_of_reach(np.array([0]), north, east)[0]
 
 
 def test_reachable_at_city_speed() -> None:
-    last = Sighting(0.0, HERE, None)
-    assert not reachable(last, 200.0, FIVE_KM_NORTH)  # 5 km in 200 s would be 90 km/h
-    assert reachable(last, 310.0, FIVE_KM_NORTH)
-    assert reachable(last, 0.0, HERE)
-    assert reachable(None, 0.0, FIVE_KM_NORTH)
+    assert not is_reachable(200.0, FIVE_KM_NORTH)  # 5 km in 200 s would be 90 km/h
+    assert is_reachable(310.0, FIVE_KM_NORTH)
+    assert is_reachable(0.0, HERE)
 
 
-def test_recent_forgets_after_half_an_hour() -> None:
-    seen = Sightings()
-    seen.note(1, 100.0, HERE, SHOP)
-    assert seen.recent(1, 200.0) == Sighting(100.0, HERE, SHOP)
-    assert seen.recent(1, 100.0 + 1801) is None
-    assert seen.recent(2, 200.0) is None
+def test_after_half_an_hour_everything_is_within_reach() -> None:
+    assert not is_reachable(1799.0, (42.9, -87.63))
+    assert is_reachable(1801.0, (42.9, -87.63))
 
 
-def test_the_shop_is_remembered_as_long_as_the_customer_stands_in_it() -> None:
-    seen = Sightings()
-    seen.note(1, 100.0, HERE, SHOP)
-    seen.note(1, 110.0, HERE, None)  # pays on the phone, still there
-    last = seen.recent(1, 120.0)
-    assert last is not None and last.merchant == SHOP
-    seen.note(1, 1000.0, FIVE_KM_NORTH, None)
-    last = seen.recent(1, 1010.0)
-    assert last is not None and last.merchant is None
+@pytest.fixture(scope="module")
+def rush() -> list[tuple[int, object, Channel, Kind, object]]:
+    """A single customer with an arrival a second from noon on."""
+    block = RowPlanner(World.from_scenario(WorldSettings(customers=1), 7)).plan(0, 43_200 + np.arange(600.0))
+    rows = [block.planned(position).transaction for position in range(len(block))]
+    return [(n, tx.place, tx.channel, tx.kind, tx.merchant) for n, tx in enumerate(rows)]
 
 
-def test_only_so_many_are_remembered_and_the_longest_unseen_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sightings, "MAX_REMEMBERED", 3)
-    seen = Sightings()
-    for index in (1, 2, 3):
-        seen.note(index, 0.0, HERE, None)
-    seen.note(1, 1.0, HERE, None)
-    seen.note(4, 2.0, HERE, None)
-    assert len(seen) == 3
-    assert seen.recent(2, 2.0) is None
-    assert seen.recent(1, 2.0) is not None
+def test_in_a_rush_the_shop_is_the_same_as_long_as_the_customer_stands_in_it(
+    rush: list[tuple[int, object, Channel, Kind, object]],
+) -> None:
+    shops = [(place, shop) for _, place, channel, kind, shop in rush if channel is Channel.POS]
+    assert len(shops) > 50
+    assert len({shop for _, shop in shops}) == len({place for place, _ in shops}) < 20
+    stays = sum(here == there for (_, here, *_), (_, there, *_) in pairwise(rush))
+    assert stays > 0.9 * len(rush)

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from math import sqrt
+from typing import Any
 
-from banksim.dataset.stream import REFUSED
+import pytest
+
+from banksim.dataset.stream import REFUSED, Stream
 from banksim.fraud import build_registry
 from banksim.model import CREDIT_KINDS, AccountRef, Label
 from tests.unit.dataset.helpers import parts, streamed
@@ -14,6 +17,33 @@ SIGMAS = 4.0
 
 def test_the_same_seed_gives_the_same_rows() -> None:
     assert streamed(3, duration_hours=12)[1] == streamed(3, duration_hours=12)[1]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"customers": 40, "fraud": {"rate": 0.2}},
+        {"customers": 300, "fraud": {"rate": 0.05, "decoy_rate": 0.05}, "initial_balance": 300},
+        {"onboarding": {"existing_share": 0.2, "kyc_approval_rate": 0.7}, "fraud": {"rate": 0.02}},
+    ],
+)
+def test_the_size_of_blocks_changes_nothing(changes: dict[str, Any]) -> None:
+    """Campaigns rob victims and mules are paid in the middle of a block; joinings open accounts in it."""
+    made = [
+        list(Stream(parts(3, duration_hours=24, **changes), block_rows, settled_rows))
+        for block_rows, settled_rows in ((19, 3), (300, 50), (5000, 5000), (16_384, 2048))
+    ]
+    assert len(made[0]) > 1000
+    assert made[0] == made[1] == made[2] == made[3]
+
+
+def test_a_part_of_a_batch_is_its_first_entries() -> None:
+    batches = list(Stream(parts(3, duration_hours=12)).batches())
+    batch = max(batches, key=lambda each: len(each.dated))
+    entries = list(batch.entries())
+    assert len(batch) == len(entries) and batch.dated
+    for count in (0, 1, len(entries) // 2, len(entries) - 1, len(entries), len(entries) + 5):
+        assert list(batch.first(count).entries()) == entries[:count]
 
 
 def test_another_seed_gives_other_rows() -> None:
@@ -39,8 +69,6 @@ def test_no_transaction_comes_twice() -> None:
 def test_replaying_the_rows_gives_their_balances_and_nobody_is_below_zero() -> None:
     """Opening balances plus posted rows are `balance_before` of every row, and never negative."""
     made = parts(customers=60)  # few customers, so that money runs out
-    from banksim.dataset.stream import Stream
-
     stream = Stream(made)
     balance: dict[AccountRef, int] = {}
 

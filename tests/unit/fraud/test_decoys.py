@@ -138,7 +138,7 @@ def test_a_holiday_is_booked_and_then_paid_far_from_home_at_a_speed_of_planes():
 
 def test_a_traveller_really_is_away():
     """Most travellers are those whose own journey it is, so their other payments are there too."""
-    from banksim.activity.habits import Trips
+    from banksim.activity.journeys import Trips
 
     trips, there = Trips(world(2000)), []
     for steps in decoys("holiday_trip"):

@@ -87,3 +87,35 @@ def test_the_same_seed_gives_the_same_moments() -> None:
 def test_taking_from_an_empty_stream_is_an_error() -> None:
     with pytest.raises(StopIteration):
         make_arrivals("even", PiecewiseRate.constant(0.0, 10.0), 1.0, random.Random(1)).take()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    values=st.lists(st.sampled_from([0.0, 0.3, 2.0, 20.0]), min_size=1, max_size=5),
+    seed=st.integers(),
+    counts=st.lists(st.integers(0, 200), min_size=1, max_size=20),
+    kind=st.sampled_from(["poisson", "even"]),
+)
+def test_many_at_once_are_the_same_as_one_by_one(
+    values: list[float], seed: int, counts: list[int], kind: str
+) -> None:
+    one = make_arrivals(kind, day(values), 10.0, random.Random(seed))
+    many = make_arrivals(kind, day(values), 10.0, random.Random(seed))
+    for count in counts:
+        ahead = many.upcoming(count).tolist()
+        taken = many.take_many(count).tolist() if count % 2 else [many.take() for _ in ahead]
+        assert ahead == taken == [one.take() for _ in taken]
+        assert many.peek() == one.peek()
+    assert many.upcoming(10_000_000).tolist() == all_moments(one)
+
+
+def test_what_was_due_before_a_change_is_still_to_come() -> None:
+    """Whoever is a little behind when the speed changes owes all that was due until then."""
+    arrivals = EvenArrivals(PiecewiseRate.constant(10.0, 100.0), 1.0, random.Random(1))
+    for _ in range(5):
+        arrivals.take()  # until 0.45 s
+    arrivals.change(1.0, 2.0)
+    assert arrivals.upcoming(8).tolist() == pytest.approx([0.55, 0.65, 0.75, 0.85, 0.95, 1.1, 1.3, 1.5])
+    assert [arrivals.take() for _ in range(3)] == pytest.approx([0.55, 0.65, 0.75])
+    arrivals.change(1.2, 1.0, keep_due=False)
+    assert arrivals.peek() == pytest.approx(1.2)

@@ -10,8 +10,9 @@ import pytest
 from banksim.model import Place
 from banksim.model.money import to_cents
 from banksim.world import TIER_LIMIT_UNITS, Population, World, distance_km, load_personas
-from banksim.world.columns import DEGREE, NET, Map, Shops
+from banksim.world.columns import DEGREE, Map
 from banksim.world.draws import Draws
+from banksim.world.merchants import NET
 from banksim.world.places import CITY_RADIUS_KM, Places
 from tests.unit.world.scenarios import WorldSettings
 
@@ -74,7 +75,7 @@ def test_points_near_a_city_stay_near_it() -> None:
 def test_shops_are_those_of_the_directory() -> None:
     world = World.from_scenario(WorldSettings(customers=10), 7)
     cities = world.population.people.map
-    shops = Shops(world.merchants, cities)
+    shops = world.merchants.columns(cities)
     assert sorted(m.merchant_id for m in shops.merchants) == sorted(
         m.merchant_id for m in world.merchants.all()
     )
@@ -91,7 +92,7 @@ def test_shops_are_those_of_the_directory() -> None:
 
 def test_what_is_not_sold_there_is_replaced() -> None:
     world = World.from_scenario(WorldSettings(customers=10), 7)
-    shops = Shops(world.merchants, world.population.people.map)
+    shops = world.merchants.columns(world.population.people.map)
     fuel = shops.category_codes["fuel"]
     picked = shops.pick(np.full(500, NET), np.full(500, fuel), Draws(7, "test").units(np.arange(500)))
     categories = {shops.merchants[code].category for code in picked}

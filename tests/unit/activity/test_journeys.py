@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from banksim.activity.habits import BLOCK_DAYS, DAY_S, Trip, Trips
+from banksim.activity.journeys import BLOCK_DAYS, DAY_S, Journeys, Trip, Trips, Who
 from banksim.world import World, distance_km
+from banksim.world.columns import DEGREE
 from tests.unit.world.scenarios import WorldSettings
 
 
@@ -61,11 +63,24 @@ def test_a_journey_is_a_function_of_customer_and_time(world: World) -> None:
         assert trips.trip(customer, world.start_epoch_s + block * BLOCK_DAYS * DAY_S) == trip
 
 
-def test_one_entry_per_customer_is_kept(world: World) -> None:
-    trips, customer = Trips(world), world.population.customer(0)
-    for block in range(50):
-        trips.whereabouts(customer, world.start_epoch_s + block * BLOCK_DAYS * DAY_S)
-    assert len(trips._known) == 1
+def test_objects_and_columns_agree(world: World) -> None:
+    trips, journeys = Trips(world), Journeys(world)
+    people, indices = world.population.people, np.arange(600)
+    who = Who(indices, people.ranks.personas(indices), people.home_cities(indices))
+    homes = people.homes(indices, who.city)
+    for day in range(0, 60, 7):
+        moments = np.full(600, world.start_epoch_s + day * DAY_S + 43_200)
+        columns, stay = journeys.trips(who, *homes, moments), journeys.stay(who, *homes, moments)
+        for index in range(600):
+            customer = world.population.customer(index)
+            trip, where = trips.trip(customer, moments[index]), trips.whereabouts(customer, moments[index])
+            assert (trip is None) == np.isinf(columns.leaves_s[index])
+            assert trip is None or trip.leaves_s == columns.leaves_s[index]
+            assert (where is None) == stay.on_the_way[index]
+            assert stay.is_away[index] == (where != customer.home)
+            if where is not None:
+                north, east = stay.latitude[index] / DEGREE, stay.longitude[index] / DEGREE
+                assert (where.latitude, where.longitude) == (north, east)
 
 
 def test_some_journeys_go_abroad(world: World) -> None:
