@@ -112,7 +112,6 @@ class Stages:
             lambda planned, outcome: None,
             self.moment,
         )
-        self.sim_s = 0.0
         self.planned: list[Planned] = []
         for _ in range(WARM_UP):
             self.plan()
@@ -128,12 +127,9 @@ class Stages:
     def is_open(self, index: int) -> bool:
         return self.directory.account_id(AccountRef(index)) is not None
 
-    def draw(self) -> None:
-        self.parts.arrivals.take()
-
     def plan(self) -> None:
-        self.sim_s += 0.0005
-        planned = self.parts.activity.plan(self.sim_s, self.directory.is_open)
+        """The next arrival, planned together with those that follow it."""
+        planned = self.parts.activity.plan(self.parts.arrivals.take(), self.directory.is_open)
         if planned is not None:
             self.planned.append(planned)
             del self.planned[:-PER_ROUND]
@@ -180,8 +176,7 @@ def one_round(stages: Stages) -> dict[str, float]:
     stages.parts.clock.segments.clear()
     stages.parts.clock.start(time.monotonic())
     figures = {
-        "draw the arrival": cpu_us(stages.draw),
-        "choose the transaction": cpu_us(stages.plan),
+        "draw the arrival, choose the transaction": cpu_us(stages.plan),
         "hand it to a user": cpu_us(stages.hand_over),
         "bank: build, judge, keep books": over(stages, lambda p: stages.bank.post(p.transaction)),
         "detector: build, read": over(stages, lambda p: stages.detector.score(p.transaction)),
