@@ -78,8 +78,8 @@ class Posters:
 
 def assert_nothing_lost(posters: Posters) -> None:
     found = judged(posters.books, read_accounts(posters.bank, posters.books.opening))
-    assert found["verdict"] == "balanced", found
-    assert found["unread"] == 0
+    assert found.verdict == "balanced", found
+    assert found.unread == 0
     # Only postings under way at the crash may be unknown: a few for each poster, who tries to go on.
     assert posters.statuses.count(BankStatus.UNKNOWN) <= 3 * POSTERS
 
