@@ -124,7 +124,7 @@ def test_an_overloaded_process_plans_nothing_that_it_cannot_carry(monkeypatch: p
     desk = Desk(tps=5_000, patterns="[{type: card_testing, count: 1}]")
     plans: list[float] = []
     plan = desk.parts.activity.plan
-    desk.parts.activity.plan = lambda sim_s, *more: plans.append(sim_s) or plan(sim_s, *more)  # type: ignore
+    desk.parts.activity.plan = lambda sim_s, *more: plans.append(sim_s) or plan(sim_s, *more)  # type: ignore[method-assign]
     user = gevent.spawn(
         lambda: desk.driver.dropped(desk.timekeeper.now(), desk.queues.take(FRAUD_SEAT).planned, "")
     )
