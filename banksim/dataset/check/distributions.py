@@ -8,16 +8,19 @@ week) is not judged.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import pairwise
 from math import erf, log, sqrt
-from typing import Any
+
+import numpy as np
 
 from banksim.activity.calendar import PAY_SHARES
+from banksim.dataset.check.figures import Figure, between, near
 from banksim.dataset.check.sample import CHANNELS, GENUINE, KINDS, Sample
 from banksim.model import Channel, Kind
 from banksim.model.money import to_units
 from banksim.world import unit_scale
+from banksim.world.draws import Bools
 
 #: Card purchases by hour, % of a day (J, consistent with X sources).
 HOURS = (
@@ -46,41 +49,27 @@ _LEAST_ROWS = 5000
 _LEAST_PAID = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """One figure.  ``passed`` is None where it is shown but not judged."""
-
-    name: str
-    target: str
-    measured: str
-    passed: bool | None
-    source: str
-
-
 class Genuine:
     """The honest rows of a sample, as arrays."""
 
-    def __init__(self, sample: Sample, np: Any, currency: str) -> None:
-        keep = np.asarray(sample.label) == GENUINE
-        self.np = np
-        self.time_s = np.asarray(sample.time_s)[keep]
-        self.units = np.asarray(sample.amount_cents)[keep] * to_units(1, currency) / unit_scale(currency)
-        self.customer = np.asarray(sample.customer)[keep]
-        self.kind = np.asarray(sample.kind)[keep]
-        self.channel = np.asarray(sample.channel)[keep]
+    def __init__(self, sample: Sample, currency: str) -> None:
+        keep = sample["label"] == GENUINE
+        self.time_s = sample["time_s"][keep]
+        self.units = sample["amount_cents"][keep] * to_units(1, currency) / unit_scale(currency)
+        self.customer = sample["customer"][keep]
+        self.kind = sample["kind"][keep]
+        self.channel = sample["channel"][keep]
         self.purchase = self.kind == KINDS.index(Kind.PURCHASE)
-        span_s = (
-            float(np.asarray(sample.time_s).max() - np.asarray(sample.time_s).min()) if len(sample) else 0.0
-        )
+        span_s = float(sample["time_s"].max() - sample["time_s"].min()) if len(sample) else 0.0
         self.days = span_s / 86_400
 
-    def of(self, kind: Kind) -> Any:
+    def of(self, kind: Kind) -> Bools:
         return self.kind == KINDS.index(kind)
 
 
-def compare(sample: Sample, np: Any, currency: str, customers: int) -> list[Comparison]:
+def compare(sample: Sample, currency: str, customers: int) -> list[Figure]:
     """Every figure of this set that has a published counterpart."""
-    rows = Genuine(sample, np, currency)
+    rows = Genuine(sample, currency)
     if rows.purchase.sum() < _LEAST_ROWS:
         return []
     return [
@@ -94,43 +83,41 @@ def compare(sample: Sample, np: Any, currency: str, customers: int) -> list[Comp
     ]
 
 
-def _hours(rows: Genuine) -> Iterator[Comparison]:
-    np = rows.np
+def _hours(rows: Genuine) -> Iterator[Figure]:
     counts = np.bincount((rows.time_s[rows.purchase] // 3600 % 24).astype(int), minlength=24)
     shares = counts / counts.sum() * 100
     judged = rows.days > 0.99
     for start in range(0, 24, 3):
         target, measured = sum(HOURS[start : start + 3]), float(shares[start : start + 3].sum())
-        passed = abs(measured - target) <= 1.0 if judged else None
         name = f"purchases {start:02d}–{start + 3:02d} h"
-        yield Comparison(name, f"{target:.1f} %", f"{measured:.1f} %", passed, "J, X")
+        words = f"{target:.1f} %"
+        yield Figure(name, words, measured, target - 1, target + 1, "J, X", "{:.1f} %", judged)
 
 
-def _weekdays(rows: Genuine) -> Iterator[Comparison]:
-    np = rows.np
+def _weekdays(rows: Genuine) -> Iterator[Figure]:
     days = (rows.time_s[rows.purchase] // 86_400).astype(int)
     counts = np.bincount((days + 3) % 7, minlength=7)
     # Whole weeks only: else some days came more often.
     judged = rows.days > 6.99 and abs(rows.days / 7 - round(rows.days / 7)) < 0.02
     for day, target in enumerate(WEEKDAYS):
         measured = float(counts[day] / counts.sum() * 7)
-        passed = abs(measured - target) <= 0.05 if judged else None
-        yield Comparison(f"purchases on {DAY_NAMES[day]}", f"{target:.2f}", f"{measured:.2f}", passed, "J")
+        name, span = f"purchases on {DAY_NAMES[day]}", (target - 0.05, target + 0.05)
+        yield Figure(name, f"{target:.2f}", measured, *span, "J", "{:.2f}", judged)
 
 
-def _amounts(rows: Genuine) -> Iterator[Comparison]:
-    np, units = rows.np, rows.units[rows.purchase]
-    yield _near("mean purchase", MEAN_PURCHASE, float(units.mean()), 0.15, "C")
+def _amounts(rows: Genuine) -> Iterator[Figure]:
+    units = rows.units[rows.purchase]
+    yield near("mean purchase", MEAN_PURCHASE, float(units.mean()), 0.15, "C")
     for share in (0.25, 0.5, 0.75, 0.95):
         measured = float(np.quantile(units, share))
-        yield _near(f"purchase, {share:.0%} quantile", mixture_quantile(share), measured, 0.3, "C")
+        yield near(f"purchase, {share:.0%} quantile", mixture_quantile(share), measured, 0.3, "C")
     for most, target in BANDS:
         measured = float((units <= most).mean())
-        yield Comparison(f"purchases up to {most}", f"{target:.1%}", f"{measured:.1%}", None, "X")
+        yield Figure(f"purchases up to {most}", f"{target:.1%}", measured, 0, 1, "X", "{:.1%}", False)
     transfers = np.log(rows.units[rows.of(Kind.TRANSFER)])
     if len(transfers) < _LEAST_PAID:
         return
-    yield _near("transfers, sigma of the logarithm", TRANSFER_SIGMA, float(transfers.std()), 0.15, "C")
+    yield near("transfers, sigma of the logarithm", TRANSFER_SIGMA, float(transfers.std()), 0.15, "C")
 
 
 def mixture_quantile(share: float) -> float:
@@ -151,20 +138,20 @@ def _normal_below(deviations: float) -> float:
     return (1 + erf(deviations / sqrt(2))) / 2
 
 
-def _channels(rows: Genuine) -> Iterator[Comparison]:
+def _channels(rows: Genuine) -> Iterator[Figure]:
     in_store = float((rows.channel[rows.purchase] == CHANNELS.index(Channel.POS)).mean())
-    passed = abs(in_store - IN_STORE) <= 0.05
-    yield Comparison("purchases in a shop", f"{IN_STORE:.0%}", f"{in_store:.0%}", passed, "C")
+    span = (IN_STORE - 0.05, IN_STORE + 0.05)
+    yield Figure("purchases in a shop", f"{IN_STORE:.0%}", in_store, *span, "C", "{:.0%}")
 
 
-def _frequency(rows: Genuine, customers: int) -> Iterator[Comparison]:
+def _frequency(rows: Genuine, customers: int) -> Iterator[Figure]:
     paid_in = rows.of(Kind.SALARY) | rows.of(Kind.DEPOSIT)
     measured = float((~paid_in).sum()) / customers / max(rows.days, 1e-9) * MONTH_DAYS
-    judged = _near("payments of a customer a month", PAYMENTS_A_MONTH, measured, 0.10, "X")
-    yield judged if rows.days > 6.99 else Comparison(judged.name, judged.target, judged.measured, None, "X")
+    found = near("payments of a customer a month", PAYMENTS_A_MONTH, measured, 0.10, "X")
+    yield replace(found, judged=rows.days > 6.99)
 
 
-def _salaries(rows: Genuine) -> Iterator[Comparison]:
+def _salaries(rows: Genuine) -> Iterator[Figure]:
     periods = _pay_periods(rows)
     if len(periods) < _LEAST_PAID:
         return
@@ -174,8 +161,8 @@ def _salaries(rows: Genuine) -> Iterator[Comparison]:
     names = {7: "weekly", 14: "every two weeks", 15: "twice a month", 30: "monthly"}
     for period, name in names.items():
         target, measured = PAY_SHARES[period] / total, periods.count(period) / len(periods)
-        passed = abs(measured - target) <= 0.04 if judged else None
-        yield Comparison(f"paid {name}", f"{target:.1%}", f"{measured:.1%}", passed, "X")
+        span = (target - 0.04, target + 0.04)
+        yield Figure(f"paid {name}", f"{target:.1%}", measured, *span, "X", "{:.1%}", judged)
 
 
 def _pay_periods(rows: Genuine) -> list[int]:
@@ -196,9 +183,8 @@ def _pay_periods(rows: Genuine) -> list[int]:
     return periods
 
 
-def _spending_wave(rows: Genuine) -> Iterator[Comparison]:
+def _spending_wave(rows: Genuine) -> Iterator[Figure]:
     """Purchases a day in the week after a salary against the time after that week."""
-    np = rows.np
     salary = rows.of(Kind.SALARY)
     days: dict[int, list[float]] = {}
     for index, time_s in zip(rows.customer[salary].tolist(), rows.time_s[salary].tolist(), strict=True):
@@ -218,12 +204,4 @@ def _spending_wave(rows: Genuine) -> Iterator[Comparison]:
     if early_days < 7 * _LEAST_PAID or not late:
         return
     ratio = float((early / early_days) / (late / late_days))
-    passed = 1.05 <= ratio <= 1.5
-    yield Comparison(
-        "spending in the week after pay day, later = 1", "above 1.05", f"{ratio:.2f}", passed, "X"
-    )
-
-
-def _near(name: str, target: float, measured: float, tolerance: float, source: str) -> Comparison:
-    passed = abs(measured - target) <= tolerance * target
-    return Comparison(name, f"{target:.3g}", f"{measured:.3g}", passed, source)
+    yield between("spending in the week after pay day, later = 1", 1.05, 1.5, ratio, "X", "{:.2f}")

@@ -1,4 +1,4 @@
-"""The rows a self-check looks at, as columns of numbers: about 60 bytes a row.
+"""The rows a self-check looks at, as columns of numbers: about 110 bytes a row.
 
 Only the first `MAX_ROWS` rows are kept; ``left_out`` counts the others.
 """
@@ -6,9 +6,14 @@ Only the first `MAX_ROWS` rows are kept; ``left_out`` counts the others.
 from __future__ import annotations
 
 from array import array
+from zlib import crc32
+
+import numpy as np
 
 from banksim.dataset.stream import Entry
-from banksim.model import Channel, Kind, Label
+from banksim.model import BankStatus, Channel, Kind, Label
+from banksim.world.draws import Bools, Floats, Ints
+from banksim.world.persona import load_categories
 
 MAX_ROWS = 2_000_000
 KINDS = tuple(Kind)
@@ -17,43 +22,89 @@ _KIND_CODE = {kind: code for code, kind in enumerate(KINDS)}
 _CHANNEL_CODE = {channel: code for code, channel in enumerate(CHANNELS)}
 GENUINE, FRAUD, DECOY = 0, 1, 2
 _LABEL_CODE = {Label.GENUINE: GENUINE, Label.FRAUD: FRAUD, Label.DECOY: DECOY}
+#: Texts are compared over seeds by this many hash values.
+NAMES = 4096
+#: Columns of real numbers; all others hold whole ones.
+_REAL = ("time_s", "latitude", "longitude")
+COLUMNS = (
+    "time_s", "amount_cents", "balance_cents", "customer", "slot", "payee", "id_number", "name",
+    "kind", "channel", "category", "merchant", "city", "latitude", "longitude", "device", "persona",
+    "refused", "label", "typology", "campaign",
+)  # fmt: skip
+
+
+class Codes(dict[str, int]):
+    """Numbers texts in the order in which they come."""
+
+    def __missing__(self, text: str) -> int:
+        self[text] = len(self)
+        return self[text]
 
 
 class Sample:
-    """Columns of equal length.  ``time_s`` is unix seconds; names and campaigns are numbered as they come."""
+    """Columns of equal length by name, as arrays: ``sample["amount_cents"]``.
+
+    ``time_s`` is unix seconds.  ``payee`` is -1 where no customer is paid, ``merchant`` and ``category``
+    where there is none.  What the numbers of texts stand for is in ``codes``, by column.
+    """
 
     def __init__(self) -> None:
-        self.time_s = array("d")
-        self.amount_cents = array("q")
-        self.balance_cents = array("q")
-        self.customer = array("q")
-        self.id_number = array("q")
-        self.name = array("q")
-        self.kind = array("b")
-        self.channel = array("b")
-        self.label = array("b")
-        self.campaign = array("q")
+        self._raw = {name: array("d" if name in _REAL else "q") for name in COLUMNS}
+        self.codes: dict[str, Codes] = {
+            name: Codes()
+            for name in ("category", "merchant", "city", "device", "persona", "typology", "campaign")
+        }
+        # The same numbers for every seed.
+        self.codes["category"].update((name, code) for code, name in enumerate(load_categories()))
         self.left_out = 0
-        self._names: dict[str, int] = {}
-        self._campaigns: dict[str, int] = {}
 
     def __len__(self) -> int:
-        return len(self.time_s)
+        return len(self._raw["time_s"])
+
+    def __getitem__(self, name: str) -> Ints | Floats:
+        raw = self._raw[name]
+        return np.frombuffer(raw, np.float64 if raw.typecode == "d" else np.int64)
+
+    @property
+    def is_fraud(self) -> Bools:
+        found: Bools = self["label"] == FRAUD
+        return found
+
+    def put(self, **values: float) -> None:
+        """One row; columns not named are 0."""
+        for name, raw in self._raw.items():
+            value = values.get(name, 0)
+            raw.append(float(value) if name in _REAL else int(value))
 
     def add(self, entries: list[Entry]) -> None:
         room = MAX_ROWS - len(self)
         self.left_out += max(0, len(entries) - room)
-        names, campaigns = self._names, self._campaigns
-        for planned, _, before in entries[:room]:
+        codes, raw = self.codes, self._raw
+        for planned, outcome, before in entries[:room]:
             tx, truth = planned.transaction, planned.truth
-            self.time_s.append(tx.timestamp_s)
-            self.amount_cents.append(tx.amount_cents)
-            self.balance_cents.append(before)
-            self.customer.append(tx.account.customer_index)
-            self.id_number.append(int(tx.transaction_id[:8], 16))
-            # Descriptions of purchases hold the shop's name; there are as many as there are shops.
-            self.name.append(names.setdefault(tx.description, len(names)))
-            self.kind.append(_KIND_CODE[tx.kind])
-            self.channel.append(_CHANNEL_CODE[tx.channel])
-            self.label.append(_LABEL_CODE[truth.label])
-            self.campaign.append(campaigns.setdefault(truth.campaign_id, len(campaigns)))
+            shop = tx.merchant
+            row = (
+                tx.timestamp_s,
+                tx.amount_cents,
+                before,
+                tx.account.customer_index,
+                tx.account.slot,
+                -1 if tx.counterparty is None else tx.counterparty.customer_index,
+                int(tx.transaction_id[:8], 16),
+                crc32(tx.description.encode()) % NAMES,
+                _KIND_CODE[tx.kind],
+                _CHANNEL_CODE[tx.channel],
+                -1 if shop is None else codes["category"][shop.category],
+                -1 if shop is None else codes["merchant"][shop.merchant_id],
+                codes["city"][f"{tx.place.country} {tx.place.city}"],
+                tx.place.latitude,
+                tx.place.longitude,
+                codes["device"][tx.device_id],
+                codes["persona"][truth.persona],
+                outcome.bank.status is BankStatus.REFUSED,
+                _LABEL_CODE[truth.label],
+                codes["typology"][truth.typology],
+                codes["campaign"][truth.campaign_id],
+            )
+            for name, value in zip(COLUMNS, row, strict=True):
+                raw[name].append(value)
