@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numpy.typing import NDArray
 
 from banksim.activity.block import (
     ACH,
@@ -40,10 +39,10 @@ from banksim.activity.journeys import Degrees, Journeys, Stay, Who
 from banksim.activity.payments import Draft, Payments
 from banksim.activity.prices import PriceColumns
 from banksim.activity.row_state import Eligible, RowState
-from banksim.activity.salaries import Salaries
+from banksim.activity.salaries import Bills, Salaries
 from banksim.model import Channel, Place
 from banksim.world import Customer, World
-from banksim.world.columns import DEGREE
+from banksim.world.columns import DEGREE, Crowd
 from banksim.world.draws import Bools, Draws, Floats, Ints, Shares
 from banksim.world.world import DAY_S, HOUR_S
 
@@ -52,6 +51,13 @@ MAX_DRAWS = 64
 #: A persona whose youngest are this old lives on a pension.
 PENSION_FROM_AGE = 60
 _PAYEE_TRIES = 4
+#: Purchases of people who are out already, how long after their last one at most, and how long on average.
+#: Set so that gaps between payments are as bursty as people's are (see docs/realism.md).
+OUTING_SHARE, OUTING_S, OUTING_GAP_S = 0.5, 2 * 3600.0, 20 * 60.0
+#: How much customers differ in what they buy in shops and on the net.
+_REMOTE_SIGMA, _REMOTE_MIDDLE = 2.5, 0.3
+#: Payments to nobody in particular: to people whom many pay.
+_POPULAR_SHARE = 0.6
 _REGULAR_PAYEE_SHARE = 0.80
 _OWN_TRANSFER_SHARE = 0.20
 _TO_SAVINGS_SHARE = 0.15
@@ -69,10 +75,10 @@ class Drafts:
 
     ``stay_…`` is where the customer stays at that moment, which is not always where they pay.
     ``net_shop`` and ``net_cents`` are what a purchase in a shop becomes when the customer cannot get there.
-    ``rents`` marks a bill that is the rent; ``other_bill`` and ``other_bill_cents`` are the
-    bill that comes instead when the rent was paid lately.  ``paid_after`` is how far the pay day's list was
-    before the row (-1: no salary), ``normal`` the random number that made the amount.  ``words`` is -1 where
-    the merchant decides on them.
+    ``settles`` marks a bill whose sum is what is left over.  ``paid_after`` is how far the list of the pay
+    day, or with a ``day`` of -1 that of the bills, was before the row (-1: neither).  ``bill`` is which of
+    the household's bills it is (-1: none), ``normal`` the random number that made the amount.  ``words`` is
+    -1 where the merchant decides on them.
     """
 
     row: Ints
@@ -98,9 +104,8 @@ class Drafts:
     normal: Floats
     net_shop: Ints
     net_cents: Ints
-    rents: Bools
-    other_bill: Ints
-    other_bill_cents: Ints
+    settles: Bools
+    bill: Ints
     paid_after: Ints
     day: Ints
     #: The payee of a payment of a user's own (-1: none).
@@ -127,6 +132,20 @@ class Drafts:
 _COLUMNS = tuple(field.name for field in fields(Drafts) if field.name not in ("missing", "own"))
 
 
+@dataclass(slots=True)
+class Search:
+    """Rows that look for customers: what is known of them, and what is found."""
+
+    row: Ints
+    sim_s: Floats
+    timestamp_s: Floats
+    hour: Ints
+    day: Ints
+    who: Who
+    kind: Ints
+    stay: Stay
+
+
 class DraftMaker:
     """Makes drafts for one world and one process."""
 
@@ -148,6 +167,8 @@ class DraftMaker:
             Draws(world.seed, "rows", shard, name)
             for name in ("act", "who", "willing", "more", "shop", "price", "payee")
         )
+        self._outing = Draws(world.seed, "rows", shard, "outing")
+        self._crowd = Crowd(world.seed, self._people.ranks, [p.hourly for p in world.personas.values()])
         self._pay_days = PayDays(world.population)
         self._journeys = Journeys(world)
         self._set_tables(Rhythm(world))
@@ -158,6 +179,7 @@ class DraftMaker:
         )
         self._noisy = np.array([name in NOISY_BILLS for name in self._shops.categories])
         self.salaries = Salaries(world, state, eligible)
+        self.bills = Bills(world, state, eligible, habits)
 
     def _set_tables(self, rhythm: Rhythm) -> None:
         names = list(self._world.personas)
@@ -200,7 +222,14 @@ class DraftMaker:
             hour, day, kind = hour[found], day[found], kind[found]
             who, stay = who.at(found), stay.at(found)
         paid_after = self.salaries.pay(sim_s, timestamp_s, day, who, kind, stay)
-        channel = self._channels.pick(self._channel_row[who.persona, kind, hour], self._more.units(row, 0))
+        bill, listed = self.bills.pay(sim_s, timestamp_s, day, who, kind, stay)
+        paid_after = np.where(listed >= 0, listed, paid_after)
+        day[listed >= 0] = -1
+        subscribed = bill >= 0
+        subscribed &= self._habits.category_of(self._habits.bill_rows(who), bill) == self._habits.subscription
+        kind[subscribed] = PURCHASE
+        channel = self._channel(row, who, kind, hour)
+        channel[subscribed & (channel == POS)] = ONLINE
         count = len(row)
         nothing = np.zeros(count, np.int64)
         drafts = Drafts(
@@ -208,7 +237,7 @@ class DraftMaker:
             nothing - 1, nothing - 1, nothing.copy(), stay.city.copy(), stay.latitude.copy(),
             stay.longitude.copy(), *stay[:3], self._device(row, who.customer), nothing - 1,
             self._price.normals(row, 0), nothing - 1, nothing.copy(),
-            np.zeros(count, bool), nothing - 1, nothing, paid_after,
+            np.zeros(count, bool), bill, paid_after,
             day, nothing - 1, missing, {},
         )  # fmt: skip
         self._details(drafts, who, ~stay.is_away)
@@ -216,6 +245,13 @@ class DraftMaker:
         if self._payments is not None:
             self._pay_own(self._payments, drafts)
         return drafts
+
+    def _channel(self, row: Ints, who: Who, kind: Ints, hour: Ints) -> Ints:
+        """A channel that is open; customers differ in how much they buy in shops."""
+        units = self._more.units(row, 0)
+        buys = np.flatnonzero(kind == PURCHASE)
+        units[buys] **= np.exp(_REMOTE_SIGMA * (self._state.habit[who.customer[buys]] - _REMOTE_MIDDLE))
+        return self._channels.pick(self._channel_row[who.persona, kind, hour], units)
 
     def _pay_own(self, payments: Payments, drafts: Drafts) -> None:
         """Ask the user's own kinds of payment whether they take the place of a draft."""
@@ -239,12 +275,11 @@ class DraftMaker:
     def _find(
         self, row: Ints, sim_s: Floats, timestamp_s: Floats, hour: Ints, day: Ints
     ) -> tuple[Who, Ints, Stay, Ints]:
-        """Rejection sampling: who is left are the customers that can act, in their own proportions.
+        """Who does what where: people by themselves, then those who are out shopping already.
 
         Returns also the positions for which nobody was found in `MAX_DRAWS` draws.
         """
         count = len(row)
-        state, habits = self._state, self._habits
         customer, persona, kind, city = (np.zeros(count, np.int64) for _ in range(4))
         stay = Stay(
             np.zeros(count, np.int64),
@@ -253,36 +288,88 @@ class DraftMaker:
             np.zeros(count, bool),
             np.zeros(count, bool),
         )
-        days, day_of = np.unique(day, return_inverse=True)
+        search = Search(row, sim_s, timestamp_s, hour, day, Who(customer, persona, city), kind, stay)
+        self._draw_acts(search, np.arange(count), 0)
+        wishes = (kind == PURCHASE) & (self._outing.units(row, 0) < OUTING_SHARE)
+        missing = [self._search(search, np.flatnonzero(~wishes), 0)]
+        customer[missing[0]] = -1
+        buys = np.flatnonzero(wishes | (kind == PURCHASE))
+        trail = self._state.trail
+        first = trail.add(row[buys], sim_s[buys], customer[buys], persona[buys])
+        follows = np.flatnonzero(wishes[buys])
+        gap_s = -OUTING_GAP_S * np.log1p(-self._outing.units(row[buys[follows]], 1))
+        leader = trail.leaders(first + follows, gap_s, OUTING_S)
+        alone = follows[leader < 0]
+        missing.append(self._search(search, buys[alone], 0))
+        customer[missing[1]] = -1
+        trail.settle(first + alone, customer[buys[alone]], persona[buys[alone]])
+        # Who follows somebody that follows: up to the one who went out alone.
+        above = np.arange(first + len(buys))
+        follows, leader = follows[leader >= 0], leader[leader >= 0]
+        above[first + follows] = leader
+        while not np.array_equal(higher := above[leader], leader):
+            leader = higher
+            above[first + follows] = leader
+        who, of = trail.people(leader)
+        trail.settle(first + follows, who, of)
+        missing.append(self._join(search, buys[follows], who, of))
+        return search.who, kind, stay, np.sort(np.concatenate(missing))
+
+    def _draw_acts(self, search: Search, at: Ints, draw: int) -> None:
+        hours = search.hour[at]
+        act = self._acts.pick(hours, self._act.units(search.row[at], draw))
+        search.who.persona[at] = self._act_persona[hours, act]
+        search.kind[at] = self._act_kind[hours, act]
+
+    def _join(self, search: Search, at: Ints, who: Ints, persona: Ints) -> Ints:
+        """Give rows to customers who are out already, or to others where those cannot act."""
+        fits = who >= 0
+        known = np.flatnonzero(fits)
+        some = at[known]
+        fits[known], here, own = self._can_act(search, some, Who(who[known], persona[known], who[known]))
+        done, kept = some[fits[known]], fits[known]
+        search.who.customer[done], search.who.persona[done] = own.customer[kept], own.persona[kept]
+        search.who.city[done] = own.city[kept]
+        search.stay.put(done, here.at(kept))
+        return self._search(search, at[~fits], 1)
+
+    def _can_act(self, search: Search, at: Ints, who: Who) -> tuple[Bools, Stay, Who]:
+        """Which of the customers may act for the rows and are not on the way, and where they stay."""
+        state, drawn = self._state, who.customer
+        own = Who(drawn, who.persona, state.home_city[drawn].astype(np.int64))
+        here = self._journeys.stay(
+            own, state.home_latitude[drawn], state.home_longitude[drawn], search.timestamp_s[at]
+        )
+        return self._eligible.may_pay(drawn, search.sim_s[at]) & ~here.on_the_way, here, own
+
+    def _search(self, search: Search, todo: Ints, first_draw: int) -> Ints:
+        """Rejection sampling: who is left are the customers that can act, in their own proportions.
+
+        The acts of draw 0 are drawn already.  Returns the rows for which nobody was found.
+        """
+        if not len(todo):
+            return todo
+        row, hour, kind, persona = search.row, search.hour, search.kind, search.who.persona
+        days, day_of = np.unique(search.day[todo], return_inverse=True)
         since = [self._pay_days.since(int(each)) for each in days]
         spending = np.asarray(SPENDING)[np.array(since, np.int64).reshape(-1, len(PAY_CLASSES))]
-        todo = np.arange(count)
-        new_act = np.ones(count, bool)
-        for draw in range(MAX_DRAWS):
-            fresh = todo[new_act[todo]]
-            act = self._acts.pick(hour[fresh], self._act.units(row[fresh], draw))
-            persona[fresh], kind[fresh] = (
-                self._act_persona[hour[fresh], act],
-                self._act_kind[hour[fresh], act],
-            )
-            drawn = self._people.ranks.pick(persona[todo], self._who.units(row[todo], draw))
-            may_act = self._eligible.may_pay(drawn, sim_s[todo])
-            willing = spending[day_of[todo], habits.pay_classes(drawn)]
+        again = np.zeros(len(todo), bool)
+        for draw in range(first_draw, MAX_DRAWS):
+            self._draw_acts(search, todo[again], draw)
+            drawn = self._crowd.pick(persona[todo], hour[todo] % 24, self._who.units(row[todo], draw))
+            willing = spending[day_of, self._habits.pay_classes(drawn)]
             # Somebody else of this persona, whose money is fresher.
             spends = (kind[todo] != PURCHASE) | (self._willing.units(row[todo], draw) < willing)
-            who = Who(drawn, persona[todo], state.home_city[drawn].astype(np.int64))
-            here = self._journeys.stay(
-                who, state.home_latitude[drawn], state.home_longitude[drawn], timestamp_s[todo]
-            )
-            fits = may_act & spends & ~here.on_the_way
-            new_act[todo] = ~may_act | spends
+            can_act, here, own = self._can_act(search, todo, Who(drawn, persona[todo], drawn))
+            fits = can_act & spends
             done = todo[fits]
-            customer[done], city[done] = drawn[fits], who.city[fits]
-            stay.put(done, here.at(fits))
-            todo = todo[~fits]
+            search.who.customer[done], search.who.city[done] = own.customer[fits], own.city[fits]
+            search.stay.put(done, here.at(fits))
+            again = (~can_act | spends)[~fits]
+            todo, day_of = todo[~fits], day_of[~fits]
             if not len(todo):
                 break
-        return Who(customer, persona, city), kind, stay, todo
+        return todo
 
     # ---- what it is
 
@@ -327,19 +414,29 @@ class DraftMaker:
         drafts.net_shop[there] = net_shops[in_shop]
         net_cents = self.price(drafts, there, drafts.net_shop[there])
         drafts.net_cents[there] = self.within_limit(drafts, there, net_cents)
+        subscribed = np.flatnonzero(drafts.bill[at] >= 0)
+        if len(subscribed):
+            self._billed(drafts, at[subscribed], who.at(subscribed))
 
     def price(self, drafts: Drafts, at: Ints, merchants: Ints) -> Ints:
         """What the rows' purchases cost at some merchants."""
         category = self._shops.category[merchants].astype(np.int64)
         ends = self._price.units(drafts.row[at], 2)
-        return self._prices.purchase(drafts.persona[at], category, drafts.normal[at], ends)
+        levels = self._levels(drafts, at, merchants)
+        return self._prices.purchase(drafts.persona[at], category, drafts.normal[at], ends, levels)
+
+    def _levels(self, drafts: Drafts, at: Ints, merchants: Ints) -> Floats:
+        """The customer's own price level and the shop's."""
+        levels: Floats = self._state.level[drafts.customer[at]] * self._shops.level[merchants]
+        return levels
 
     def price_again(self, drafts: Drafts, at: Ints, attempt: int) -> Ints:
         """Another price at the same merchants; ``attempt`` from 0 on."""
         category = self._shops.category[drafts.merchant[at]].astype(np.int64)
         normal, ends = self._price.normals(drafts.row[at], 10 + 3 * attempt), 12 + 3 * attempt
+        levels = self._levels(drafts, at, drafts.merchant[at])
         prices = self._prices.purchase(
-            drafts.persona[at], category, normal, self._price.units(drafts.row[at], ends)
+            drafts.persona[at], category, normal, self._price.units(drafts.row[at], ends), levels
         )
         return self.within_limit(drafts, at, prices)
 
@@ -352,7 +449,9 @@ class DraftMaker:
 
     def _withdrawals(self, drafts: Drafts, at: Ints, who: Who, at_home: Bools) -> None:
         at_machine = drafts.channel[at] != BRANCH
-        drafts.amount[at] = self._prices.cash(who.persona, at_machine, drafts.normal[at])
+        drafts.amount[at] = self._prices.cash(
+            who.persona, at_machine, drafts.normal[at], self._state.level[who.customer]
+        )
         drafts.words[at] = np.where(at_machine, WORD["Cash withdrawal"], WORD["Counter withdrawal"])
         near = np.flatnonzero(at_machine & at_home)
         there, own = at[near], who.at(near)
@@ -404,7 +503,10 @@ class DraftMaker:
             some, owner, k = row[todo], customer[todo], 2 + 4 * attempt
             is_known = self._payee.units(some, k) < _REGULAR_PAYEE_SHARE
             rank = self._payee.below(some, k + 1, self._habits.payee_counts(owner))
-            anybody = self._payee.below(some, k + 2, self._people.size)
+            units = self._payee.units(some, k + 2)
+            anybody = (units * self._people.size).astype(np.int64)
+            is_popular = self._payee.units(some, k + 3) < _POPULAR_SHARE
+            anybody[is_popular] = self._habits.popular(units[is_popular])
             other = np.where(is_known, self._habits.payee(owner, rank), anybody)
             fits = (other != owner) & self._eligible.may_be_paid(other, drafts.sim_s[at[todo]])
             found[todo[fits]] = other[fits]
@@ -418,40 +520,32 @@ class DraftMaker:
         drafts.channel[without] = self._channels.pick(channels, self._more.units(drafts.row[without], 0))
 
     def _transfers(self, drafts: Drafts, at: Ints, who: Who, at_home: Bools) -> None:  # noqa: ARG002
-        factor = np.where(drafts.channel[at] == WIRE, _WIRE_FACTOR, 1.0)
+        factor = np.where(drafts.channel[at] == WIRE, _WIRE_FACTOR, 1.0) * self._state.level[who.customer]
         ends = self._price.units(drafts.row[at], 2)
         drafts.amount[at] = self._prices.transfer(who.persona, factor, drafts.normal[at], ends)
         words = WORD[TRANSFER_WORDS[0]] + self._more.below(drafts.row[at], 4, len(TRANSFER_WORDS))
         drafts.words[at] = np.where(drafts.other[at] == who.customer, WORD["To savings"], words)
 
     def _bills(self, drafts: Drafts, at: Ints, who: Who, at_home: Bools) -> None:  # noqa: ARG002
-        habits, row = self._habits, drafts.row[at]
-        household = habits.bill_rows(who)
-        bill = habits.due_bill(household, self._more.units(row, 5))
-        drafts.merchant[at], drafts.amount[at] = self._billed(drafts, at, who, household, bill)
-        rents = np.flatnonzero(habits.is_rent(household, bill))
-        if not len(rents):
-            return
-        # The first of three more bills that is not the rent, else the rent again.
-        there, household, row = at[rents], household[rents], row[rents]
-        instead = bill[rents]
-        for attempt in range(3):
-            again = habits.is_rent(household, instead)
-            another = habits.due_bill(household, self._more.units(row, 6 + attempt))
-            instead = np.where(again, another, instead)
-        own = who.at(rents)
-        drafts.rents[there] = True
-        drafts.other_bill[there], cents = self._billed(drafts, there, own, household, instead)
-        drafts.other_bill_cents[there] = self.within_limit(drafts, there, cents)
+        habits = self._habits
+        due = np.flatnonzero(drafts.bill[at] >= 0)
+        self._billed(drafts, at[due], who.at(due))
+        drafts.settles[at[due]] = self._shops.category[drafts.merchant[at[due]]] == habits.settlement
+        once = np.flatnonzero(drafts.bill[at] < 0)
+        rows, own = at[once], who.at(once)
+        drafts.merchant[rows], category = habits.one_off(
+            own, self._more.units(drafts.row[rows], 5), self._more.units(drafts.row[rows], 6)
+        )
+        units = self._prices.drawn(own.persona, category, drafts.normal[rows])
+        drafts.amount[rows] = self._prices.cents(units * self._state.level[own.customer])
 
-    def _billed(
-        self, drafts: Drafts, at: Ints, who: Who, household: Ints, bill: Ints
-    ) -> tuple[NDArray[np.int32], Ints]:
+    def _billed(self, drafts: Drafts, at: Ints, who: Who) -> None:
         """The biller and the sum of each bill."""
-        biller, units = self._habits.bill(who, household, bill)
+        biller, units = self._habits.bill(who, self._habits.bill_rows(who), drafts.bill[at])
         noise = np.exp(_BILL_NOISE * drafts.normal[at])
         varies = self._noisy[self._shops.category[biller]]
-        return biller, self._prices.cents(np.where(varies, units * noise, units))
+        drafts.merchant[at] = biller
+        drafts.amount[at] = self._prices.cents(np.where(varies, units * noise, units))
 
     def _device(self, row: Ints, customer: Ints) -> Ints:
         """The slot of the device: mostly the main one."""

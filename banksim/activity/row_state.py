@@ -1,6 +1,6 @@
-"""What a plan remembers of each customer: balances, the last place, the last rent.
+"""What a plan remembers of each customer: balances, the last place; and who went shopping lately.
 
-One array per quantity, one entry per customer (account): 50 bytes a customer with one account.
+One array per quantity, one entry per customer (account): 60 bytes a customer with one account.
 Every change that planned rows make can be taken back row by row, the last first.
 """
 
@@ -23,17 +23,13 @@ NEVER_S = -1e18
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The last place of customers, when (simulated seconds), and the shop that was there (-1: none).
-
-    ``rent_s`` is when each last paid rent.
-    """
+    """The last place of customers, when (simulated seconds), and the shop that was there (-1: none)."""
 
     sim_s: Floats
     latitude: Degrees
     longitude: Degrees
     city: NDArray[np.int16]
     merchant: NDArray[np.int32]
-    rent_s: Floats
 
     @classmethod
     def nothing(cls, size: int) -> Seen:
@@ -43,7 +39,6 @@ class Seen:
             np.zeros(size, np.int32),
             np.zeros(size, np.int16),
             np.full(size, -1, np.int32),
-            np.full(size, NEVER_S),
         )
 
     def of(self, customers: Ints) -> Seen:
@@ -77,6 +72,55 @@ class Eligible:
         return self.has_account(customers, sim_s)
 
 
+class Trail:
+    """The latest purchases in order: their rows, moments and customers.
+
+    Bound: the last `KEPT` at least; a purchase looks back over `LOOK_BACK` of them.
+    """
+
+    KEPT, LOOK_BACK = 65_536, 16_384
+
+    def __init__(self) -> None:
+        self._row, self._customer, self._persona = (np.zeros(2 * self.KEPT, np.int64) for _ in range(3))
+        self._sim_s = np.zeros(2 * self.KEPT)
+        self._end = 0
+
+    def add(self, row: Ints, sim_s: Floats, customer: Ints, persona: Ints) -> int:
+        """Append purchases; returns the position of the first.  ``customer`` may be set later (`settle`)."""
+        if self._end + len(row) > len(self._row):
+            kept, size = min(self._end, self.KEPT), max(len(self._row), 2 * (self.KEPT + len(row)))
+            for name in ("_row", "_sim_s", "_customer", "_persona"):
+                old = getattr(self, name)
+                new = np.zeros(size, old.dtype)
+                new[:kept] = old[self._end - kept : self._end]
+                setattr(self, name, new)
+            self._end = kept
+        first, self._end = self._end, self._end + len(row)
+        span = slice(first, self._end)
+        self._row[span], self._sim_s[span] = row, sim_s
+        self._customer[span], self._persona[span] = customer, persona
+        return first
+
+    def leaders(self, positions: Ints, gap_s: Floats, longest_s: float) -> Ints:
+        """The latest purchase at least ``gap_s`` before each of some; -1 where there is none of late."""
+        moment_s = self._sim_s[positions]
+        found: Ints = np.searchsorted(self._sim_s[: self._end], moment_s - gap_s, side="right") - 1
+        found = np.minimum(found, positions - 1)
+        late = (found < 0) | (positions - found > self.LOOK_BACK)
+        late |= moment_s - self._sim_s[np.maximum(found, 0)] > longest_s
+        return np.where(late, -1, found)
+
+    def settle(self, positions: Ints, customer: Ints, persona: Ints) -> None:
+        self._customer[positions], self._persona[positions] = customer, persona
+
+    def people(self, positions: Ints) -> tuple[Ints, Ints]:
+        """Customers and personas of purchases."""
+        return self._customer[positions], self._persona[positions]
+
+    def forget(self, from_row: int) -> None:
+        self._end = int(np.searchsorted(self._row[: self._end], from_row))
+
+
 class RowState:
     """The state of a world's customers, by the plans so far."""
 
@@ -93,6 +137,13 @@ class RowState:
             self.balances[slot :: self.slots] = everybody.openings_cents[slot]
         self.balances[funded * self.slots :] = 0
         self.seen = Seen.nothing(population.size)
+        indices = np.arange(population.size, dtype=np.int64)
+        #: How dear each customer shops, and how much of it is remote (0..1).
+        self.level = population.people.price_levels(indices).astype(np.float32)
+        self.habit = population.people.habits(indices).astype(np.float32)
+        #: What customers like to keep on the main account, in cents: what they began with.
+        self.comfort = everybody.openings_cents[0]
+        self.trail = Trail()
 
     def available(self, account: AccountRef) -> int:
         """The planned balance in cents; below zero when more was planned than there was."""

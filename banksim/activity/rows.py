@@ -55,13 +55,15 @@ from banksim.world.merchants import Shops
 from banksim.world.places import KM_PER_DEGREE
 
 #: Sums that are more than there is and are tried anyway (judgement).
-OVERDRAWS = 0.02
+OVERDRAWS = 0.6
 SHRINK_DRAWS = 2
 FROM_SAVINGS_SHARE = 0.6
 CITY_SPEED_KMH = 60.0
 #: After this long everything in a city is within reach (its parts are under 30 km apart).
 ANYWHERE_AFTER_S = 30 * 60
-RENT_DAYS = 25
+#: The settlement of a card takes this part of what is above so much of what customers like to keep: so
+#: balances stay about where they were (see docs/realism.md).
+SETTLED_SHARE, KEEPS = 0.9, 0.3
 #: Different texts that payments of a user's own may have in a run.
 MAX_OWN_TEXTS = 10_000
 DAY_S = 86_400
@@ -192,7 +194,7 @@ class RowPlanner:
             if drafts.own:
                 is_tight[at] = self._pay_own(drafts, at, last)
             self._stay_in_reach(drafts, at, last)
-            self._pay_rent(drafts, at, seen)
+            self._settle_cards(drafts, at)
             is_tight[at] |= self._afford_rows(drafts, at, last)
             account[at] = customer * slots + drafts.slot[at]
             before[at] = state.balances[account[at]]
@@ -227,8 +229,12 @@ class RowPlanner:
         undo = undo_of(block)
         self.unplanned -= int(np.count_nonzero(undo.missing >= from_row))
         for position in reversed((start + np.flatnonzero(undo.paid_after[start:] >= 0)).tolist()):
-            key = int(block.persona[position]), int(undo.day[position])
-            self._drafts.salaries.paid[key] = int(undo.paid_after[position])
+            persona, day = int(block.persona[position]), int(undo.day[position])
+            if day < 0:
+                self._drafts.bills.next[persona] = int(undo.paid_after[position])
+            else:
+                self._drafts.salaries.paid[persona, day] = int(undo.paid_after[position])
+        self.state.trail.forget(from_row)
 
     # ---- settling
 
@@ -259,7 +265,7 @@ class RowPlanner:
             drafts.other[position] = -1 if other is None else other.customer_index
             drafts.other_slot[position] = 0 if other is None else other.slot
             drafts.words[position] = self._word(own.description)
-            drafts.rents[position] = False
+            drafts.settles[position] = False
             is_short[among] = own.slot > 0  # what the main account covers another may not
         return is_short
 
@@ -302,17 +308,15 @@ class RowPlanner:
             seen.longitude[at],
         )
 
-    def _pay_rent(self, drafts: Drafts, at: Ints, seen: Seen) -> None:
-        """The rent, or another bill when it was paid lately."""
-        rents = np.flatnonzero(drafts.rents[at])
-        if not len(rents):
+    def _settle_cards(self, drafts: Drafts, at: Ints) -> None:
+        """The settlement of a card is most of what is more than the customer likes to keep."""
+        rows = at[drafts.settles[at]]
+        if not len(rows):
             return
-        rows = at[rents]
-        is_due = drafts.sim_s[rows] - seen.rent_s[rents] > RENT_DAYS * DAY_S
-        due, other = rows[is_due], rows[~is_due]
-        self.state.seen.rent_s[drafts.customer[due]] = drafts.sim_s[due]
-        drafts.merchant[other] = drafts.other_bill[other]
-        drafts.amount[other] = drafts.other_bill_cents[other]
+        customer = drafts.customer[rows]
+        surplus = self.state.balances[customer * self.state.slots] - KEEPS * self.state.comfort[customer]
+        sums = np.maximum(drafts.amount[rows], (SETTLED_SHARE * surplus).astype(np.int64))
+        drafts.amount[rows] = np.where(sums < self._limits[drafts.persona[rows]], sums, drafts.amount[rows])
 
     def _afford_rows(self, drafts: Drafts, at: Ints, last: LastSeen) -> Bools:
         """Make what the balance does not cover smaller, or money paid in; a few try all the same.
@@ -350,7 +354,8 @@ class RowPlanner:
         # A withdrawal needs a note, a transfer something worth sending.
         fits: Bools = (sums >= one.cents(5 * one.scale)) & (sums <= available) & (kind != BILL)
         buys = kind == PURCHASE
-        fits &= ~buys
+        fits &= ~buys & (drafts.bill[rows] < 0)
+        buys &= drafts.bill[rows] < 0
         for attempt in range(SHRINK_DRAWS):
             todo = np.flatnonzero(buys & ~fits)
             if not len(todo):
