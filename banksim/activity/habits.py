@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +21,11 @@ from banksim.activity.journeys import Degrees, Who, one
 from banksim.model import Merchant, Place
 from banksim.model.money import to_units
 from banksim.world import Choice, Customer, Persona, World, unit_scale
-from banksim.world.columns import DEGREE, coprime_near
-from banksim.world.draws import Bools, Draws, Floats, Ints, Shares
+from banksim.world.columns import DEGREE, MAX_DEVICES, coprime_near
+from banksim.world.draws import Bools, Draws, Floats, Ints, Shares, uuid_text
 from banksim.world.merchants import NET
 from banksim.world.random import stream, zipf_weights
+from banksim.world.world import DAY_S
 
 REGULAR_SHARE = 0.70
 REGULAR_ONLINE_SHARE = 0.50
@@ -41,6 +43,10 @@ CACHED_HABITS = 20_000
 _HOME_OWNERS = 0.35
 #: How few people most others pay; set to the in-degrees of AMLSim's 1K network (see docs/realism.md).
 HUB_POWER = 2.8
+#: The device of the household, and for how many days each slot keeps its id (judgement).
+FAMILY_SLOT = 3
+_DEVICE_DAYS = np.array([900, 45, 60, 400], np.int64)
+IntOrInts = TypeVar("IntOrInts", int, Ints)
 _MONTH_DAYS = 30.4
 _VARYING_PAY = 0.35
 _SHOP_TRIES = 4
@@ -84,6 +90,7 @@ class HabitColumns:
         )
         self._pay_period = np.array([period for period, _ in PAY_CLASSES])
         # An order of everybody by which households, friends and popular payees are found.
+        self._start_day = int(world.start_epoch_s // DAY_S)
         size, rng = people.size, stream(world.seed, "circles")
         self._circle_factor = coprime_near(1 + int(size * rng.random()), size)
         self._circle_shift = int(size * rng.random())
@@ -197,6 +204,35 @@ class HabitColumns:
     def households(self, customers: Ints) -> Ints:
         """A number per household of four."""
         return self._circle_place(customers) >> 2
+
+    # ---- devices
+    #
+    # Numbers of a customer's devices: slot + 4 × generation.  A new phone comes every few years, a browser is
+    # cleared after weeks, and then has another id.  Slot 3 is the household's.
+
+    def device_numbers(self, customers: Ints, slots: Ints, sim_s: Floats) -> Ints:
+        """Which of their devices the customers use at a moment, if they use these slots."""
+        owner = np.where(slots == FAMILY_SLOT, self.households(customers), customers)
+        period = _DEVICE_DAYS[slots]
+        shift = self._start_day + (owner * 4 + slots) * 7919
+        generation = ((sim_s // DAY_S).astype(np.int64) + shift % period) // period
+        return slots + MAX_DEVICES * generation
+
+    def device_keys(self, customers: IntOrInts, numbers: IntOrInts) -> IntOrInts:
+        """A number for each device of anybody; those used once have numbers below 0."""
+        slot, generation = numbers & 3, numbers >> 2
+        family = slot == FAMILY_SLOT
+        place = (customers * self._circle_factor + self._circle_shift) % self._people.size >> 2
+        key = customers + (place - customers) * family
+        key = key * MAX_DEVICES + slot + (generation << 42)
+        once = numbers < 0
+        return key * (1 - once) + ((1 << 62) - numbers) * once
+
+    def device_id(self, customer: int, slot: int, sim_s: float) -> str:
+        """The id of a customer's device at a moment."""
+        number = self.device_numbers(np.array([customer]), np.array([slot]), np.array([sim_s]))
+        key = self.device_keys(customer, int(number[0]))
+        return uuid_text(self._people.devices.word(key, 0), self._people.devices.word(key, 1))
 
     def bill_rows(self, who: Who) -> Ints:
         """The household's row in the tables of bills."""

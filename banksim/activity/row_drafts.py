@@ -9,7 +9,7 @@ paid once on a pay day.  `rows` settles drafts: what cannot be afforded or reach
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -34,7 +34,7 @@ from banksim.activity.block import (
 )
 from banksim.activity.calendar import HOURS_OF_WEEK, PAY_CLASSES, SPENDING, PayDays, Rhythm
 from banksim.activity.descriptions import TRANSFER_WORDS
-from banksim.activity.habits import NOISY_BILLS, HabitBook, HabitColumns
+from banksim.activity.habits import FAMILY_SLOT, NOISY_BILLS, HabitBook, HabitColumns
 from banksim.activity.journeys import Degrees, Journeys, Stay, Who
 from banksim.activity.payments import Draft, Payments
 from banksim.activity.prices import PriceColumns
@@ -59,13 +59,16 @@ _REMOTE_SIGMA, _REMOTE_MIDDLE = 2.5, 0.3
 #: Payments to nobody in particular: to people whom many pay.
 _POPULAR_SHARE = 0.6
 _REGULAR_PAYEE_SHARE = 0.80
-_OWN_TRANSFER_SHARE = 0.20
+_OWN_TRANSFER_SHARE = 0.12
 _TO_SAVINGS_SHARE = 0.15
 #: A wire is taken for larger sums (judgement).
 _WIRE_FACTOR = 6.0
 _REGULAR_PAY_NOISE = 0.08
 _BILL_NOISE = 0.06
 _MAIN_DEVICE_SHARE = 0.85
+#: Payments from a device of the family, and from one that is used once: a friend's, a private window
+#: (judgement: a few of a hundred log-ins come from a device that was not seen before).
+_FAMILY_DEVICE_SHARE, _STRANGE_DEVICE_SHARE = 0.04, 0.006
 _FIRST_MACHINE_SHARE = 0.75
 
 
@@ -113,6 +116,8 @@ class Drafts:
     #: Not columns: the rows for which no customer was found, and payments of a user's own by position.
     missing: Ints
     own: dict[int, Draft]
+    #: Random numbers of all rows by which sums are made to fit, kept from the first time on.
+    chances: dict[int, Floats] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.row)
@@ -129,7 +134,7 @@ class Drafts:
         return Drafts(**columns, missing=missing, own=own)
 
 
-_COLUMNS = tuple(field.name for field in fields(Drafts) if field.name not in ("missing", "own"))
+_COLUMNS = tuple(each.name for each in fields(Drafts) if each.name not in ("missing", "own", "chances"))
 
 
 @dataclass(slots=True)
@@ -159,7 +164,7 @@ class DraftMaker:
         eligible: Eligible,
         payments: Payments | None,
     ) -> None:
-        self._payments, self._habit_book = payments, HabitBook(world)
+        self._payments, self._habit_book, self._shard = payments, HabitBook(world), shard
         self._world, self._state, self._habits, self._prices = world, state, habits, prices
         self._eligible = eligible
         self._people, self._shops = world.population.people, habits.shops
@@ -235,7 +240,7 @@ class DraftMaker:
         drafts = Drafts(
             row, sim_s, who.customer, who.persona, kind, channel, hour, nothing.copy(), nothing.copy(),
             nothing - 1, nothing - 1, nothing.copy(), stay.city.copy(), stay.latitude.copy(),
-            stay.longitude.copy(), *stay[:3], self._device(row, who.customer), nothing - 1,
+            stay.longitude.copy(), *stay[:3], self._device(row, who.customer, sim_s), nothing - 1,
             self._price.normals(row, 0), nothing - 1, nothing.copy(),
             np.zeros(count, bool), bill, paid_after,
             day, nothing - 1, missing, {},
@@ -430,16 +435,6 @@ class DraftMaker:
         levels: Floats = self._state.level[drafts.customer[at]] * self._shops.level[merchants]
         return levels
 
-    def price_again(self, drafts: Drafts, at: Ints, attempt: int) -> Ints:
-        """Another price at the same merchants; ``attempt`` from 0 on."""
-        category = self._shops.category[drafts.merchant[at]].astype(np.int64)
-        normal, ends = self._price.normals(drafts.row[at], 10 + 3 * attempt), 12 + 3 * attempt
-        levels = self._levels(drafts, at, drafts.merchant[at])
-        prices = self._prices.purchase(
-            drafts.persona[at], category, normal, self._price.units(drafts.row[at], ends), levels
-        )
-        return self.within_limit(drafts, at, prices)
-
     def within_limit(self, drafts: Drafts, at: Ints | slice, cents: Ints) -> Ints:
         """``cents`` of the rows, or somewhere below their customers' limits."""
         limits = self._limits[drafts.persona[at]]
@@ -547,8 +542,17 @@ class DraftMaker:
         drafts.merchant[at] = biller
         drafts.amount[at] = self._prices.cents(np.where(varies, units * noise, units))
 
-    def _device(self, row: Ints, customer: Ints) -> Ints:
-        """The slot of the device: mostly the main one."""
+    def _device(self, row: Ints, customer: Ints, sim_s: Floats) -> Ints:
+        """The number of the device: mostly the main one; sometimes the family's, or one used only once."""
         count = self._people.device_counts(customer).astype(np.int64)
-        is_main = (count == 1) | (self._more.units(row, 9) < _MAIN_DEVICE_SHARE)
-        return np.where(is_main, 0, 1 + self._more.below(row, 10, count - 1))
+        units = self._more.units(row, 9)
+        part = 1 - (units - _MAIN_DEVICE_SHARE) / (1 - _MAIN_DEVICE_SHARE)
+        slot = np.where(
+            (count == 1) | (units < _MAIN_DEVICE_SHARE), 0, 1 + (part * (count - 1)).astype(np.int64)
+        )
+        other = self._more.units(row, 10)
+        slot[other < _FAMILY_DEVICE_SHARE] = FAMILY_SLOT
+        found = self._habits.device_numbers(customer, slot, sim_s)
+        once = np.flatnonzero(other > 1 - _STRANGE_DEVICE_SHARE)
+        found[once] = -1 - (row[once] + (self._shard << 40))
+        return found

@@ -13,12 +13,14 @@ from banksim.activity.calendar import Rhythm
 from banksim.activity.habits import HabitBook, Habits
 from banksim.activity.journeys import Trips
 from banksim.model import Channel, Kind, Merchant, Place
-from banksim.world import Choice, Customer, World, distance_km, opaque_id
+from banksim.world import Choice, Customer, World, distance_km, opaque_id, stream
 from banksim.world.persona import load_categories
 from banksim.world.places import CITY_RADIUS_KM
 
 #: Devices of one attacker, fewest and most (judgement).
 DEVICES = (1, 3)
+#: Devices that attackers used before, and how often one of them is used again (judgement).
+USED_DEVICES, USED_SHARE = 40, 0.5
 #: How often a fully sophisticated attacker acts through the victim's own device (judgement).
 HIJACKED_AT_BEST = 0.8
 #: How often a clumsy attacker acts from another country (judgement).
@@ -71,7 +73,13 @@ class Attacker:
         self._rng = rng
         self._sophistication = sophistication
         self._honest = honest
-        self.devices = tuple(opaque_id(rng) for _ in range(rng.randint(*DEVICES)))
+        self.devices = tuple(self._device() for _ in range(rng.randint(*DEVICES)))
+
+    def _device(self) -> str:
+        """A new device, or one of a gang's."""
+        if self._rng.random() >= USED_SHARE:
+            return opaque_id(self._rng)
+        return opaque_id(stream(self._world.seed, "used device", self._rng.randrange(USED_DEVICES)))
 
     def device(self, customer: Customer) -> str:
         """The device of one step: the attacker's, or the customer's own, taken over."""

@@ -14,6 +14,8 @@ from __future__ import annotations
 import math
 import random
 
+import numpy as np
+
 from banksim.activity.prices import Pricing
 from banksim.model import CREDIT_KINDS, Outcome, Transaction
 from banksim.model.money import to_cents, to_units
@@ -61,13 +63,17 @@ class Wallet:
     def usual(self, customer: Customer, key: str) -> int:
         """An amount as ``customer`` might pay it; ``key`` is a category word or a kind."""
         persona = self._world.personas[customer.persona]
-        return self._pricing.cents(self._pricing.drawn(persona, key, self._rng))
+        return self._pricing.cents(self._pricing.drawn(persona, key, self._rng, self._level(customer)))
+
+    def _level(self, customer: Customer) -> float:
+        people = self._world.population.people
+        return float(people.price_levels(np.array([customer.index], np.int64))[0])
 
     def median(self, customer: Customer, key: str) -> int:
         """The customer's middle amount for ``key``."""
         persona = self._world.personas[customer.persona]
         model = persona.amounts.get(key) or persona.amounts["online_retail"]
-        return self.scaled_cents(model.median_units)
+        return self.scaled_cents(model.median_units * self._level(customer))
 
     def price(self, amount_cents: float) -> int:
         """``amount_cents`` as a price tag."""
@@ -77,6 +83,10 @@ class Wallet:
     def notes(self, amount_cents: float) -> int:
         """The nearest amount a cash machine hands out, at least one note."""
         return self._pricing.whole_notes(max(1, round(amount_cents)))
+
+    def written(self, amount_cents: float) -> int:
+        """A transfer as people write one: mostly a round sum."""
+        return self._pricing.written(max(1, round(amount_cents)), self._rng)
 
     def counted(self, amount_cents: float) -> int:
         """The nearest amount of cash that people pay in: whole tens."""
