@@ -186,7 +186,7 @@ class HabitColumns:
         mate = np.choose(ranks, (1, 0, 2, 3, 0, 4))
         friend = place ^ mate
         friend = np.where(friend < self._people.size, friend, place)
-        known = (friend - self._circle_shift) * self._circle_inverse % self._people.size
+        known: Ints = (friend - self._circle_shift) * self._circle_inverse % self._people.size
         hub = self.popular(self._payee.units(customers * MAX_PAYEES + ranks, 0))
         payees: Ints = np.where((ranks == 1) | (ranks == 4), hub, known)
         return payees
@@ -216,7 +216,8 @@ class HabitColumns:
         period = _DEVICE_DAYS[slots]
         shift = self._start_day + (owner * 4 + slots) * 7919
         generation = ((sim_s // DAY_S).astype(np.int64) + shift % period) // period
-        return slots + MAX_DEVICES * generation
+        numbers: Ints = slots + MAX_DEVICES * generation
+        return numbers
 
     def device_keys(self, customers: IntOrInts, numbers: IntOrInts) -> IntOrInts:
         """A number for each device of anybody; those used once have numbers below 0."""
@@ -226,7 +227,8 @@ class HabitColumns:
         key = customers + (place - customers) * family
         key = key * MAX_DEVICES + slot + (generation << 42)
         once = numbers < 0
-        return key * (1 - once) + ((1 << 62) - numbers) * once
+        found: IntOrInts = key * (1 - once) + ((1 << 62) - numbers) * once
+        return found
 
     def device_id(self, customer: int, slot: int, sim_s: float) -> str:
         """The id of a customer's device at a moment."""

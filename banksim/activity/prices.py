@@ -103,11 +103,8 @@ class Pricing:
 
     def transfer(self, persona: Persona, rng: random.Random, factor: float = 1.0) -> int:
         """Between people mostly a round sum."""
-        return self.written(self.cents(self.drawn(persona, Kind.TRANSFER, rng) * factor), rng)
-
-    def written(self, cents: int, rng: random.Random) -> int:
-        """A transfer as people write one: mostly a round sum, of fives below a hundred and of tens above."""
-        if rng.random() >= ROUND_TRANSFERS or cents < self.step_cents(5):
+        cents = self.cents(self.drawn(persona, Kind.TRANSFER, rng) * factor)
+        if rng.random() >= ROUND_TRANSFERS:
             return cents
         return self.rounded(cents, 5 if cents < 100 * self.scale * self.per_unit else 10)
 

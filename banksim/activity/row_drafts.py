@@ -20,7 +20,6 @@ from banksim.activity.block import (
     BRANCH,
     CHANNELS,
     DEPOSIT,
-    KIND_CODES,
     KINDS,
     MOBILE,
     ONLINE,
@@ -32,35 +31,31 @@ from banksim.activity.block import (
     WITHDRAWAL,
     WORD,
 )
-from banksim.activity.calendar import HOURS_OF_WEEK, PAY_CLASSES, SPENDING, PayDays, Rhythm
+from banksim.activity.calendar import HOURS_OF_WEEK, Rhythm
 from banksim.activity.descriptions import TRANSFER_WORDS
+from banksim.activity.finder import Finder
 from banksim.activity.habits import FAMILY_SLOT, NOISY_BILLS, HabitBook, HabitColumns
-from banksim.activity.journeys import Degrees, Journeys, Stay, Who
+from banksim.activity.journeys import Degrees, Who
 from banksim.activity.payments import Draft, Payments
 from banksim.activity.prices import PriceColumns
 from banksim.activity.row_state import Eligible, RowState
 from banksim.activity.salaries import Bills, Salaries
 from banksim.model import Channel, Place
 from banksim.world import Customer, World
-from banksim.world.columns import DEGREE, Crowd
+from banksim.world.columns import DEGREE
 from banksim.world.draws import Bools, Draws, Floats, Ints, Shares
 from banksim.world.world import DAY_S, HOUR_S
 
-#: Customers looked at for one arrival before giving up.
-MAX_DRAWS = 64
 #: A persona whose youngest are this old lives on a pension.
 PENSION_FROM_AGE = 60
 _PAYEE_TRIES = 4
-#: Purchases of people who are out already, how long after their last one at most, and how long on average.
-#: Set so that gaps between payments are as bursty as people's are (see docs/realism.md).
-OUTING_SHARE, OUTING_S, OUTING_GAP_S = 0.5, 2 * 3600.0, 20 * 60.0
 #: How much customers differ in what they buy in shops and on the net.
 _REMOTE_SIGMA, _REMOTE_MIDDLE = 2.5, 0.3
 #: Payments to nobody in particular: to people whom many pay.
 _POPULAR_SHARE = 0.6
 _REGULAR_PAYEE_SHARE = 0.80
 _OWN_TRANSFER_SHARE = 0.12
-_TO_SAVINGS_SHARE = 0.15
+_TO_SAVINGS_SHARE = 0.05
 #: A wire is taken for larger sums (judgement).
 _WIRE_FACTOR = 6.0
 _REGULAR_PAY_NOISE = 0.08
@@ -137,20 +132,6 @@ class Drafts:
 _COLUMNS = tuple(each.name for each in fields(Drafts) if each.name not in ("missing", "own", "chances"))
 
 
-@dataclass(slots=True)
-class Search:
-    """Rows that look for customers: what is known of them, and what is found."""
-
-    row: Ints
-    sim_s: Floats
-    timestamp_s: Floats
-    hour: Ints
-    day: Ints
-    who: Who
-    kind: Ints
-    stay: Stay
-
-
 class DraftMaker:
     """Makes drafts for one world and one process."""
 
@@ -168,15 +149,12 @@ class DraftMaker:
         self._world, self._state, self._habits, self._prices = world, state, habits, prices
         self._eligible = eligible
         self._people, self._shops = world.population.people, habits.shops
-        self._act, self._who, self._willing, self._more, self._shop, self._price, self._payee = (
-            Draws(world.seed, "rows", shard, name)
-            for name in ("act", "who", "willing", "more", "shop", "price", "payee")
+        self._more, self._shop, self._price, self._payee = (
+            Draws(world.seed, "rows", shard, name) for name in ("more", "shop", "price", "payee")
         )
-        self._outing = Draws(world.seed, "rows", shard, "outing")
-        self._crowd = Crowd(world.seed, self._people.ranks, [p.hourly for p in world.personas.values()])
-        self._pay_days = PayDays(world.population)
-        self._journeys = Journeys(world)
-        self._set_tables(Rhythm(world))
+        rhythm = Rhythm(world)
+        self.finder = Finder(world, shard, state, habits, eligible, rhythm)
+        self._set_tables(rhythm)
         personas = list(world.personas.values())
         self._limits = self._people.limits_cents
         self._salary_words = np.array(
@@ -188,15 +166,6 @@ class DraftMaker:
 
     def _set_tables(self, rhythm: Rhythm) -> None:
         names = list(self._world.personas)
-        codes = {name: code for code, name in enumerate(names)}
-        acts = [rhythm.acts_at[hour].shares() for hour in range(HOURS_OF_WEEK)]
-        self._acts = Shares([[share for _, share in shares] for shares in acts])
-        most = max(map(len, acts))
-        self._act_persona = np.zeros((HOURS_OF_WEEK, most), np.int64)
-        self._act_kind = np.zeros((HOURS_OF_WEEK, most), np.int64)
-        for hour, shares in enumerate(acts):
-            self._act_persona[hour, : len(shares)] = [codes[act.persona.name] for act, _ in shares]
-            self._act_kind[hour, : len(shares)] = [KIND_CODES[act.kind] for act, _ in shares]
         online_only = [1.0 if channel is Channel.ONLINE else 0.0 for channel in CHANNELS]
         rows: dict[tuple[float, ...], int] = {}
         self._channel_row = np.zeros((len(names), len(KINDS), HOURS_OF_WEEK), np.int64)
@@ -218,7 +187,7 @@ class DraftMaker:
         # The epoch was a Thursday, three days after a Monday.
         hour = ((timestamp_s // HOUR_S).astype(np.int64) + 72) % HOURS_OF_WEEK
         day = (timestamp_s // DAY_S).astype(np.int64)
-        who, kind, stay, left = self._find(row, sim_s, timestamp_s, hour, day)
+        who, kind, stay, left = self.finder.find(row, sim_s, timestamp_s, hour, day)
         missing = row[left]
         if len(left):
             found = np.ones(len(row), bool)
@@ -276,105 +245,6 @@ class DraftMaker:
             if draft is not None and draft.amount_cents < self._limits[drafts.persona[at]]:
                 drafts.own[at] = draft
                 drafts.own_other[at] = -1 if draft.counterparty is None else draft.counterparty.customer_index
-
-    def _find(
-        self, row: Ints, sim_s: Floats, timestamp_s: Floats, hour: Ints, day: Ints
-    ) -> tuple[Who, Ints, Stay, Ints]:
-        """Who does what where: people by themselves, then those who are out shopping already.
-
-        Returns also the positions for which nobody was found in `MAX_DRAWS` draws.
-        """
-        count = len(row)
-        customer, persona, kind, city = (np.zeros(count, np.int64) for _ in range(4))
-        stay = Stay(
-            np.zeros(count, np.int64),
-            np.zeros(count, np.int32),
-            np.zeros(count, np.int32),
-            np.zeros(count, bool),
-            np.zeros(count, bool),
-        )
-        search = Search(row, sim_s, timestamp_s, hour, day, Who(customer, persona, city), kind, stay)
-        self._draw_acts(search, np.arange(count), 0)
-        wishes = (kind == PURCHASE) & (self._outing.units(row, 0) < OUTING_SHARE)
-        missing = [self._search(search, np.flatnonzero(~wishes), 0)]
-        customer[missing[0]] = -1
-        buys = np.flatnonzero(wishes | (kind == PURCHASE))
-        trail = self._state.trail
-        first = trail.add(row[buys], sim_s[buys], customer[buys], persona[buys])
-        follows = np.flatnonzero(wishes[buys])
-        gap_s = -OUTING_GAP_S * np.log1p(-self._outing.units(row[buys[follows]], 1))
-        leader = trail.leaders(first + follows, gap_s, OUTING_S)
-        alone = follows[leader < 0]
-        missing.append(self._search(search, buys[alone], 0))
-        customer[missing[1]] = -1
-        trail.settle(first + alone, customer[buys[alone]], persona[buys[alone]])
-        # Who follows somebody that follows: up to the one who went out alone.
-        above = np.arange(first + len(buys))
-        follows, leader = follows[leader >= 0], leader[leader >= 0]
-        above[first + follows] = leader
-        while not np.array_equal(higher := above[leader], leader):
-            leader = higher
-            above[first + follows] = leader
-        who, of = trail.people(leader)
-        trail.settle(first + follows, who, of)
-        missing.append(self._join(search, buys[follows], who, of))
-        return search.who, kind, stay, np.sort(np.concatenate(missing))
-
-    def _draw_acts(self, search: Search, at: Ints, draw: int) -> None:
-        hours = search.hour[at]
-        act = self._acts.pick(hours, self._act.units(search.row[at], draw))
-        search.who.persona[at] = self._act_persona[hours, act]
-        search.kind[at] = self._act_kind[hours, act]
-
-    def _join(self, search: Search, at: Ints, who: Ints, persona: Ints) -> Ints:
-        """Give rows to customers who are out already, or to others where those cannot act."""
-        fits = who >= 0
-        known = np.flatnonzero(fits)
-        some = at[known]
-        fits[known], here, own = self._can_act(search, some, Who(who[known], persona[known], who[known]))
-        done, kept = some[fits[known]], fits[known]
-        search.who.customer[done], search.who.persona[done] = own.customer[kept], own.persona[kept]
-        search.who.city[done] = own.city[kept]
-        search.stay.put(done, here.at(kept))
-        return self._search(search, at[~fits], 1)
-
-    def _can_act(self, search: Search, at: Ints, who: Who) -> tuple[Bools, Stay, Who]:
-        """Which of the customers may act for the rows and are not on the way, and where they stay."""
-        state, drawn = self._state, who.customer
-        own = Who(drawn, who.persona, state.home_city[drawn].astype(np.int64))
-        here = self._journeys.stay(
-            own, state.home_latitude[drawn], state.home_longitude[drawn], search.timestamp_s[at]
-        )
-        return self._eligible.may_pay(drawn, search.sim_s[at]) & ~here.on_the_way, here, own
-
-    def _search(self, search: Search, todo: Ints, first_draw: int) -> Ints:
-        """Rejection sampling: who is left are the customers that can act, in their own proportions.
-
-        The acts of draw 0 are drawn already.  Returns the rows for which nobody was found.
-        """
-        if not len(todo):
-            return todo
-        row, hour, kind, persona = search.row, search.hour, search.kind, search.who.persona
-        days, day_of = np.unique(search.day[todo], return_inverse=True)
-        since = [self._pay_days.since(int(each)) for each in days]
-        spending = np.asarray(SPENDING)[np.array(since, np.int64).reshape(-1, len(PAY_CLASSES))]
-        again = np.zeros(len(todo), bool)
-        for draw in range(first_draw, MAX_DRAWS):
-            self._draw_acts(search, todo[again], draw)
-            drawn = self._crowd.pick(persona[todo], hour[todo] % 24, self._who.units(row[todo], draw))
-            willing = spending[day_of, self._habits.pay_classes(drawn)]
-            # Somebody else of this persona, whose money is fresher.
-            spends = (kind[todo] != PURCHASE) | (self._willing.units(row[todo], draw) < willing)
-            can_act, here, own = self._can_act(search, todo, Who(drawn, persona[todo], drawn))
-            fits = can_act & spends
-            done = todo[fits]
-            search.who.customer[done], search.who.city[done] = own.customer[fits], own.city[fits]
-            search.stay.put(done, here.at(fits))
-            again = (~can_act | spends)[~fits]
-            todo, day_of = todo[~fits], day_of[~fits]
-            if not len(todo):
-                break
-        return todo
 
     # ---- what it is
 

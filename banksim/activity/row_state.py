@@ -1,6 +1,6 @@
-"""What a plan remembers of each customer: balances, the last place; and who went shopping lately.
+"""What a plan remembers of each customer: balances, the last place.
 
-One array per quantity, one entry per customer (account): 60 bytes a customer with one account.
+One array per quantity, one entry per customer (account): 70 bytes a customer with one account.
 Every change that planned rows make can be taken back row by row, the last first.
 """
 
@@ -72,55 +72,6 @@ class Eligible:
         return self.has_account(customers, sim_s)
 
 
-class Trail:
-    """The latest purchases in order: their rows, moments and customers.
-
-    Bound: the last `KEPT` at least; a purchase looks back over `LOOK_BACK` of them.
-    """
-
-    KEPT, LOOK_BACK = 65_536, 16_384
-
-    def __init__(self) -> None:
-        self._row, self._customer, self._persona = (np.zeros(2 * self.KEPT, np.int64) for _ in range(3))
-        self._sim_s = np.zeros(2 * self.KEPT)
-        self._end = 0
-
-    def add(self, row: Ints, sim_s: Floats, customer: Ints, persona: Ints) -> int:
-        """Append purchases; returns the position of the first.  ``customer`` may be set later (`settle`)."""
-        if self._end + len(row) > len(self._row):
-            kept, size = min(self._end, self.KEPT), max(len(self._row), 2 * (self.KEPT + len(row)))
-            for name in ("_row", "_sim_s", "_customer", "_persona"):
-                old = getattr(self, name)
-                new = np.zeros(size, old.dtype)
-                new[:kept] = old[self._end - kept : self._end]
-                setattr(self, name, new)
-            self._end = kept
-        first, self._end = self._end, self._end + len(row)
-        span = slice(first, self._end)
-        self._row[span], self._sim_s[span] = row, sim_s
-        self._customer[span], self._persona[span] = customer, persona
-        return first
-
-    def leaders(self, positions: Ints, gap_s: Floats, longest_s: float) -> Ints:
-        """The latest purchase at least ``gap_s`` before each of some; -1 where there is none of late."""
-        moment_s = self._sim_s[positions]
-        found: Ints = np.searchsorted(self._sim_s[: self._end], moment_s - gap_s, side="right") - 1
-        found = np.minimum(found, positions - 1)
-        late = (found < 0) | (positions - found > self.LOOK_BACK)
-        late |= moment_s - self._sim_s[np.maximum(found, 0)] > longest_s
-        return np.where(late, -1, found)
-
-    def settle(self, positions: Ints, customer: Ints, persona: Ints) -> None:
-        self._customer[positions], self._persona[positions] = customer, persona
-
-    def people(self, positions: Ints) -> tuple[Ints, Ints]:
-        """Customers and personas of purchases."""
-        return self._customer[positions], self._persona[positions]
-
-    def forget(self, from_row: int) -> None:
-        self._end = int(np.searchsorted(self._row[: self._end], from_row))
-
-
 class RowState:
     """The state of a world's customers, by the plans so far."""
 
@@ -139,11 +90,10 @@ class RowState:
         self.seen = Seen.nothing(population.size)
         indices = np.arange(population.size, dtype=np.int64)
         #: How dear each customer shops, and how much of it is remote (0..1).
-        self.level = population.people.price_levels(indices).astype(np.float32)
-        self.habit = population.people.habits(indices).astype(np.float32)
+        self.level = population.people.price_levels(indices)
+        self.habit = population.people.habits(indices)
         #: What customers like to keep on the main account, in cents: what they began with.
         self.comfort = everybody.openings_cents[0]
-        self.trail = Trail()
 
     def available(self, account: AccountRef) -> int:
         """The planned balance in cents; below zero when more was planned than there was."""
@@ -171,10 +121,10 @@ class RowState:
         np.add.at(self.balances, others[paid], cents[paid] * sign)
 
     def move_apart(self, accounts: Ints, others: Ints, cents: Ints, is_credit: Bools) -> None:
-        """The same for rows no two of which touch the same account."""
+        """The same for rows of one level: nobody pays twice, and who pays is not paid."""
         self.balances[accounts] += np.where(is_credit, cents, -cents)
         paid = np.flatnonzero(others >= 0)
-        self.balances[others[paid]] += cents[paid]
+        np.add.at(self.balances, others[paid], cents[paid])
 
     def forget(self, customers: Ints, before: Seen) -> None:
         """Bring the last places back to ``before``, the state found by each of some rows in order."""
@@ -185,8 +135,9 @@ class RowState:
 def levels(payers: Ints, *payees: Ints) -> Ints:
     """The level of each row: above all earlier rows that touch one of its customers.
 
-    ``payees`` are columns of whom a row may pay (-1: nobody).  Rows of one level touch different
-    customers, so they can be settled together, level by level, with the result of settling row by row.
+    ``payees`` are columns of whom a row may pay (-1: nobody).  Rows of one level have different payers, none
+    of whom is paid in it, so they can be settled together, level by level, with the result of settling row
+    by row.  Several may pay one customer: sums add up in any order.
     """
     count = len(payers)
     rows = np.arange(count)
@@ -205,10 +156,13 @@ def levels(payers: Ints, *payees: Ints) -> Ints:
     before = np.full((len(columns), count), count)
     again = 1 + np.flatnonzero(customer[1:] == customer[:-1])
     before[which[again], row[again]] = row[again - 1]
+    higher_by = np.ones((len(columns), count), np.int64)
+    both_paid = again[(which[again] > 0) & (which[again - 1] > 0)]
+    higher_by[which[both_paid], row[both_paid]] = 0
     found = np.zeros(count + 1, np.int64)
     found[count] = -1
     while True:
-        higher: Ints = found[before].max(axis=0) + 1
+        higher: Ints = (found[before] + higher_by).max(axis=0)
         if np.array_equal(higher, found[:count]):
             return higher
         found[:count] = higher

@@ -56,14 +56,14 @@ from banksim.world.places import KM_PER_DEGREE
 
 #: Sums that are more than there is and are tried anyway: set so that the bank refuses some of a hundred
 #: payments, most of them for lack of funds (see docs/realism.md).
-OVERDRAWS = 0.85
+OVERDRAWS = 0.65
 FROM_SAVINGS_SHARE = 0.6
 CITY_SPEED_KMH = 60.0
 #: After this long everything in a city is within reach (its parts are under 30 km apart).
 ANYWHERE_AFTER_S = 30 * 60
 #: The settlement of a card takes this part of what is above so much of what customers like to keep: so
 #: balances stay about where they were (see docs/realism.md).
-SETTLED_SHARE, KEEPS = 0.9, 0.2
+SETTLED_SHARE, KEEPS = 0.9, 0.15
 #: Different texts that payments of a user's own may have in a run.
 MAX_OWN_TEXTS = 10_000
 DAY_S = 86_400
@@ -196,7 +196,7 @@ class RowPlanner:
                 is_tight[at] = self._pay_own(drafts, at, last)
             self._stay_in_reach(drafts, at, last)
             self._settle_cards(drafts, at)
-            is_tight[at] |= self._afford_rows(drafts, at, last)
+            is_tight[at] |= self._afford_rows(drafts, at, last) | drafts.settles[at]
             account[at] = customer * slots + drafts.slot[at]
             before[at] = state.balances[account[at]]
             paid = drafts.other[at] >= 0
@@ -235,7 +235,9 @@ class RowPlanner:
                 self._drafts.bills.next[persona] = int(undo.paid_after[position])
             else:
                 self._drafts.salaries.paid[persona, day] = int(undo.paid_after[position])
-        self.state.trail.forget(from_row)
+        planned = np.concatenate([block.row[:1], undo.missing[:1]])
+        first = max(from_row, int(planned.min())) if len(planned) else from_row
+        self._drafts.finder.forget(first)
 
     # ---- settling
 
@@ -317,7 +319,8 @@ class RowPlanner:
         customer = drafts.customer[rows]
         surplus = self.state.balances[customer * self.state.slots] - KEEPS * self.state.comfort[customer]
         sums = np.maximum(drafts.amount[rows], (SETTLED_SHARE * surplus).astype(np.int64))
-        drafts.amount[rows] = np.where(sums < self._limits[drafts.persona[rows]], sums, drafts.amount[rows])
+        limits = self._limits[drafts.persona[rows]]
+        drafts.amount[rows] = self._prices.within(sums, limits, self._chance(drafts, 1)[rows])
 
     def _afford_rows(self, drafts: Drafts, at: Ints, last: LastSeen) -> Bools:
         """Make what the balance does not cover smaller, or money paid in; a few try all the same.
@@ -327,7 +330,9 @@ class RowPlanner:
         available = self.state.balances[drafts.customer[at] * self.state.slots]
         is_short: Bools = ~_is_credit(drafts.kind[at]) & (drafts.amount[at] > available)
         short = np.flatnonzero(is_short)
-        short = short[self._chance(drafts, 0)[at[short]] >= OVERDRAWS]
+        tries = self._chance(drafts, 0)[at[short]] < OVERDRAWS
+        # Nobody tries with next to nothing.
+        short = short[~tries | (available[short] < self._prices.one.cents(5 * self._prices.one.scale))]
         if len(short):
             fits = self._shrink(drafts, at[short], available[short])
             self._pay_in(drafts, at, short[~fits], last)

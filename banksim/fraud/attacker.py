@@ -23,8 +23,9 @@ DEVICES = (1, 3)
 USED_DEVICES, USED_SHARE = 40, 0.5
 #: How often a fully sophisticated attacker acts through the victim's own device (judgement).
 HIJACKED_AT_BEST = 0.8
-#: How often a clumsy attacker acts from another country (judgement).
-ABROAD_AT_WORST = 0.5
+#: How often an attacker who is not near the victim acts from another country (judgement; in the EEA card
+#: fraud is far more frequent across borders, EBA and ECB 2024).
+ABROAD = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +92,19 @@ class Attacker:
         """The place the attacker appears to use the customer's account from."""
         if self._honest or self._rng.random() < self._sophistication:
             return customer.home
-        abroad = self._rng.random() < ABROAD_AT_WORST * (1 - self._sophistication)
+        abroad = self._rng.random() < ABROAD
         place = self._world.places.destination(self._rng, customer.home, abroad)
         return place or customer.home
 
     def far_place(self, origin: Place, least_km: float) -> Place:
         """A city all of whose shops are at least ``least_km`` from ``origin``, or else the farthest city.
 
-        It is in the home country if that has such a city and the attacker is careful enough.
+        Half of the time it is in the home country, if that has such a city.
         """
         cities, away_km = self._world.places.cities, least_km + CITY_RADIUS_KM
         far = [city for city in cities if distance_km(origin, city.place) >= away_km]
         far = far or [max(cities, key=lambda city: distance_km(origin, city.place))]
-        abroad = self._rng.random() < ABROAD_AT_WORST * (1 - self._sophistication)
+        abroad = self._rng.random() < ABROAD
         domestic = [city for city in far if city.country == origin.country]
         choice = domestic if domestic and not abroad else far
         # Large cities most often, as on honest journeys: no country belongs to fraud alone.

@@ -16,7 +16,7 @@ import random
 
 import numpy as np
 
-from banksim.activity.prices import Pricing
+from banksim.activity.prices import ROUND_TRANSFERS, Pricing
 from banksim.model import CREDIT_KINDS, Outcome, Transaction
 from banksim.model.money import to_cents, to_units
 from banksim.world import Customer, World, unit_scale
@@ -85,8 +85,10 @@ class Wallet:
         return self._pricing.whole_notes(max(1, round(amount_cents)))
 
     def written(self, amount_cents: float) -> int:
-        """A transfer as people write one: mostly a round sum."""
-        return self._pricing.written(max(1, round(amount_cents)), self._rng)
+        """A transfer as people write one: mostly a round sum, here the next below."""
+        cents, pricing = max(1, round(amount_cents)), self._pricing
+        step = pricing.step_cents(5 if cents < pricing.step_cents(100) else 10)
+        return cents if cents < step or self._rng.random() >= ROUND_TRANSFERS else cents - cents % step
 
     def counted(self, amount_cents: float) -> int:
         """The nearest amount of cash that people pay in: whole tens."""

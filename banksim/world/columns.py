@@ -28,8 +28,9 @@ DEGREE = 10_000
 #: A customer has one to three devices; their ids are numbered with room for a fourth.
 MAX_DEVICES = 4
 #: Customers of a persona are not equally busy: the busiest tenth makes a fifth of the transactions, as by the
-#: rule of the Fraud Detection Handbook's simulator.  Positions are drawn as u to this power.
-BUSY_POWER = 1.5
+#: rule of the Fraud Detection Handbook's simulator, and nobody more than 2.5 times the mean.  Positions are
+#: drawn as this part of u plus the rest of u to the power 2.5.
+EVEN_PART = 0.4
 #: Early, usual and late people: the hours they prefer, and how much less they do at others (judgement).
 _CHRONOTYPES, _CHRONOTYPE_SPREAD_H, _CHRONOTYPE_FLOOR = (9.5, 14.0, 20.0), 4.0, 0.35
 #: How far people's own price levels are apart: sigma of the logarithm (set so that amounts of one customer
@@ -109,7 +110,8 @@ class Crowd:
         end = np.where(kind == 0, low, np.where(kind == 1, high, 1.0))
         size = self._size[personas, kind]
         part = np.clip((units - start) / np.maximum(end - start, 1e-12), 0.0, 1 - 1e-9)
-        position = (size * part**BUSY_POWER).astype(np.int64) * 3 + kind
+        part = EVEN_PART * part + (1 - EVEN_PART) * part * part * np.sqrt(part)
+        position = (size * part).astype(np.int64) * 3 + kind
         rank = (
             self._first[personas]
             + (position * self._factor[personas] + self._shift[personas]) % (self._count[personas])
@@ -129,10 +131,10 @@ def _chronotypes(hourly: Sequence[float], sizes: Ints) -> Floats:
     weights = np.asarray(hourly, np.float64)[:, None] + 1e-9
     wanted = sizes / max(1, sizes.sum())
     for _ in range(50):
-        liking /= liking.sum(axis=1, keepdims=True)
+        liking /= np.maximum(liking.sum(axis=1, keepdims=True), 1e-300)
         acted = (weights * liking).sum(axis=0) / weights.sum()
         liking *= wanted / np.maximum(acted, 1e-12)
-    liking /= liking.sum(axis=1, keepdims=True)
+    liking /= np.maximum(liking.sum(axis=1, keepdims=True), 1e-300)
     edges: Floats = np.cumsum(liking, axis=1)[:, :2]
     return edges
 

@@ -54,17 +54,18 @@ class Genuine:
 
     def __init__(self, sample: Sample, currency: str) -> None:
         keep = sample["label"] == GENUINE
-        self.time_s = sample["time_s"][keep]
+        self.time_s = sample.time_s[keep]
         self.units = sample["amount_cents"][keep] * to_units(1, currency) / unit_scale(currency)
         self.customer = sample["customer"][keep]
         self.kind = sample["kind"][keep]
         self.channel = sample["channel"][keep]
         self.purchase = self.kind == KINDS.index(Kind.PURCHASE)
-        span_s = float(sample["time_s"].max() - sample["time_s"].min()) if len(sample) else 0.0
+        span_s = float(sample.time_s.max() - sample.time_s.min()) if len(sample) else 0.0
         self.days = span_s / 86_400
 
     def of(self, kind: Kind) -> Bools:
-        return self.kind == KINDS.index(kind)
+        found: Bools = self.kind == KINDS.index(kind)
+        return found
 
 
 def compare(sample: Sample, currency: str, customers: int) -> list[Figure]:

@@ -25,7 +25,7 @@ _PERCENT = "{:.1%}"
 
 def figures(sample: Sample, home_country: str, balances: tuple[float, float]) -> list[Figure]:
     """``balances`` are the sums of all accounts before and after, in cents."""
-    time_s = sample["time_s"]
+    time_s = sample.time_s
     days = float(time_s.max() - time_s.min()) / DAY_S
     found = [*_customers(sample), *_network(sample), *_refusals(sample)]
     if days > 2 * BURN_IN_DAYS:
@@ -62,7 +62,11 @@ def _masks(column: Ints) -> list[Bools]:
 
 def _customers(sample: Sample) -> Iterator[Figure]:
     genuine = sample["label"] == GENUINE
-    customer, persona, time_s = (sample[name][genuine] for name in ("customer", "persona", "time_s"))
+    customer, persona, time_s = (
+        sample["customer"][genuine],
+        sample["persona"][genuine],
+        sample.time_s[genuine],
+    )
     kind, amount = sample["kind"][genuine], sample["amount_cents"][genuine]
     counts = [np.unique(customer[mask], return_counts=True)[1] for mask in _masks(persona)]
     spread = sum(c.var() / c.mean() * len(c) for c in counts) / sum(map(len, counts))
@@ -72,6 +76,8 @@ def _customers(sample: Sample) -> Iterator[Figure]:
     yield between("share of the busiest tenth", 0.15, 0.30, float(share), "S", _PERCENT)
     buys = kind == KINDS.index(Kind.PURCHASE)
     who, of = customer[buys], persona[buys]
+    if not buys.any():
+        return
     log_amount = np.log(amount[buys])
     yield between("likeness of a customer's amounts (ICC)", 0.2, 0.6, _of_personas(log_amount, who, of), "S")
     hour = (time_s[buys] % DAY_S) / 3600
@@ -133,19 +139,18 @@ def _months(sample: Sample) -> Iterator[Figure]:
 
 def _gaps(sample: Sample, keep: Bools) -> Floats:
     """Days between payments of one customer to one biller."""
-    customer, merchant, time_s = (sample[name][keep] for name in ("customer", "merchant", "time_s"))
+    customer, merchant, time_s = sample["customer"][keep], sample["merchant"][keep], sample.time_s[keep]
     order = np.lexsort((time_s, merchant, customer))
     pair = np.stack([customer, merchant])[:, order]
     same = (pair[:, 1:] == pair[:, :-1]).all(axis=0)
-    return np.diff(time_s[order])[same] / DAY_S
+    days: Floats = np.diff(time_s[order])[same] / DAY_S
+    return days
 
 
 def _repeats(sample: Sample, keep: Bools) -> tuple[int, int]:
     """How many payments to a biller are the same sum as the last, and of how many."""
-    customer, merchant, time_s, cents = (
-        sample[name][keep] for name in ("customer", "merchant", "time_s", "amount_cents")
-    )
-    order = np.lexsort((time_s, merchant, customer))
+    customer, merchant, cents = (sample[name][keep] for name in ("customer", "merchant", "amount_cents"))
+    order = np.lexsort((sample.time_s[keep], merchant, customer))
     columns = np.stack([customer, merchant, cents])[:, order]
     same = columns[:, 1:] == columns[:, :-1]
     again = same[:2].all(axis=0)
@@ -190,7 +195,7 @@ def _refusals(sample: Sample) -> Iterator[Figure]:
     yield between(
         "genuine payments refused", 0.02, 0.06, float(refused[label == GENUINE].mean()), "X", "{:.2%}"
     )
-    customer, time_s = sample["customer"], sample["time_s"]
+    customer, time_s = sample["customer"], sample.time_s
     out = (label == GENUINE) & ~np.isin(sample["kind"], [KINDS.index(k) for k in CREDIT_KINDS])
     at = np.flatnonzero(out)
     at = at[np.lexsort((time_s[at], customer[at]))]
@@ -211,7 +216,7 @@ def _refusals(sample: Sample) -> Iterator[Figure]:
 
 def _devices(sample: Sample) -> Iterator[Figure]:
     label, device, customer = sample["label"], sample["device"], sample["customer"]
-    late = sample["time_s"] > sample["time_s"].min() + BURN_IN_DAYS * DAY_S
+    late = sample.time_s > sample.time_s.min() + BURN_IN_DAYS * DAY_S
     new = first_of_pair(customer, device)
     genuine = label == GENUINE
     yield between(
@@ -250,7 +255,7 @@ def _tells(sample: Sample, home_country: str) -> Iterator[Figure]:
     fraud, genuine = sample.is_fraud, sample["label"] == GENUINE
     if fraud.sum() < _HABIT:
         return
-    customer, kind, time_s = sample["customer"], sample["kind"], sample["time_s"]
+    customer, kind, time_s = sample["customer"], sample["kind"], sample.time_s
     transfer = kind == KINDS.index(Kind.TRANSFER)
     third = transfer & (rank_within(customer * len(KINDS) + kind, time_s, 3600) >= 2)
     if third.sum() > _HABIT:

@@ -6,6 +6,7 @@ Only the first `MAX_ROWS` rows are kept; ``left_out`` counts the others.
 from __future__ import annotations
 
 from array import array
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -42,14 +43,14 @@ class Codes(dict[str, int]):
 
 
 class Sample:
-    """Columns of equal length by name, as arrays: ``sample["amount_cents"]``.
+    """Columns of equal length by name, as arrays: ``sample["amount_cents"]``; real numbers by `real`.
 
     ``time_s`` is unix seconds.  ``payee`` is -1 where no customer is paid, ``merchant`` and ``category``
     where there is none.  What the numbers of texts stand for is in ``codes``, by column.
     """
 
     def __init__(self) -> None:
-        self._raw = {name: array("d" if name in _REAL else "q") for name in COLUMNS}
+        self._raw: dict[str, array[Any]] = {name: array("d" if name in _REAL else "q") for name in COLUMNS}
         self.codes: dict[str, Codes] = {
             name: Codes()
             for name in ("category", "merchant", "city", "device", "persona", "typology", "campaign")
@@ -61,9 +62,15 @@ class Sample:
     def __len__(self) -> int:
         return len(self._raw["time_s"])
 
-    def __getitem__(self, name: str) -> Ints | Floats:
-        raw = self._raw[name]
-        return np.frombuffer(raw, np.float64 if raw.typecode == "d" else np.int64)
+    def __getitem__(self, name: str) -> Ints:
+        return np.frombuffer(self._raw[name], np.int64)
+
+    def real(self, name: str) -> Floats:
+        return np.frombuffer(self._raw[name], np.float64)
+
+    @property
+    def time_s(self) -> Floats:
+        return self.real("time_s")
 
     @property
     def is_fraud(self) -> Bools:

@@ -38,13 +38,13 @@ _LEARNS = 40_000
 _BINS = 50
 _SMOOTHING = 50.0
 #: Columns whose values are names, not amounts.
-_NAMES = frozenset({"kind", "channel", "category", "name"})
+_NAMES = frozenset({"kind", "channel", "category", "name", "away", "status", "account"})
 HOUR_S, DAY_S = 3600, 86_400
 
 
 def columns(sample: Sample) -> dict[str, Floats | Ints]:
     """Every column of the file as a detector may read it, then three features of one line each."""
-    time_s, customer = sample["time_s"], sample["customer"]
+    time_s, customer = sample.time_s, sample["customer"]
     hours = time_s // HOUR_S
     _, home = _homes(sample)
     return {
@@ -60,8 +60,8 @@ def columns(sample: Sample) -> dict[str, Floats | Ints]:
         "kind": sample["kind"],
         "channel": sample["channel"],
         "category": sample["category"] + 1,
-        "latitude": sample["latitude"],
-        "longitude": sample["longitude"],
+        "latitude": sample.real("latitude"),
+        "longitude": sample.real("longitude"),
         "away": (sample["city"] != home).astype(np.int64),
         "status": sample["refused"],
         "device not seen before": first_of_pair(customer, sample["device"]).astype(np.int64),
@@ -85,7 +85,7 @@ def _homes(sample: Sample) -> tuple[Ints, Ints]:
 
 def history(sample: Sample) -> dict[str, Floats | Ints]:
     """What the past says, each row seen with nothing but the rows before it."""
-    time_s, customer, kind = sample["time_s"], sample["customer"], sample["kind"]
+    time_s, customer, kind = sample.time_s, sample["customer"], sample["kind"]
     device, payee, merchant = sample["device"], sample["payee"], sample["merchant"]
     out = np.log(np.maximum(1, sample["amount_cents"]).astype(np.float64))
     own_kind = pair_key(customer, kind)
@@ -126,7 +126,7 @@ def _mean_before(key: Ints, values: Floats) -> tuple[Floats, Ints]:
 
 def _last_received(sample: Sample) -> tuple[Floats, Floats]:
     """Seconds since the payer was last paid by a customer, and the amount as a part of what came then."""
-    time_s, cents = sample["time_s"], sample["amount_cents"].astype(np.float64)
+    time_s, cents = sample.time_s, sample["amount_cents"].astype(np.float64)
     count = len(time_s)
     paid = np.flatnonzero((sample["payee"] >= 0) & (sample["refused"] == 0))
     keys = np.sort(sample["payee"][paid].astype(np.int64) * count + paid)
@@ -188,7 +188,7 @@ def _table(named: Mapping[str, Floats | Ints], keep: Ints | slice = slice(None))
 
 def _scored(learnt: Floats | Ints, fraud: Bools, values: Floats | Ints, is_name: bool) -> Floats:
     """For every value the fraud rate it had where it was learnt, drawn towards the mean."""
-    if is_name:
+    if is_name or len(np.unique(learnt)) <= 2:
         known, bins = learnt.astype(np.int64), values.astype(np.int64)
     else:
         edges = np.unique(np.quantile(learnt, np.linspace(0, 1, _BINS + 1)[1:-1]))

@@ -20,9 +20,18 @@ class Binner:
     """Numbers as bins of about equally many rows; infinite ones are the last bin."""
 
     def __init__(self, table: Floats) -> None:
-        shares = np.linspace(0, 1, BINS)[1:-1]
-        finite = np.where(np.isfinite(table), table, np.nan)
-        self._edges = [np.unique(np.nanquantile(column, shares)) for column in finite.T]
+        self._edges = [self._between(column[np.isfinite(column)]) for column in table.T]
+
+    @staticmethod
+    def _between(column: Floats) -> Floats:
+        """Where bins begin: half of them hold equally many rows, half equally many different values."""
+        values = np.unique(column)
+        shares = np.linspace(0, 1, BINS // 2 + 1)[1:-1]
+        edges = values[1:]
+        if len(values) > BINS:
+            edges = np.concatenate([np.quantile(column, shares), np.quantile(values, shares)])
+        found: Floats = np.unique(edges)
+        return found
 
     def bins(self, table: Floats) -> NDArray[np.uint8]:
         found = np.empty(table.shape, np.uint8)
