@@ -56,7 +56,7 @@ from banksim.world.places import KM_PER_DEGREE
 
 #: Sums that are more than there is and are tried anyway: set so that the bank refuses some of a hundred
 #: payments, most of them for lack of funds (see docs/realism.md).
-OVERDRAWS = 0.65
+OVERDRAWS = 0.85
 FROM_SAVINGS_SHARE = 0.6
 CITY_SPEED_KMH = 60.0
 #: After this long everything in a city is within reach (its parts are under 30 km apart).
