@@ -5,7 +5,7 @@ learns the fraud rate of each value (of fifty bins, where values are numbers).  
 from one half of the campaigns and are measured on the other, by average precision: the
 base rate is what a coin reaches, 1 is perfect.
 
-Decoys count as honest, as they do everywhere.
+Decoys count as genuine, as they do everywhere.
 """
 
 from __future__ import annotations
