@@ -204,7 +204,7 @@ class Comparison:
 
 
 class Genuine:
-    """The honest rows of a sample, as arrays."""
+    """The genuine rows of a sample, as arrays."""
 
     def __init__(self, sample: Sample, np: Any, currency: str) -> None:
         keep = np.asarray(sample.label) == GENUINE

@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeVar, dataclass_transform
 
 
 class Label(StrEnum):
-    """Fraud, genuine, or a decoy: honest behaviour that looks like fraud (counts as genuine)."""
+    """Fraud, genuine, or a decoy: genuine behaviour that looks like fraud (counts as genuine)."""
 
     GENUINE = "genuine"
     FRAUD = "fraud"
