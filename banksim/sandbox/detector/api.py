@@ -23,8 +23,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from banksim.sandbox.detector.model import MODEL_VERSION, FraudModel, Score
-from banksim.sandbox.detector.rules import BLOCK_FROM, REVIEW_FROM, RULES
+from banksim.sandbox.detector.model import BLOCK_FROM, MODEL_VERSION, REVIEW_FROM, RULES, FraudModel, Score
 from banksim.sandbox.http import Query, Refusal, Reply, read
 
 MAX_ALERTS = 1_000

@@ -8,7 +8,7 @@ import pytest
 from banksim.sandbox import DetectorApi, FraudModel
 from banksim.sandbox.detector.api import MAX_ALERTS
 from banksim.sandbox.detector.memory import Memory
-from banksim.sandbox.detector.rules import MODELS, RULES, judge
+from banksim.sandbox.detector.model import MODELS, RULES, judge
 from tests.unit.sandbox.synthetic import DAY_S, HOUR_S, START_S, Town, body
 
 NOON_S = START_S + 4 * DAY_S + 12 * HOUR_S
