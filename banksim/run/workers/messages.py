@@ -186,7 +186,7 @@ class Account:
 
 
 def account_of(end: str, found: Row) -> Account:
-    """``found``: what `LocalLoad.account` returns, and a comparison.  Raises ValueError for an unknown key."""
+    """``found`` is what `LocalLoad.account` returns, with a comparison.  ValueError for unknown keys."""
     account: Account = TypeAdapter(Account).validate_python({"end": end, **found})
     return account
 
