@@ -117,7 +117,7 @@ def story(run: Run) -> Story:
         return Story(money=amounts(done.detection, currency), findings=findings(done))
     measures, sim_s = run.measures, run.moment()[1]
     figures = measures.warm.detection.figures(
-        measures.settings.prevalence, measures.settings.false_alert_cost_cents
+        measures.settings.prevalence, measures.settings.false_positive_cost_cents
     )
     now = under_way(_stretches(run, parts), measures.timeline, sim_s, run.speed, currency)
     return Story(now, amounts(figures, currency))
