@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from locust.argument_parser import get_parser
 from locust.env import Environment
-from werkzeug.datastructures import MultiDict
 
 from banksim.load.users import AcceleratedClockShape, has_seat
 from banksim.model import UsageError
@@ -240,7 +239,8 @@ def check_form(form: Mapping[str, str], environment: Environment) -> None:
     names = [name for name, shape in shapes.items() if isinstance(shape, AcceleratedClockShape)]
     if picked not in names:
         raise UsageError(f"Shape class: {shown(picked)} cannot make a run; pick {' or '.join(names)}")
-    chosen = form.getlist("user_classes") if isinstance(form, MultiDict) else []
+    all_of: Callable[[str], list[str]] = getattr(form, "getlist", lambda _: [])
+    chosen = all_of("user_classes")
     if chosen and not any(has_seat(classes[name]) for name in chosen if name in classes):
         raise UsageError(
             "User classes: none of those picked is banksim's, so nobody would carry anything out"
