@@ -18,7 +18,10 @@ def environment(picker: bool = True) -> Any:
     day = type("Day", (AcceleratedClockShape,), {})
     return SimpleNamespace(
         web_ui=SimpleNamespace(userclass_picker_is_active=picker),
-        available_shape_classes={"Day": day(), "Steps": type("Steps", (LoadTestShape,), {})()},
+        available_shape_classes={
+            "Day": day(),
+            "Steps": type("Steps", (LoadTestShape,), {"tick": lambda self: None})(),
+        },
         available_user_classes={"Student": type("Student", (SeatUser,), {}), "Web": type("Web", (User,), {})},
     )
 
