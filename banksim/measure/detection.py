@@ -13,7 +13,7 @@ and not alerted counts against recall, also where the score is missing.  When no
 came back in the whole run there are no rates at all, since nothing was judged.
 
 The operating point is the detector's own decision, so the confusion matrix is exact; only
-the ranking figures (AUC, AP, threshold sweep) come from scores.  Decoys are honest:
+the ranking figures (AUC, AP, threshold sweep) come from scores.  Decoys are genuine:
 an alert on one is a false positive.  Whatever has no denominator is None, never 0.
 """
 
@@ -28,7 +28,14 @@ import numpy as np
 from banksim.measure.block import CHANNELS, NO_DECISION, Bools, ResultBlock, number_of
 from banksim.measure.campaigns import Campaigns
 from banksim.measure.drift import ScoreDrift
-from banksim.measure.figures import Confusion, DecoyRow, DetectionFigures, TypologyRow
+from banksim.measure.figures import (
+    Confusion,
+    DecoyRow,
+    DetectionFigures,
+    ScoreBar,
+    SliceRow,
+    TypologyRow,
+)
 from banksim.measure.scores import (
     Ints,
     ScoreCounts,
@@ -38,7 +45,6 @@ from banksim.measure.scores import (
     histogram,
     roc_auc,
     share,
-    sweep,
     wilson,
 )
 from banksim.model import BankStatus, Decision, Label, Outcome, Planned
@@ -78,13 +84,13 @@ class Slices:
             counts[_HONEST] += 1
             counts[_FALSE] += alert
 
-    def add_honest(self, names: Sequence[str], codes: Ints, asked: Bools, alert: Bools) -> None:
-        """Count many honest transactions; ``codes`` are places in ``names``, all arrays of shape (n,)."""
+    def add_genuine(self, names: Sequence[str], codes: Ints, asked: Bools, alert: Bools) -> None:
+        """Count many genuine transactions; ``codes`` are places in ``names``, all arrays of shape (n,)."""
         size = len(names)
         unasked = np.bincount(codes[~asked], minlength=size).tolist()
-        honest = np.bincount(codes[asked], minlength=size).tolist()
-        false_alerts = np.bincount(codes[asked & alert], minlength=size).tolist()
-        for name, *found in zip(names, honest, false_alerts, unasked, strict=True):
+        genuine = np.bincount(codes[asked], minlength=size).tolist()
+        false_positives = np.bincount(codes[asked & alert], minlength=size).tolist()
+        for name, *found in zip(names, genuine, false_positives, unasked, strict=True):
             if any(found):
                 counts = self._line(name)
                 counts[_HONEST] += found[0]
@@ -96,8 +102,8 @@ class Slices:
             name = OTHER
         return self.counts.setdefault(name, [0] * 5)
 
-    def rows(self) -> dict[str, dict[str, Any]]:
-        """By name: transactions, fraud, caught, recall, honest, false_alerts, false_positive_rate, ends."""
+    def rows(self) -> dict[str, SliceRow]:
+        """Rates are those of the counts, also where nothing at all was scored."""
         return {name: _slice_row(counts) for name, counts in sorted(self.counts.items())}
 
     def merge_state(self, state: Mapping[str, Sequence[int]]) -> None:
@@ -110,24 +116,14 @@ class Slices:
         return {name: list(counts) for name, counts in self.counts.items()}
 
 
-def _slice_row(counts: Sequence[int]) -> dict[str, Any]:
-    fraud, caught, honest, false_alerts, unasked = counts
-    recall_low, recall_high = wilson(caught, fraud) or (None, None)
-    fpr_low, fpr_high = wilson(false_alerts, honest) or (None, None)
-    return {
-        "transactions": fraud + honest + unasked,
-        "fraud": fraud,
-        "caught": caught,
-        "recall": share(caught, fraud),
-        "recall_low": recall_low,
-        "recall_high": recall_high,
-        "honest": honest,
-        "false_alerts": false_alerts,
-        "false_positive_rate": share(false_alerts, honest),
-        "false_positive_rate_low": fpr_low,
-        "false_positive_rate_high": fpr_high,
-        "unasked": unasked,
-    }
+def _slice_row(counts: Sequence[int]) -> SliceRow:
+    fraud, caught, genuine, false_positives, unasked = counts
+    return SliceRow(
+        fraud + genuine + unasked,
+        *(fraud, caught, *_rate(caught, fraud)),
+        *(genuine, false_positives, *_rate(false_positives, genuine)),
+        unasked,
+    )
 
 
 #: Share of fraud to restate precision at: EEA card payments by count, first half of 2023
@@ -262,8 +258,8 @@ class Detection:
         if not asked.all():
             group.unasked += len(block) - number_of(asked)
             group.unasked_cents += int(amounts_cents[~asked].sum())
-        self.personas.add_honest(block.personas, block.persona, asked, alert)
-        self.channels.add_honest(CHANNELS, block.channel, asked, alert)
+        self.personas.add_genuine(block.personas, block.persona, asked, alert)
+        self.channels.add_genuine(CHANNELS, block.channel, asked, alert)
         scored = ~np.isnan(block.score)
         scores = block.score[scored]
         if len(scores):
@@ -286,7 +282,7 @@ class Detection:
             total.merge(group)
         return total
 
-    def honest(self) -> GroupCounts:
+    def not_fraud(self) -> GroupCounts:
         """Genuine transactions and decoys together."""
         return self._sum_of([self.genuine, *self.decoys.values()])
 
@@ -294,48 +290,55 @@ class Detection:
         """All typologies together."""
         return self._sum_of(self.fraud.values())
 
-    def figures(self, prevalence: float, false_alert_cost_cents: int) -> DetectionFigures:
+    def figures(self, prevalence: float, false_positive_cost_cents: int) -> DetectionFigures:
         """Every figure of the measurement; without a usable score, rates and ratios are None."""
-        fraud, honest = self.fraudulent(), self.honest()
-        tp, fp = fraud.alerted, honest.alerted
-        judged = fraud.judged + honest.judged
-        scored = fraud.scored + honest.scored
-        frauds, genuine = (0, 0) if self._silent else (fraud.judged, honest.judged)
+        fraud, rest = self.fraudulent(), self.not_fraud()
+        tp, fp = fraud.alerted, rest.alerted
+        judged = fraud.judged + rest.judged
+        scored = fraud.scored + rest.scored
+        frauds, genuine = (0, 0) if self._silent else (fraud.judged, rest.judged)
         fn, tn = frauds - tp, genuine - fp
         campaigns = len(self.campaigns.lines)
-        recall, fpr = share(tp, frauds), share(fp, genuine)
+        recall, recall_low, recall_high = _rate(tp, frauds)
+        fpr, fpr_low, fpr_high = _rate(fp, genuine)
+        precision, precision_low, precision_high = _rate(tp, tp + fp)
         detected = self.campaigns.detected
+        campaign_recall, campaign_low, campaign_high = _rate(detected, campaigns if frauds + genuine else 0)
         return DetectionFigures(
             recall=recall,
-            **_ends("recall", wilson(tp, frauds)),
+            recall_low=recall_low,
+            recall_high=recall_high,
             on_time_recall=share(tp - fraud.late, frauds),
             campaigns=campaigns,
             campaigns_detected=detected,
-            campaign_recall=share(detected, campaigns) if frauds + genuine else None,
-            **_ends("campaign_recall", wilson(detected, campaigns) if frauds + genuine else None),
+            campaign_recall=campaign_recall,
+            campaign_recall_low=campaign_low,
+            campaign_recall_high=campaign_high,
             false_positive_rate=fpr,
-            **_ends("false_positive_rate", wilson(fp, genuine)),
+            false_positive_rate_low=fpr_low,
+            false_positive_rate_high=fpr_high,
             false_positives_per_10000=None if fpr is None else fpr * 10_000,
-            precision=share(tp, tp + fp),
-            **_ends("precision", wilson(tp, tp + fp)),
+            precision=precision,
+            precision_low=precision_low,
+            precision_high=precision_high,
             precision_adjusted=adjusted_precision(recall, fpr, prevalence),
             prevalence=prevalence,
             measured_prevalence=share(fraud.judged, judged),
             value_detection_rate=share(fraud.alerted_cents, fraud.judged_cents) if frauds + genuine else None,
             value_cents=fraud.judged_cents,
             caught_cents=fraud.alerted_cents,
-            false_alert_cost_cents=false_alert_cost_cents,
-            net_savings_cents=fraud.alerted_cents - fp * false_alert_cost_cents if frauds else None,
+            false_positive_cost_cents=false_positive_cost_cents,
+            net_savings_cents=fraud.alerted_cents - fp * false_positive_cost_cents if frauds else None,
             alert_rate=share(tp + fp, judged) if frauds + genuine else None,
-            coverage=share(scored, fraud.transactions + honest.transactions) if judged else None,
+            coverage=share(scored, fraud.transactions + rest.transactions) if judged else None,
             scored=scored,
-            missing=fraud.missing + honest.missing,
-            unasked=fraud.unasked + honest.unasked,
-            late=fraud.late + honest.late,
+            missing=fraud.missing + rest.missing,
+            unasked=fraud.unasked + rest.unasked,
+            late=fraud.late + rest.late,
             f1=share(2 * tp, 2 * tp + fp + fn) if frauds else None,
             mcc=matthews(tp, fp, tn, fn),
-            average_precision=average_precision(fraud.scores, honest.scores),
-            roc_auc=roc_auc(fraud.scores, honest.scores),
+            average_precision=average_precision(fraud.scores, rest.scores),
+            roc_auc=roc_auc(fraud.scores, rest.scores),
             confusion=Confusion(tp, fp, tn, fn),
         )
 
@@ -344,10 +347,10 @@ class Detection:
         silent = self._silent
         return {
             name: TypologyRow(
-                **_counts(group),
-                **_rate("recall", group, silent),
-                enough=enough(group.judged),
-                caught_cents=group.alerted_cents,
+                *_counts(group),
+                enough(group.judged),
+                *_rate(group.alerted, 0 if silent else group.judged),
+                group.alerted_cents,
             )
             for name, group in sorted(self.fraud.items())
         }
@@ -356,15 +359,12 @@ class Detection:
         """Decoys by kind: an alert on one is a false positive."""
         silent = self._silent
         return {
-            name: DecoyRow(**_counts(group), **_rate("false_positive_rate", group, silent))
+            name: DecoyRow(*_counts(group), *_rate(group.alerted, 0 if silent else group.judged))
             for name, group in sorted(self.decoys.items())
         }
 
-    def score_histogram(self, bars: int = 20) -> list[dict[str, float]]:
-        return histogram({"fraud": self.fraudulent().scores, "genuine": self.honest().scores}, bars)
-
-    def threshold_sweep(self, max_points: int = 100) -> list[dict[str, Any]]:
-        return sweep(self.fraudulent().scores, self.honest().scores, max_points)
+    def score_histogram(self, bars: int = 20) -> list[ScoreBar]:
+        return histogram(self.fraudulent().scores, self.not_fraud().scores, bars)
 
     def to_state(self) -> dict[str, Any]:
         return {
@@ -404,22 +404,12 @@ def matthews(tp: int, fp: int, tn: int, fn: int) -> float | None:
     return (tp * tn - fp * fn) / sqrt(product) if product else None
 
 
-def _ends(name: str, interval: tuple[float, float] | None) -> dict[str, Any]:
-    low, high = interval or (None, None)
-    return {f"{name}_low": low, f"{name}_high": high}
+def _rate(part: int, whole: int) -> tuple[float | None, float | None, float | None]:
+    """The share with the ends of its interval; all None of nothing."""
+    low, high = wilson(part, whole) or (None, None)
+    return share(part, whole), low, high
 
 
-def _rate(name: str, group: GroupCounts, silent: bool) -> dict[str, Any]:
-    """Alerted ÷ judged with its interval, under ``name``; None when no detector scored anything."""
-    judged = 0 if silent else group.judged
-    return {name: share(group.alerted, judged), **_ends(name, wilson(group.alerted, judged))}
-
-
-def _counts(group: GroupCounts) -> dict[str, Any]:
-    return {
-        "transactions": group.transactions,
-        "scored": group.scored,
-        "missing": group.missing,
-        "alerted": group.alerted,
-        "value_cents": group.amount_cents,
-    }
+def _counts(group: GroupCounts) -> tuple[int, int, int, int, int]:
+    """The fields of a `GroupRow`."""
+    return group.transactions, group.scored, group.missing, group.alerted, group.amount_cents

@@ -1,10 +1,10 @@
-"""Score drift: do honest transactions still score as they did when the run began?
+"""Score drift: do genuine transactions still score as they did when the run began?
 
 The population stability index (PSI) compares two distributions over the same groups:
 
     PSI = Σ (p − q) · ln(p / q)        q: share in the reference, p: share in a later stretch
 
-Common reading: below 0.1 stable, 0.1 to 0.25 watch, above 0.25 shifted.  Only honest
+Common reading: below 0.1 stable, 0.1 to 0.25 watch, above 0.25 shifted.  Only genuine
 transactions count: an attack is not drift.  Groups are about tenths of the reference.
 
 Scores are counted by windows of simulated time, in 34 coarse score groups.  When more than
@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from banksim.measure.figures import Drift, DriftStretch
 from banksim.measure.scores import LOGIT_RANGE, Floats, score_of
 
 FIRST_LENGTH_S = 600.0
@@ -36,7 +37,7 @@ _GROUPS = len(_GROUP_EDGES) + 1
 
 
 class ScoreDrift:
-    """Counts of honest scores by window of simulated time."""
+    """Counts of genuine scores by window of simulated time."""
 
     __slots__ = ("length_s", "windows")
 
@@ -45,11 +46,11 @@ class ScoreDrift:
         self.windows: dict[int, list[int]] = {}
 
     def add(self, sim_s: float, score: float) -> None:
-        """Count the score of one honest transaction."""
+        """Count the score of one genuine transaction."""
         self._window(sim_s)[bisect_right(_GROUP_EDGES, score)] += 1
 
     def add_many(self, sims_s: Floats, scores: Floats) -> None:
-        """Count the scores of honest transactions at their moments; both of shape (n,)."""
+        """Count the scores of genuine transactions at their moments; both of shape (n,)."""
         groups = np.searchsorted(_GROUP_EDGES, scores, side="right")
         length_s = self.length_s
         for index in np.unique((sims_s / length_s).astype(np.int64)).tolist():
@@ -71,34 +72,21 @@ class ScoreDrift:
                 window = self.windows[int(sim_s / self.length_s)]
         return window
 
-    def figures(self) -> dict[str, Any]:
-        """{psi_max, psi_last, stretches: [{from_sim_s, to_sim_s, scored, psi, psi_by_chance}]}.
-
-        The first stretch is the reference and has no PSI; with no other one both figures are None.
-        """
+    def figures(self) -> Drift:
+        """The first stretch is the reference and has no PSI; with no other one both figures are None."""
         stretches = self._stretches()
-        rows: list[dict[str, Any]] = []
+        rows: list[DriftStretch] = []
         groups = _tenths(stretches[0][2]) if stretches else []
         for place, (start, end, counts) in enumerate(stretches):
             total = sum(counts)
-            row: dict[str, Any] = {
-                "from_sim_s": start * self.length_s,
-                "to_sim_s": end * self.length_s,
-                "scored": total,
-                "psi": None,
-                "psi_by_chance": None,
-            }
+            psi = by_chance = None
             if place:
                 reference = stretches[0][2]
-                row["psi"] = stability_index(_grouped(reference, groups), _grouped(counts, groups))
-                row["psi_by_chance"] = (len(groups) - 1) * (1 / sum(reference) + 1 / total)
-            rows.append(row)
-        found = [row["psi"] for row in rows if row["psi"] is not None]
-        return {
-            "psi_max": max(found, default=None),
-            "psi_last": found[-1] if found else None,
-            "stretches": rows,
-        }
+                psi = stability_index(_grouped(reference, groups), _grouped(counts, groups))
+                by_chance = (len(groups) - 1) * (1 / sum(reference) + 1 / total)
+            rows.append(DriftStretch(start * self.length_s, end * self.length_s, total, psi, by_chance))
+        found = [row.psi for row in rows if row.psi is not None]
+        return Drift(max(found, default=None), found[-1] if found else None, rows)
 
     def _stretches(self) -> list[tuple[int, int, list[int]]]:
         """(first window, window after the last, counts by group), each with enough scores."""

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from banksim.measure import figures
 from banksim.measure.block import (
     FAILED,
     GENUINE,
@@ -71,18 +72,18 @@ class GeneratorUse:
         self.rss_max = max(self.rss_max, rss_bytes)
         self.network_max = max(self.network_max, network_bytes_s)
 
-    def figures(self) -> dict[str, Any] | None:
-        """Mean and highest CPU, how often it was busy, memory and network; None without a sample."""
+    def figures(self) -> figures.GeneratorUse | None:
+        """None without a sample."""
         if not self.samples:
             return None
-        return {
-            "samples": self.samples,
-            "busy_samples": self.busy_samples,
-            "cpu_percent_mean": self.total_permille / 10 / self.samples,
-            "cpu_percent_max": self.cpu_max,
-            "rss_bytes_max": self.rss_max,
-            "network_bytes_s_max": self.network_max,
-        }
+        return figures.GeneratorUse(
+            samples=self.samples,
+            busy_samples=self.busy_samples,
+            cpu_percent_mean=self.total_permille / 10 / self.samples,
+            cpu_percent_max=self.cpu_max,
+            rss_bytes_max=self.rss_max,
+            network_bytes_s_max=self.network_max,
+        )
 
     def merge_state(self, state: Sequence[float]) -> None:
         samples, busy, total, cpu, rss, network = state
@@ -114,14 +115,14 @@ _COMPLETED, _REFUSED, _UNKNOWN = Fate.COMPLETED, Fate.REFUSED, Fate.UNKNOWN
 
 @dataclass(frozen=True, slots=True)
 class MeasureSettings:
-    """What to count and where to stop.  ``false_alert_cost_cents`` is a judgement: five units of money."""
+    """What to count and where to stop.  ``false_positive_cost_cents`` is a judgement: five units of money."""
 
     interval_s: float = 1.0
     max_points: int = 2_000
     warm_up_s: float = 0.0
     deadline_ms: float | None = None
     prevalence: float = DEFAULT_PREVALENCE
-    false_alert_cost_cents: int = 500
+    false_positive_cost_cents: int = 500
     max_campaigns: int = 2_000
     max_errors: int = 50
     max_calls: int = 64
@@ -263,7 +264,7 @@ class Measures:
             bucket.fraud_alerted += alert
         else:
             bucket.genuine += 1
-            bucket.false_alerts += alert
+            bucket.false_positives += alert
 
     def _count_columns(self, bucket: Bucket, block: ResultBlock) -> Sequence[Ended]:
         """Count what is genuine; returns the rest."""
@@ -299,7 +300,7 @@ class Measures:
         bucket.unknown += unknowns
         bucket.scored += len(block) - number_of(np.isnan(block.score))
         bucket.genuine += len(block)
-        bucket.false_alerts += number_of(block.alert)
+        bucket.false_positives += number_of(block.alert)
 
     # -- over processes ---------------------------------------------------------------------------
 

@@ -309,7 +309,7 @@ class Dispatcher:
             self._sink.dropped(at, None, due.missing)
             return
         truth = planned.truth
-        users = FRAUD_SEAT if truth.is_fraud else truth.persona  # decoys are honest
+        users = FRAUD_SEAT if truth.is_fraud else truth.persona  # decoys are genuine
         due_wall_s = max(self._clock.wall_at(due.sim_s), due.after_wall_s)
         refused = due.missing or self._queues.put(users, Arrival(due_wall_s, planned, self._performer))
         if refused:

@@ -14,7 +14,7 @@ Everything else is the same in both:
 * Who may act: customers who were there before the run, and those who joined and have reached
   their first deposit, as long as they have an account at the bank.
 * A campaign's step whose payer or payee may not act is due but cannot be sent: see `Due.missing`.
-* What honest customers do depends on the seed and the arrivals alone, never on answers.
+* What genuine customers do depends on the seed and the arrivals alone, never on answers.
 
 Moments are simulated seconds since the start of the run.  What people do (`Planner`), what
 fraudsters do (`Program`) and who joins (`Onboarding`) is decided elsewhere.
@@ -52,7 +52,7 @@ CustomerTest = Callable[[int], bool]
 
 
 class Planner(Protocol):
-    """Plans what honest customers do."""
+    """Plans what genuine customers do."""
 
     def plan(
         self, sim_s: float, is_open: CustomerTest | None = None, is_mine: CustomerTest | None = None
@@ -128,7 +128,7 @@ class Onboarding(Protocol):
 
 
 class Plan(Protocol[S, C]):
-    """The plan of one run.  ``offered`` is λ per wall second, ``genuine`` the honest part of it."""
+    """The plan of one run.  ``offered`` is λ per wall second, ``genuine`` the genuine part of it."""
 
     @property
     def clock(self) -> Clock: ...

@@ -15,8 +15,7 @@ from math import erf, log, sqrt
 import numpy as np
 
 from banksim.activity.calendar import PAY_SHARES
-from banksim.dataset.check.figures import Figure, between, near
-from banksim.dataset.check.sample import CHANNELS, GENUINE, KINDS, Sample
+from banksim.dataset.check.sample import CHANNELS, GENUINE, KINDS, Figure, Sample, between, near
 from banksim.model import Channel, Kind
 from banksim.model.money import to_units
 from banksim.world import unit_scale

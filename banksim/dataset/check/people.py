@@ -9,9 +9,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from banksim.dataset.check.figures import Figure, between, least, most
-from banksim.dataset.check.history import first_of_pair, rank_within, seconds_since
-from banksim.dataset.check.sample import CHANNELS, GENUINE, KINDS, Sample
+from banksim.dataset.check.sample import CHANNELS, GENUINE, KINDS, Figure, Sample, between, least, most
+from banksim.dataset.check.trees import first_of_pair, rank_within, seconds_since
 from banksim.model import CREDIT_KINDS, Channel, Kind
 from banksim.world.draws import Bools, Floats, Ints
 

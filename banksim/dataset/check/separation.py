@@ -17,16 +17,16 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from banksim.dataset.check.figures import Figure, most
-from banksim.dataset.check.history import (
+from banksim.dataset.check.sample import Figure, Sample, most
+from banksim.dataset.check.trees import (
+    Boosted,
+    average_precision,
     first_of_pair,
     pair_key,
     rank_within,
     seconds_since,
     sums_before,
 )
-from banksim.dataset.check.sample import Sample
-from banksim.dataset.check.trees import Boosted, average_precision
 from banksim.world.draws import Bools, Floats, Ints
 
 #: Fraud rows in a set below which nothing can be said.

@@ -10,12 +10,18 @@ import pytest
 
 from banksim.dataset.check import Checker, report
 from banksim.dataset.check.distributions import BANDS, HOURS, compare, mixture_quantile
-from banksim.dataset.check.figures import Figure, between, least, near, table
-from banksim.dataset.check.history import first_of_pair, previous, rank_within, sums_before
 from banksim.dataset.check.people import burstiness, figures, intraclass
-from banksim.dataset.check.sample import DECOY, FRAUD, KINDS, Sample
+from banksim.dataset.check.sample import DECOY, FRAUD, KINDS, Figure, Sample, between, least, near, table
 from banksim.dataset.check.separation import naive, reference, reference_scores
-from banksim.dataset.check.trees import Boosted, average_precision, recall_at
+from banksim.dataset.check.trees import (
+    Boosted,
+    average_precision,
+    first_of_pair,
+    previous,
+    rank_within,
+    recall_at,
+    sums_before,
+)
 from banksim.model import Kind
 from tests.unit.dataset.helpers import parts, streamed
 
