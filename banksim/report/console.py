@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from banksim.measure.figures import Invariant, Reconciliation
-from banksim.measure.formats import THIN, duration
+from banksim.measure.formats import THIN, count, duration
 from banksim.measure.results import Kind, Results, ThresholdRow
 from banksim.model.money import to_wire
 
@@ -59,9 +59,9 @@ def headline(found: Reconciliation | None, currency: str) -> str:
 
 def violated(found: Invariant) -> str:
     """One line about the balances that were read while the run went on."""
-    text = f"{found.readings:,} balances read in {found.rounds:,} rounds while the run went on, "
-    text += f"{found.violations:,} violations" if found.violations else "all agreed"
-    return text + (f", {found.late:,} only at a second look" if found.late else "")
+    text = f"{count(found.readings)} balances read in {count(found.rounds)} rounds while the run went on, "
+    text += f"{count(found.violations)} violations" if found.violations else "all agreed"
+    return text + (f", {count(found.late)} only at a second look" if found.late else "")
 
 
 def account_lines(found: Reconciliation, currency: str, most: int = LISTED) -> list[str]:
