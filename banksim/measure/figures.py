@@ -195,6 +195,10 @@ class DetectionFigures:
     """Figures of detection; all but the counts are None when no usable score came back.
 
     ``scored``: a usable score came back; ``missing``: asked, and none came; ``unasked``: never asked.
+    ``harm`` counts the judged steps that take money; recall is on all fraud, ``harm_recall`` on those.
+    ``tried_cents`` = ``lost`` + ``stopped`` + refused; of that the detector was asked about
+    ``value_cents`` and alerted on ``caught_cents``.  ``in_reach_cents`` is what acting on each campaign's
+    first alert could have saved; ``moved_cents`` were laundered, which nobody loses a second time.
     """
 
     recall: float | None
@@ -232,10 +236,33 @@ class DetectionFigures:
     average_precision: float | None
     roc_auc: float | None
     confusion: Confusion
+    harm: int = 0
+    harm_recall: float | None = None
+    harm_recall_low: float | None = None
+    harm_recall_high: float | None = None
+    tried_cents: int = 0
+    lost_cents: int = 0
+    stopped_cents: int = 0
+    in_reach_cents: int = 0
+    moved_cents: int = 0
 
     @property
     def asked(self) -> int:
         return self.scored + self.missing
+
+    @property
+    def money_stages(self) -> list[tuple[str, int]]:
+        """Fraud money by what became of it, in words and cents."""
+        refused_cents = self.tried_cents - self.lost_cents - self.stopped_cents
+        return [
+            ("Fraud money tried", self.tried_cents),
+            ("of it caught: alerted on", self.caught_cents),
+            ("of it stopped: alerted on, not booked", self.stopped_cents),
+            ("of it refused, failed or unanswered", refused_cents),
+            ("of it lost: booked", self.lost_cents),
+            ("still in reach at the first alert", self.in_reach_cents),
+            ("moved by laundering, no loss of its own", self.moved_cents),
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +298,7 @@ class DecoyRow(GroupRow):
 
 @dataclass(frozen=True, slots=True)
 class CampaignRow:
-    """One campaign: how far it got before the first alert."""
+    """One campaign: how far it got before the first alert; money as in `DetectionFigures`."""
 
     campaign: str
     typology: str
@@ -284,6 +311,10 @@ class CampaignRow:
     time_to_detect_s: float | None
     lost_before_transactions: int
     lost_before_cents: int
+    lost_cents: int = 0
+    stopped_cents: int = 0
+    in_reach_cents: int = 0
+    moved_cents: int = 0
 
 
 @dataclass(frozen=True, slots=True)
