@@ -26,6 +26,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from banksim.measure.figures import CampaignRow
 from banksim.model import BankStatus, FraudStage, Kind, Outcome, Planned
 
 #: Rows that can be asked for.
@@ -102,24 +103,24 @@ class CampaignLine:
             return None
         return max(0.0, self.first_alert_sim_s - self.first_sim_s)
 
-    def as_row(self, campaign_id: str) -> dict[str, Any]:
-        return {
-            "campaign": campaign_id,
-            "typology": self.typology,
-            "transactions": self.transactions,
-            "alerted": self.alerted,
-            "value_cents": self.tried_cents,
-            "lost_cents": self.lost_cents,
-            "stopped_cents": self.stopped_cents,
-            "in_reach_cents": self.in_reach_cents,
-            "moved_cents": self.moved_cents,
-            "first_sim_s": self.first_sim_s,
-            "last_sim_s": self.last_sim_s,
-            "first_alert_sim_s": self.first_alert_sim_s,
-            "time_to_detect_s": self.time_to_detect_s,
-            "lost_before_transactions": self.lost_before_transactions,
-            "lost_before_cents": self.lost_before_cents,
-        }
+    def as_row(self, campaign_id: str) -> CampaignRow:
+        return CampaignRow(
+            campaign=campaign_id,
+            typology=self.typology,
+            transactions=self.transactions,
+            alerted=self.alerted,
+            value_cents=self.tried_cents,
+            first_sim_s=self.first_sim_s,
+            last_sim_s=self.last_sim_s,
+            first_alert_sim_s=self.first_alert_sim_s,
+            time_to_detect_s=self.time_to_detect_s,
+            lost_before_transactions=self.lost_before_transactions,
+            lost_before_cents=self.lost_before_cents,
+            lost_cents=self.lost_cents,
+            stopped_cents=self.stopped_cents,
+            in_reach_cents=self.in_reach_cents,
+            moved_cents=self.moved_cents,
+        )
 
     def to_state(self) -> list[Any]:
         return [getattr(self, one.name) for one in fields(self)]
@@ -181,7 +182,7 @@ class Campaigns:
         line.add(planned, booked, alert)
         self.in_reach_cents += line.in_reach_cents
 
-    def rows(self, limit: int) -> list[dict[str, Any]]:
+    def rows(self, limit: int) -> list[CampaignRow]:
         """At most MAX_ROWS, the costliest first: by what was lost before the first alert, then by start.
 
         A line only moves up while transactions are counted, so a newcomer is one that has changed.

@@ -28,7 +28,7 @@ from gevent.event import Event
 
 from banksim.measure import Measures
 from banksim.measure.figures import Reconciliation
-from banksim.measure.results import Results
+from banksim.measure.results import Kafka, Results
 from banksim.measure.thresholds.judge import thresholds_of
 from banksim.measure.verdicts import exit_code
 from banksim.model import At, BanksimError, ExitCode
@@ -82,7 +82,7 @@ class Totals:
 
     measures: Measures
     reconciliation: Reconciliation | None
-    kafka: Mapping[str, Any]
+    kafka: Kafka
     account: Mapping[str, Any]
     feed: list[dict[str, Any]]
 

@@ -96,7 +96,9 @@ def drive_all(
     return made
 
 
-def one_pattern(kind: str, seed: int = 1, answer: Answer = approve, owners: bool = False, **options: Any) -> list[list[Planned]]:
+def one_pattern(
+    kind: str, seed: int = 1, answer: Answer = approve, owners: bool = False, **options: Any
+) -> list[list[Planned]]:
     """The campaigns of a scenario with this pattern alone; ``count`` 60 unless given."""
     pattern = {"type": kind, "count": 60} | options
     fraud = desk(seed, fraud={"rate": 0.001, "patterns": [pattern], "sophistication": 0.2})
