@@ -37,8 +37,9 @@ logger = logging.getLogger(__name__)
 # Promises, whatever a typology does and whatever is answered:
 #
 # * exactly `spec.size` transactions, besides genuine ones that an account holder makes in between.
-#   A typology that ends early (its victim is drained, the card is dead) is started again with the next victim.  Three starts in a row without a step
-#   end the campaign short; so does a typology that raises, which is logged and kept in `fault`.
+#   A typology that ends early (its victim is drained, the card is dead) is started again with the
+#   next victim.  Three starts in a row without a step end the campaign short; so does a
+#   typology that raises, which is logged and kept in `fault`.
 # * none at all when the campaign acts on compromised customers alone and there are none.
 # * simulated moments never decrease, and never pass the deadline.
 #

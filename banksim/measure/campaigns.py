@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 from banksim.measure.figures import CampaignRow
@@ -123,9 +124,10 @@ class CampaignLine:
         )
 
     def to_state(self) -> list[Any]:
-        return [getattr(self, one.name) for one in fields(self)]
+        return list(_VALUES(self))
 
 
+_VALUES = attrgetter(*(one.name for one in fields(CampaignLine)))
 #: Sums over a campaign, and sums up to its first alert.
 _SUMS = ("transactions", "alerted", "tried_cents", "lost_cents", "stopped_cents", "moved_cents")
 _BEFORE = ("lost_before_transactions", "lost_before_cents", "tried_before_cents", "held_cents")

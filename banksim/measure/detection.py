@@ -322,27 +322,20 @@ class Detection:
         frauds, genuine = (0, 0) if self._silent else (fraud.judged, rest.judged)
         fn, tn = frauds - tp, genuine - fp
         campaigns = len(self.campaigns.lines)
-<<<<<<< HEAD
-        recall, fpr = share(tp, frauds), share(fp, genuine)
-        harm = fraud.harm if frauds else 0
-=======
         recall, recall_low, recall_high = _rate(tp, frauds)
         fpr, fpr_low, fpr_high = _rate(fp, genuine)
         precision, precision_low, precision_high = _rate(tp, tp + fp)
->>>>>>> main
+        harm_recall, harm_low, harm_high = _rate(fraud.harm_alerted, fraud.harm if frauds else 0)
         detected = self.campaigns.detected
         campaign_recall, campaign_low, campaign_high = _rate(detected, campaigns if frauds + genuine else 0)
         return DetectionFigures(
             recall=recall,
-<<<<<<< HEAD
-            **_ends("recall", wilson(tp, frauds)),
-            harm=fraud.harm,
-            harm_recall=share(fraud.harm_alerted, harm),
-            **_ends("harm_recall", wilson(fraud.harm_alerted, harm)),
-=======
             recall_low=recall_low,
             recall_high=recall_high,
->>>>>>> main
+            harm=fraud.harm,
+            harm_recall=harm_recall,
+            harm_recall_low=harm_low,
+            harm_recall_high=harm_high,
             on_time_recall=share(tp - fraud.late, frauds),
             campaigns=campaigns,
             campaigns_detected=detected,

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-# -- The load ---------------------------------------------------------------------------------------
-
 
 @dataclass(frozen=True, slots=True)
 class Transactions:
@@ -165,9 +163,6 @@ class GeneratorUse:
     network_bytes_s_max: float
 
 
-# -- Detection --------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Confusion:
     """Transactions the detector was asked about; no usable answer is no alert."""
@@ -195,10 +190,8 @@ class DetectionFigures:
     """Figures of detection; all but the counts are None when no usable score came back.
 
     ``scored``: a usable score came back; ``missing``: asked, and none came; ``unasked``: never asked.
-    ``harm`` counts the judged steps that take money; recall is on all fraud, ``harm_recall`` on those.
-    ``tried_cents`` = ``lost`` + ``stopped`` + refused; of that the detector was asked about
-    ``value_cents`` and alerted on ``caught_cents``.  ``in_reach_cents`` is what acting on each campaign's
-    first alert could have saved; ``moved_cents`` were laundered, which nobody loses a second time.
+    ``harm``: judged steps that take money.  Of the money tried (see campaigns.py) the detector was asked
+    about ``value_cents`` and alerted on ``caught_cents``.
     """
 
     recall: float | None
@@ -249,20 +242,6 @@ class DetectionFigures:
     @property
     def asked(self) -> int:
         return self.scored + self.missing
-
-    @property
-    def money_stages(self) -> list[tuple[str, int]]:
-        """Fraud money by what became of it, in words and cents."""
-        refused_cents = self.tried_cents - self.lost_cents - self.stopped_cents
-        return [
-            ("Fraud money tried", self.tried_cents),
-            ("of it caught: alerted on", self.caught_cents),
-            ("of it stopped: alerted on, not booked", self.stopped_cents),
-            ("of it refused, failed or unanswered", refused_cents),
-            ("of it lost: booked", self.lost_cents),
-            ("still in reach at the first alert", self.in_reach_cents),
-            ("moved by laundering, no loss of its own", self.moved_cents),
-        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from banksim.measure.figures import ResponseParts
+from banksim.measure.figures import DetectionFigures, ResponseParts
 from banksim.measure.formats import (
     NOT_AVAILABLE,
     count,
@@ -160,6 +160,22 @@ def _recall(evidence: Evidence) -> Tile:
     ends = interval(found.recall_low, found.recall_high)
     note = f"{count(found.confusion.tp)} of {count(found.confusion.fraud)} frauds, 95 %: {ends}"
     return Tile("recall", "Recall", percent(found.recall), missing or note, "none", word, "")
+
+
+def money_stages(found: DetectionFigures) -> list[tuple[str, int]]:
+    """Fraud money by what became of it, in words and cents."""
+    return [
+        ("Fraud money tried", found.tried_cents),
+        ("of it caught: alerted on", found.caught_cents),
+        ("of it stopped: alerted on, not booked", found.stopped_cents),
+        (
+            "of it refused, failed or unanswered",
+            found.tried_cents - found.lost_cents - found.stopped_cents,
+        ),
+        ("of it lost: booked", found.lost_cents),
+        ("still in reach at the first alerts", found.in_reach_cents),
+        ("moved by laundering, no loss of its own", found.moved_cents),
+    ]
 
 
 def _false_positives(evidence: Evidence) -> Tile:

@@ -68,7 +68,7 @@ def approve(_: Planned) -> Outcome:
 def drive(
     run: CampaignRun, answer: Answer = approve, most: int = 100_000, owners: bool = False
 ) -> list[Planned]:
-    """Everything the campaign does when answered by ``answer``; the account holders' own only with ``owners``."""
+    """What the campaign does when answered by ``answer``; with ``owners`` also what account holders do."""
     steps: list[Planned] = []
     planned = run.first()
     while planned is not None and len(steps) < most:
