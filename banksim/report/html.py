@@ -20,6 +20,7 @@ from banksim.measure.formats import NOT_AVAILABLE, THIN, count
 from banksim.measure.results import Results, encode
 from banksim.measure.scores import enough
 from banksim.measure.story import findings
+from banksim.measure.tiles import money_stages
 from banksim.measure.verdicts import too_few
 from banksim.model.money import minor_digits
 from banksim.report.charts_detection import campaign_chart, cost_chart, pr_chart, recall_chart, score_chart
@@ -128,6 +129,7 @@ def render_html(
             currency=run.currency,
             roles=FUNNEL_ROLES,
             exact=exact,
+            money_stages=money_stages(results.detection),
             violated=violated,
             at=lambda sim_s: moment_text(results, sim_s),
             enough=lambda text: _with_enough(results, text),
