@@ -172,8 +172,8 @@ def _by_money(results: Results) -> str:
     if not detection.tried_cents:
         return ""
     return (
-        f"{money(detection.lost_cents, currency)} of {money(detection.tried_cents, currency)} that fraud tried "
-        f"to take was lost ({percent(share(detection.lost_cents, detection.tried_cents))}), "
+        f"{money(detection.lost_cents, currency)} of {money(detection.tried_cents, currency)} that fraud "
+        f"tried to take was lost ({percent(share(detection.lost_cents, detection.tried_cents))}), "
         f"{money(detection.stopped_cents, currency)} was stopped."
     )
 
