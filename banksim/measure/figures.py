@@ -474,6 +474,8 @@ class Reconciliation:
     total: BalanceTotal
     differences: list[BalanceRow]
     overflow: int
+    #: The differences without their signs: money in the wrong place adds up here, and cancels out above.
+    gross_cents: int = 0
 
 
 @dataclass(frozen=True, slots=True)

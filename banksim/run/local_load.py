@@ -244,7 +244,12 @@ class LocalLoad:
         report("Comparing balances")
         return Totals(
             self.measures,
-            reconcile(self.measures.books, self.connected, self.settings.scenario.currency),
+            reconcile(
+                self.measures.books,
+                self.connected,
+                self.settings.scenario.currency,
+                self.settings.scenario.invariant.settle_seconds,
+            ),
             self.events.results(),
             self.account() | {"detector": says(self.connected.targets.detector, self.detector_before)},
             self.feed.items(),

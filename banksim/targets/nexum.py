@@ -126,6 +126,9 @@ class Books(Protocol):
     def on_movement(self, account_id: str, amount_cents: int, certain: bool) -> None:
         """Signed cents, positive into the account; not certain when the answer never came."""
 
+    def not_answered(self, legs: Legs) -> None:
+        """The answer to a movement never came: the bank may have booked it, both sides or neither."""
+
 
 NAME = "Nexum"
 
@@ -229,9 +232,13 @@ class NexumClient:
             self._observer(call_of("nexum", request, reply, error))
 
     def _book(self, legs: Legs, certain: bool) -> None:
-        if self._books is not None:
-            for account_id, amount_cents in legs:
-                self._books.on_movement(account_id, amount_cents, certain)
+        if self._books is None:
+            return
+        if not certain:
+            self._books.not_answered(legs)
+            return
+        for account_id, amount_cents in legs:
+            self._books.on_movement(account_id, amount_cents, certain)
 
     def _report_login(self, request: Request, reply: Reply) -> None:
         self.report(request, reply, None if reply.status == 200 else failure_text(reply))
