@@ -484,8 +484,7 @@ class Reconciliation:
     total: BalanceTotal
     differences: list[BalanceRow]
     overflow: int
-    #: The differences without their signs: money in the wrong place adds up here, and cancels out above.
-    gross_cents: int = 0
+    gross_cents: int = 0  # without their signs: money in the wrong place cancels out above
 
 
 @dataclass(frozen=True, slots=True)
