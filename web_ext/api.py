@@ -286,6 +286,7 @@ def _body(action: str) -> Mapping[str, Any]:
     """The request's JSON object; an empty body is an empty object.  Raises UsageError."""
     if (request.content_length or 0) > MAX_BODY_BYTES:
         raise UsageError(f"{action}: expected a short JSON object, got {request.content_length} bytes")
+    request.max_content_length = MAX_BODY_BYTES  # a chunked body has no length before it is read
     data = request.get_data()
     try:
         body = orjson.loads(data) if data else {}
@@ -320,6 +321,7 @@ def _speed_asked() -> float:
     expected = f'expected {{"multiplier": a number from {MIN_SPEED:g} to {MAX_SPEED:g}}}'
     if (request.content_length or 0) > MAX_BODY_BYTES:
         raise UsageError(f"speed: {expected}, got a body of {request.content_length} bytes")
+    request.max_content_length = MAX_BODY_BYTES
     try:
         body = orjson.loads(request.get_data())
     except orjson.JSONDecodeError as error:

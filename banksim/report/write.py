@@ -200,7 +200,7 @@ def check_folder(folder: Path) -> None:
     Raises ReportFolderError with one sentence when that fails.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # names, balances and the truth are in it
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".write-test-"):
             pass
     except OSError as error:
