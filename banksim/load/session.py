@@ -31,6 +31,7 @@ from locust.runners import STATE_INIT, STATE_STOPPED
 
 from banksim.load.options import from_form, run_settings
 from banksim.load.statistics import LocustStatistics
+from banksim.measure.results import WorkerShown
 from banksim.model import BanksimError, ExitCode, UsageError
 from banksim.report.console import print_summary
 from banksim.run.kafka import find_brokers
@@ -211,7 +212,7 @@ class Session:
 
         return Run(settings, prepare)
 
-    def worker_rows(self) -> list[dict[str, Any]] | None:
+    def worker_rows(self) -> list[WorkerShown] | None:
         """Each worker for the status page; None where there are none to be had."""
         return None
 

@@ -7,8 +7,8 @@ merchant names and error texts come from outside.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from importlib.resources import files
 from typing import Any
 
@@ -19,7 +19,7 @@ from plotly.offline import get_plotlyjs
 from banksim.measure import formats
 from banksim.measure.figures import ScoreTable
 from banksim.measure.formats import NOT_AVAILABLE, THIN, count
-from banksim.measure.results import Results, encode
+from banksim.measure.results import FeedItem, Results, encode
 from banksim.measure.scores import enough
 from banksim.measure.verdicts import too_few
 from banksim.model.money import minor_digits
@@ -134,13 +134,14 @@ FUNNEL_ROLES = {
 }
 #: Rows of the feed shown in the page; feed.csv has all that were kept.
 MAX_FEED_ROWS = 50
-MAX_FEED_COLUMNS = 14
 SCRIPTS = ("report.js", "report_threshold.js", "report_export.js")
-#: Of use to a program, not to a reader.
-HIDDEN_FEED_COLUMNS = frozenset({"seq", "transaction_id"})
+#: Without those that are of use to a program, not to a reader.
+FEED_COLUMNS = [
+    one.name for one in fields(FeedItem) if one.name not in ("seq", "transaction_id", "ended_at_ms")
+]
 
 
-def render_html(results: Results, feed: Sequence[Mapping[str, Any]] = ()) -> str:
+def render_html(results: Results, feed: Sequence[FeedItem] = ()) -> str:
     """The page for a run's results and the kept feed rows, newest last."""
     made = charts(results)
     return (
@@ -165,7 +166,7 @@ def render_html(results: Results, feed: Sequence[Mapping[str, Any]] = ()) -> str
                 "layout": {"light": chart_layout("light"), "dark": chart_layout("dark")},
             },
             feed=list(feed)[-MAX_FEED_ROWS:],
-            feed_columns=_feed_columns(feed),
+            feed_columns=FEED_COLUMNS,
             feed_total=len(feed),
             # Our own files and Plotly's: trusted, and broken by escaping.
             styles=Markup(tokens_css() + _template_text("report.css")),
@@ -181,11 +182,6 @@ def _with_enough(results: Results, text: str) -> str:
     if text == NOT_AVAILABLE or enough(frauds):
         return text
     return f"{NOT_AVAILABLE}: {too_few(frauds, results.detection.asked)}"
-
-
-def _feed_columns(feed: Sequence[Mapping[str, Any]]) -> list[str]:
-    keys = dict.fromkeys(key for row in feed for key in row if key not in HIDDEN_FEED_COLUMNS)
-    return list(keys)[:MAX_FEED_COLUMNS]
 
 
 def _environment() -> Environment:
