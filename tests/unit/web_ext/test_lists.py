@@ -110,5 +110,4 @@ def test_a_stretch_counts_only_what_is_new():
         "nexum_p50_ms": None,
         "nexum_p95_ms": None,
         "nexum_p99_ms": None,
-        "nexum_failed": 0,
     }
