@@ -391,6 +391,7 @@ class Run:
             self.state, self.message = State.FINISHED, "Ended before simulated time began"
             return
         totals = load.totals(self._report)
+        totals.measures.reconciliation = totals.reconciliation
         self._report("Writing the report")
         self.results = self._write(plan, totals, self.info(str(end), totals.account))
         keep_books(self.settings, totals.measures.books)

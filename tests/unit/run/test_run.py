@@ -94,7 +94,8 @@ class MadeUp(NoLoad):
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     def results(info: RunInfo, *_: Any, thresholds: list[ThresholdRow], **__: Any) -> SimpleNamespace:
         verdict = SimpleNamespace(words=[], overall="PASSED")
-        return SimpleNamespace(run=info, thresholds=thresholds, verdict=verdict)
+        counts = SimpleNamespace(ended=1, completed=1)
+        return SimpleNamespace(run=info, thresholds=thresholds, verdict=verdict, transactions=counts)
 
     monkeypatch.setattr(module, "build_results", results)
     monkeypatch.setattr(module, "write_report", lambda *_, **__: None)
