@@ -26,7 +26,7 @@ from banksim.report.compare_page import render_comparison
 from banksim.report.export import print_pdf, read_results, save_pngs
 from banksim.report.write import feed_csv
 from web_ext.run_view import ACTIONS, MAX_SPEED, MIN_SPEED, RunView
-from web_ext.site import NAME, NOT_FOUND, Site, assets, plotly_name, plotly_response
+from web_ext.site import NAME, NOT_FOUND, Site, assets
 from web_ext.wire import json_response, problem, to_json
 
 # -- A run's report as PDF, and its charts as PNG files in one archive, made on request -----
@@ -97,10 +97,6 @@ def add_files(blueprint: Blueprint, site: Site) -> None:
         if digest != assets().digest:
             found.headers["Cache-Control"] = "no-cache"
         return found
-
-    @blueprint.get(f"/{NAME}/static/{plotly_name()}")
-    def plotly_file() -> Response:
-        return plotly_response()
 
     @blueprint.get(f"/{NAME}/report/<run_id>/<name>")
     def report_file(run_id: str, name: str) -> Response:

@@ -28,12 +28,12 @@ from werkzeug.wrappers import Response as AnyResponse
 from banksim.load import Session
 from banksim.load.install import pages_wanted
 from banksim.model import BanksimError, UsageError
-from banksim.report.theme import chart_layout
+from banksim.report.theme import PLOTLY, chart_layout
 from web_ext.api import PLAIN_NAME, add_api, add_files
 from web_ext.guard import SAFE_METHODS, Guard, check_starts, harden, is_loopback, set_up_login, trusted_hosts
 from web_ext.recorder import Recorder
 from web_ext.run_view import MAX_SPEED, MIN_SPEED, RunView
-from web_ext.site import NAME, NOT_FOUND, PAGES, Page, Site, assets, plotly_name
+from web_ext.site import NAME, NOT_FOUND, PAGES, Page, Site, assets
 from web_ext.stream import Hub
 from web_ext.websocket import add_websocket
 from web_ext.wire import problem
@@ -74,6 +74,7 @@ def create_blueprint(
     """All routes under ``base_path`` ("" or "/bank").  Without a guard no login is needed."""
     guard = guard or Guard()
     site = Site(view, hub or Hub(view), guard, base_path)
+    assets()
     blueprint = Blueprint(NAME, __name__, url_prefix=base_path or None, template_folder="templates")
     _ask_the_guard(blueprint, site)
     _answer_errors(blueprint, site)
@@ -153,7 +154,7 @@ def _add_page(blueprint: Blueprint, site: Site, page: Page) -> None:
             pages=PAGES,
             base=site.base_path,
             static=f"{static}/{assets().digest}",
-            plotly=f"{static}/{plotly_name()}",
+            plotly=PLOTLY,
             embedded=embedded,
             query=f"?{urlencode(kept | {'replay': asked} if asked else kept)}" if kept or asked else "",
             settings={

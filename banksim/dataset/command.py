@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from banksim.dataset.card import CardContents, Tally, write_card
+from banksim.dataset.check import Checker, report
 from banksim.dataset.files import ACCOUNTS, CUSTOMERS, TRANSACTIONS, Column
 from banksim.dataset.lines import BatchLines, PeopleLines, join_for
 from banksim.dataset.public_forms import FORMS, FormSink, dict_rows
@@ -151,6 +152,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check", action="store_true", help="compare with calibration and try to cheat; exit 99 on a miss"
     )
+    parser.add_argument(
+        "--seeds", type=_positive, default=2, metavar="N",
+        help="sets that --check looks at, of as many seeds in a row (default: 2)",
+    )  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
@@ -176,11 +181,7 @@ def _generate(options: argparse.Namespace, scenario: Scenario, files: Files | No
     parts = build_parts(scenario, seed, scenario.speed_multiplier)
     stream, tally = Stream(parts), Tally()
     progress = Progress(scenario.duration_s)
-    checker = None
-    if options.check:
-        from banksim.dataset.check import Checker
-
-        checker = Checker(parts)
+    checker = Checker(parts) if options.check else None
     with Outputs() as outputs:
         try:
             form = None if options.format == "banksim" else FORMS[options.format](parts)
@@ -219,9 +220,19 @@ def _generate(options: argparse.Namespace, scenario: Scenario, files: Files | No
             print(f"Data card: {files.card}")
     if checker is None:
         return int(ExitCode.COMPLETED)
-    report = checker.report()
-    print(report.text)
-    return int(ExitCode.COMPLETED if report.passed else ExitCode.THRESHOLD_FAILED)
+    more = [_checked(options, scenario, seed + nth) for nth in range(1, options.seeds)]
+    found = report([checker, *more])
+    print(found.text)
+    return int(ExitCode.COMPLETED if found.passed else ExitCode.THRESHOLD_FAILED)
+
+
+def _checked(options: argparse.Namespace, scenario: Scenario, seed: int) -> Checker:
+    """The same set of another seed, which is looked at and not written."""
+    parts = build_parts(scenario, seed, scenario.speed_multiplier)
+    checker, progress = Checker(parts), Progress(scenario.duration_s)
+    _write_rows(options.limit, Stream(parts), Tally(), progress, _Rows(parts, {}), checker.add)
+    progress.clear()
+    return checker
 
 
 class _Rows:

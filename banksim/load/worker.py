@@ -20,8 +20,8 @@ from locust.exception import RPCError
 from locust.runners import STATE_INIT, STATE_STOPPED, STATE_STOPPING, Runner
 
 import banksim
-from banksim.load.session import seat_names
 from banksim.load.statistics import LocustStatistics
+from banksim.load.users import seat_names
 from banksim.model import BanksimError, ExitCode
 from banksim.run.queues import UserQueues
 from banksim.run.run import End

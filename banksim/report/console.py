@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from banksim.measure.figures import Invariant, Reconciliation
-from banksim.measure.formats import THIN, duration
+from banksim.measure.formats import THIN, count, duration, money, percent
 from banksim.measure.results import Kind, Results, ThresholdRow
 from banksim.model.money import to_wire
 
@@ -59,9 +59,9 @@ def headline(found: Reconciliation | None, currency: str) -> str:
 
 def violated(found: Invariant) -> str:
     """One line about the balances that were read while the run went on."""
-    text = f"{found.readings:,} balances read in {found.rounds:,} rounds while the run went on, "
-    text += f"{found.violations:,} violations" if found.violations else "all agreed"
-    return text + (f", {found.late:,} only at a second look" if found.late else "")
+    text = f"{count(found.readings)} balances read in {count(found.rounds)} rounds while the run went on, "
+    text += f"{count(found.violations)} violations" if found.violations else "all agreed"
+    return text + (f", {count(found.late)} only at a second look" if found.late else "")
 
 
 def account_lines(found: Reconciliation, currency: str, most: int = LISTED) -> list[str]:
@@ -128,6 +128,16 @@ def summary(results: Results, colour: bool = False, page: str = "") -> str:
         lines.append(f"  {word.subject:<9} {shown}  {word.sentence}")
     response = next(tile for tile in results.tiles if tile.key == "response")
     lines.append(f"  response  p99 {response.value}: {response.note}")
+    found = results.detection
+    if found.tried_cents:
+        tried, stopped, lost, in_reach = (
+            money(cents, run.currency)
+            for cents in (found.tried_cents, found.stopped_cents, found.lost_cents, found.in_reach_cents)
+        )
+        lines.append(
+            f"  fraud     {tried} tried, {stopped} stopped, {lost} lost; {in_reach} in reach at the first "
+            f"alerts; recall on harm {percent(found.harm_recall)} of {found.harm:,}"
+        )
     if results.invariant is not None:
         lines.append(f"  invariant {violated(results.invariant)}")
     if results.thresholds:

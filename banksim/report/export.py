@@ -22,7 +22,7 @@ from typing import Any
 from banksim.measure.results import SCHEMA, Results, decode
 from banksim.model import BanksimError, UsageError
 from banksim.report.html import render_html
-from banksim.report.write import write_whole
+from banksim.report.write import last_run, write_whole
 
 # -- Runs as they were saved: results.json, and the feed that was kept ------------------------------
 
@@ -67,7 +67,8 @@ def read_feed(run: Path) -> list[dict[str, Any]]:
 def render_again(run: Path) -> Path:
     """Write report.html anew from what was saved; its path.  Raises BanksimError."""
     target = results_path(run).with_name("report.html")
-    write_whole(target, render_html(read_results(run), read_feed(run)))
+    results = read_results(run)
+    write_whole(target, render_html(results, read_feed(run), last_run(target.parent, results)))
     return target
 
 

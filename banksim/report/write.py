@@ -190,6 +190,10 @@ def _text(value: object) -> str:
 # -- Writing files so that a reader never sees half of one ------------------------------------------
 
 
+#: Earlier runs among which the last one of the same scenario is looked for.
+LOOKED_AT = 40
+
+
 def check_folder(folder: Path) -> None:
     """Make the folder and try a file in it, before a long run and not after.
 
@@ -223,6 +227,27 @@ def _refused(folder: Path, error: OSError) -> ReportFolderError:
     return ReportFolderError(f"cannot write the report to {folder}: {why} (choose another with --report-dir)")
 
 
+def last_run(folder: Path, results: Results) -> dict[str, Any] | None:
+    """results.json of the newest finished run of the same scenario beside this one; None without any.
+
+    Looks at the newest LOOKED_AT runs.
+    """
+    earlier = (path for path in folder.resolve().parent.glob("*/results.json"))
+    names = sorted((path for path in earlier if path.parent.name < folder.name), reverse=True)
+    for path in names[:LOOKED_AT]:
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            same = (
+                found["schema"] == results.schema
+                and found["run"]["scenario"]["name"] == results.run.scenario.name
+            )
+            if same and found["tiles"] and found["run"]["run_id"] != results.run.run_id:
+                return dict(found)
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None
+
+
 def write_report(
     folder: Path, results: Results, feed: Sequence[Mapping[str, Any]] = (), csv: bool = True
 ) -> None:
@@ -244,4 +269,4 @@ def write_report(
         write_whole(folder / "errors.csv", errors_csv(results))
         if feed:
             write_whole(folder / "feed.csv", feed_csv(feed))
-    write_whole(folder / "report.html", render_html(results, feed))
+    write_whole(folder / "report.html", render_html(results, feed, last_run(folder, results)))

@@ -74,6 +74,10 @@ class Executor:
             outcome = Outcome(bank, score, lag_s * 1000.0, service_ms)
             self._sink.ended(self._timekeeper.now(), (Ended(arrival.planned, outcome),))
 
+    def decline(self, arrival: Arrival, reason: str) -> None:
+        """Count an arrival that is not carried out as dropped."""
+        self._sink.dropped(self._timekeeper.now(), arrival.planned, reason)
+
     def _send(self, planned: Planned) -> tuple[BankReply, ScoreReply]:
         tx = planned.transaction
         if not self._score_first:

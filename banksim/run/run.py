@@ -276,10 +276,15 @@ class Run:
         self.timekeeper.set_speed(speed)
 
     def request_end(self, end: End) -> None:
-        """Offer nothing more, drain and report.  Returns at once; wait for `finished`."""
-        if self.end is None and not self.finished.is_set():
-            self.end = end
+        """Offer nothing more, drain and report.  Returns at once; wait for `finished`.
+
+        While a run drains already, an interruption cuts that short.
+        """
+        if self.finished.is_set():
+            return
+        if self.end is None or end is End.INTERRUPTED:
             self.load.stop(end)
+        self.end = self.end or end
 
     # -- the line of life -------------------------------------------------------------------
 
