@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import gevent
 
-from banksim.model import BanksimError, TargetUnreachable, UsageError
+from banksim.model import BanksimError, Place, TargetUnreachable, UsageError
 from banksim.run.invariant import MovementBooks
 from banksim.run.settings import Mode, RunSettings
 from banksim.run.stand_ins import StandInProcesses, StandInsInProcess, check_faults
 from banksim.sandbox import BankApi, DetectorApi
 from banksim.sandbox.detector.kafka import DetectorBridge
+from banksim.scenario import Scenario
+from banksim.scenario.targets import TargetsBlock
 from banksim.targets import (
     BASTION_TOKEN,
     CA_FILE,
@@ -158,7 +161,8 @@ def check_targets(settings: RunSettings) -> None:
         )
     named = {"Nexum": connections.nexum_url, "Bastion": connections.bastion_url}
     ca_file = os.environ.get(CA_FILE, "")
-    problems = [probe(url, name, ca_file) for name, url in named.items() if url]
+    blocks, base = settings.scenario.targets, folder_of(settings.scenario)
+    problems = [probe(url, name, ca_file, blocks, base) for name, url in named.items() if url]
     if any(problems):
         raise TargetUnreachable("\n".join(problem for problem in problems if problem))
 
@@ -169,13 +173,14 @@ def connect(
     observer: Observer,
     kafka_servers: str = "",
     standing_at: Mapping[str, str] | None = None,
+    home_of: Callable[[int], Place] | None = None,
 ) -> Connected:
     """Connect to (and in sandbox mode start) the targets.  Raises BanksimError when that fails.
 
     With ``kafka_servers`` the stand-in detector also decides on Kafka.  ``standing_at`` tells where
     stand-ins are that another process of the run has started.
     """
-    client = _client_settings(settings)
+    client = _client_settings(settings, home_of)
     if settings.mode is Mode.DRY_RUN:
         bank = BankApi()
         in_process = StandInsInProcess(settings) if settings.scenario.faults else None
@@ -235,7 +240,12 @@ def _addresses(nexum_url: str, bastion_url: str) -> dict[str, str]:
     return {name: url for name, url in (("nexum", nexum_url), ("bastion", bastion_url)) if url}
 
 
-def _client_settings(settings: RunSettings) -> ClientSettings:
+def folder_of(scenario: Scenario) -> Path:
+    """What paths in a scenario are relative to."""
+    return scenario.source_path.parent if scenario.source_path is not None else Path()
+
+
+def _client_settings(settings: RunSettings, home_of: Callable[[int], Place] | None = None) -> ClientSettings:
     scenario = settings.scenario
     return credentials(
         ClientSettings(
@@ -249,6 +259,10 @@ def _client_settings(settings: RunSettings) -> ClientSettings:
             batch_wait_s=scenario.detector.batch_wait_ms / 1000.0,
             # Account numbers stay unique when several runs share one bank.
             account_prefix=f"BS{settings.run_id}",
+            # Stand-ins speak as Nexum and Bastion do.
+            blocks=scenario.targets if settings.mode is Mode.LIVE else TargetsBlock(),
+            base=folder_of(scenario),
+            home_of=home_of,
         )
     )
 

@@ -244,7 +244,12 @@ class LocalLoad:
         report("Comparing balances")
         return Totals(
             self.measures,
-            reconcile(self.measures.books, self.connected, self.settings.scenario.currency),
+            reconcile(
+                self.measures.books,
+                self.connected,
+                self.settings.scenario.currency,
+                self.settings.scenario.invariant.settle_seconds,
+            ),
             self.events.results(),
             self.account() | {"detector": says(self.connected.targets.detector, self.detector_before)},
             self.feed.items(),
@@ -322,7 +327,15 @@ def prepare_local_load(
         entered = MovementBooks(measures.books)
         # The process that started the stand-ins also lets their detector decide on Kafka, once for all.
         decides_on = brokers.servers if role.addresses is None else ""
-        connected = connect(settings, entered, observe, decides_on, role.addresses)
+        population = plan.world.population
+        connected = connect(
+            settings,
+            entered,
+            observe,
+            decides_on,
+            role.addresses,
+            lambda index: population.customer(index).home,
+        )
         stack.callback(connected.close)
         targets = connected.targets
         events = Events(

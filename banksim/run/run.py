@@ -347,6 +347,7 @@ class Run:
             self.state, self.message = State.FINISHED, "Ended before simulated time began"
             return
         totals = load.totals(self._report)
+        totals.measures.reconciliation = totals.reconciliation
         self._report("Writing the report")
         info = run_info(self.settings, plan, load.addresses, self.moment(), self.started_at, str(end))
         self.results = write_results(

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from banksim.measure import ExpectedBalances
-from banksim.measure.books import combined, not_checked
+from banksim.measure.comparison import combined, not_checked
 from banksim.measure.figures import Reconciliation
 from banksim.measure.results import decode
 from banksim.run.connect import Connected, connect, read_stats, says
@@ -100,7 +100,8 @@ class SharedTargets:
         if missing and not books.overflow:
             logger.error("The workers' figures lack %s accounts that they have opened", f"{missing:,}")
             return not_checked(books, f"the expected balances of {missing:,} opened accounts did not arrive")
-        return reconcile(books, self._connected, self._settings.scenario.currency)
+        scenario = self._settings.scenario
+        return reconcile(books, self._connected, scenario.currency, scenario.invariant.settle_seconds)
 
     def close(self) -> None:
         if self._bridge is not None:

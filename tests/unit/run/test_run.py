@@ -92,7 +92,8 @@ class MadeUp(NoLoad):
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     def results(*args: Any) -> SimpleNamespace:
         verdict = SimpleNamespace(words=[], overall="PASSED")
-        return SimpleNamespace(info=args[3], thresholds=args[6], verdict=verdict)
+        counts = SimpleNamespace(ended=1, completed=1)
+        return SimpleNamespace(info=args[3], thresholds=args[6], verdict=verdict, transactions=counts)
 
     monkeypatch.setattr(module, "write_results", results)
     monkeypatch.setattr(module, "keep_books", lambda *_: None)
