@@ -170,7 +170,7 @@ def _add_reading(blueprint: Blueprint, site: Site) -> None:
         found = view.snapshot()
         if found is None:
             return json_response({})
-        return json_response(encode(found) | {"timeline_tail": view.timeline()["points"][-TAIL:]})
+        return json_response(encode(found) | {"timeline_tail": view.timeline().points[-TAIL:]})
 
     @blueprint.get("/api/timeline")
     def timeline() -> Response:
@@ -185,7 +185,7 @@ def _add_reading(blueprint: Blueprint, site: Site) -> None:
 
     @blueprint.get("/api/feed.csv")
     def feed_as_csv() -> Response:
-        response = Response(feed_csv(view.feed(0)["items"]), mimetype="text/csv")
+        response = Response(feed_csv(view.feed(0).items), mimetype="text/csv")
         run_id = view.status().run_id or "no-run"
         response.headers["Content-Disposition"] = f'attachment; filename="banksim-feed-{run_id}.csv"'
         response.headers["Cache-Control"] = "no-store"
@@ -198,7 +198,7 @@ def _add_reading(blueprint: Blueprint, site: Site) -> None:
     @blueprint.get("/api/health")
     def health() -> Response:
         now, counts = view.status(), site.hub.counts
-        failing = [target["name"] for target in now.targets if target["ok"] is False]
+        failing = [target.name for target in now.targets if target.ok is False]
         answer = {
             "status": "degraded" if failing or now.state == "failed" else "ok",
             "state": now.state,
