@@ -154,7 +154,8 @@ def levels(payers: Ints, *payees: Ints) -> Ints:
     customer, row, which = customer[order], row[order], which[order]
     # Touches of one customer in order: stretches that begin with a payment and hold what is received after it.
     pays = which == 0
-    again = np.concatenate([[False], customer[1:] == customer[:-1]])[: len(row)]
+    again = np.zeros(len(row), bool)
+    again[1:] = customer[1:] == customer[:-1]
     begins = pays | ~again
     stretch = np.cumsum(begins) - 1
     opening = np.flatnonzero(begins)[stretch]
