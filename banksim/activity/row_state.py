@@ -152,7 +152,7 @@ def levels(payers: Ints, *payees: Ints) -> Ints:
     row, which = np.concatenate(touched), np.repeat(range(len(columns)), list(map(len, touched)))
     order = np.argsort(customer * count + row)
     customer, row, which = customer[order], row[order], which[order]
-    # Touches of one customer in order: stretches that begin with a payment and hold what is received after it.
+    # Touches of one customer in order, in stretches: a payment and what is received after it.
     pays = which == 0
     again = np.zeros(len(row), bool)
     again[1:] = customer[1:] == customer[:-1]
