@@ -77,11 +77,12 @@ class ResponseRanges:
 
 @dataclass(frozen=True, slots=True)
 class CallRow(Percentiles):
-    """All calls of one name to one target; latencies in ms."""
+    """All calls of one name to one target; latencies in ms.  ``resent``: requests beyond the first ones."""
 
     target: str
     call: str
     failed: int
+    resent: int = 0
 
 
 @dataclass(frozen=True, slots=True)

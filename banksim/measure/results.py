@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from banksim.measure import figures
+from banksim.measure.contest import ContestScore
 from banksim.measure.figures import (
     CallRow,
     Confusion,
@@ -40,6 +41,7 @@ from banksim.measure.figures import (
     Transactions,
     WarmUp,
 )
+from banksim.measure.growth import GrowthFigures
 
 SCHEMA = 2
 
@@ -258,6 +260,7 @@ class RunInfo:
     speed: float | None = None
     customers: int | None = None
     targets: dict[str, str] = field(default_factory=dict)
+    adapters: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     machine: dict[str, str | int | None] = field(default_factory=dict)
     circuits: list[Circuit] = field(default_factory=list)
@@ -408,6 +411,8 @@ class Results:
     tiles: list[Tile]
     funnel: list[FunnelStep]
     limits: list[str]
+    growth: dict[str, GrowthFigures] = field(default_factory=dict)
+    contest: ContestScore | None = None
     partial: bool = False
     made_at: str | None = None
 

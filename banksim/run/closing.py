@@ -21,7 +21,7 @@ from banksim.measure.thresholds.judge import Verdict, thresholds_of
 from banksim.report import write_report
 from banksim.run.plan import Parts
 from banksim.run.process import in_thread
-from banksim.run.settings import RunSettings
+from banksim.run.settings import Mode, RunSettings
 from banksim.schedule.rate import clock_hours, in_hours
 
 #: Libraries whose version can change what a run measures.
@@ -59,6 +59,7 @@ def run_info(
         "speed": parts.clock.speed,
         "customers": scenario.customers,
         "targets": dict(addresses),
+        "adapters": adapters_of(settings),
         "versions": {"python": platform.python_version(), "banksim": banksim.__version__}
         | {name: version(name) for name in MEASURING_LIBRARIES},
         "machine": {
@@ -70,11 +71,20 @@ def run_info(
     }
 
 
+def adapters_of(settings: RunSettings) -> dict[str, str]:
+    """By system, the adapter that speaks to it where that is not the built-in one."""
+    targets = settings.scenario.targets if settings.mode is Mode.LIVE else None
+    named = {"nexum": targets and targets.bank, "bastion": targets and targets.detector}
+    return {
+        system: Path(target.adapter).stem for system, target in named.items() if target and target.adapter
+    }
+
+
 def asked(settings: RunSettings, parts: Parts | None) -> Asked:
     """What the run is held against, and what its scenario plans once that is known."""
     scenario = settings.scenario
     planned = _planned(settings, parts) if parts is not None else None
-    return Asked(scenario.goals, thresholds_of(scenario), planned, scenario.currency)
+    return Asked(scenario.goals, thresholds_of(scenario), planned, scenario.currency, scenario.max_users)
 
 
 def _planned(settings: RunSettings, parts: Parts) -> Planned:
