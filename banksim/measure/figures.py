@@ -22,8 +22,7 @@ class Transactions:
     dropped: int
     in_flight: int
     drop_reasons: dict[str, int]
-    #: (failed + unknown) ÷ ended
-    error_share: float | None
+    error_share: float | None  # (failed + unknown) ÷ ended
 
     @property
     def ended(self) -> int:
@@ -485,6 +484,7 @@ class Reconciliation:
     total: BalanceTotal
     differences: list[BalanceRow]
     overflow: int
+    gross_cents: int = 0  # without their signs: money in the wrong place cancels out above
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,6 +149,11 @@ class Invariant(Block):
         description="Accounts read in a round at a live bank, one after the other, those that moved last "
         "first; a stand-in returns a thousand at once and ignores this.",
     )
+    settle_seconds: Annotated[float, Number(0, 600)] = Field(
+        default=3.0,
+        description="Wall-clock seconds that a balance which does not agree, or is not read, is read again: "
+        "books may lag behind what the bank has acknowledged.",
+    )
 
 
 # -- `detector`: how the fraud detector is used -----------------------------------------------------

@@ -126,6 +126,9 @@ class Books(Protocol):
     def on_movement(self, account_id: str, amount_cents: int, certain: bool) -> None:
         """Signed cents, positive into the account; not certain when the answer never came."""
 
+    def not_answered(self, legs: Legs) -> None:
+        """The answer to a movement never came: the bank may have booked it, both sides or neither."""
+
 
 NAME = "Nexum"
 
@@ -196,9 +199,13 @@ class NexumClient(SignedIn):
 
     def book(self, legs: Legs, certain: bool = True) -> None:
         """What was, or may have been, booked."""
-        if self._books is not None:
-            for account_id, amount_cents in legs:
-                self._books.on_movement(account_id, amount_cents, certain)
+        if self._books is None:
+            return
+        if not certain:
+            self._books.not_answered(legs)
+            return
+        for account_id, amount_cents in legs:
+            self._books.on_movement(account_id, amount_cents, certain)
 
     # Opening
 

@@ -57,8 +57,10 @@ def read_balance(reply: Reply, currency: str) -> BalanceReply:
         if money["currency"] != currency:
             return BalanceReply(None, f"the account is in {money['currency']}, not {currency}")
         return BalanceReply(from_wire(money["amount"], currency))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError):
         return BalanceReply(None, "the answer holds no book_balance")
+    except ValueError as error:
+        return BalanceReply(None, f"book_balance is {error}")
 
 
 def movement_of(tx: Transaction) -> Movement:
