@@ -382,7 +382,7 @@ class Campaign:
         return self.step(
             Kind.TRANSFER,
             customer,
-            amount_cents,
+            self.wallet.written(amount_cents),
             moment_s,
             channel,
             here,
@@ -430,7 +430,9 @@ class Campaign:
             channel=channel,
             timestamp_s=self.world.timestamp_s(at),
             place=place,
-            device_id=self.scene.device(customer) if device is None else device,
+            device_id=self._own_device(
+                customer, self.scene.device(customer) if device is None else device, at
+            ),
             description=self._description(kind, customer, channel, merchant),
             counterparty=None if payee is None else AccountRef(payee.index),
             merchant=merchant,
@@ -438,6 +440,12 @@ class Campaign:
         stage = self._stage(kind, role) if self._label is Label.FRAUD else FraudStage.NONE
         truth = Truth(self._label, customer.persona, self.spec.typology, self.spec.campaign_id, role, stage)
         return Planned(transaction, truth, at)
+
+    def _own_device(self, customer: Customer, device: str, at: float) -> str:
+        """``device``, or what the customer has in its place by now."""
+        if device not in customer.devices:
+            return device
+        return self._normal.habits.columns.device_id(customer.index, customer.devices.index(device), at)
 
     @staticmethod
     def preparation(step: Planned) -> Planned:

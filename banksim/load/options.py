@@ -39,6 +39,8 @@ SCENARIO_OPTIONS = (
     "seed",
     "nexum_url",
     "bastion_url",
+    "bank_adapter",
+    "detector_adapter",
     "kafka_servers",
     "no_kafka",
     "flow",
@@ -146,6 +148,14 @@ def add_options(parser: Any) -> None:
         metavar="URL",
         help="Address of the fraud detector. Default: BASTION_URL, else the scenario's",
     )
+    for role, system in (("bank", "Nexum"), ("detector", "Bastion")):
+        add(
+            f"--{role}-adapter",
+            metavar="NAME|FILE",
+            include_in_web_ui=False,
+            help=f"What the {role} speaks where that is not {system}'s API: a shipped mapping, "
+            "a mapping file, or FILE.py:CLASS (docs/targets.md)",
+        )
     add(
         "--kafka-servers",
         metavar="A,B",

@@ -484,6 +484,7 @@ class Reconciliation:
     total: BalanceTotal
     differences: list[BalanceRow]
     overflow: int
+    gross_cents: int = 0  # without their signs: money in the wrong place cancels out above
 
 
 @dataclass(frozen=True, slots=True)

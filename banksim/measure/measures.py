@@ -168,6 +168,8 @@ class Measures:
         self.timeline = Timeline(self.settings.interval_s, self.settings.max_points)
         self.books = ExpectedBalances()
         self.balance_checks = BalanceChecks()
+        #: The comparison of all balances, once the run is over.
+        self.reconciliation: figures.Reconciliation | None = None
         self.generator = GeneratorUse()
         self.drop_reasons: BoundedCounts[str] = BoundedCounts(self.settings.max_errors)
         #: Transactions that the campaigns begun so far were to make, by typology.

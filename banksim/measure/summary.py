@@ -28,9 +28,17 @@ from banksim.measure.figures import (
     Transactions,
     WarmUp,
 )
+from banksim.measure.kafka import Kafka
 from banksim.measure.latency import LatencyHistogram
 from banksim.measure.measures import Measures, Quality
-from banksim.measure.results import SCHEMA, Kafka, Planned, Results, RunInfo, Snapshot, ThresholdRow
+from banksim.measure.results import (
+    SCHEMA,
+    Planned,
+    Results,
+    RunInfo,
+    Snapshot,
+    ThresholdRow,
+)
 from banksim.measure.scores import calibration, enough, share, sweep, used_scores, wilson
 from banksim.measure.thresholds.grammar import Threshold
 from banksim.measure.thresholds.judge import standing

@@ -114,7 +114,9 @@ def exit_code(end: str | None, results: Results | None) -> ExitCode:
     money_fails = any(word.subject == "Money" and word.kind == "fail" for word in verdict.words)
     if end == "aborted" or money_fails or any(not row.passed for row in results.thresholds):
         return ExitCode.THRESHOLD_FAILED
-    return ExitCode.ERROR if verdict.overall == NOT_JUDGED else ExitCode.COMPLETED
+    counts = results.transactions
+    nothing_worked = counts.ended > 0 and not counts.completed
+    return ExitCode.ERROR if verdict.overall == NOT_JUDGED or nothing_worked else ExitCode.COMPLETED
 
 
 NOT_JUDGED = "NOT JUDGED"
@@ -318,13 +320,14 @@ def _money(evidence: Evidence) -> Word:
         return Word(
             "Money", "pass", "agrees so far", f"All {count(live.readings)} balances read so far agree."
         )
-    if found is None or found.balanced is None:
+    if found is None or (found.balanced is None and found.verdict != "partly checked"):
         reason = (found.reason if found is not None else "") or "balances were not compared"
         return Word("Money", "none", "not judged", _sentence(reason))
     if found.differing:
         text = (
             f"{count(found.differing)} of {count(found.accounts)} accounts differ from what the bank "
-            f"acknowledged, by {money(found.difference_cents, evidence.currency)} in sum "
+            f"acknowledged, by {money(found.difference_cents, evidence.currency)} in sum"
+            f"{_misplaced(found, evidence.currency)} "
             f"({', '.join(f'{fault}: {count(sums.accounts)}' for fault, sums in found.by_fault.items())})."
         )
         return Word("Money", worst, "does not agree", text)
@@ -336,6 +339,12 @@ def _money(evidence: Evidence) -> Word:
         explained = f"{count(found.tolerated)} of them only within movements that were never answered"
         return Word("Money", "warn", "agrees within unknowns", f"{text}, {explained}.")
     return Word("Money", "pass", "agrees", f"{text}.")
+
+
+def _misplaced(found: Reconciliation, currency: str) -> str:
+    """What the sum hides, where differences cancel out."""
+    hidden = found.gross_cents > abs(found.difference_cents)
+    return f", {money(found.gross_cents, currency)} in the wrong place" if hidden else ""
 
 
 # -- Detector ---------------------------------------------------------------------------------------

@@ -43,11 +43,12 @@ def headline(found: Reconciliation | None, currency: str) -> str:
     verdict = found.verdict
     if verdict == "not checked":
         return f"not checked: {found.reason}" if found.reason else "not checked"
-    if verdict == "balanced":
-        text = f"balanced: {found.accounts:,} accounts hold what the bank acknowledged"
+    if not found.differing:
+        text = f"{verdict}: {found.accounts:,} accounts hold what the bank acknowledged"
     else:
         text = (
             f"differences: {found.differing:,} of {found.accounts:,} accounts, "
+            f"{exact(found.gross_cents, currency)} misplaced, "
             f"{exact(found.difference_cents, currency)} in sum ({_faults(found, currency)})"
         )
     if found.tolerated:

@@ -6,8 +6,8 @@ in flight or was never answered.  A bank that loses, doubles or invents
 money is thereby found while the run goes on, minutes or hours before the last comparison.
 
 A stand-in returns a page of balances in one answer; a live bank is asked for a few accounts a
-round, those that moved last first.  An account outside of its range is read again before it
-counts, since a bank may answer readings from a copy that lags behind.
+round, those that moved last first.  An account outside of its range is read again, for as long as the
+scenario allows, before it counts: a bank may answer readings from a copy that lags behind.
 
 Readings are kept out of the load's figures.  Not handled: several processes, none of which
 knows what the others have in flight.
@@ -117,6 +117,18 @@ class MovementBooks:
             self.moved.pop(account_id, None)
             self.moved[account_id] = None
 
+    def not_answered(self, legs: Sequence[tuple[str, int]]) -> None:
+        """The answer to a movement never came: its sides, of which the bank booked both or neither."""
+        for account_id, _ in legs:
+            for window in self._windows:
+                window.before_entry(account_id)
+            if account_id not in self.books.opening:
+                self.books.open(account_id, 0)
+            if self.moved is not None:
+                self.moved.pop(account_id, None)
+                self.moved[account_id] = None
+        self.books.not_answered(tuple(legs))
+
     @contextmanager
     def reading(self) -> Iterator[Window]:
         """Open from before the request until the answer has been judged."""
@@ -132,7 +144,7 @@ BALANCES = "/ledger/balances"
 PAGE = 1_000
 #: Pages read from a stand-in in one round; the next round goes on where this one ended.
 PAGES_PER_ROUND = 5
-#: Wall seconds until an account that did not agree is read again.
+#: Wall seconds between two looks at an account that did not agree; there are at least two.
 SECOND_LOOK_S = 0.5
 #: Second looks in one round; a bank that is wrong everywhere is known after these.
 MAX_SECOND_LOOKS = 20
@@ -181,16 +193,23 @@ class BalanceWatch:
     def run(self) -> None:
         while True:
             gevent.sleep(self._settings.every_seconds)
-            self.check()
+            try:
+                self.check()
+            except Exception as error:  # a check that ends must not look as if all agreed
+                self._checks.unread += 1
+                if self._checks.unread in (1, 10, 100):
+                    logger.exception("Balances could not be checked: %s", type(error).__name__)
 
     def check(self) -> None:
         """One round."""
         suspects = self._read_pages(self._ledger) if self._ledger is not None else self._read_moved()
         self._checks.rounds += 1
-        if suspects:
-            gevent.sleep(SECOND_LOOK_S)
-            for account_id in suspects[:MAX_SECOND_LOOKS]:
-                self._look_again(account_id)
+        suspects = suspects[:MAX_SECOND_LOOKS]
+        looks = max(1, round(self._settings.settle_seconds / SECOND_LOOK_S))
+        for look in range(looks):
+            if suspects:
+                gevent.sleep(SECOND_LOOK_S)
+                suspects = [name for name in suspects if not self._agrees(name, look == looks - 1)]
 
     # -- reading ----------------------------------------------------------------------------
 
@@ -251,13 +270,16 @@ class BalanceWatch:
         total["actual_cents"] += cents
         return [] if low <= cents <= high or account_id in self._found else [account_id]
 
-    def _look_again(self, account_id: str) -> None:
+    def _agrees(self, account_id: str, last: bool) -> bool:
+        """Whether an account agrees now, or cannot be read; at the last look it is a violation else."""
         cents, (low, high), gone = self._read(account_id)
         if cents is None:
-            return
+            return True
         if low <= cents <= high:
             self._checks.late += 1
-            return
+            return True
+        if not last:
+            return False
         self._found.add(account_id)
         wall_s, sim_s = self._timekeeper.now()
         difference = cents - (high if cents > high else low)
@@ -272,3 +294,4 @@ class BalanceWatch:
                 exact(difference, self._currency),
                 fault,
             )
+        return False

@@ -22,6 +22,7 @@ from banksim.measure.thresholds.readings import (
     Unit,
     balance_violations,
     campaign_recall,
+    compared,
     errors,
     fp_per_10000,
     fraud_transactions,
@@ -79,6 +80,7 @@ NOT_ASKED = "the detector judged no transaction"
 NO_FRAUD = "the detector judged no fraud"
 NOT_BOTH = "the detector did not score both fraud and genuine transactions"
 NOTHING_SENT = "no transaction was sent"
+NOT_COMPARED = "balances were not compared after the run"
 NOTHING_ENDED = "no transaction ended"
 NOTHING_OFFERED = "no transaction was offered"
 NO_TIME = "the run had no length"
@@ -249,6 +251,20 @@ CATALOGUE: tuple[Metric, ...] = (
         balance_violations,
         "no balance was read while the run went on",
         grows=True,
+    ),
+    Metric(
+        "balance_differences",
+        COUNT,
+        "accounts that do not hold what the bank acknowledged, compared after the run",
+        compared("differing"),
+        NOT_COMPARED,
+    ),
+    Metric(
+        "balances_unread",
+        COUNT,
+        "accounts whose balance could not be read after the run",
+        compared("unread"),
+        NOT_COMPARED,
     ),
     Metric(
         "drops",

@@ -266,6 +266,16 @@ def balance_violations(figures: Figures, _: str, __: str) -> Reading:
     return Reading(checks.violations if checks.readings else None)
 
 
+def compared(name: str) -> Read:
+    """A figure of the comparison after the run; there is none before."""
+
+    def read(figures: Figures, _: str, __: str) -> Reading:
+        found = figures.measures.reconciliation
+        return Reading(getattr(found, name) if found is not None and found.accounts else None)
+
+    return read
+
+
 def peak_tps(figures: Figures, _: str, __: str) -> Reading:
     return Reading(figures.measures.timeline.peak_tps())
 

@@ -9,7 +9,7 @@ import pytest
 
 from banksim.activity import Activity
 from banksim.activity.calendar import is_salary_hour
-from banksim.activity.row_drafts import MAX_DRAWS
+from banksim.activity.finder import MAX_DRAWS
 from banksim.model import CREDIT_KINDS, AccountRef, Channel, Kind, Label, Place, Planned, Transaction
 from banksim.world import TIER_LIMIT_UNITS, World, distance_km, stream
 from banksim.world.persona import load_categories
@@ -76,12 +76,13 @@ def test_another_seed_or_shard_gives_other_plans(world: World, week: list[Planne
 
 
 def test_every_plan_is_whole(world: World, week: list[Planned]) -> None:
+    own_device = 0
     for planned in week:
         tx = planned.transaction
         customer = world.population.customer(tx.account.customer_index)
         assert planned.truth.label is Label.GENUINE and planned.truth.persona == customer.persona
         assert tx.timestamp_s == world.start_epoch_s + planned.sim_s
-        assert tx.device_id in customer.devices
+        own_device += tx.device_id in customer.devices
         assert tx.description and tx.currency == "USD"
         assert tx.amount_cents > 0
         assert (tx.merchant is not None) == (tx.kind in (Kind.PURCHASE, Kind.BILL_PAYMENT))
@@ -91,6 +92,8 @@ def test_every_plan_is_whole(world: World, week: list[Planned]) -> None:
             Channel.ONLINE,  # a shop out of reach
             Channel.MOBILE,  # money fetched from savings
         )
+    # The others are the household's, browsers that were cleared, and devices used once.
+    assert 0.9 < own_device / len(week) < 0.98
 
 
 def test_amounts_are_under_the_tiers_limit(world: World, week: list[Planned]) -> None:
@@ -112,7 +115,8 @@ def test_personas_follow_their_hourly_profile(world: World, week: list[Planned])
             expected[name, how % 24] += count * weight / sum(weights.values())
     seen = Counter((planned.truth.persona, world.hour(planned.sim_s)) for planned in week)
     chi_square = sum((seen[cell] - mean) ** 2 / mean for cell, mean in expected.items())
-    assert chi_square < 180  # fewer than 1 in 1,000 genuine draws exceed this
+    # Independent draws would stay below 180 in 999 of 1,000 cases; people who are out pay more than once.
+    assert chi_square < 360
 
 
 def test_kinds_follow_the_task_weights(week: list[Planned], world: World) -> None:
@@ -155,16 +159,16 @@ def test_customers_come_back_to_their_shops(week: list[Planned]) -> None:
 
 
 @pytest.mark.parametrize(("count", "days"), [(20_000, 7.0), (12_000, 1.0)])
-def test_hardly_anybody_overdraws(count: int, days: float) -> None:
+def test_some_overdraw_and_most_do_not(count: int, days: float) -> None:
     world = World.from_scenario(WorldSettings(customers=300), 7)
     planned = plans(world, count, days)
-    assert overdrafts(world, planned) < 0.01 * len(planned)
+    assert 0.01 * len(planned) < overdrafts(world, planned) < 0.10 * len(planned)
 
 
-def test_the_poor_do_not_overdraw_either() -> None:
+def test_the_poor_overdraw_more_but_not_all_the_time() -> None:
     world = World.from_scenario(WorldSettings(customers=100, initial_balance=20), 7)  # type: ignore[arg-type]
     planned = plans(world, 6000, 3)
-    assert overdrafts(world, planned) < 0.01 * len(planned)
+    assert overdrafts(world, planned) < 0.22 * len(planned)
 
 
 def fastest_kmh(planned: Iterable[Planned], channels: set[Channel]) -> float:
@@ -320,7 +324,7 @@ def test_other_currencies(currency: str, locale: str, balance: int) -> None:
     for tx in (item.transaction for item in planned):
         tier = world.population.customer(tx.account.customer_index).kyc_tier
         assert tx.currency == currency and 0 < tx.amount_cents < TIER_LIMIT_UNITS[tier] * per_unit
-    assert overdrafts(world, planned) < 0.01 * len(planned)
+    assert overdrafts(world, planned) < 0.08 * len(planned)
 
 
 def test_amounts_are_varied(week: list[Planned]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from banksim.measure import Measures, MeasureSettings
+from banksim.measure import Measures, MeasureSettings, compare
 from banksim.measure.figures import BalanceRow
 from banksim.measure.results import encode
 from banksim.measure.summary import build_results
@@ -65,6 +65,9 @@ def test_figures_are_those_of_the_results() -> None:
     measures.balance_checks.readings = 10
     for _ in range(2):
         measures.balance_checks.violation(BalanceRow("a", 1, 1, 2, 1, "unexplained"))
+    measures.books.open("a", 5)
+    measures.books.open("b", 5)
+    measures.reconciliation = compare(measures.books, {"a": 4})
     results = encode(build_results(replace(RUN, wall_s=WALL_S), measures, ASKED))
     found, latency, rate = results["detection"], results["latency_ms"], results["rate"]
     typologies = results["fraud"]["by_typology"]
@@ -93,6 +96,8 @@ def test_figures_are_those_of_the_results() -> None:
         "failed >= 0": tally.failed,
         "unknown >= 0": tally.unknown,
         "balance_violations >= 0": 2,
+        "balance_differences >= 0": 1,
+        "balances_unread >= 0": len(measures.books.opening) - 1,
         "drops >= 0": tally.dropped,
         "achieved_rate >= 0": rate["achieved_share"],
         "transactions >= 0": tally.started,
