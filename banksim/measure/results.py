@@ -240,7 +240,11 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class FeedItem:
-    """One transaction of the feed; ``seq`` numbers those of a run from 0, ``amount`` is decimal text."""
+    """One transaction of the feed; ``seq`` numbers those of a run from 0, ``amount`` is decimal text.
+
+    ``campaign`` is the attack that it is a step of, ``account`` the customer's number; ``bank_detail`` and
+    ``detector_error`` are texts of answers, empty where all is well.
+    """
 
     seq: int
     transaction_id: str
@@ -259,6 +263,12 @@ class FeedItem:
     bank: str
     response_ms: float
     ended_at_ms: float
+    campaign: str = ""
+    account: int | None = None
+    bank_detail: str = ""
+    bank_ms: float | None = None
+    detector_ms: float | None = None
+    detector_error: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
