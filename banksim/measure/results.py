@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from banksim.measure import figures, kafka
+from banksim.measure.contest import ContestScore
 from banksim.measure.figures import (
     CallRow,
     DetectionFigures,
@@ -39,6 +40,7 @@ from banksim.measure.figures import (
     Transactions,
     WarmUp,
 )
+from banksim.measure.growth import GrowthFigures
 from banksim.measure.kafka import Kafka
 
 SCHEMA = 2
@@ -208,6 +210,7 @@ class RunInfo(Account):
     speed: float | None = None
     customers: int | None = None
     targets: dict[str, str] = field(default_factory=dict)
+    adapters: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     machine: dict[str, str | int | None] = field(default_factory=dict)
 
@@ -237,7 +240,11 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class FeedItem:
-    """One transaction of the feed; ``seq`` numbers those of a run from 0, ``amount`` is decimal text."""
+    """One transaction of the feed; ``seq`` numbers those of a run from 0, ``amount`` is decimal text.
+
+    ``campaign`` is the attack that it is a step of, ``account`` the customer's number; ``bank_detail`` and
+    ``detector_error`` are texts of answers, empty where all is well.
+    """
 
     seq: int
     transaction_id: str
@@ -256,6 +263,12 @@ class FeedItem:
     bank: str
     response_ms: float
     ended_at_ms: float
+    campaign: str = ""
+    account: int | None = None
+    bank_detail: str = ""
+    bank_ms: float | None = None
+    detector_ms: float | None = None
+    detector_error: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -399,6 +412,8 @@ class Results:
     tiles: list[Tile]
     funnel: list[FunnelStep]
     limits: list[str]
+    growth: dict[str, GrowthFigures] = field(default_factory=dict)
+    contest: ContestScore | None = None
     partial: bool = False
     made_at: str | None = None
 

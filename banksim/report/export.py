@@ -80,7 +80,8 @@ def _feed_item(row: dict[str, str]) -> FeedItem:
         name: text[1:] if text[:1] == "'" and text[1:2] in set("=+-@") else text for name, text in row.items()
     }
     reasons = plain["reasons"].split(", ") if plain["reasons"] else []
-    return decode(FeedItem, {**plain, "reasons": reasons, "score": plain["score"] or None})
+    numbers = {name: plain.get(name) or None for name in ("score", "account", "bank_ms", "detector_ms")}
+    return decode(FeedItem, {**plain, **numbers, "reasons": reasons})
 
 
 #: Looked for on the PATH, in this order.

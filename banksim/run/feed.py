@@ -141,5 +141,11 @@ class Feed(Ignore):
             typology=truth.typology if truth.label is not Label.GENUINE else "",
             bank=str(outcome.bank.status),
             response_ms=round(outcome.response_ms, 1),
-            ended_at_ms=round(time.time() * 1000.0, 1),
+            ended_at_ms=round(time.time() * 1000.0),
+            campaign=truth.campaign_id,
+            account=tx.account.customer_index,
+            bank_detail=outcome.bank.detail,
+            bank_ms=round(outcome.bank.latency_ms, 2),
+            detector_ms=round(score.latency_ms, 2),
+            detector_error=score.error,
         )
