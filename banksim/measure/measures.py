@@ -229,7 +229,7 @@ class Measures:
         """A call to a target has returned, or was held back by its open circuit."""
         name = f"{call.method} {call.name}"
         if call.sent:
-            self.calls.add(call.system, name, call.latency_ms, call.error, at)
+            self.calls.add(call.system, name, call.latency_ms, call.error, at, call.resent)
         else:
             self.calls.add_unsent(call.system, name, call.error or "")
 

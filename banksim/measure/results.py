@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from banksim.measure import figures, kafka
+from banksim.measure.contest import ContestScore
 from banksim.measure.figures import (
     CallRow,
     DetectionFigures,
@@ -39,6 +40,7 @@ from banksim.measure.figures import (
     Transactions,
     WarmUp,
 )
+from banksim.measure.growth import GrowthFigures
 from banksim.measure.kafka import Kafka
 
 SCHEMA = 2
@@ -208,6 +210,7 @@ class RunInfo(Account):
     speed: float | None = None
     customers: int | None = None
     targets: dict[str, str] = field(default_factory=dict)
+    adapters: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     machine: dict[str, str | int | None] = field(default_factory=dict)
 
@@ -409,6 +412,8 @@ class Results:
     tiles: list[Tile]
     funnel: list[FunnelStep]
     limits: list[str]
+    growth: dict[str, GrowthFigures] = field(default_factory=dict)
+    contest: ContestScore | None = None
     partial: bool = False
     made_at: str | None = None
 

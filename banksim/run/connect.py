@@ -271,6 +271,13 @@ def _addresses(nexum_url: str, bastion_url: str) -> dict[str, str]:
     return {name: url for name, url in (("nexum", nexum_url), ("bastion", bastion_url)) if url}
 
 
+def adapters_of(settings: RunSettings) -> dict[str, str]:
+    """By system, the adapter that speaks to it where that is not the built-in one."""
+    targets = settings.scenario.targets if settings.mode is Mode.LIVE else None
+    named = {"nexum": targets and targets.bank, "bastion": targets and targets.detector}
+    return {system: Path(one.adapter).stem for system, one in named.items() if one and one.adapter}
+
+
 def folder_of(scenario: Scenario) -> Path:
     """What paths in a scenario are relative to."""
     return scenario.source_path.parent if scenario.source_path is not None else Path()

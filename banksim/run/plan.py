@@ -159,7 +159,7 @@ def asked(settings: RunSettings, parts: Parts | None) -> Asked:
     """What the run is held against, and what its scenario plans once that is known."""
     scenario = settings.scenario
     planned = _planned(settings, parts) if parts is not None else None
-    return Asked(scenario.goals, thresholds_of(scenario), planned, scenario.currency)
+    return Asked(scenario.goals, thresholds_of(scenario), planned, scenario.currency, scenario.max_users)
 
 
 def _planned(settings: RunSettings, parts: Parts) -> Planned:

@@ -40,7 +40,7 @@ from banksim.measure.verdicts import exit_code
 from banksim.model import At, BanksimError, ExitCode
 from banksim.report import check_folder, write_report
 from banksim.run.capacity import check_conditions
-from banksim.run.connect import check_targets
+from banksim.run.connect import adapters_of, check_targets
 from banksim.run.feed import EmptyFeed, FeedView
 from banksim.run.kafka import check_brokers
 from banksim.run.monitor import History, ProgressLog, ThresholdWatch, Watched, report_start
@@ -288,6 +288,7 @@ class Run:
             speed=self.speed,
             customers=scenario.customers,
             targets=dict(self.addresses),
+            adapters=adapters_of(settings),
             versions={"python": platform.python_version(), "banksim": banksim.__version__}
             | {name: version(name) for name in MEASURING_LIBRARIES},
             machine={
