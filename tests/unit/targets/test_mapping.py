@@ -47,11 +47,11 @@ def bank(folder: Path, text: str = BANK) -> MappedBank:
 @pytest.mark.parametrize(
     ("right", "wrong", "line", "said"),
     [
-        ("kind: bank", "kind: bnak", 1, "kind: expected bank or detector, got 'bnak'"),
-        ("{reference}", "{refrence}", 4, "there is no field {refrence} here; did you mean {reference}?"),
+        ("kind: bank", "kind: bankk", 1, "kind: expected bank or detector, got 'bankk'"),
+        ("{reference}", "{referenze}", 4, "there is no field {referenze} here; did you mean {reference}?"),
         ("{reference}", "{reference:upr}", 4, "expected one of int, number, text, upper after the colon"),
         ("status: 2xx", "status: 2xy", 6, "answers[0].status: expected an HTTP status such as 201 or 2xx"),
-        ("means: posted", "means: psted", 6, "means: expected posted, refused, failed"),
+        ("means: posted", "means: booked", 6, "means: expected posted, refused, failed"),
         ("{post: /m,", "{get: m, post: /m,", 4, "expected exactly one of get, post, put, patch, delete"),
         ("{post: /m,", "{post: m,", 4, "expected a path that begins with /, got 'm'"),
         ("id_at: id, ", "", 9, "expected one of id and id_at"),
@@ -77,8 +77,8 @@ def test_accepted_needs_a_way_to_end(tmp_path: Path) -> None:
 def test_yaml_objects_and_missing_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match="only plain YAML"):
         read_mapping(mapping(tmp_path, "kind: !!python/object/apply:os.getcwd []"))
-    with pytest.raises(UsageError, match=r"there is no mapping 'blnc'; did you mean blnk\?"):
-        load_adapter("bank", "blnc")
+    with pytest.raises(UsageError, match=r"there is no mapping 'blnkk'; did you mean blnk\?"):
+        load_adapter("bank", "blnkk")
     with pytest.raises(UsageError, match="rinha describes no bank"):
         load_adapter("bank", "rinha")
 
