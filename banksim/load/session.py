@@ -21,7 +21,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,6 +31,7 @@ from locust.runners import STATE_INIT, STATE_STOPPED
 
 from banksim.load.options import from_form, run_settings
 from banksim.load.statistics import LocustStatistics
+from banksim.load.users import idle_seats, seat_names
 from banksim.model import BanksimError, ExitCode, UsageError
 from banksim.report.console import print_summary
 from banksim.run.kafka import find_brokers
@@ -43,14 +44,6 @@ from banksim.run.timekeeper import Timekeeper
 from banksim.scenario import load_scenario
 
 logger = logging.getLogger(__name__)
-
-# -- Which seats a locustfile's users take ----------------------------------------------------------
-
-
-def seat_names(user_classes: Iterable[type]) -> set[str]:
-    """The seats of those classes that have one; users that are none of ours have none."""
-    return {seat for cls in user_classes if (seat := getattr(cls, "seat", None))}
-
 
 #: How long Locust waits for a user that is in the middle of a call, unless told otherwise.
 STOP_TIMEOUT_S = 15.0
@@ -203,7 +196,8 @@ class Session:
         return True
 
     def _new_run(self, settings: RunSettings) -> Run:
-        queues = self._queues = UserQueues(seat_names(self.environment.user_classes))
+        classes = self.environment.user_classes
+        queues = self._queues = UserQueues(seat_names(classes), idle_seats(classes))
         sinks = [self._statistics]
 
         def prepare(plan: Parts, timekeeper: Timekeeper) -> LocalLoad:

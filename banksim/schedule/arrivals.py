@@ -139,6 +139,11 @@ class Arrivals(ABC):
             self._next_s = float(moments[count]) if len(moments) > count else None
         return taken
 
+    def advance(self, count: int) -> None:
+        """Take the next ``count`` arrivals, whose moments are known from `upcoming`."""
+        while count > 0 and (taken := len(self.take_many(count))):
+            count -= taken
+
     def _areas(self, count: int) -> NDArray[np.float64]:
         """The area under λ until each of the next ``count`` arrivals, added up as `take` does."""
         self._reserve(count - 1)
