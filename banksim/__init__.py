@@ -10,7 +10,7 @@ The folders import one way, down this list:
     scenario    one YAML file: everything a run needs
     clock, demand, arrivals      when things happen
     world       who and what exists
-    activity, fraud              what honest customers and fraudsters do
+    activity, fraud              what genuine customers and fraudsters do
     sandbox     the stand-in bank and detector
     systems     clients of the bank and the detector
     measure     counts that add up

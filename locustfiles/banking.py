@@ -31,7 +31,7 @@ class BankDay(AcceleratedClockShape):
 
 
 class BankCustomer(PersonaUser):
-    """What an honest customer does.  Each task is woken for by an arrival that asks for it."""
+    """What a genuine customer does.  Each task is woken for by an arrival that asks for it."""
 
     abstract = True
 

@@ -335,7 +335,7 @@ fraud:
 class Watched:
     """What a short run against the stand-ins over HTTP showed."""
 
-    #: Files that the median honest transaction passed, from the dispatcher until it was counted.
+    #: Files that the median genuine transaction passed, from the dispatcher until it was counted.
     journey: list[str]
     transactions: int
     #: Paths of everything in results.json and in the messages to the pages.
@@ -391,7 +391,7 @@ GAUGES = (
 )
 #: These need a run.
 RUN_GAUGES = (
-    Gauge("files an honest HTTP transaction passes", 30, lambda: journey_files(_watched()), held=False),
+    Gauge("files a genuine HTTP transaction passes", 30, lambda: journey_files(_watched()), held=False),
     Gauge("published names that nothing reads", 0, lambda: len(unread(_watched().published)), held=False),
 )
 
@@ -415,7 +415,7 @@ def _list() -> None:
         ],
         "import circles": [" ↔ ".join(circle) for circle in circles(import_graph())],
         "counters that nothing reads": unread_counters(),
-        "files an honest HTTP transaction passes": _watched().journey,
+        "files a genuine HTTP transaction passes": _watched().journey,
         "published names that nothing reads": unread(_watched().published),
     }
     for name, found in named.items():

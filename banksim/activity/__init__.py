@@ -1,4 +1,4 @@
-"""What honest customers do."""
+"""What genuine customers do."""
 
 from banksim.activity.journeys import Trip, Trips
 from banksim.activity.onboarding import Joining, OnboardingPlan

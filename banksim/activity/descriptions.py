@@ -1,6 +1,6 @@
 """The text of a transaction on the bank statement, in the few plain words people use.
 
-Honest transactions and campaigns take their words from here, so the text never gives a fraud away.
+Genuine transactions and campaigns take their words from here, so the text never gives a fraud away.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Kinds of payment of a user's own: what some honest customers do instead of the usual.
+"""Kinds of payment of a user's own: what some genuine customers do instead of the usual.
 
-A file named under `plugins:` marks a function with its share of the honest transactions and
+A file named under `plugins:` marks a function with its share of the genuine transactions and
 with who does it, when and in which months:
 
     @payment("gym", share=0.03, personas=("student", "salaried"), hours=(6, 22), months={1: 2.0})
@@ -55,7 +55,7 @@ Marked = TypeVar("Marked", bound=Callable[["Chance"], Draft | None])
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """A kind of payment.  ``share`` is of the honest transactions of those personas in those hours."""
+    """A kind of payment.  ``share`` is of the genuine transactions of those personas in those hours."""
 
     name: str
     make: Callable[[Chance], Draft | None]

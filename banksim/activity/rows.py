@@ -1,4 +1,4 @@
-"""The planner of rows: honest transactions for arrivals, a block at a time.
+"""The planner of rows: genuine transactions for arrivals, a block at a time.
 
     moments ─► drafts (`row_drafts`) ─► settled, level by level ─► `Block`
 

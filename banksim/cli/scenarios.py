@@ -317,7 +317,7 @@ def _fraud_lines(scenario: Scenario, summary: Summary) -> list[str]:
     ]
     rows += [(label, *_sizes(sizes), "usual mix") for label, sizes in sorted(planned.items())]
     if decoys:
-        rows.append(("decoys", *_sizes(decoys), "honest behaviour that looks like fraud"))
+        rows.append(("decoys", *_sizes(decoys), "genuine behaviour that looks like fraud"))
     if not rows:
         return []
     return [f"  {line}" for line in _aligned([FRAUD_HEADINGS, *rows], right=(1, 2))] + [

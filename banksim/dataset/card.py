@@ -229,7 +229,7 @@ def _typologies(card: CardContents) -> str:
 def _labels() -> str:
     return (
         "A row is **fraud** when it is a step of a campaign, whoever's account it uses: the robbed victim's "
-        "transfer and the mule's passing on of the money are both fraud. **decoy** is honest behaviour that "
+        "transfer and the mule's passing on of the money are both fraud. **decoy** is genuine behaviour that "
         "looks like fraud and counts as not fraud (`is_fraud` 0). Everything else is **genuine**. Labels "
         "were fixed before the bank answered; a refused attempt is fraud all the same.\n\n"
         f"Only a simulator knows {', '.join(f'`{name}`' for name in TRUTH_COLUMNS)}: take them out of what a "

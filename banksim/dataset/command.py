@@ -24,8 +24,7 @@ from typing import Any, TextIO
 
 from banksim.dataset.card import CardContents, Tally, write_card
 from banksim.dataset.files import ACCOUNTS, CUSTOMERS, TRANSACTIONS, Outputs, check_format
-from banksim.dataset.lines import BatchLines, join_for
-from banksim.dataset.people import PeopleLines
+from banksim.dataset.lines import BatchLines, PeopleLines, join_for
 from banksim.dataset.stream import Entry, Stream
 from banksim.model import BanksimError, ExitCode, UsageError
 from banksim.report.console import wants_colour

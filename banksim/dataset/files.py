@@ -231,7 +231,7 @@ TRANSACTIONS: tuple[Column, ...] = (
     Column("longitude", "real", "degrees", "of the place, four decimals"),
     Column("description", "text", "", "text on the statement"),
     Column("persona", "text", "", "truth: kind of customer"),
-    Column("label", "text", "", "truth: genuine, fraud, or decoy (honest, but looks like fraud)"),
+    Column("label", "text", "", "truth: genuine, fraud, or decoy (genuine, but looks like fraud)"),
     Column("is_fraud", "integer", "", "truth: 1 for fraud, 0 for genuine and decoy"),
     Column("typology", "text", "", "truth: kind of fraud or decoy; empty for genuine"),
     Column("campaign_id", "text", "", "truth: the attack this row is a step of"),

@@ -37,7 +37,7 @@ BLOCK_ROWS, SETTLED_ROWS = 16_384, 4096
 # victim's money ends.  That is the one rule, on purpose: what a detector would have stopped
 # depends on the detector, and a data set is there to train one.
 #
-# Balances are those that honest customers plan with, so a victim who was robbed spends less.
+# Balances are those that genuine customers plan with, so a victim who was robbed spends less.
 
 
 APPROVED = Outcome(BankReply(BankStatus.POSTED), NOT_SCORED, lag_ms=0.0, service_ms=0.0)

@@ -65,23 +65,25 @@ class NormalBehaviour:
 class Attacker:
     """One attacker's devices and places."""
 
-    def __init__(self, world: World, rng: random.Random, sophistication: float, honest: bool = False) -> None:
-        """``honest``: there is no attacker; customers act for themselves."""
+    def __init__(
+        self, world: World, rng: random.Random, sophistication: float, genuine: bool = False
+    ) -> None:
+        """``genuine``: there is no attacker; customers act for themselves."""
         self._world = world
         self._rng = rng
         self._sophistication = sophistication
-        self._honest = honest
+        self._genuine = genuine
         self.devices = tuple(opaque_id(rng) for _ in range(rng.randint(*DEVICES)))
 
     def device(self, customer: Customer) -> str:
         """The device of one step: the attacker's, or the customer's own, taken over."""
-        if self._honest or self._rng.random() < HIJACKED_AT_BEST * self._sophistication:
+        if self._genuine or self._rng.random() < HIJACKED_AT_BEST * self._sophistication:
             return customer.devices[0]
         return self._rng.choice(self.devices)
 
     def base(self, customer: Customer) -> Place:
         """The place the attacker appears to use the customer's account from."""
-        if self._honest or self._rng.random() < self._sophistication:
+        if self._genuine or self._rng.random() < self._sophistication:
             return customer.home
         abroad = self._rng.random() < ABROAD_AT_WORST * (1 - self._sophistication)
         place = self._world.places.destination(self._rng, customer.home, abroad)
@@ -98,7 +100,7 @@ class Attacker:
         abroad = self._rng.random() < ABROAD_AT_WORST * (1 - self._sophistication)
         domestic = [city for city in far if city.country == origin.country]
         choice = domestic if domestic and not abroad else far
-        # Large cities most often, as on honest journeys: no country belongs to fraud alone.
+        # Large cities most often, as on genuine journeys: no country belongs to fraud alone.
         return self._rng.choices(choice, [city.population_k for city in choice])[0].place
 
     def shop(self, place: Place, hour: int, categories: tuple[str, ...]) -> Merchant:

@@ -40,7 +40,7 @@ class CampaignSpec:
 
     ``pattern`` is the key of the scenario's pattern it carries out, ``size`` the number of
     transactions it makes, ``exact`` whether that number comes from ``count`` (extra load) or
-    is a part of the fraud share; ``decoy`` whether it is honest behaviour.  ``follows`` is
+    is a part of the fraud share; ``decoy`` whether it is genuine behaviour.  ``follows`` is
     the id of the campaign whose end starts this one: until that has ended ``start_s`` is an
     estimate.  ``campaign_id`` and ``label`` are for displays and reports; neither goes on the wire.
     """

@@ -10,12 +10,12 @@ A typology never builds a transaction or reads a clock itself:
 All draws come from the campaign's own random stream, a function of the run's seed and the campaign's
 id, and depend on the outcomes so far, never on the wall clock.
 
-What the bank sees of a step must not give it away: ids come from the same source as honest ones,
+What the bank sees of a step must not give it away: ids come from the same source as genuine ones,
 merchants from the same directory, amounts from the same price tags, texts from the same words.
 Behaviour does give it away, and `sophistication` (0 clumsy … 1 careful) moves that towards the
 victim's own habits.
 
-A decoy is a campaign of honest people: its steps come from their own devices and homes.
+A decoy is a campaign of genuine people: its steps come from their own devices and homes.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ RESALE_CATEGORIES = ("electronics", "jewellery", "department", "clothing", "onli
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What all campaigns of a run share: the world, its potential victims, its honest behaviour."""
+    """What all campaigns of a run share: the world, its potential victims, its genuine behaviour."""
 
     world: World
     pool: VictimPool
@@ -84,7 +84,7 @@ class Campaign:
         self.options = options
         self.world = world
         self.rng = stream(world.seed, "campaign", spec.campaign_id)
-        self.scene = Attacker(world, self.rng, spec.sophistication, honest=typology.is_decoy)
+        self.scene = Attacker(world, self.rng, spec.sophistication, genuine=typology.is_decoy)
         self.wallet = Wallet(world, self.rng)
         self.size = spec.size
         self.intensity = spec.intensity
@@ -179,7 +179,7 @@ class Campaign:
         return self._crew
 
     def bystander(self, suits: Suits = lambda _: True) -> Customer:
-        """An honest customer for a decoy, exposed or not; ``suits`` is a preference, not a requirement."""
+        """A genuine customer for a decoy, exposed or not; ``suits`` is a preference, not a requirement."""
         found = self._pool.bystander(self.rng, lambda c: self._is_customer(c) and suits(c), self._used)
         return self._remembered(found)
 
@@ -269,7 +269,7 @@ class Campaign:
     # -- steps ----------------------------------------------------------------------------
     #
     # A typology decides who pays whom how much.  Everything else the bank sees is filled in here as
-    # for an honest customer: an opaque id, a channel that is open at that hour, whole notes from a
+    # for a genuine customer: an opaque id, a channel that is open at that hour, whole notes from a
     # machine, an amount within the payer's limit, a few plain words.
 
     def purchase(

@@ -1,11 +1,11 @@
 """Amounts: a victim's usual spending, the bank's limit per payment, the balance left to take.
 
-Prices, cash and transfers are rounded by the same `Pricing` that makes honest amounts, so
+Prices, cash and transfers are rounded by the same `Pricing` that makes genuine amounts, so
 no ending gives a fraud away.  The bank caps a single payment by the payer's KYC tier, so
 every amount passes through `capped`.
 
 Balances are *estimates*: the opening balance plus the approved movements of this campaign.  The
-customer's honest transactions continue meanwhile, so a payment may still be refused for lack of
+customer's genuine transactions continue meanwhile, so a payment may still be refused for lack of
 funds; a typology learns that from the outcome, as a thief does.
 """
 

@@ -41,7 +41,7 @@ DECOY_MIX: dict[str, float] = {
     "pay_day_burst": 0.25,
     "landlord_fan_in": 0.15,
 }
-#: Honest people do not keep the rhythm of a script.
+#: Genuine people do not keep the rhythm of a script.
 DECOY_SOPHISTICATION = 1.0
 
 

@@ -74,8 +74,8 @@ class VictimPool:
 
     def bystander(self, rng: random.Random, suits: Suits, avoid: Collection[int]) -> Customer:
         """Draw any customer except accomplices by the same rules; exposed ones live honestly too."""
-        honest = self._population.size - self.accomplices
-        return self._pick(rng, self.victims + self.accomplices, honest, suits, avoid)
+        genuine = self._population.size - self.accomplices
+        return self._pick(rng, self.victims + self.accomplices, genuine, suits, avoid)
 
     def _pick(
         self, rng: random.Random, first_rank: int, ranks: int, suits: Suits, avoid: Collection[int]

@@ -36,7 +36,7 @@ class Typology:
     1; the planner sizes campaigns by it.  Fewer than ``min_size`` make no sense (a chain of
     one transfer is not a chain), so the planner avoids them unless a ``count`` asks for them.
     ``size_option`` names the pattern's key that sets the usual size, where there is one.
-    ``label`` is the truth of its steps: FRAUD, or DECOY for honest behaviour that looks like it.
+    ``label`` is the truth of its steps: FRAUD, or DECOY for genuine behaviour that looks like it.
     """
 
     name: str

@@ -7,8 +7,16 @@ of results only from a non-blocking poll.  What an event says is not decided her
 
 from __future__ import annotations
 
-from banksim.kafka.client import ALERTS, CUSTOMERS, DECISIONS, TRANSACTIONS, client_security
-from banksim.kafka.probe import EMBEDDED, EmbeddedBroker, broker_problem
+from banksim.kafka.client import (
+    ALERTS,
+    CUSTOMERS,
+    DECISIONS,
+    EMBEDDED,
+    TRANSACTIONS,
+    EmbeddedBroker,
+    broker_problem,
+    client_security,
+)
 from banksim.kafka.publisher import Delivery, Publisher
 from banksim.kafka.reader import TopicReader
 

@@ -13,7 +13,7 @@ and not alerted counts against recall, also where the score is missing.  When no
 came back in the whole run there are no rates at all, since nothing was judged.
 
 The operating point is the detector's own decision, so the confusion matrix is exact; only
-the ranking figures (AUC, AP, threshold sweep) come from scores.  Decoys are honest:
+the ranking figures (AUC, AP, threshold sweep) come from scores.  Decoys are genuine:
 an alert on one is a false positive.  Whatever has no denominator is None, never 0.
 """
 
@@ -78,13 +78,13 @@ class Slices:
             counts[_HONEST] += 1
             counts[_FALSE] += alert
 
-    def add_honest(self, names: Sequence[str], codes: Ints, asked: Bools, alert: Bools) -> None:
-        """Count many honest transactions; ``codes`` are places in ``names``, all arrays of shape (n,)."""
+    def add_genuine(self, names: Sequence[str], codes: Ints, asked: Bools, alert: Bools) -> None:
+        """Count many genuine transactions; ``codes`` are places in ``names``, all arrays of shape (n,)."""
         size = len(names)
         unasked = np.bincount(codes[~asked], minlength=size).tolist()
-        honest = np.bincount(codes[asked], minlength=size).tolist()
-        false_alerts = np.bincount(codes[asked & alert], minlength=size).tolist()
-        for name, *found in zip(names, honest, false_alerts, unasked, strict=True):
+        genuine = np.bincount(codes[asked], minlength=size).tolist()
+        false_positives = np.bincount(codes[asked & alert], minlength=size).tolist()
+        for name, *found in zip(names, genuine, false_positives, unasked, strict=True):
             if any(found):
                 counts = self._line(name)
                 counts[_HONEST] += found[0]
@@ -97,7 +97,7 @@ class Slices:
         return self.counts.setdefault(name, [0] * 5)
 
     def rows(self) -> dict[str, dict[str, Any]]:
-        """By name: transactions, fraud, caught, recall, honest, false_alerts, false_positive_rate, ends."""
+        """transactions, fraud, caught, recall, genuine, false_positives, false_positive_rate and ends."""
         return {name: _slice_row(counts) for name, counts in sorted(self.counts.items())}
 
     def merge_state(self, state: Mapping[str, Sequence[int]]) -> None:
@@ -111,19 +111,19 @@ class Slices:
 
 
 def _slice_row(counts: Sequence[int]) -> dict[str, Any]:
-    fraud, caught, honest, false_alerts, unasked = counts
+    fraud, caught, genuine, false_positives, unasked = counts
     recall_low, recall_high = wilson(caught, fraud) or (None, None)
-    fpr_low, fpr_high = wilson(false_alerts, honest) or (None, None)
+    fpr_low, fpr_high = wilson(false_positives, genuine) or (None, None)
     return {
-        "transactions": fraud + honest + unasked,
+        "transactions": fraud + genuine + unasked,
         "fraud": fraud,
         "caught": caught,
         "recall": share(caught, fraud),
         "recall_low": recall_low,
         "recall_high": recall_high,
-        "honest": honest,
-        "false_alerts": false_alerts,
-        "false_positive_rate": share(false_alerts, honest),
+        "genuine": genuine,
+        "false_positives": false_positives,
+        "false_positive_rate": share(false_positives, genuine),
         "false_positive_rate_low": fpr_low,
         "false_positive_rate_high": fpr_high,
         "unasked": unasked,
@@ -262,8 +262,8 @@ class Detection:
         if not asked.all():
             group.unasked += len(block) - number_of(asked)
             group.unasked_cents += int(amounts_cents[~asked].sum())
-        self.personas.add_honest(block.personas, block.persona, asked, alert)
-        self.channels.add_honest(CHANNELS, block.channel, asked, alert)
+        self.personas.add_genuine(block.personas, block.persona, asked, alert)
+        self.channels.add_genuine(CHANNELS, block.channel, asked, alert)
         scored = ~np.isnan(block.score)
         scores = block.score[scored]
         if len(scores):
@@ -286,7 +286,7 @@ class Detection:
             total.merge(group)
         return total
 
-    def honest(self) -> GroupCounts:
+    def not_fraud(self) -> GroupCounts:
         """Genuine transactions and decoys together."""
         return self._sum_of([self.genuine, *self.decoys.values()])
 
@@ -294,13 +294,13 @@ class Detection:
         """All typologies together."""
         return self._sum_of(self.fraud.values())
 
-    def figures(self, prevalence: float, false_alert_cost_cents: int) -> DetectionFigures:
+    def figures(self, prevalence: float, false_positive_cost_cents: int) -> DetectionFigures:
         """Every figure of the measurement; without a usable score, rates and ratios are None."""
-        fraud, honest = self.fraudulent(), self.honest()
-        tp, fp = fraud.alerted, honest.alerted
-        judged = fraud.judged + honest.judged
-        scored = fraud.scored + honest.scored
-        frauds, genuine = (0, 0) if self._silent else (fraud.judged, honest.judged)
+        fraud, rest = self.fraudulent(), self.not_fraud()
+        tp, fp = fraud.alerted, rest.alerted
+        judged = fraud.judged + rest.judged
+        scored = fraud.scored + rest.scored
+        frauds, genuine = (0, 0) if self._silent else (fraud.judged, rest.judged)
         fn, tn = frauds - tp, genuine - fp
         campaigns = len(self.campaigns.lines)
         recall, fpr = share(tp, frauds), share(fp, genuine)
@@ -324,18 +324,18 @@ class Detection:
             value_detection_rate=share(fraud.alerted_cents, fraud.judged_cents) if frauds + genuine else None,
             value_cents=fraud.judged_cents,
             caught_cents=fraud.alerted_cents,
-            false_alert_cost_cents=false_alert_cost_cents,
-            net_savings_cents=fraud.alerted_cents - fp * false_alert_cost_cents if frauds else None,
+            false_positive_cost_cents=false_positive_cost_cents,
+            net_savings_cents=fraud.alerted_cents - fp * false_positive_cost_cents if frauds else None,
             alert_rate=share(tp + fp, judged) if frauds + genuine else None,
-            coverage=share(scored, fraud.transactions + honest.transactions) if judged else None,
+            coverage=share(scored, fraud.transactions + rest.transactions) if judged else None,
             scored=scored,
-            missing=fraud.missing + honest.missing,
-            unasked=fraud.unasked + honest.unasked,
-            late=fraud.late + honest.late,
+            missing=fraud.missing + rest.missing,
+            unasked=fraud.unasked + rest.unasked,
+            late=fraud.late + rest.late,
             f1=share(2 * tp, 2 * tp + fp + fn) if frauds else None,
             mcc=matthews(tp, fp, tn, fn),
-            average_precision=average_precision(fraud.scores, honest.scores),
-            roc_auc=roc_auc(fraud.scores, honest.scores),
+            average_precision=average_precision(fraud.scores, rest.scores),
+            roc_auc=roc_auc(fraud.scores, rest.scores),
             confusion=Confusion(tp, fp, tn, fn),
         )
 
@@ -361,10 +361,10 @@ class Detection:
         }
 
     def score_histogram(self, bars: int = 20) -> list[dict[str, float]]:
-        return histogram({"fraud": self.fraudulent().scores, "genuine": self.honest().scores}, bars)
+        return histogram({"fraud": self.fraudulent().scores, "genuine": self.not_fraud().scores}, bars)
 
     def threshold_sweep(self, max_points: int = 100) -> list[dict[str, Any]]:
-        return sweep(self.fraudulent().scores, self.honest().scores, max_points)
+        return sweep(self.fraudulent().scores, self.not_fraud().scores, max_points)
 
     def to_state(self) -> dict[str, Any]:
         return {

@@ -1,10 +1,10 @@
-"""Score drift: do honest transactions still score as they did when the run began?
+"""Score drift: do genuine transactions still score as they did when the run began?
 
 The population stability index (PSI) compares two distributions over the same groups:
 
     PSI = Σ (p − q) · ln(p / q)        q: share in the reference, p: share in a later stretch
 
-Common reading: below 0.1 stable, 0.1 to 0.25 watch, above 0.25 shifted.  Only honest
+Common reading: below 0.1 stable, 0.1 to 0.25 watch, above 0.25 shifted.  Only genuine
 transactions count: an attack is not drift.  Groups are about tenths of the reference.
 
 Scores are counted by windows of simulated time, in 34 coarse score groups.  When more than
@@ -36,7 +36,7 @@ _GROUPS = len(_GROUP_EDGES) + 1
 
 
 class ScoreDrift:
-    """Counts of honest scores by window of simulated time."""
+    """Counts of genuine scores by window of simulated time."""
 
     __slots__ = ("length_s", "windows")
 
@@ -45,11 +45,11 @@ class ScoreDrift:
         self.windows: dict[int, list[int]] = {}
 
     def add(self, sim_s: float, score: float) -> None:
-        """Count the score of one honest transaction."""
+        """Count the score of one genuine transaction."""
         self._window(sim_s)[bisect_right(_GROUP_EDGES, score)] += 1
 
     def add_many(self, sims_s: Floats, scores: Floats) -> None:
-        """Count the scores of honest transactions at their moments; both of shape (n,)."""
+        """Count the scores of genuine transactions at their moments; both of shape (n,)."""
         groups = np.searchsorted(_GROUP_EDGES, scores, side="right")
         length_s = self.length_s
         for index in np.unique((sims_s / length_s).astype(np.int64)).tolist():

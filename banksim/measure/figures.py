@@ -125,7 +125,7 @@ class TimelinePoint:
     genuine: int
     fraud_sent: int
     fraud_alerted: int
-    false_alerts: int
+    false_positives: int
     p50_ms: float | None
     p95_ms: float | None
     p99_ms: float | None
@@ -219,7 +219,7 @@ class DetectionFigures:
     value_detection_rate: float | None
     value_cents: int
     caught_cents: int
-    false_alert_cost_cents: int
+    false_positive_cost_cents: int
     net_savings_cents: int | None
     alert_rate: float | None
     coverage: float | None
@@ -316,8 +316,8 @@ class SliceRow:
     recall: float | None
     recall_low: float | None
     recall_high: float | None
-    honest: int
-    false_alerts: int
+    genuine: int
+    false_positives: int
     false_positive_rate: float | None
     false_positive_rate_low: float | None
     false_positive_rate_high: float | None
@@ -343,7 +343,7 @@ class SweepRow:
     precision: float
     false_positive_rate: float
     flagged: int
-    false_alerts: int
+    false_positives: int
     caught_cents: int
 
 

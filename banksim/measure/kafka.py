@@ -29,7 +29,7 @@ MAX_ERRORS = 20
 
 _EVENTS = ("offered", "published", "delivered", "failed", "dropped", "unavailable")
 _DECISIONS = ("received", "matched", "repeated", "unmatched", "unreadable", "no_verdict", "forgotten")
-_JUDGED = ("delivered_fraud", "delivered_honest", "fraud_alerted", "honest_alerted")
+_JUDGED = ("delivered_fraud", "delivered_genuine", "fraud_alerted", "genuine_alerted")
 _ALERTS = ("alerts_received", "alerts_matched")
 _COUNTS = (*_EVENTS, *_DECISIONS, *_JUDGED, *_ALERTS)
 
@@ -77,7 +77,7 @@ class StreamFigures:
         self.acknowledged_ms.add(latency_ms)
         entry = self._pending.get(key)
         if entry is not None:
-            self.counts["delivered_fraud" if entry.is_fraud else "delivered_honest"] += 1
+            self.counts["delivered_fraud" if entry.is_fraud else "delivered_genuine"] += 1
 
     def failed(self, topic: str, key: str, error: str) -> None:
         """An event did not reach the broker."""
@@ -102,7 +102,7 @@ class StreamFigures:
             if reply.decision is Decision.NONE:
                 self.counts["no_verdict"] += 1
             elif reply.decision.is_alert:
-                self.counts["fraud_alerted" if entry.is_fraud else "honest_alerted"] += 1
+                self.counts["fraud_alerted" if entry.is_fraud else "genuine_alerted"] += 1
 
     def unreadable(self) -> None:
         """A message on the decision topic that is no decision."""
@@ -119,7 +119,7 @@ class StreamFigures:
     @property
     def undecided(self) -> int:
         """Transactions the broker took and that have no decision so far."""
-        return self.counts["delivered_fraud"] + self.counts["delivered_honest"] - self.counts["matched"]
+        return self.counts["delivered_fraud"] + self.counts["delivered_genuine"] - self.counts["matched"]
 
     def results(self) -> dict[str, Any]:
         """For results.json: counts, and latencies in ms; None is "not defined"."""
@@ -142,7 +142,7 @@ class StreamFigures:
     def _decision_results(self) -> dict[str, Any]:
         count = self.counts
         fraud, alerted = count["delivered_fraud"], count["fraud_alerted"]
-        honest, false_alerts = count["delivered_honest"], count["honest_alerted"]
+        genuine, false_positives = count["delivered_genuine"], count["genuine_alerted"]
         low, high = wilson(alerted, fraud) or (None, None)
         # Without a single decision there is no reader of the topic, which is not a recall of 0.
         anyone = count["matched"] > 0
@@ -153,12 +153,12 @@ class StreamFigures:
             "recall": share(alerted, fraud) if anyone else None,
             "recall_low": low if anyone else None,
             "recall_high": high if anyone else None,
-            "precision": share(alerted, alerted + false_alerts),
-            "false_positive_rate": share(false_alerts, honest) if anyone else None,
+            "precision": share(alerted, alerted + false_positives),
+            "false_positive_rate": share(false_positives, genuine) if anyone else None,
             "confusion": {
                 "tp": alerted,
-                "fp": false_alerts,
-                "tn": honest - false_alerts,
+                "fp": false_positives,
+                "tn": genuine - false_positives,
                 "fn": fraud - alerted,
             }
             if anyone

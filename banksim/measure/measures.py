@@ -114,14 +114,14 @@ _COMPLETED, _REFUSED, _UNKNOWN = Fate.COMPLETED, Fate.REFUSED, Fate.UNKNOWN
 
 @dataclass(frozen=True, slots=True)
 class MeasureSettings:
-    """What to count and where to stop.  ``false_alert_cost_cents`` is a judgement: five units of money."""
+    """What to count and where to stop.  ``false_positive_cost_cents`` is a judgement: five units of money."""
 
     interval_s: float = 1.0
     max_points: int = 2_000
     warm_up_s: float = 0.0
     deadline_ms: float | None = None
     prevalence: float = DEFAULT_PREVALENCE
-    false_alert_cost_cents: int = 500
+    false_positive_cost_cents: int = 500
     max_campaigns: int = 2_000
     max_errors: int = 50
     max_calls: int = 64
@@ -263,7 +263,7 @@ class Measures:
             bucket.fraud_alerted += alert
         else:
             bucket.genuine += 1
-            bucket.false_alerts += alert
+            bucket.false_positives += alert
 
     def _count_columns(self, bucket: Bucket, block: ResultBlock) -> Sequence[Ended]:
         """Count what is genuine; returns the rest."""
@@ -299,7 +299,7 @@ class Measures:
         bucket.unknown += unknowns
         bucket.scored += len(block) - number_of(np.isnan(block.score))
         bucket.genuine += len(block)
-        bucket.false_alerts += number_of(block.alert)
+        bucket.false_positives += number_of(block.alert)
 
     # -- over processes ---------------------------------------------------------------------------
 

@@ -158,7 +158,7 @@ class Feedback:
     """Labels that the detector was sent afterwards."""
 
     fraud: int
-    false_alerts: int
+    false_positives: int
     accepted: int
     refused: int
     later: int

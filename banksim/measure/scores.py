@@ -31,7 +31,7 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-# -- Wilson's interval for a share: honest near 0 and 1 and for small counts ------------------------
+# -- Wilson's interval for a share: genuine near 0 and 1 and for small counts ------------------------
 
 
 #: The 97.5 % point of the normal distribution, for a two-sided 95 % interval.
@@ -317,14 +317,14 @@ def average_precision(fraud: ScoreCounts, genuine: ScoreCounts) -> float | None:
     positives = int(ranked.fraud.sum())
     if not positives or not ranked.genuine.any():
         return None
-    hits, false_alerts = ranked.from_the_top()
-    return float((ranked.fraud[::-1] * hits / (hits + false_alerts)).sum()) / positives
+    hits, false_positives = ranked.from_the_top()
+    return float((ranked.fraud[::-1] * hits / (hits + false_positives)).sum()) / positives
 
 
 def sweep(fraud: ScoreCounts, genuine: ScoreCounts, max_points: int = 100) -> list[dict[str, Any]]:
     """What another threshold would have done, from the highest score down.
 
-    Rows of {threshold, recall, precision, false_positive_rate, flagged, false_alerts,
+    Rows of {threshold, recall, precision, false_positive_rate, flagged, false_positives,
     caught_cents}; empty when either side is.  Thinned to about ``max_points`` rows, the
     last (everything flagged) included.
     """
@@ -332,7 +332,7 @@ def sweep(fraud: ScoreCounts, genuine: ScoreCounts, max_points: int = 100) -> li
     positives, negatives = int(ranked.fraud.sum()), int(ranked.genuine.sum())
     if not positives or not negatives:
         return []
-    hits, false_alerts = (part.tolist() for part in ranked.from_the_top())
+    hits, false_positives = (part.tolist() for part in ranked.from_the_top())
     thresholds, caught_cents = ranked.lows[::-1].tolist(), np.cumsum(ranked.fraud_cents[::-1]).tolist()
     last = len(thresholds) - 1
     step = max(1, -(-len(thresholds) // max_points))
@@ -340,10 +340,10 @@ def sweep(fraud: ScoreCounts, genuine: ScoreCounts, max_points: int = 100) -> li
         {
             "threshold": thresholds[place],
             "recall": hits[place] / positives,
-            "precision": hits[place] / (hits[place] + false_alerts[place]),
-            "false_positive_rate": false_alerts[place] / negatives,
-            "flagged": hits[place] + false_alerts[place],
-            "false_alerts": false_alerts[place],
+            "precision": hits[place] / (hits[place] + false_positives[place]),
+            "false_positive_rate": false_positives[place] / negatives,
+            "flagged": hits[place] + false_positives[place],
+            "false_positives": false_positives[place],
             "caught_cents": caught_cents[place],
         }
         for place in sorted({*range(0, last + 1, step), last})
@@ -390,14 +390,14 @@ def histogram(groups: Mapping[str, ScoreCounts], bars: int = 20) -> list[dict[st
 GROUPS = 10
 
 
-def calibration(fraud: ScoreCounts, honest: ScoreCounts, groups: int = GROUPS) -> dict[str, Any]:
+def calibration(fraud: ScoreCounts, genuine: ScoreCounts, groups: int = GROUPS) -> dict[str, Any]:
     """{"error": ECE, "groups": [{low, high, scored, fraud, mean_score, fraud_share}]}.
 
-    The error is None unless both fraud and honest transactions were scored; groups without a
+    The error is None unless both fraud and genuine transactions were scored; groups without a
     score have None in place of means.
     """
     scored, frauds, sums = np.zeros(groups), np.zeros(groups), np.zeros(groups)
-    for counted, is_fraud in ((fraud, True), (honest, False)):
+    for counted, is_fraud in ((fraud, True), (genuine, False)):
         order, _, middles = (
             counted.scale.lowest_first()
         )  # so that the sum is the same in any order of merging
@@ -418,7 +418,7 @@ def calibration(fraud: ScoreCounts, honest: ScoreCounts, groups: int = GROUPS) -
         for place in range(groups)
     ]
     total = int(scored.sum())
-    both = fraud.total and honest.total
+    both = fraud.total and genuine.total
     error = sum(
         row["scored"] / total * abs(row["mean_score"] - row["fraud_share"]) for row in rows if row["scored"]
     )

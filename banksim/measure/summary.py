@@ -231,7 +231,7 @@ def fraud(measures: Measures, max_campaigns: int) -> Fraud:
 def detection(measures: Measures, quality: Quality) -> DetectionFigures:
     """Figures of the whole run or of its warm-up."""
     settings = measures.settings
-    return quality.detection.figures(settings.prevalence, settings.false_alert_cost_cents)
+    return quality.detection.figures(settings.prevalence, settings.false_positive_cost_cents)
 
 
 def percentiles(histogram: LatencyHistogram) -> Percentiles:
@@ -295,12 +295,12 @@ def _slices(slices: Slices, scored: int) -> dict[str, SliceRow]:
 
 def _scores(measures: Measures) -> Scores:
     found = measures.detection
-    fraudulent, honest = found.fraudulent().scores, found.honest().scores
+    fraudulent, genuine = found.fraudulent().scores, found.not_fraud().scores
     return Scores(
         histogram=_bars(measures),
         sweep=[SweepRow(**row) for row in found.threshold_sweep()],
-        bins=made_of.ScoreTable(**used_scores(fraudulent, honest)),
-        calibration=decode(made_of.Calibration, calibration(fraudulent, honest)),
+        bins=made_of.ScoreTable(**used_scores(fraudulent, genuine)),
+        calibration=decode(made_of.Calibration, calibration(fraudulent, genuine)),
         drift=decode(made_of.Drift, found.drift.figures()),
     )
 

@@ -176,7 +176,7 @@ def _savings(evidence: Evidence) -> Tile:
     missing, word = _of_fraud(evidence)
     note = (
         f"{money(found.caught_cents, currency)} of {money(found.value_cents, currency)} fraud caught, "
-        f"each false positive costs {money(found.false_alert_cost_cents, currency)}"
+        f"each false positive costs {money(found.false_positive_cost_cents, currency)}"
     )
     value = money(found.net_savings_cents, currency)
     return Tile("savings", "Net savings", value, missing or note, "none", word, "")

@@ -38,7 +38,7 @@ COUNTS = (
     "genuine",
     "fraud_sent",
     "fraud_alerted",
-    "false_alerts",
+    "false_positives",
 )
 #: Of the load generator: CPU in % of one core, memory in bytes, network in bytes per wall second.
 RESOURCES = ("cpu_percent", "rss_bytes", "network_bytes_s")
@@ -70,7 +70,7 @@ class Bucket:
         self.genuine = 0
         self.fraud_sent = 0
         self.fraud_alerted = 0
-        self.false_alerts = 0
+        self.false_positives = 0
         self.resources: list[float] | None = None
         self.percentiles_ms: tuple[float | None, ...] | None = None
 

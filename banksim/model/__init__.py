@@ -10,27 +10,25 @@ from banksim.model.errors import (
     TargetUnreachable,
     UsageError,
 )
-from banksim.model.outcome import (
+from banksim.model.transaction import (
+    CREDIT_KINDS,
     NOT_SCORED,
     NOT_SENT,
+    AccountRef,
     At,
     BankReply,
     BankStatus,
+    Channel,
     Decision,
     Ended,
-    LocalLimit,
-    Outcome,
-    ScoreReply,
-)
-from banksim.model.transaction import (
-    CREDIT_KINDS,
-    AccountRef,
-    Channel,
     Kind,
     Label,
+    LocalLimit,
     Merchant,
+    Outcome,
     Place,
     Planned,
+    ScoreReply,
     Transaction,
     Truth,
 )

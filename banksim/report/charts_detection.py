@@ -266,16 +266,16 @@ def cost_chart(results: Results) -> Chart:
     if not rows:
         return Chart("cost", title, "", None, empty="There were not both fraud and genuine scores.")
     currency = results.run.currency
-    each_cents, at_stake = found.false_alert_cost_cents, found.value_cents
+    each_cents, at_stake = found.false_positive_cost_cents, found.value_cents
     # Before the first row: a threshold above every score catches nothing and bothers nobody.
     points: list[tuple[float, int, int]] = [(1.0, at_stake, 0)]
-    points += [(row.threshold, at_stake - row.caught_cents, row.false_alerts * each_cents) for row in rows]
+    points += [(row.threshold, at_stake - row.caught_cents, row.false_positives * each_cents) for row in rows]
     colour = colours("light")
     scale = 10 ** minor_digits(currency)
     chart = go.Figure()
     for name, values, role, dash, width in (
         ("fraud missed", [missed for _, missed, _ in points], "data-fraud", "dot", 1.5),
-        ("false alerts", [alarms for _, _, alarms in points], "data-suspicious", "dash", 1.5),
+        ("false positives", [alarms for _, _, alarms in points], "data-suspicious", "dash", 1.5),
         ("both", [missed + alarms for _, missed, alarms in points], "data-genuine", "solid", 2.5),
     ):
         chart.add_scatter(
@@ -300,11 +300,11 @@ def cost_chart(results: Results) -> Chart:
     return Chart(
         "cost",
         title,
-        f"Fraud money missed plus {money(each_cents, currency)} for each false alert. Cheapest here: "
+        f"Fraud money missed plus {money(each_cents, currency)} for each false positive. Cheapest here: "
         f"{_threshold(cheapest[0])}, {money(cheapest[1] + cheapest[2], currency)}; "
         f"the detector's own decisions cost {money(spent, currency)}.",
         spec_of(chart),
-        ("threshold", "fraud missed", "false alerts", "both"),
+        ("threshold", "fraud missed", "false positives", "both"),
         [
             (
                 _threshold(threshold),

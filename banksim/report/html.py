@@ -84,7 +84,7 @@ def what_if(results: Results) -> dict[str, Any] | None:
         "bins": encode(bins),
         "start": _like_own(bins, own.tp + own.fp),
         "unscored": {"fraud": unscored_fraud, "genuine": unscored_genuine},
-        "false_alert_cost_cents": found.false_alert_cost_cents,
+        "false_positive_cost_cents": found.false_positive_cost_cents,
         "currency": currency,
         "minor_digits": minor_digits(currency),
     }

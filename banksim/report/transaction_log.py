@@ -140,7 +140,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "label",
-        "truth: genuine, fraud, or decoy (honest, looks like fraud)",
+        "truth: genuine, fraud, or decoy (genuine, looks like fraud)",
         lambda e: e.planned.truth.label.value,
     ),
     Column(

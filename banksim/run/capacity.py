@@ -243,7 +243,7 @@ class Capacity:
 
 def _figures(step: Measures, held_s: float) -> dict[str, Any]:
     """One step's figures: rates per wall second, latency in ms, shares 0..1 (None without data)."""
-    detection = step.detection.figures(step.settings.prevalence, step.settings.false_alert_cost_cents)
+    detection = step.detection.figures(step.settings.prevalence, step.settings.false_positive_cost_cents)
     p50, p95, p99 = step.latency["response"].percentiles((50, 95, 99))
     tally = step.tally.as_dict()
     sent = tally["sent"]

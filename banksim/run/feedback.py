@@ -1,7 +1,7 @@
 """Labels sent to the detector afterwards, where the scenario wants that.
 
 As in a bank: investigators look at every alert, and victims report fraud that raised none,
-each after a delay (log-normal; calibration: median 7 days, sigma 1, indicative).  Honest
+each after a delay (log-normal; calibration: median 7 days, sigma 1, indicative).  Genuine
 transactions without an alert get no label.  What is due after the end of the
 run is never sent, so in a short run little is, unless the scenario shortens the delay.
 
@@ -50,7 +50,9 @@ class Feedback(Ignore):
         self._waiting: list[tuple[float, str, bool]] = []
         self._pool = Pool(CONCURRENCY)
         self._reported_refusal = False
-        self.counts = dict.fromkeys(("fraud", "false_alerts", "accepted", "refused", "later", "not_kept"), 0)
+        self.counts = dict.fromkeys(
+            ("fraud", "false_positives", "accepted", "refused", "later", "not_kept"), 0
+        )
 
     def ended(self, at: At, results: Sequence[Ended]) -> None:  # noqa: ARG002
         if isinstance(results, ResultBlock):  # all genuine
@@ -90,8 +92,8 @@ class Feedback(Ignore):
             gevent.sleep(LOOK_EVERY_S)
 
     def figures(self) -> dict[str, int]:
-        """{fraud, false_alerts: labels sent; accepted, refused by the detector; later: due after the end of
-        the run; not_sent: due, and the run ended first; not_kept: beyond the bound}."""
+        """{fraud, false_positives: labels sent; accepted, refused by the detector; later: due after the
+        end of the run; not_sent: due, and the run ended first; not_kept: beyond the bound}."""
         return {**self.counts, "not_sent": len(self._waiting)}
 
     def _delay_s(self, transaction_id: str) -> float:
@@ -101,7 +103,7 @@ class Feedback(Ignore):
 
     def _send(self, transaction_id: str, is_fraud: bool) -> None:
         accepted = self._detector.feedback(transaction_id, is_fraud)
-        self.counts["fraud" if is_fraud else "false_alerts"] += 1
+        self.counts["fraud" if is_fraud else "false_positives"] += 1
         self.counts["accepted" if accepted else "refused"] += 1
         if not accepted and not self._reported_refusal:
             self._reported_refusal = True

@@ -93,7 +93,7 @@ class Replanner:
 class Parts:
     """The plan of one run.
 
-    ``offered`` is λ in transactions per wall second, ``genuine`` what honest people make of it.
+    ``offered`` is λ in transactions per wall second, ``genuine`` what genuine people make of it.
     """
 
     world: World

@@ -204,7 +204,7 @@ class FraudSettings(Block):
     )
     decoy_rate: Annotated[float, Number(low=0, below=1)] = Field(
         default=0.002,
-        description="Share of all transactions that are decoys: honest behaviour that looks like fraud and "
+        description="Share of all transactions that are decoys: genuine behaviour that looks like fraud and "
         "counts as genuine. Part of the offered rate, as `rate` is; they get at most what fraud leaves.",
     )
     patterns: tuple[Pattern, ...] = Field(

@@ -15,7 +15,7 @@ Everything else is the same in both:
 * Who may act: customers who were there before the run, and those who joined and have reached
   their first deposit, as long as they have an account at the bank.
 * A campaign's step whose payer or payee may not act is due but cannot be sent: see `Due.missing`.
-* What honest customers do depends on the seed and the arrivals alone, never on answers.
+* What genuine customers do depends on the seed and the arrivals alone, never on answers.
 
 Moments are simulated seconds since the start of the run.  What people do (`Planner`), what
 fraudsters do (`Program`) and who joins (`Onboarding`) is decided elsewhere.
@@ -48,14 +48,14 @@ NO_CUSTOMER = "no customer was open"
 NOT_JOINED = "the customer has not joined yet"
 
 CustomerTest = Callable[[int], bool]
-#: A block of rows: what honest customers do at some arrivals.
+#: A block of rows: what genuine customers do at some arrivals.
 B = TypeVar("B")
 
 # -- What a simulation asks for ---------------------------------------------------------------------
 
 
 class Planner(Protocol[B]):
-    """Plans what honest customers do at the plan's arrivals, ahead of time."""
+    """Plans what genuine customers do at the plan's arrivals, ahead of time."""
 
     def peek(self) -> float | None:
         """The moment of the next arrival, None when there is none before the end of the run."""
@@ -141,7 +141,7 @@ class Onboarding(Protocol):
 
 
 class Plan(Protocol[S, C, B]):
-    """The plan of one run.  ``offered`` is λ per wall second, ``genuine`` the honest part of it."""
+    """The plan of one run.  ``offered`` is λ per wall second, ``genuine`` the genuine part of it."""
 
     @property
     def clock(self) -> Clock: ...

@@ -6,7 +6,7 @@ Shops online exist once for the whole world.  At most one city list per city of
 places.yaml is kept, which bounds the directory at a few thousand merchants.
 
 Ids are opaque and names come from neutral word lists: nothing about a merchant says
-whether a transaction there is honest.
+whether a transaction there is genuine.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class ShopWords:
-    """Words that shop names are built from; none is a brand, and none reveals whether a shop is honest."""
+    """Words that shop names are built from; none is a brand, and none reveals whether a shop is genuine."""
 
     words: tuple[str, ...]
     quarters: tuple[str, ...]

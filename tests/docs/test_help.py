@@ -22,7 +22,7 @@ OTHERS = {
     "kafka.md": ("--bootstrap-server", "--describe", "--group"),
     "troubleshooting.md": ("--bootstrap-server", "--from-beginning", "--list", "--topic"),
     "licences.md": ("--update-docs",),
-    "performance.md": ("--minutes", "--offered", "--rounds", "--seconds", "--tps"),
+    "performance.md": ("--minutes", "--offered", "--rounds", "--seconds", "--tps", "--without"),
     # Locust's, named since they have no effect here.
     "command-line.md": ("--run-time", "--spawn-rate", "--users"),
     "tuning.md": ("--spawn-rate", "--users"),

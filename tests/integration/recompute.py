@@ -75,19 +75,19 @@ def _tally(rows: list[Row], sent: list[Row], told: dict[str, Any]) -> Iterator[s
 def _detection(rows: list[Row], told: dict[str, Any]) -> Iterator[str]:
     judged = [row for row in rows if row["decision"] != "n/a" or row["detector_error"]]
     fraud = [row for row in judged if row["label"] == "fraud"]
-    honest = [row for row in judged if row["label"] != "fraud"]
-    tp, fp = sum(map(alert, fraud)), sum(map(alert, honest))
-    fn, tn = len(fraud) - tp, len(honest) - fp
+    genuine = [row for row in judged if row["label"] != "fraud"]
+    tp, fp = sum(map(alert, fraud)), sum(map(alert, genuine))
+    fn, tn = len(fraud) - tp, len(genuine) - fp
     caught, value_cents = cents(row for row in fraud if alert(row)), cents(fraud)
     scored = [row for row in judged if row["score"]]
     coverage = ratio(len(scored), len(rows)) if judged else None
     if not scored and not tp and not fp:  # nothing came back, so nothing is judged
-        fraud, honest, judged_rate, fn, tn = [], [], None, 0, 0
+        fraud, genuine, judged_rate, fn, tn = [], [], None, 0, 0
     else:
         judged_rate = ratio(tp + fp, len(judged))
     yield equal("confusion", {"tp": tp, "fp": fp, "tn": tn, "fn": fn}, told["confusion"])
     yield equal("recall", ratio(tp, len(fraud)), told["recall"])
-    yield equal("false_positive_rate", ratio(fp, len(honest)), told["false_positive_rate"])
+    yield equal("false_positive_rate", ratio(fp, len(genuine)), told["false_positive_rate"])
     yield equal("precision", ratio(tp, tp + fp), told["precision"])
     yield equal("alert_rate", judged_rate, told["alert_rate"])
     yield equal("coverage", coverage, told["coverage"])
@@ -97,20 +97,20 @@ def _detection(rows: list[Row], told: dict[str, Any]) -> Iterator[str]:
     yield equal("scored", len(scored), told["scored"])
     yield equal("missing", len(judged) - len(scored), told["missing"])
     yield equal("unasked", len(rows) - len(judged), told["unasked"])
-    net_cents = caught - fp * told["false_alert_cost_cents"] if fraud else None
+    net_cents = caught - fp * told["false_positive_cost_cents"] if fraud else None
     yield equal("net_savings_cents", net_cents, told["net_savings_cents"])
     yield equal("f1", ratio(2 * tp, 2 * tp + fp + fn) if fraud else None, told["f1"])
     product = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
     mcc = (tp * tn - fp * fn) / math.sqrt(product) if product else None
     yield equal("mcc", mcc, told["mcc"])
-    if fraud and honest:
-        recall, fpr, prevalence = tp / len(fraud), fp / len(honest), told["prevalence"]
+    if fraud and genuine:
+        recall, fpr, prevalence = tp / len(fraud), fp / len(genuine), told["prevalence"]
         flagged = prevalence * recall + (1 - prevalence) * fpr
         adjusted = prevalence * recall / flagged if flagged else None
         yield equal("precision_adjusted", adjusted, told["precision_adjusted"])
     yield from _interval("precision", tp, tp + fp, told)
     yield from _interval("recall", tp, len(fraud), told)
-    yield from _interval("false_positive_rate", fp, len(honest), told)
+    yield from _interval("false_positive_rate", fp, len(genuine), told)
 
 
 def _interval(name: str, hits: int, trials: int, told: dict[str, Any]) -> Iterator[str]:
@@ -153,16 +153,16 @@ def ranking(pairs: list[tuple[float, bool]]) -> tuple[float, float]:
     counts: dict[float, list[int]] = defaultdict(lambda: [0, 0])
     for score, is_fraud in pairs:
         counts[score][is_fraud] += 1
-    honest, fraud = (sum(pair[side] for pair in counts.values()) for side in (0, 1))
+    genuine, fraud = (sum(pair[side] for pair in counts.values()) for side in (0, 1))
     wins = precision_sum = 0.0
     flagged = hits = 0
     for score in sorted(counts, reverse=True):
-        here_honest, here_fraud = counts[score]
-        wins += here_fraud * (honest - (flagged - hits) - here_honest / 2)
-        flagged += here_honest + here_fraud
+        here_genuine, here_fraud = counts[score]
+        wins += here_fraud * (genuine - (flagged - hits) - here_genuine / 2)
+        flagged += here_genuine + here_fraud
         hits += here_fraud
         precision_sum += here_fraud * hits / flagged
-    return wins / (fraud * honest), precision_sum / fraud
+    return wins / (fraud * genuine), precision_sum / fraud
 
 
 def _typologies(rows: list[Row], told: dict[str, Any]) -> Iterator[str]:

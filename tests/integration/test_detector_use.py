@@ -121,10 +121,10 @@ def test_feedback_tells_what_was_fraud_afterwards_and_only_that(
             assert body["transaction_id"] not in told, "once"
             told[body["transaction_id"]] = body["actual_fraud"]
     figures = results["run"]["feedback"]
-    assert len(told) == figures["accepted"] == figures["fraud"] + figures["false_alerts"] > 5
+    assert len(told) == figures["accepted"] == figures["fraud"] + figures["false_positives"] > 5
     assert told == {transaction_id: truth[transaction_id] for transaction_id in told}
     labelled = sum(truth.values()) + results["detection"]["confusion"]["fp"]
-    assert labelled == sum(figures[key] for key in ("fraud", "false_alerts", "later", "not_sent"))
+    assert labelled == sum(figures[key] for key in ("fraud", "false_positives", "later", "not_sent"))
     own = results["run"]["detector"]
     assert own["fraud_detection_rate"] is not None
     assert any("received labels" in sentence for sentence in results["limits"])

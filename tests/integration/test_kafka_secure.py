@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from banksim.kafka import TRANSACTIONS, broker_problem, probe
+from banksim.kafka import TRANSACTIONS, broker_problem, client
 from tests.integration.driver import Driver
 from tests.integration.test_kafka import asked, figures
 from tests.kafka.broker import PASSWORD, USER
@@ -45,7 +45,7 @@ def secure(monkeypatch: pytest.MonkeyPatch) -> Secure:
     servers, authority = named.split(" ", 1)
     for name, value in zip(VARIABLES, ("SASL_SSL", "PLAIN", USER, PASSWORD, authority), strict=True):
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(probe, "METADATA_TIMEOUT_S", 6.0)
+    monkeypatch.setattr(client, "METADATA_TIMEOUT_S", 6.0)
     return Secure(servers, monkeypatch)
 
 

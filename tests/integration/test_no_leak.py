@@ -119,20 +119,20 @@ def test_ids_look_alike(wire: Wire, field: str) -> None:
 
 
 def test_values_of_fraud_are_also_those_of_honest_people(wire: Wire) -> None:
-    # The run is too small for rare habits, so many honest people are asked for a month of transactions.
+    # The run is too small for rare habits, so many genuine people are asked for a month of transactions.
     settings = settings_for(wire.run.settings.report_dir, customers=5_000)
     activity = Activity(World.from_scenario(settings.scenario, settings.seed))
-    honest: dict[str, set[str]] = defaultdict(set)
+    genuine: dict[str, set[str]] = defaultdict(set)
     for n in range(80_000):
         planned = activity.plan(n * 32.4)
         if planned is None:
             continue
         tx = planned.transaction
-        honest["currency"].add(tx.currency)
-        honest["channel"].add(str(tx.channel))
-        honest["country"].add(tx.place.country)
-        honest["merchant_category"].add(tx.merchant.category if tx.merchant else "")
-    for field, allowed in honest.items():
+        genuine["currency"].add(tx.currency)
+        genuine["channel"].add(str(tx.channel))
+        genuine["country"].add(tx.place.country)
+        genuine["merchant_category"].add(tx.merchant.category if tx.merchant else "")
+    for field, allowed in genuine.items():
         seen = {body[field] for is_fraud, body in wire.scored if is_fraud}
         assert seen <= allowed, f"{field}: only fraud has {seen - allowed}"
 

@@ -32,7 +32,7 @@ fraud:
 """
 
 
-def honest(planned: Planned) -> tuple[Any, ...]:
+def genuine(planned: Planned) -> tuple[Any, ...]:
     tx = planned.transaction
     return (planned.sim_s, tx.transaction_id, tx.kind, tx.account, tx.counterparty, tx.amount_cents)
 
@@ -52,7 +52,7 @@ def test_a_data_set_and_a_dry_run_contain_the_same_campaigns_and_customers(tmp_p
     )
     assert len(ours) > 10 and ours == theirs, "campaigns, and how many transactions each makes"
     people, seen = (
-        {honest(planned) for planned in made if not planned.truth.campaign_id}
+        {genuine(planned) for planned in made if not planned.truth.campaign_id}
         for made in (rows, driver.planned)
     )
     assert len(people) > 400 and people == seen, "who, when, what and how much"

@@ -1,4 +1,4 @@
-"""The shipped locustfile, with a note of which of our files each honest transaction passes.
+"""The shipped locustfile, with a note of which of our files each genuine transaction passes.
 
 Locust loads it in place of the shipped one; when the process ends, the medians are in the file that
 JOURNEY_FILE names.  A journey is everything that is called in the dispatcher's greenlet from one

@@ -76,8 +76,8 @@ export function drawPrecision({ scores, detection }, data, threshold, theme) {
 export function drawCost({ scores, run }, data, threshold, theme) {
   const rows = scores.sweep ?? [];
   place("cost", rows.length > 0 && data !== null, () => {
-    const lost = (caught, alarms) => [data.valueCents - caught, alarms * data.falseAlertCents];
-    const points = [[1, ...lost(0, 0)], ...rows.map((row) => [row.threshold, ...lost(row.caught_cents, row.false_alerts)])];
+    const lost = (caught, alarms) => [data.valueCents - caught, alarms * data.falsePositiveCents];
+    const points = [[1, ...lost(0, 0)], ...rows.map((row) => [row.threshold, ...lost(row.caught_cents, row.false_positives)])];
     const scale = 10 ** minorDigits(run.currency);
     const line = (name, value, role, style) => ({
       type: "scatter", mode: "lines", name, x: points.map(([at]) => at), y: points.map((at) => value(at) / scale),
@@ -105,7 +105,7 @@ export function drawCost({ scores, run }, data, threshold, theme) {
     byId("cost-table"),
     ["Threshold", "Fraud missed", "False positives", "Both"],
     thinned(rows).map((row) => {
-      const [missed, alarms] = [data.valueCents - row.caught_cents, row.false_alerts * data.falseAlertCents];
+      const [missed, alarms] = [data.valueCents - row.caught_cents, row.false_positives * data.falsePositiveCents];
       return [digits(row.threshold), ...[missed, alarms, missed + alarms].map((value) => cents(value, run.currency))];
     }),
   ));

@@ -69,11 +69,11 @@ const CHARTS = [
     has: (data) => data.points.some((point) => point.fraud > 0),
     traces: (data) => [
       lineOf(data, "recall", rolling(data.points, QUALITY_S, ["fraud", "fraud_alerted"], (sum) => (sum.fraud > 0 ? (100 * sum.fraud_alerted) / sum.fraud : null)), { color: colour("data-caught"), width: 2.2 }, "%"),
-      lineOf(data, "precision", rolling(data.points, QUALITY_S, ["fraud_alerted", "false_alerts"], (sum) => (sum.fraud_alerted + sum.false_alerts > 0 ? (100 * sum.fraud_alerted) / (sum.fraud_alerted + sum.false_alerts) : null)), { color: colour("data-suspicious"), dash: "5px,2px" }, "%"),
+      lineOf(data, "precision", rolling(data.points, QUALITY_S, ["fraud_alerted", "false_positives"], (sum) => (sum.fraud_alerted + sum.false_positives > 0 ? (100 * sum.fraud_alerted) / (sum.fraud_alerted + sum.false_positives) : null)), { color: colour("data-suspicious"), dash: "5px,2px" }, "%"),
     ],
     range: [0, 102],
     columns: ["Fraud", "Caught", "False positives"],
-    row: (point) => [count(point.fraud), count(point.fraud_alerted), count(point.false_alerts)],
+    row: (point) => [count(point.fraud), count(point.fraud_alerted), count(point.false_positives)],
   },
   targetChart("nexum"),
   targetChart("bastion"),

@@ -56,7 +56,7 @@ function showCounts(data, threshold, currency) {
     ["Recall", tp + fn ? percent(tp / (tp + fn)) : "–"],
     ["Precision", tp + fp ? percent(tp / (tp + fp)) : "–"],
     ["False positives", `${perTenThousand(found)} per 10\u2009000`],
-    ["Net savings", cents(found.caughtCents - fp * data.falseAlertCents, currency)],
+    ["Net savings", cents(found.caughtCents - fp * data.falsePositiveCents, currency)],
   ];
   byId("threshold-facts").replaceChildren(...facts.map(([name, value]) => element("div", "", element("dt", "", name), element("dd", "", value))));
 }

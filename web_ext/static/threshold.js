@@ -24,7 +24,7 @@ export function whatIf({ scores, detection }) {
     bins,
     own: { ...own, caughtCents: detection.caught_cents },
     unscored: { fraud: Math.max(0, own.tp + own.fn - sum(bins.fraud)), genuine: Math.max(0, own.fp + own.tn - sum(bins.genuine)) },
-    falseAlertCents: detection.false_alert_cost_cents,
+    falsePositiveCents: detection.false_positive_cost_cents,
     valueCents: detection.value_cents,
     start: likeOwn(bins, own.tp + own.fp),
   };

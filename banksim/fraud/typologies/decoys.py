@@ -1,4 +1,4 @@
-"""Decoys: honest behaviour that looks like fraud, so that false positives mean something.
+"""Decoys: genuine behaviour that looks like fraud, so that false positives mean something.
 
     holiday_trip      flight or hotel booked, then card payments far from home
     big_purchase      one payment many times the usual: a kitchen, a ring, a flight for four
@@ -9,7 +9,7 @@ Their label is DECOY, which counts as genuine.  The people are not accomplices, 
 A traveller is a customer who really is away at that time by their own journeys
 (`activity.journeys.Trips`), and no customer is in two cities faster than travel allows.
 
-Not handled: the planned balances of honest customers do not include what decoys spend.
+Not handled: the planned balances of genuine customers do not include what decoys spend.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ def _rent_day(campaign: Campaign) -> tuple[float, float]:
 
 
 def _affordable(campaign: Campaign, customer: Customer, wanted_cents: float) -> int:
-    """A price that account and limit allow; honest people know their balance."""
+    """A price that account and limit allow; genuine people know their balance."""
     wallet = campaign.wallet
     most = min(BALANCE_PART * max(1, wallet.balance(customer)), LIMIT_PART * wallet.limit(customer))
     return wallet.price(min(wanted_cents, most))

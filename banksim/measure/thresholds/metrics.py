@@ -117,9 +117,9 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric(
         "fpr",
         SHARE,
-        "honest transactions that raised an alert ÷ those the detector was asked about",
+        "genuine transactions that raised an alert ÷ those the detector was asked about",
         with_interval("false_positive_rate", ("fp", "tn")),
-        "the detector judged no honest transaction",
+        "the detector judged no genuine transaction",
         aliases=("false_positive_rate",),
     ),
     Metric(
@@ -127,7 +127,7 @@ CATALOGUE: tuple[Metric, ...] = (
         PER_10000,
         "false positives for every 10,000 genuine transactions",
         fp_per_10000,
-        "the detector judged no honest transaction",
+        "the detector judged no genuine transaction",
         aliases=("false_positives_per_10000",),
     ),
     Metric(
@@ -157,7 +157,7 @@ CATALOGUE: tuple[Metric, ...] = (
         CORRELATION,
         "Matthews correlation of alert and fraud",
         of_fraud("mcc"),
-        "there were not both alerts and passes, on both fraud and honest transactions",
+        "there were not both alerts and passes, on both fraud and genuine transactions",
     ),
     Metric(
         "average_precision",
@@ -167,7 +167,7 @@ CATALOGUE: tuple[Metric, ...] = (
         NOT_BOTH,
     ),
     Metric(
-        "roc_auc", INDEX, "chance that a fraud outscores an honest transaction", of_fraud("roc_auc"), NOT_BOTH
+        "roc_auc", INDEX, "chance that a fraud outscores a genuine transaction", of_fraud("roc_auc"), NOT_BOTH
     ),
     Metric(
         "fraud_transactions",

@@ -151,7 +151,7 @@ class Figures:
     @cached_property
     def detection(self) -> DetectionFigures:
         settings = self.measures.settings
-        return self.measures.detection.figures(settings.prevalence, settings.false_alert_cost_cents)
+        return self.measures.detection.figures(settings.prevalence, settings.false_positive_cost_cents)
 
     @cached_property
     def typologies(self) -> dict[str, TypologyRow]:

@@ -83,7 +83,7 @@
       cells.get("precision").textContent = percent(now.tp, now.tp + now.fp);
       const genuine = now.fp + now.tn;
       cells.get("per10000").textContent = genuine ? digits((now.fp / genuine) * 10000) : "n/a";
-      cells.get("savings").textContent = money(now.caught - now.fp * data.false_alert_cost_cents);
+      cells.get("savings").textContent = money(now.caught - now.fp * data.false_positive_cost_cents);
     }
     line();
   }

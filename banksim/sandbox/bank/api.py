@@ -26,7 +26,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from banksim.sandbox.bank import values
+from banksim.sandbox.bank import records
 from banksim.sandbox.bank.database import (
     IN_MEMORY,
     CommitUnknown,
@@ -147,7 +147,7 @@ class BankApi:
             "status": "healthy",
             "service": "core_banking_api",
             "version": "1.0.0",
-            "timestamp": values.iso_utc(self._now_s()),
+            "timestamp": records.iso_utc(self._now_s()),
         }
 
     def _trial_balance(self, _query: Query, _body: Any) -> Reply:
@@ -163,17 +163,17 @@ class BankApi:
         }
 
     def _balances(self, query: Query, _body: Any) -> Reply:
-        page = read(values.BalancesPage, query, "query")
+        page = read(records.BalancesPage, query, "query")
         rows = self.ledger.balances(page.after, page.limit)
         return 200, {"balances": dict(rows), "next": rows[-1][0] if len(rows) == page.limit else None}
 
     # -- customers ---------------------------------------------------------------------
 
     def _create_customer(self, _query: Query, body: Any) -> Reply:
-        given = read(values.NewCustomer, body)
-        values.check_date(given.date_of_birth)
-        values.check_address(given.address)
-        values.check_email(given.email)
+        given = read(records.NewCustomer, body)
+        records.check_date(given.date_of_birth)
+        records.check_address(given.address)
+        records.check_email(given.email)
         customer_id = self._new_id()
         customer = BankCustomer(
             customer_id,
@@ -202,7 +202,7 @@ class BankApi:
             "kyc_status": customer.kyc_status,
             "kyc_tier": customer.kyc_tier,
             "is_active": True,
-            "created_at": values.iso_utc(customer.created_at_s),
+            "created_at": records.iso_utc(customer.created_at_s),
         }
 
     def _known(self, customer_id: str) -> BankCustomer:
@@ -212,10 +212,10 @@ class BankApi:
         return customer
 
     def _change_customer(self, customer_id: str, _query: Query, body: Any) -> Reply:
-        given = read(values.ChangedCustomer, body)
+        given = read(records.ChangedCustomer, body)
         self._known(customer_id)
-        values.check_address(given.address)
-        values.check_email(given.email)
+        records.check_address(given.address)
+        records.check_email(given.email)
         with self._db.transaction():
             self.registry.change_customer(
                 customer_id, given.model_dump(exclude={"address"}, exclude_none=True)
@@ -223,10 +223,10 @@ class BankApi:
         return 200, {"message": "Customer updated successfully"}
 
     def _set_kyc(self, customer_id: str, _query: Query, body: Any) -> Reply:
-        given = read(values.Kyc, body)
-        values.choice(given.status, values.KYC_STATUSES, "KYCStatus")
+        given = read(records.Kyc, body)
+        records.choice(given.status, records.KYC_STATUSES, "KYCStatus")
         if given.tier is not None:
-            values.choice(given.tier, values.KYC_TIERS, "KYCTier")
+            records.choice(given.tier, records.KYC_TIERS, "KYCTier")
         new_tier = self._known(customer_id).kyc_tier
         if given.status == "verified" and given.tier is not None:
             new_tier = given.tier
@@ -239,13 +239,13 @@ class BankApi:
     # -- accounts ----------------------------------------------------------------------
 
     def _open_account(self, _query: Query, body: Any) -> Reply:
-        given = read(values.NewAccount, body)
-        values.choice(given.product_type, values.PRODUCT_TYPES, "ProductType")
-        values.check_currency(given.currency)
+        given = read(records.NewAccount, body)
+        records.choice(given.product_type, records.PRODUCT_TYPES, "ProductType")
+        records.check_currency(given.currency)
         floor_cents = -_credit_cents(given)
         account_id, now_s = self._new_id(), self._now_s()
         self._opened += 1
-        default_number = f"{values.NUMBER_PREFIX[given.product_type]}{int(now_s)}{self._opened:06d}"
+        default_number = f"{records.NUMBER_PREFIX[given.product_type]}{int(now_s)}{self._opened:06d}"
         papers = AccountPapers(
             account_id,
             given.customer_id,
@@ -271,8 +271,8 @@ class BankApi:
         return 200, {
             **_account_json(papers, account.balance_cents),
             "customer_id": papers.customer_id,
-            "available_balance": values.money_json(account.available_cents, papers.currency),
-            "created_at": values.iso_utc(papers.created_at_s),
+            "available_balance": records.money_json(account.available_cents, papers.currency),
+            "created_at": records.iso_utc(papers.created_at_s),
         }
 
     def _accounts_of(self, customer_id: str, _query: Query, _body: Any) -> Reply:
@@ -292,11 +292,11 @@ def _account_json(papers: AccountPapers, balance_cents: int) -> dict[str, object
         "currency": papers.currency,
         "name": papers.name,
         "state": "active",
-        "book_balance": values.money_json(balance_cents, papers.currency),
+        "book_balance": records.money_json(balance_cents, papers.currency),
     }
 
 
-def _credit_cents(given: values.NewAccount) -> int:
+def _credit_cents(given: records.NewAccount) -> int:
     """The limit of a credit line; 0 for other products.  Raises Refusal for limits that make no sense."""
     limits = (
         given.credit_limit,
@@ -304,7 +304,7 @@ def _credit_cents(given: values.NewAccount) -> int:
         given.daily_transaction_limit,
         given.monthly_transaction_limit,
     )
-    cents = [0 if limit is None else values.money_cents(limit) for limit in limits]
+    cents = [0 if limit is None else records.money_cents(limit) for limit in limits]
     if any(limit is not None and limit.currency != given.currency for limit in limits):
         raise Refusal(400, "Account limits must be in the account's currency")
     if given.product_type != "credit_line":

@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from banksim.sandbox.bank import values
+from banksim.sandbox.bank import records
 from banksim.sandbox.bank.ledger import (
     CASH_PREFIX,
     CurrencyMismatch,
@@ -23,8 +23,7 @@ from banksim.sandbox.bank.ledger import (
     UnknownAccount,
     cash_account,
 )
-from banksim.sandbox.bank.records import Registry
-from banksim.sandbox.bank.values import AccountMovement, HistoryPage, Transfer
+from banksim.sandbox.bank.records import AccountMovement, HistoryPage, Registry, Transfer
 from banksim.sandbox.http import Query, Refusal, Reply, read
 
 # -- Refused movements, which an account's history lists together with the booked ones --------------
@@ -137,18 +136,18 @@ class Movements:
         return 200, {"transaction_id": booked.transaction_id, "state": "completed", "message": message}
 
     def _comply(self, posting: Posting, account_id: str) -> None:
-        if posting.channel == values.SYSTEM_CHANNEL:
+        if posting.channel == records.SYSTEM_CHANNEL:
             return
         exists, tier = self._registry.owner_tier(account_id)
-        if exists and values.over_tier_limit(tier, posting.amount_cents, posting.currency):
+        if exists and records.over_tier_limit(tier, posting.amount_cents, posting.currency):
             raise Refusal(400, "Blocked by compliance rules")
 
 
 def _amount_cents(given: AccountMovement | Transfer) -> int:
     """The amount, positive.  Raises Refusal for it or an unknown channel."""
-    cents = values.money_cents(given.amount)
+    cents = records.money_cents(given.amount)
     if given.channel is not None:
-        values.choice(given.channel, values.CHANNELS, "TransactionChannel")
+        records.choice(given.channel, records.CHANNELS, "TransactionChannel")
     if cents <= 0:
         raise Refusal(400, "Transaction amount must be positive")
     return cents
@@ -165,8 +164,8 @@ def _refuse_internal_accounts(legs: Sequence[Leg], kind: str) -> None:
 def _refusal_text(error: LedgerError, movement: Posting, legs: Sequence[Leg]) -> str:
     """The bank's own words for a posting the ledger refused."""
     if isinstance(error, InsufficientFunds):
-        available = values.money_text(error.available_cents, movement.currency)
-        requested = values.money_text(error.requested_cents, movement.currency)
+        available = records.money_text(error.available_cents, movement.currency)
+        requested = records.money_text(error.requested_cents, movement.currency)
         return f"Insufficient funds: available {available}, requested {requested}"
     if isinstance(error, UnknownAccount):
         side = "From" if _is_debited(error.account_id, legs) else "To"
@@ -186,11 +185,11 @@ def _is_debited(account_id: str, legs: Sequence[Leg]) -> bool:
 
 
 def _row(entry: Posting, state: str) -> dict[str, object]:
-    moment = values.iso_utc(entry.created_at_s)
+    moment = records.iso_utc(entry.created_at_s)
     return {
         "id": entry.transaction_id,
         "transaction_type": entry.kind,
-        "amount": values.money_json(entry.amount_cents, entry.currency),
+        "amount": records.money_json(entry.amount_cents, entry.currency),
         "description": entry.description,
         "state": state,
         "created_at": moment,

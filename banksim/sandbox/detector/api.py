@@ -23,8 +23,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from banksim.sandbox.detector.model import MODEL_VERSION, FraudModel, Score
-from banksim.sandbox.detector.rules import BLOCK_FROM, REVIEW_FROM, RULES
+from banksim.sandbox.detector.model import BLOCK_FROM, MODEL_VERSION, REVIEW_FROM, RULES, FraudModel, Score
 from banksim.sandbox.http import Query, Refusal, Reply, read
 
 MAX_ALERTS = 1_000
@@ -57,7 +56,7 @@ class DetectorApi:
         self._decisions = {"APPROVE": 0, "REVIEW": 0, "BLOCK": 0}
         self._spent_ms = 0.0
         #: labels received: fraud that was flagged, fraud that passed, false positives, forgotten transactions
-        self._feedback = dict.fromkeys(("caught", "missed", "false_alerts", "forgotten"), 0)
+        self._feedback = dict.fromkeys(("caught", "missed", "false_positives", "forgotten"), 0)
         self._alerts: deque[dict[str, object]] = deque(maxlen=MAX_ALERTS)
         self._routes: dict[str, dict[str, Callable[[Query, Any], Reply]]] = {
             "/health": {"GET": self._health},
@@ -142,7 +141,7 @@ class DetectorApi:
             "decisions": dict(self._decisions),
             "alert_rate": flagged / processed if processed else None,
             "feedback": dict(self._feedback),
-            # Known only from feedback, which reports honest transactions only when they were flagged.
+            # Known only from feedback, which reports genuine transactions only when they were flagged.
             "fraud_detection_rate": self._feedback["caught"] / reported if reported else None,
             "false_positive_rate": None,
             "memory": self.model.memory.sizes(),
@@ -154,7 +153,7 @@ class DetectorApi:
         if score is None:
             self._feedback["forgotten"] += 1
         elif not given.actual_fraud:
-            self._feedback["false_alerts"] += score.action != "APPROVE"
+            self._feedback["false_positives"] += score.action != "APPROVE"
         else:
             self._feedback["missed" if score.action == "APPROVE" else "caught"] += 1
         return 200, {"status": "ok", "transaction_id": given.transaction_id}

@@ -33,8 +33,15 @@ from banksim.kafka import (
     broker_problem,
 )
 from banksim.model import BanksimError
-from banksim.sandbox.detector.model import MODEL_VERSION, FraudModel, Score
-from banksim.sandbox.detector.rules import BLOCK_FROM, REASON_FROM, REVIEW_FROM, RULES
+from banksim.sandbox.detector.model import (
+    BLOCK_FROM,
+    MODEL_VERSION,
+    REASON_FROM,
+    REVIEW_FROM,
+    RULES,
+    FraudModel,
+    Score,
+)
 from banksim.sandbox.http import Refusal
 
 logger = logging.getLogger(__name__)

@@ -112,7 +112,7 @@ def test_personas_follow_their_hourly_profile(world: World, week: list[Planned])
             expected[name, how % 24] += count * weight / sum(weights.values())
     seen = Counter((planned.truth.persona, world.hour(planned.sim_s)) for planned in week)
     chi_square = sum((seen[cell] - mean) ** 2 / mean for cell, mean in expected.items())
-    assert chi_square < 180  # fewer than 1 in 1,000 honest draws exceed this
+    assert chi_square < 180  # fewer than 1 in 1,000 genuine draws exceed this
 
 
 def test_kinds_follow_the_task_weights(week: list[Planned], world: World) -> None:

@@ -6,10 +6,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from banksim.dataset.check.checker import Checker
-from banksim.dataset.check.distributions import BANDS, HOURS, compare, mixture_quantile
-from banksim.dataset.check.sample import FRAUD, KINDS, Sample
-from banksim.dataset.check.separation import separate
+from banksim.dataset.check import (
+    BANDS,
+    FRAUD,
+    HOURS,
+    KINDS,
+    Checker,
+    Sample,
+    compare,
+    mixture_quantile,
+    separate,
+)
 from banksim.model import Kind
 from tests.unit.dataset.helpers import streamed
 
@@ -39,7 +46,7 @@ def sample(rows: int = 20_000, fraud_share: float = 0.02, **of_fraud: Any) -> Sa
 def precision(made: Sample) -> dict[str, float]:
     tried = separate(made)
     assert tried is not None
-    return {found.name: found.precision for found in tried.found}
+    return tried.precisions
 
 
 def test_noise_cannot_be_told_apart() -> None:

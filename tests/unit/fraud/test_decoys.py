@@ -1,4 +1,4 @@
-"""Honest behaviour that looks like fraud: what each decoy is, how many there are, and that all are honest."""
+"""Decoys, genuine behaviour that looks like fraud: what each is, how many there are, and its label."""
 
 from __future__ import annotations
 

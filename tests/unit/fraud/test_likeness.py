@@ -1,4 +1,4 @@
-"""Fraud must not be told from honest life by anything but behaviour."""
+"""Fraud must not be told from genuine life by anything but behaviour."""
 
 from __future__ import annotations
 
@@ -56,15 +56,15 @@ def test_transaction_ids_are_never_used_twice():
 
 
 def test_descriptions_are_those_of_honest_transactions():
-    honest = {style(step) for step in honest_steps()}
-    assert {style(step) for step in fraud_steps()} <= honest
+    genuine = {style(step) for step in honest_steps()}
+    assert {style(step) for step in fraud_steps()} <= genuine
 
 
 def test_kinds_channels_and_shops_are_those_of_honest_transactions():
-    honest = {(step.transaction.kind, step.transaction.channel) for step in honest_steps()}
+    genuine = {(step.transaction.kind, step.transaction.channel) for step in honest_steps()}
     everywhere = {merchant.merchant_id for merchant in world().merchants.all()}
     for step in fraud_steps():
-        assert (step.transaction.kind, step.transaction.channel) in honest
+        assert (step.transaction.kind, step.transaction.channel) in genuine
         if step.transaction.merchant is not None:
             assert step.transaction.merchant.merchant_id in everywhere
 
@@ -86,12 +86,12 @@ def test_every_step_is_labelled_with_its_campaign_and_role():
 
 
 def test_one_cut_by_amount_does_not_separate_card_fraud_from_honest_purchases():
-    """The best single threshold on the amount finds less than half of it at 10 % false alarms."""
-    honest = sorted(s.transaction.amount_cents for s in honest_steps() if s.transaction.merchant)
+    """The best single threshold on the amount finds less than half of it at 10 % false positives."""
+    genuine = sorted(s.transaction.amount_cents for s in honest_steps() if s.transaction.merchant)
     frauds = [
         s.transaction.amount_cents
         for s in fraud_steps(soph=0.6)
         if s.truth.typology in ("online_fraud", "velocity_attack", "unusual_location")
     ]
-    cut = honest[int(0.9 * len(honest))]
+    cut = genuine[int(0.9 * len(genuine))]
     assert mean(amount > cut for amount in frauds) < 0.5

@@ -59,8 +59,8 @@ def test_every_kind_has_its_weight_in_what_is_made_over_several_seeds():
 
 
 @lru_cache(maxsize=1)
-def honest():
-    """Log amounts of honest people by persona and kind: (mean, standard deviation)."""
+def genuine():
+    """Log amounts of genuine people by persona and kind: (mean, standard deviation)."""
     activity = Activity(world(), scenario())
     found: dict[tuple, list[float]] = {}
     for nth in range(12_000):
@@ -79,7 +79,7 @@ def steps_of(kind, soph, count=300):
 
 def z_scores(steps):
     for step in steps:
-        found = honest().get((step.truth.persona, step.transaction.kind))
+        found = genuine().get((step.truth.persona, step.transaction.kind))
         if found:
             yield (log(step.transaction.amount_cents) - found[0]) / found[1]
 

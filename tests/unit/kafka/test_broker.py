@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from gevent.pywsgi import WSGIServer
 
-from banksim.kafka import Delivery, EmbeddedBroker, Publisher, TopicReader, broker_problem, probe, publisher
+from banksim.kafka import Delivery, EmbeddedBroker, Publisher, TopicReader, broker_problem, client, publisher
 from tests.integration.commands import free_port
 
 WAIT_S = 10.0
@@ -143,7 +143,7 @@ def test_nobody_listens(address: str) -> None:
 
 
 def test_something_else_listens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "METADATA_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(client, "METADATA_TIMEOUT_S", 1.0)
     server = WSGIServer(("127.0.0.1", 0), lambda environ, start: [b""], log=None, error_log=None)
     server.start()
     problem = broker_problem(f"127.0.0.1:{server.server_port}")
@@ -168,7 +168,7 @@ def test_a_broker_that_sends_its_clients_to_nowhere(
     elsewhere = SimpleNamespace(
         cluster_id="c", brokers={1: SimpleNamespace(host="127.0.0.1", port=free_port())}
     )
-    monkeypatch.setattr(probe, "_ask", lambda address: elsewhere)
+    monkeypatch.setattr(client, "_ask", lambda address: elsewhere)
     problem = broker_problem(broker.servers)
     assert problem is not None and "advertised.listeners" in problem
 

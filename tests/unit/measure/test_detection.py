@@ -10,7 +10,7 @@ from tests.unit.measure.make import ALERT, MISSING, PASSED, UNASKED, fraud, outc
 
 
 def figures(detection: Detection) -> dict:
-    return encode(detection.figures(prevalence=0.001, false_alert_cost_cents=500))
+    return encode(detection.figures(prevalence=0.001, false_positive_cost_cents=500))
 
 
 def test_without_any_fraud_nothing_is_claimed_about_it() -> None:
@@ -121,7 +121,7 @@ def test_a_campaign_that_moved_to_another_worker_adds_up() -> None:
 
 
 def test_adjusted_precision() -> None:
-    # 90 % recall and 1 % false alarms at 1 fraud in 1000: 0.9 of every 0.9 + 9.99 alerts
+    # 90 % recall and 1 % false positives at 1 fraud in 1000: 0.9 of every 0.9 + 9.99 alerts
     assert adjusted_precision(0.9, 0.01, 0.001) == pytest.approx(0.0009 / (0.0009 + 0.00999))
     assert adjusted_precision(None, 0.01, 0.001) is None
     assert adjusted_precision(0.0, 0.0, 0.001) is None

@@ -24,7 +24,7 @@ def test_slices_count_by_persona_and_channel() -> None:
     for answer in (ALERT, PASSED, PASSED, PASSED):
         end(measures, planned(), answer)
     row = measures.detection.personas.rows()["salaried"]
-    assert (row["fraud"], row["caught"], row["honest"], row["false_alerts"]) == (4, 2, 4, 1)
+    assert (row["fraud"], row["caught"], row["genuine"], row["false_positives"]) == (4, 2, 4, 1)
     assert (row["recall"], row["false_positive_rate"], row["unasked"]) == (0.5, 0.25, 1)
     assert row["recall_low"] < 0.5 < row["recall_high"]
     assert list(measures.detection.channels.rows()) == [Channel.POS.value]
@@ -35,7 +35,7 @@ def test_slices_are_bounded() -> None:
     for number in range(MAX_SLICES + 9):
         slices.add(f"p{number:03}", fraud=False, asked=True, alert=False)
     assert len(slices.counts) == MAX_SLICES + 1
-    assert slices.rows()[OTHER]["honest"] == 9
+    assert slices.rows()[OTHER]["genuine"] == 9
     assert slices.rows()["p000"]["recall"] is None
 
 
@@ -184,4 +184,4 @@ def test_cost_of_thresholds_can_be_read_from_the_sweep() -> None:
     end(measures, fraud(amount_cents=100), outcome(Decision.APPROVE, 0.2))
     end(measures, planned(), outcome(Decision.APPROVE, 0.5))
     rows = measures.detection.threshold_sweep()
-    assert [(row["caught_cents"], row["false_alerts"]) for row in rows] == [(900, 0), (900, 1), (1_000, 1)]
+    assert [(row["caught_cents"], row["false_positives"]) for row in rows] == [(900, 0), (900, 1), (1_000, 1)]

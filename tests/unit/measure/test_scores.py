@@ -179,7 +179,7 @@ def test_sweep_ends_with_everything_flagged() -> None:
         "precision": 1,
         "false_positive_rate": 0,
         "flagged": 1,
-        "false_alerts": 0,
+        "false_positives": 0,
         "caught_cents": 100,
     }
 

@@ -11,7 +11,7 @@ import pytest
 from gevent import monkey
 
 from banksim.model import BankStatus, Decision, Label, ReportFolderError, ScoreReply
-from banksim.model.outcome import BankReply, Outcome
+from banksim.model.transaction import BankReply, Outcome
 from banksim.report import transaction_log
 from banksim.report.transaction_log import COLUMNS, HEADER, TransactionLog, open_transaction_log
 from tests.unit.measure.make import ALERT, PASSED, fraud, planned

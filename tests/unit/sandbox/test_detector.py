@@ -8,7 +8,7 @@ import pytest
 from banksim.sandbox import DetectorApi, FraudModel
 from banksim.sandbox.detector.api import MAX_ALERTS
 from banksim.sandbox.detector.memory import Memory
-from banksim.sandbox.detector.rules import MODELS, RULES, judge
+from banksim.sandbox.detector.model import MODELS, RULES, judge
 from tests.unit.sandbox.synthetic import DAY_S, HOUR_S, START_S, Town, body
 
 NOON_S = START_S + 4 * DAY_S + 12 * HOUR_S
@@ -402,7 +402,7 @@ def test_feedback_is_counted_and_changes_no_score():
     assert api.handle("POST", "/feedback", {}, label)[0] == 200
     assert api.handle("POST", "/feedback", {}, {"transaction_id": 5})[0] == 422
     stats = api.handle("GET", "/stats", {}, None)[1]
-    assert stats["feedback"] == {"caught": 0, "missed": 0, "false_alerts": 0, "forgotten": 1}
+    assert stats["feedback"] == {"caught": 0, "missed": 0, "false_positives": 0, "forgotten": 1}
     assert stats["fraud_detection_rate"] is None
 
 

@@ -31,7 +31,7 @@ def test_the_number_in_each_window_matches_the_integral(values: list[float], spe
     for piece in rate:
         expected = rate.integral(piece.start_s, piece.end_s) / speed
         seen = sum(piece.start_s <= m < piece.end_s for m in moments)
-        # 6 standard deviations of a Poisson count: one false alarm in some 10^8 windows
+        # 6 standard deviations of a Poisson count: one false positive in some 10^8 windows
         assert abs(seen - expected) <= 6 * math.sqrt(expected) + 6
 
 

@@ -60,7 +60,7 @@ class Activity:
         is_open: Callable[[int], bool] | None = None,
         is_mine: Callable[[int], bool] | None = None,
     ) -> Planned | None:
-        return planned(f"honest {sim_s:g}", sim_s) if is_open is None or is_open(0) else None
+        return planned(f"genuine {sim_s:g}", sim_s) if is_open is None or is_open(0) else None
 
     def note(self, transaction: Transaction) -> None:
         self.noted.append(transaction.transaction_id)
@@ -198,13 +198,13 @@ def test_arrivals_and_steps_come_in_the_order_of_their_moments() -> None:
     program = Program([Spec("a", 5.0, steps=(7.0, 45.0)), Spec("b", 40.0, steps=(44.0,))])
     assert play(Simulation(Plan(program, tps=0.05))) == [
         "7 a 0",
-        "10 honest 10",
-        "30 honest 30",
+        "10 genuine 10",
+        "30 genuine 30",
         "44 b 0",
         "45 a 1",
-        "50 honest 50",
-        "70 honest 70",
-        "90 honest 90",
+        "50 genuine 50",
+        "70 genuine 70",
+        "90 genuine 90",
     ]
 
 
@@ -212,7 +212,7 @@ def test_at_equal_moments_the_arrival_is_first_and_the_rest_keep_their_order() -
     program = Program([Spec(name, 10.0, steps=(10.0,)) for name in "abc"])
     plan = Plan(program, tps=0.01)
     plan.arrivals = make_arrivals("even", PiecewiseRate.constant(0.05, 20.0), 1.0, random.Random(1))
-    assert play(Simulation(plan)) == ["10 honest 10", "10 a 0", "10 b 0", "10 c 0"]
+    assert play(Simulation(plan)) == ["10 genuine 10", "10 a 0", "10 b 0", "10 c 0"]
 
 
 def test_a_step_waits_for_the_answer_to_the_one_before_and_keeps_when_that_came() -> None:
@@ -310,12 +310,12 @@ def test_a_change_of_speed_replaces_what_has_not_started() -> None:
     assert simulation.change_speed(20.0, 2.0) == (20.0, 2.0)
     simulation.adopt(program.replanned)
     assert play(simulation) == [
-        "10 honest 10",
+        "10 genuine 10",
         "19 due 0",
-        "40 honest 40",
+        "40 genuine 40",
         "60 counted 0",
         "70 new 0",
-        "80 honest 80",
+        "80 genuine 80",
     ]
 
 
@@ -343,7 +343,7 @@ def test_another_share_keeps_followers_that_wait_and_begins_no_campaign_twice() 
         if isinstance(event, Due) and event.planned is not None:
             seen.append(event.planned.transaction.transaction_id)
             simulation.answered(event.planned, POSTED)
-    assert seen == ["a 0", "honest 10"]
+    assert seen == ["a 0", "genuine 10"]
     share.part, share.campaigns = 0.0, frozenset("ac")
     simulation.change_share(20.0)
     assert play(simulation) == ["50 f 0", "70 c 0"]

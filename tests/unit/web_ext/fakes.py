@@ -269,7 +269,7 @@ class DemoView(DemoLists):
                 "alerts": len(alerted),
                 "p99_ms": max(outcome.response_ms for _, outcome in ended),
                 "fraud_alerted": sum(alerted),
-                "false_alerts": len(alerted) - sum(alerted),
+                "false_positives": len(alerted) - sum(alerted),
                 "nexum_p50_ms": 12.0,
                 "nexum_p95_ms": 40.0,
                 "nexum_p99_ms": 92.0,
