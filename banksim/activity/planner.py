@@ -69,7 +69,7 @@ class Activity:
     def take(
         self, until_s: float, most: int, is_open: OpenCheck | None = None, is_mine: OpenCheck | None = None
     ) -> Rows[Block]:
-        """The rows of the next arrivals until ``until_s``, at most ``most``; the first is there.
+        """The rows of the next arrivals until ``until_s``, at most ``most``; the first in any case.
 
         ``is_open`` says whether a customer has an account yet (payers and payees),
         ``is_mine`` whether this process may act for a payer.  An arrival has no row when none of
@@ -79,7 +79,7 @@ class Activity:
         if block is None or self._next == len(self._moments):
             block = self._plan_ahead(is_open, is_mine)
         first = self._next
-        self._next = bisect_right(self._moments, until_s, first, min(first + most, len(self._moments)))
+        self._next = bisect_right(self._moments, until_s, first + 1, min(first + most, len(self._moments)))
         start = self._position
         self._position = bisect_left(self._found, self._first_row + self._next, start)
         missing = (self._next - first) - (self._position - start)

@@ -43,7 +43,8 @@ from banksim.run.sink import DebugLines, LastCalls, LogLines, Sink, Tee
 from banksim.run.stand_ins import FaultConductor
 from banksim.run.target_status import target_rows
 from banksim.run.timekeeper import Timekeeper
-from banksim.schedule.simulation import WHOLE, Share, Simulation
+from banksim.schedule.arrivals import WHOLE, Share
+from banksim.schedule.simulation import Simulation
 from banksim.targets import Call, Targets
 from banksim.targets.carrier import ENDED_FIRST, Carrier
 from banksim.world import Customer, World
