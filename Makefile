@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SCENARIO ?= demo
+SCENARIO ?= showcase
 PORT ?= 8089
 
 .DEFAULT_GOAL := help
@@ -13,7 +13,7 @@ PORT ?= 8089
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV)/.run ## Set up, then run the demo day with the live page (SCENARIO=, PORT=)
+run: $(VENV)/.run ## Set up, then show an attack on the live page (SCENARIO=, PORT=)
 	@echo "Open http://127.0.0.1:$(PORT)/banksim/ for the live page (Locust's own is at http://127.0.0.1:$(PORT)/)."
 	$(BIN)/locust -f locustfiles/banking.py --scenario $(SCENARIO) --dry-run --autostart --web-port $(PORT) || [ $$? -eq 130 ]
 

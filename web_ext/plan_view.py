@@ -11,6 +11,7 @@ from itertools import groupby
 
 from banksim.fraud.calendar import CampaignSpec
 from banksim.measure.campaigns import CampaignLine
+from banksim.measure.story import Story, Stretch, amounts, findings, under_way
 from banksim.run.plan import Parts
 from banksim.run.run import Run
 from banksim.scenario import Scenario
@@ -105,6 +106,40 @@ def windows(run: Run | None) -> Windows:
         faults=[Window(fault.label, fault.start_s, fault.end_s) for fault in scenario.faults],
         business_hours=business_hours(scenario),
     )
+
+
+def story(run: Run) -> Story:
+    """What is under way in a run, the money of its fraud and, once it is over, its findings."""
+    parts, currency = run.parts, run.settings.scenario.currency
+    if parts is None:
+        return Story()
+    if (done := run.results) is not None:
+        return Story(money=amounts(done.detection, currency), findings=findings(done))
+    measures, sim_s = run.measures, run.moment()[1]
+    figures = measures.warm.detection.figures(
+        measures.settings.prevalence, measures.settings.false_positive_cost_cents
+    )
+    now = under_way(_stretches(run, parts), measures.timeline, sim_s, run.speed, currency)
+    return Story(now, amounts(figures, currency))
+
+
+def _stretches(run: Run, parts: Parts) -> list[Stretch]:
+    """Attacks with the campaigns that belong to each, and faults."""
+    lines, desk = run.measures.detection.campaigns.lines, parts.desk
+    specs = [spec for spec in desk.specs if not spec.decoy and spec.campaign_id in lines]
+    phases = {desk.phase_of(spec) for spec in desk.specs}
+    found = []
+    for window in desk.windows:
+        phase = window.label if window.label in phases else None
+        mine = [
+            lines[spec.campaign_id]
+            for spec in specs
+            if desk.phase_of(spec) == phase
+            and (phase or window.start_s <= lines[spec.campaign_id].first_sim_s < window.end_s)
+        ]
+        found.append(Stretch(window.label, window.start_s, window.end_s, mine))
+    faults = run.settings.scenario.faults
+    return found + [Stretch(one.label, one.start_s, one.end_s, target=one.target) for one in faults]
 
 
 def schedule(run: Run | None) -> Schedule:

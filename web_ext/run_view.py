@@ -18,6 +18,7 @@ from pathlib import Path
 
 from banksim.load.session import Session
 from banksim.measure.results import Results, RunInfo, Snapshot, decode
+from banksim.measure.story import Story
 from banksim.measure.summary import Asked, build_results, live
 from banksim.model import UsageError
 from banksim.run.closing import asked, run_info
@@ -25,7 +26,7 @@ from banksim.run.plan import Parts
 from banksim.run.run import End, Run, State
 from banksim.scenario import Dashboard
 from web_ext.listings import Cards, PastRun, PastRuns, ScenarioList
-from web_ext.plan_view import Schedule, Windows, schedule, windows
+from web_ext.plan_view import Schedule, Windows, schedule, story, windows
 from web_ext.wire import Json
 
 #: What `RunView.control` understands.
@@ -81,7 +82,7 @@ class Status:
     ``state``: idle, opening, running, paused, draining, finished or failed.  ``sim_time`` is ISO 8601,
     ``progress`` 0..1, ``report`` an address, ``selected`` the scenario of the next start.  ``targets`` are
     {name, url, ok, detail, latency_ms}; ``workers``, None without any, {number, host, pid, standing, share,
-    cpu_percent, rss_bytes}.
+    cpu_percent, rss_bytes}; ``story`` says what is under way.
     """
 
     selected: str
@@ -103,6 +104,7 @@ class Status:
     targets: list[Json] = field(default_factory=list)
     report: str | None = None
     users: int = 0
+    story: Story = field(default_factory=Story)
 
     @property
     def refresh_s(self) -> float:
@@ -127,6 +129,7 @@ class RunView:
         self._snapshot: tuple[float, Run, Snapshot] | None = None
         self._results: tuple[float, Run, Results] | None = None
         self._asked: tuple[Run, Parts | None, Asked] | None = None
+        self._story: tuple[float, Results | Run, Story] | None = None
 
     def status(self) -> Status:
         run = self._session.last_run
@@ -165,6 +168,7 @@ class RunView:
             targets=run.target_rows(),
             report=self._report_address(run),
             users=self._session.environment.runner.user_count,
+            story=self._story_of(run),
         )
 
     def snapshot(self) -> Snapshot | None:
@@ -251,6 +255,12 @@ class RunView:
     def report_file(self, run_id: str, name: str) -> Path | None:
         """A file that a run left, or None; names are checked by the caller and again here."""
         return self._past.path(run_id, name)
+
+    def _story_of(self, run: Run) -> Story:
+        now_s, kept, basis = time.monotonic(), self._story, run.results or run
+        if kept is None or kept[1] is not basis or (basis is run and now_s - kept[0] > FRESH_S):
+            kept = self._story = (now_s, basis, story(run))
+        return kept[2]
 
     def _dashboard(self, run: Run | None) -> DashboardShown:
         """The dashboard block of the run's scenario, else of the one that would start now."""

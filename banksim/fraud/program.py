@@ -227,6 +227,11 @@ class FraudProgram:
         """Attack windows and phases, for drawing."""
         return self._calendar.windows
 
+    def phase_of(self, spec: CampaignSpec) -> str | None:
+        """Name of the phase whose pattern the campaign carries out; None outside of phases."""
+        pattern = self._patterns.get(spec.pattern)
+        return pattern.phase if pattern is not None else None
+
     @property
     def enlarged(self) -> frozenset[str]:
         """Patterns whose campaigns had to grow because a run has at most `plan.MAX_CAMPAIGNS`."""

@@ -29,9 +29,10 @@ from locust.env import Environment
 from locust.exception import RPCError
 
 from banksim.load.master import MasterSession
-from banksim.load.options import DEFAULT_SCENARIO, add_options
+from banksim.load.options import DEFAULT_SCENARIO, add_options, heed_locusts_options
 from banksim.load.session import Endings, Session
 from banksim.load.terminal import copy_log, level_from, log_calls, share_terminal, show_progress
+from banksim.load.users import check_cast
 from banksim.load.worker import WorkerSession
 from banksim.measure.thresholds.grammar import parse_thresholds
 from banksim.model import BanksimError, ExitCode, UsageError
@@ -247,6 +248,7 @@ def start_session(environment: Environment) -> Session | None:
     Raises BanksimError with a message for the user.
     """
     options = environment.parsed_options
+    check_cast(environment)
     log_calls(environment.events)
     leave_out_tables(options)
     if options.log_file:
@@ -255,6 +257,7 @@ def start_session(environment: Environment) -> Session | None:
         share_terminal(options, sys.stderr, os.environ)
         Endings(environment, WorkerSession(environment))
         return None
+    heed_locusts_options(environment)
     session = MasterSession(environment) if options.master else Session(environment)
     show_progress(session, options, sys.stderr, os.environ)
     link_reports()

@@ -11,16 +11,23 @@ means "not given".  `run_settings` accepts both.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from locust.argument_parser import get_parser
+from locust.env import Environment
 
+from banksim.load.users import AcceleratedClockShape, has_seat
 from banksim.model import UsageError
 from banksim.run.settings import KafkaUse, Mode, RunSettings, new_seed
 from banksim.scenario import load_scenario
+from banksim.scenario.errors import shown
 from banksim.scenario.loader import scenario_files
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_SCENARIO = "normal_day"
 DEFAULT_REPORT_DIR = "reports"
@@ -59,7 +66,7 @@ LOCUSTS_OPTIONS = (
 )
 
 #: What Locust's parser takes in addition to argparse's own keywords.
-_OF_LOCUST = ("include_in_web_ui", "is_multiple", "is_secret", "is_required")
+_OF_LOCUST = ("include_in_web_ui", "is_multiple", "is_secret", "is_required", "env_var")
 
 
 class _Group:
@@ -95,7 +102,13 @@ def add_help(parser: argparse.ArgumentParser) -> None:
 def add_options(parser: Any) -> None:
     """Add banksim's options to Locust's parser.  Called again for each view of the start form."""
     names = list(scenario_files())
-    add = parser.add_argument
+
+    def add(*flags: str, **how: Any) -> None:
+        """Each can be given as a variable too, as Locust's own can: LOCUST_SCENARIO, LOCUST_DRY_RUN."""
+        parser.add_argument(
+            *flags, env_var="LOCUST_" + flags[0].removeprefix("--").replace("-", "_").upper(), **how
+        )
+
     add(
         "--scenario",
         default=DEFAULT_SCENARIO,
@@ -187,6 +200,57 @@ def add_options(parser: Any) -> None:
     )
     # The control API has no password by default, so only this machine is served by default.
     parser.set_defaults(web_host="127.0.0.1")
+
+
+# -- Locust's options that would have no effect here, or another one --------------------------------
+#
+# docs/command-line.md lists every option of Locust with its meaning here.  What cannot work is refused
+# with what to use instead; what changes nothing says so once.
+
+
+def heed_locusts_options(environment: Environment) -> None:
+    """Look at Locust's options before anything starts.  Raises UsageError for what cannot work.
+
+    All of them act on classes that are not banksim's.
+    """
+    options = environment.parsed_options
+    others = [cls.__name__ for cls in environment.user_classes if not has_seat(cls)]
+    environment.shape_class.use_common_options = False
+    if options.host and not others:
+        raise UsageError(_NO_HOST.format(f"--host {shown(options.host)}"))
+    ours = [row for row in chain(*(options.config_users or ())) if row["user_class_name"] not in others]
+    for row in ours:
+        raise UsageError(
+            f"--config-users: {row['user_class_name']} takes what the scenario says is due: set personas, "
+            "their share and their tasks there (docs/scenarios.md)"
+        )
+    if options.num_users and not others:
+        logger.warning("--users has no effect: users only carry out what is due (max_users in the scenario)")
+    if options.spawn_rate:
+        logger.warning("--spawn-rate has no effect: users are there as soon as they are needed")
+
+
+def check_form(form: Mapping[str, str], environment: Environment) -> None:
+    """The same for Locust's start form.  Raises UsageError."""
+    if environment.web_ui is None or not environment.web_ui.userclass_picker_is_active:
+        return
+    shapes, classes = environment.available_shape_classes or {}, environment.available_user_classes or {}
+    picked = form.get("shape_class", "Default")
+    names = [name for name, shape in shapes.items() if isinstance(shape, AcceleratedClockShape)]
+    if picked not in names:
+        raise UsageError(f"Shape class: {shown(picked)} cannot make a run; pick {' or '.join(names)}")
+    all_of: Callable[[str], list[str]] = getattr(form, "getlist", lambda _: [])
+    chosen = all_of("user_classes")
+    if chosen and not any(has_seat(classes[name]) for name in chosen if name in classes):
+        raise UsageError(
+            "User classes: none of those picked is banksim's, so nobody would carry anything out"
+        )
+
+
+_NO_HOST = (
+    "{} names no target of banksim, which has two: use --nexum-url for the core bank and --bastion-url for "
+    "the fraud detector"
+)
 
 
 def from_form(form: Mapping[str, str], defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,9 +30,9 @@ import gevent
 from locust.env import Environment
 from locust.runners import STATE_INIT, STATE_STOPPED
 
-from banksim.load.options import from_form, run_settings
-from banksim.load.statistics import LocustStatistics
-from banksim.load.users import idle_seats, seat_names
+from banksim.load.options import check_form, from_form, run_settings
+from banksim.load.statistics import LocustStatistics, failures_beside
+from banksim.load.users import SeatDispatcher, idle_seats, seat_names, unplayed
 from banksim.model import BanksimError, ExitCode, UsageError
 from banksim.report.console import print_summary
 from banksim.run.kafka import find_brokers
@@ -42,6 +43,7 @@ from banksim.run.run import End, Run, check_run
 from banksim.run.settings import RunSettings
 from banksim.run.timekeeper import Timekeeper
 from banksim.scenario import load_scenario
+from banksim.world.persona import load_personas
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +69,11 @@ class Session:
         if not environment.stop_timeout:
             environment.stop_timeout = STOP_TIMEOUT_S
         environment.banksim = self
+        options = environment.parsed_options
+        environment.dispatcher_class = partial(SeatDispatcher, others=options.num_users)
+        #: Wall seconds after which a run is ended, whatever is left of it; Locust is not to end it as well.
+        self._run_time_s: float | None = options.run_time
+        options.run_time = None
         events = environment.events
         events.test_stopping.add_listener(self._on_test_stopping)
 
@@ -126,6 +133,8 @@ class Session:
         """
         settings = run_settings(options, os.environ, allow_paths)
         check_run(settings)
+        if missing := unplayed(self.environment.user_classes, load_personas(settings.scenario.personas)):
+            logger.warning("No user class plays %s: what is due for them is dropped", ", ".join(missing))
         self._prepared = settings
         return settings
 
@@ -133,6 +142,7 @@ class Session:
         """The same for a submitted start form.  Raises BanksimError also while a run is under way."""
         if self.active:
             raise UsageError("A run is under way. Stop it first, then start the next one.")
+        check_form(form, self.environment)
         given = vars(self.environment.parsed_options)
         options = from_form(form, given)
         # A path is for the owner of the command line; over the web only its own may be named again.
@@ -193,7 +203,14 @@ class Session:
         self._refused = None
         self._run = self._new_run(settings)
         gevent.spawn(self._run.conduct)
+        if self._run_time_s:
+            gevent.spawn_later(self._run_time_s, self._out_of_time, self._run)
         return True
+
+    def _out_of_time(self, run: Run) -> None:
+        if not run.finished.is_set():
+            logger.warning("--run-time: %g s are over, so the run is stopped", self._run_time_s)
+            run.request_end(End.STOPPED)
 
     def _new_run(self, settings: RunSettings) -> Run:
         classes = self.environment.user_classes
@@ -295,14 +312,21 @@ class Endings:
         if self._environment.process_exit_code is None:
             self._environment.process_exit_code = int(self._exit_code())
 
-    def _exit_code(self) -> ExitCode:
+    def _exit_code(self) -> int:
         options = self._environment.parsed_options
         if self._interrupted and options.worker and options.processes:
             return ExitCode.COMPLETED  # the signal was for all processes; the parent tells of it
-        return ExitCode.INTERRUPTED if self._interrupted else self._session.exit_code
+        if self._interrupted:
+            return ExitCode.INTERRUPTED
+        code = self._session.exit_code
+        if code is ExitCode.COMPLETED and not options.worker and failures_beside(self._environment):
+            return int(options.exit_code_on_error)
+        return code
 
     def _print_summary(self) -> None:
         """How the run went, before Locust's own tables; with the web UI the page has said it."""
         run = self._session.last_run if isinstance(self._session, Session) else None
         if run is not None and run.results is not None and self._environment.web_ui is None:
-            print_summary(run.results, sys.stdout, os.environ, str(run.settings.folder / "report.html"))
+            # --json promises that stdout is JSON.
+            out = sys.stderr if self._environment.parsed_options.json else sys.stdout
+            print_summary(run.results, out, os.environ, str(run.settings.folder / "report.html"))

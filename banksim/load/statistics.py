@@ -124,3 +124,23 @@ def _enter(lot: Lot, last_s: float, entries: tuple[stats.StatsEntry, ...]) -> No
         entry.total_content_length += lot.received_bytes
         for value_ms, count in rounded_ms.items():
             entry.response_times[value_ms] += count
+
+
+# -- What users that are none of ours did, in Locust's own tables -----------------------------------
+
+
+def failures_beside(environment: Environment) -> int:
+    """Requests that failed, and exceptions that left a task, of users that are not banksim's.
+
+    Those of ours are `CallFailed`; on a master errors arrive as text, which begins with that name.
+    """
+    runner = environment.runner
+    if runner is None:
+        return 0
+    failed: int = sum(
+        row.occurrences
+        for row in runner.errors.values()
+        if CallFailed.__name__ not in (type(row.error).__name__, str(row.error).partition("(")[0])
+    )
+    raised: int = sum(row["count"] for row in runner.exceptions.values())
+    return failed + raised

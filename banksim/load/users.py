@@ -9,13 +9,16 @@ arrivals from the run's seats.
 from __future__ import annotations
 
 import dis
+import logging
 import math
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Any, ClassVar, Protocol
 
 import gevent
 from locust import LoadTestShape, User
-from locust.exception import StopUser
+from locust.env import Environment
+from locust.exception import InterruptTaskSet, StopUser
 from locust.user.task import (
     LOCUST_STATE_RUNNING,
     LOCUST_STATE_STOPPING,
@@ -23,10 +26,10 @@ from locust.user.task import (
     DefaultTaskSet,
 )
 
-from banksim.run.queues import FRAUD_SEAT, Arrival
+from banksim.model import UsageError
+from banksim.run.queues import ANY_PERSONA, FRAUD_SEAT, Arrival, UserQueues
 
-if TYPE_CHECKING:
-    from banksim.load.session import Session
+logger = logging.getLogger(__name__)
 
 # -- The load shape: keeps enough users seated while simulated time runs, and ends with it ----------
 #
@@ -56,6 +59,9 @@ class AcceleratedClockShape(LoadTestShape):
     """Ends when the scenario's simulated time is over and everything in flight is answered."""
 
     abstract = True
+    #: Locust reads this before it warns of options that a shape ignores; `banksim.load.options` says what
+    #: they mean here, and takes the boxes off the start form again.
+    use_common_options = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,7 +79,7 @@ class AcceleratedClockShape(LoadTestShape):
                 return None
         if session.over:
             return None
-        classes = len(self.runner.environment.user_classes)
+        classes = sum(map(has_seat, self.runner.environment.user_classes))
         max_users = max(classes, session.max_users)
         if self._users == 0:
             # Most of the load needs no user where those of every persona do nothing of their own.
@@ -93,7 +99,98 @@ class AcceleratedClockShape(LoadTestShape):
             self.runner.shape_last_tick = None
 
 
+# -- How many users of each class: of ours enough of every one, of others what was asked for ---------
+#
+# Locust's own dispatcher divides a total by weights, which leaves a worker without users of some class, a
+# late one without any, and never gives back those of a lost one.  Here users only carry out arrivals,
+# so all that matters is that each process has enough of each kind, whatever the weights.
+#
+# It never reports that it is done: then a master would begin a ramp of its own inside its message
+# loop whenever a worker comes or goes, and no message would be read meanwhile.  The load shape
+# notices instead, within a second.
+
+
+class SeatDispatcher:
+    """Takes the place of Locust's `UsersDispatcher`; lives for one test."""
+
+    dispatch_in_progress = True
+
+    def __init__(
+        self, worker_nodes: Sequence[Any], user_classes: Sequence[type[Any]], others: int | None = None
+    ) -> None:
+        """``others``: users of classes that are not banksim's, in all; one of each class unless given."""
+        self._workers = {node.id: node for node in worker_nodes}
+        self._classes = [cls.__name__ for cls in user_classes if has_seat(cls)]
+        self._beside = users_beside(user_classes, others)
+        self._each = 0
+        self._ready = False
+
+    def new_dispatch(
+        self, target_user_count: int, spawn_rate: float, user_classes: Sequence[type[Any]] | None = None
+    ) -> None:
+        """``target_user_count`` is ours of all workers together; a worker never gets fewer than before."""
+        del spawn_rate, user_classes  # a worker's own users are there at once, and of all classes
+        wanted = math.ceil(target_user_count / max(1, len(self._workers)))
+        self._each = max(self._each, wanted)
+        self._ready = True
+
+    def add_worker(self, worker_node: Any) -> None:
+        """Called by Locust; the next dispatch counts it in."""
+        self._workers[worker_node.id] = worker_node
+
+    def remove_worker(self, worker_node: Any) -> None:
+        """Called by Locust, which fails on an empty dispatch: the last worker stays, it may come back."""
+        if len(self._workers) > 1:
+            self._workers.pop(worker_node.id, None)
+
+    def __iter__(self) -> SeatDispatcher:
+        return self
+
+    def __next__(self) -> dict[str, dict[str, int]]:
+        """{worker id: {user class: users}}, once per dispatch."""
+        if not self._ready:
+            raise StopIteration
+        self._ready = False
+        return {worker_id: self._shares(nth) for nth, worker_id in enumerate(self._workers)}
+
+    def _shares(self, worker: int) -> dict[str, int]:
+        ours = _divided(self._each, self._classes)
+        makers = range(len(self._workers))
+        beside = {name: _divided(n, makers)[worker] for name, n in self._beside.items()}
+        return {**ours, **beside}
+
+
+def _divided(total: int, among: Sequence[Any]) -> dict[Any, int]:
+    share, rest = divmod(total, max(1, len(among)))
+    return {one: share + (nth < rest) for nth, one in enumerate(among)}
+
+
+def has_seat(cls: type) -> bool:
+    """Whether users of a class take arrivals; users that are none of ours do not."""
+    return issubclass(cls, SeatUser)
+
+
+def users_beside(user_classes: Iterable[type[Any]], wanted: int | None) -> dict[str, int]:
+    """How many users of each class that is not banksim's; ``wanted`` in all, by their weights."""
+    others = [cls for cls in user_classes if not has_seat(cls)]
+    counts = {cls.__name__: cls.fixed_count or int(wanted is None) for cls in others}
+    by_weight = [cls for cls in others if not cls.fixed_count]
+    weights = sum(cls.weight for cls in by_weight)
+    for _ in range((wanted or 0) - sum(counts.values()) if weights else 0):
+        behind = min(by_weight, key=lambda cls: (counts[cls.__name__] + 1) / cls.weight)
+        counts[behind.__name__] += 1
+    return counts
+
+
 Task = Callable[[Any], None]
+
+
+class HasQueues(Protocol):
+    """The session of this process."""
+
+    @property
+    def queues(self) -> UserQueues:
+        """Where users of the present run take arrivals from."""
 
 
 class ArrivalTaskSet(DefaultTaskSet):
@@ -108,70 +205,115 @@ class ArrivalTaskSet(DefaultTaskSet):
         """
         task = self._task_queue.popleft()
         while True:
-            self.execute_task(task)
+            try:
+                self.execute_task(task)
+            finally:
+                self.user.let_go()
             task = self.get_next_task()
 
     def execute_task(self, task: Task) -> None:
         if isinstance(task, type):  # a nested task set
             super().execute_task(task)
-        else:
+            return
+        with suppress(InterruptTaskSet):  # there is nothing around it to go back to
             task(self.user)
 
     def get_next_task(self) -> Task:
+        """Wait for an arrival.  Locust repeats at once what raises here, so that ends the user."""
         user = self.user
         if user._state == LOCUST_STATE_STOPPING:
             raise StopUser
         # While it waits Locust may stop this user at once; nothing is lost, nothing was taken.
         user._state = LOCUST_STATE_WAITING
-        user.arrival = user.session.queues.take(user.seat)
+        try:
+            user.arrival = user.session.queues.take(user.seat)
+            task = user.task_for(user.arrival)
+        except Exception as error:
+            user.let_go()
+            user.say_once(f"takes no arrivals: {type(error).__name__}: {error}")
+            raise StopUser from None
         user._state = LOCUST_STATE_RUNNING
-        return user.task_for(user.arrival)
+        return task
 
     def wait(self) -> None:
         """No wait: the next arrival is the wait."""
 
 
 class SeatUser(User):
-    """A user who carries out what is due for its seat."""
+    """A user who carries out what is due for its seat.
+
+    A subclass may have an ``__init__`` and an ``on_start`` of its own, and tasks that replace those of the
+    same name.  A task that does not call `carry_out` leaves its arrival a counted drop.
+    """
 
     abstract = True
     #: Locust shows this as the host; where the targets really are is the scenario's business.
     host = "as the scenario says"
     seat: str
-    session: Session
-    arrival: Arrival
+    session: HasQueues
+    arrival: Arrival | None = None
     _tasks_by_name: ClassVar[dict[str, Task]] = {}
+    _said: ClassVar[set[str]] = set()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._tasks_by_name = {}
+        cls._tasks_by_name, cls._said = {}, set()
 
-    def on_start(self) -> None:
-        self.session = self.environment.banksim
-        self._taskset_instance = ArrivalTaskSet(self)
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        self.session = environment.banksim
+        self._arrivals = ArrivalTaskSet(self)
+
+    @property
+    def _taskset_instance(self) -> ArrivalTaskSet:
+        """In place of the one that Locust sets when the user starts, which picks tasks at random."""
+        return self._arrivals
+
+    @_taskset_instance.setter
+    def _taskset_instance(self, _: object) -> None: ...
 
     def task_for(self, arrival: Arrival) -> Task:
         """The task method that the arrival asks for; the first one when there is none of that name."""
         return self._task_named(arrival.planned.transaction.kind)
 
     def _task_named(self, wanted: str) -> Task:
-        """Looked for once per class and name: there are as many names as kinds and typologies."""
+        """Looked for once per class and name: there are as many names as kinds and typologies.
+
+        The class's own attribute is taken, so that a method that replaces a task is called, with or
+        without ``@task``; Locust's list holds what it replaces too.
+        """
         task = self._tasks_by_name.get(wanted)
         if task is None:
             tasks: list[Task] = self.tasks
             name = str(wanted)
-            task = next((task for task in tasks if task.__name__ == name), tasks[0])
+            found = next((task for task in reversed(tasks) if task.__name__ == name), tasks[0])
+            task = getattr(type(self), found.__name__, found)
             self._tasks_by_name[wanted] = task
         return task
 
     def carry_out(self) -> None:
         """Send the transaction this user was woken for: post it, score it, count it."""
-        self.arrival.carry_out()
+        arrival, self.arrival = self.arrival, None
+        if arrival is None:  # a nested task set that goes on, or a second call
+            self.say_once("calls carry_out() again for one arrival, which is left out")
+            raise InterruptTaskSet
+        arrival.carry_out()
+
+    def let_go(self) -> None:
+        """What was taken and not carried out is a drop."""
+        arrival, self.arrival = self.arrival, None
+        if arrival is not None:
+            arrival.performer.decline(arrival, f"{type(self).__name__} did not carry it out")
+
+    def say_once(self, what: str) -> None:
+        """One line of log for all users of a class."""
+        if what not in self._said and len(self._said) < MAX_SAID:
+            self._said.add(what)
+            logger.error("%s %s", type(self).__name__, what)
 
 
-def seat_names(user_classes: Iterable[type]) -> set[str]:
-    """The seats of those classes that have one; users that are none of ours have none."""
-    return {seat for cls in user_classes if (seat := getattr(cls, "seat", None))}
+#: Different lines of log about one class.
+MAX_SAID = 20
 
 
 def idle_seats(user_classes: Iterable[type]) -> set[str]:
@@ -181,17 +323,15 @@ def idle_seats(user_classes: Iterable[type]) -> set[str]:
 
 
 #: Who overrides one of these wants to be asked.
-_OWN = ("carry_out", "task_for", "on_start")
+_OWN = ("carry_out", "task_for")
 
 
 def _is_idle(cls: type) -> bool:
     return (
         issubclass(cls, PersonaUser)
-        and all(
-            getattr(cls, name) is getattr(SeatUser, name) for name in ("carry_out", "task_for", "on_start")
-        )
+        and all(getattr(cls, name) is getattr(SeatUser, name) for name in _OWN)
         and bool(cls.tasks)
-        and all(_instructions(task) == _instructions(_only_carry_out) for task in cls.tasks)
+        and all(_instructions(getattr(cls, task.__name__, task)) == _PLAIN for task in cls.tasks)
     )
 
 
@@ -205,6 +345,9 @@ def _instructions(task: Any) -> list[tuple[str, Any]] | None:
     if code is None or getattr(task, "__wrapped__", None) is not None:
         return None
     return [(one.opname, one.argval) for one in dis.get_instructions(code)]
+
+
+_PLAIN = _instructions(_only_carry_out)
 
 
 class PersonaUser(SeatUser):
@@ -228,3 +371,60 @@ class CampaignUser(SeatUser):
     def task_for(self, arrival: Arrival) -> Task:
         """The task named after the campaign's typology, if there is one, else the first."""
         return self._task_named(arrival.planned.truth.typology)
+
+
+# -- What cannot work is refused before anything starts ---------------------------------------------
+
+
+def check_cast(environment: Environment) -> None:
+    """Raise UsageError when the users and the shape of a locustfile cannot make a run."""
+    seated = [cls for cls in environment.user_classes if has_seat(cls)]
+    options = environment.parsed_options
+    if not seated:
+        raise UsageError(
+            "None of the user classes is banksim's, so nobody would carry out what is due. Derive one from "
+            "PersonaUser or CampaignUser, or leave banksim.load.install() out of the locustfile."
+        )
+    if not options.worker and not isinstance(environment.shape_class, AcceleratedClockShape):
+        raise UsageError(
+            f"{seated[0].__name__} takes arrivals of a run, but {_shape_there_is(environment)}. Define or "
+            "import a class that derives from AcceleratedClockShape, as BankDay of locustfiles/banking.py."
+        )
+    for cls in seated:
+        if not getattr(cls, "seat", None):
+            raise UsageError(f"class {cls.__name__} has no persona: set it to a persona's name, or to '*'")
+        if not cls.tasks:
+            raise UsageError(f"class {cls.__name__} has no task: give it a method with @task")
+        lost = sorted({task.__name__ for task in cls.tasks if not _passes(task, options)})
+        if lost:
+            raise UsageError(
+                f"--tags, --exclude-tags: {cls.__name__} would be left without {', '.join(lost)}, "
+                "and what customers do is decided by the scenario. Use personas and their tasks there "
+                "(docs/scenarios.md), or tag the tasks of banksim's classes too."
+            )
+
+
+def _shape_there_is(environment: Environment) -> str:
+    shape = environment.shape_class
+    return "the locustfile has no load shape" if shape is None else f"{type(shape).__name__} is none of ours"
+
+
+def _passes(task: Any, options: Any) -> bool:
+    """Whether Locust would keep a task under --tags and --exclude-tags."""
+    if hasattr(task, "tasks"):
+        return any(_passes(inner, options) for inner in task.tasks)
+    tags: set[str] = getattr(task, "locust_tag_set", set())
+    wanted, unwanted = set(options.tags or ()), set(options.exclude_tags or ())
+    return not (wanted and not tags & wanted) and not tags & unwanted
+
+
+def unplayed(user_classes: Iterable[type], personas: Iterable[str]) -> list[str]:
+    """Personas, and the fraud actors, that no user class plays."""
+    seats = seat_names(user_classes)
+    missing = [] if ANY_PERSONA in seats else [name for name in personas if name not in seats]
+    return missing + ([] if FRAUD_SEAT in seats else ["fraud actors"])
+
+
+def seat_names(user_classes: Iterable[type]) -> set[str]:
+    """The seats of those classes that have one; users that are none of ours have none."""
+    return {seat for cls in user_classes if (seat := getattr(cls, "seat", None))}

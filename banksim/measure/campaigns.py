@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from banksim.measure.figures import CampaignRow
+
 #: Rows that can be asked for.
 MAX_ROWS = 100
 
@@ -74,20 +76,20 @@ class CampaignLine:
             return None
         return max(0.0, self.first_alert_sim_s - self.first_sim_s)
 
-    def as_row(self, campaign_id: str) -> dict[str, Any]:
-        return {
-            "campaign": campaign_id,
-            "typology": self.typology,
-            "transactions": self.transactions,
-            "alerted": self.alerted,
-            "value_cents": self.amount_cents,
-            "first_sim_s": self.first_sim_s,
-            "last_sim_s": self.last_sim_s,
-            "first_alert_sim_s": self.first_alert_sim_s,
-            "time_to_detect_s": self.time_to_detect_s,
-            "lost_before_transactions": self.lost_before_transactions,
-            "lost_before_cents": self.lost_before_cents,
-        }
+    def as_row(self, campaign_id: str) -> CampaignRow:
+        return CampaignRow(
+            campaign=campaign_id,
+            typology=self.typology,
+            transactions=self.transactions,
+            alerted=self.alerted,
+            value_cents=self.amount_cents,
+            first_sim_s=self.first_sim_s,
+            last_sim_s=self.last_sim_s,
+            first_alert_sim_s=self.first_alert_sim_s,
+            time_to_detect_s=self.time_to_detect_s,
+            lost_before_transactions=self.lost_before_transactions,
+            lost_before_cents=self.lost_before_cents,
+        )
 
     def to_state(self) -> list[Any]:
         return [
@@ -130,7 +132,7 @@ class Campaigns:
         self._changed.add(campaign_id)
         line.add(sim_s, amount_cents, booked, alert)
 
-    def rows(self, limit: int) -> list[dict[str, Any]]:
+    def rows(self, limit: int) -> list[CampaignRow]:
         """At most MAX_ROWS, the costliest first: by what was lost before the first alert, then by start.
 
         A line only moves up while transactions are counted, so a newcomer is one that has changed.

@@ -21,6 +21,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from banksim.measure.block import CallBlock
+from banksim.measure.figures import CallRow, ErrorRow, SingleCall
 from banksim.measure.latency import LatencyHistogram, whole_us
 from banksim.model import At, BankStatus, Outcome
 
@@ -62,11 +63,11 @@ class Extremes:
                 insort(self.failed, (at.wall_s, entry))
                 del self.failed[self._limit :]
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[SingleCall]:
         """The slowest calls, longest first."""
         return [_row(entry) for entry in reversed(self._slowest)]
 
-    def failed_rows(self) -> list[dict[str, Any]]:
+    def failed_rows(self) -> list[SingleCall]:
         """The first failed calls, earliest first."""
         return [_row(entry) for _, entry in self.failed]
 
@@ -92,16 +93,9 @@ def _entry(values: Sequence[Any]) -> Entry:
     return latency_us, wall_s, sim_s, system, name, error
 
 
-def _row(entry: Entry) -> dict[str, Any]:
+def _row(entry: Entry) -> SingleCall:
     latency_us, wall_s, sim_s, system, name, error = entry
-    return {
-        "wall_s": wall_s,
-        "sim_s": sim_s,
-        "target": system,
-        "call": name,
-        "latency_ms": latency_us / 1000.0,
-        "error": error,
-    }
+    return SingleCall(wall_s, sim_s, system, name, latency_us / 1000.0, error)
 
 
 # -- Counts by a text that others choose, with a bound ----------------------------------------------
@@ -220,25 +214,19 @@ class Calls:
     def systems(self) -> list[str]:
         return sorted({system for system, _ in self.by_call})
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[CallRow]:
         """One row per call, the slowest at p99 first."""
         rows = [
-            {"target": system, "call": name, "failed": self.failed.get((system, name), 0)}
-            | histogram.summary()
-            for (system, name), histogram in self.by_call.items()
+            CallRow(*histogram.figures(), *key, self.failed.get(key, 0))
+            for key, histogram in self.by_call.items()
         ]
-        return sorted(rows, key=lambda row: (-(row["p99"] or 0.0), row["target"], row["call"]))
+        return sorted(rows, key=lambda row: (-(row.p99 or 0.0), row.target, row.call))
 
-    def error_rows(self) -> list[dict[str, Any]]:
+    def error_rows(self) -> list[ErrorRow]:
         """Most frequent errors first; the ones beyond the bound in a last row without target."""
-        rows: list[dict[str, Any]] = [
-            {"target": system, "call": name, "error": text, "count": count}
-            for (system, name, text), count in self.errors.most_common()
-        ]
+        rows = [ErrorRow(*key, count) for key, count in self.errors.most_common()]
         if self.errors.other:
-            rows.append(
-                {"target": "", "call": "", "error": "errors with other texts", "count": self.errors.other}
-            )
+            rows.append(ErrorRow("", "", "errors with other texts", self.errors.other))
         return rows
 
     def merge_state(self, state: Mapping[str, Any]) -> None:

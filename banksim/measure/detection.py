@@ -28,7 +28,14 @@ import numpy as np
 from banksim.measure.block import CHANNELS, NO_DECISION, Bools, ResultBlock, number_of
 from banksim.measure.campaigns import Campaigns
 from banksim.measure.drift import ScoreDrift
-from banksim.measure.figures import Confusion, DecoyRow, DetectionFigures, TypologyRow
+from banksim.measure.figures import (
+    Confusion,
+    DecoyRow,
+    DetectionFigures,
+    ScoreBar,
+    SliceRow,
+    TypologyRow,
+)
 from banksim.measure.scores import (
     Ints,
     ScoreCounts,
@@ -38,7 +45,6 @@ from banksim.measure.scores import (
     histogram,
     roc_auc,
     share,
-    sweep,
     wilson,
 )
 from banksim.model import BankStatus, Decision, Label, Outcome, Planned
@@ -96,8 +102,8 @@ class Slices:
             name = OTHER
         return self.counts.setdefault(name, [0] * 5)
 
-    def rows(self) -> dict[str, dict[str, Any]]:
-        """transactions, fraud, caught, recall, genuine, false_positives, false_positive_rate and ends."""
+    def rows(self) -> dict[str, SliceRow]:
+        """Rates are those of the counts, also where nothing at all was scored."""
         return {name: _slice_row(counts) for name, counts in sorted(self.counts.items())}
 
     def merge_state(self, state: Mapping[str, Sequence[int]]) -> None:
@@ -110,24 +116,14 @@ class Slices:
         return {name: list(counts) for name, counts in self.counts.items()}
 
 
-def _slice_row(counts: Sequence[int]) -> dict[str, Any]:
+def _slice_row(counts: Sequence[int]) -> SliceRow:
     fraud, caught, genuine, false_positives, unasked = counts
-    recall_low, recall_high = wilson(caught, fraud) or (None, None)
-    fpr_low, fpr_high = wilson(false_positives, genuine) or (None, None)
-    return {
-        "transactions": fraud + genuine + unasked,
-        "fraud": fraud,
-        "caught": caught,
-        "recall": share(caught, fraud),
-        "recall_low": recall_low,
-        "recall_high": recall_high,
-        "genuine": genuine,
-        "false_positives": false_positives,
-        "false_positive_rate": share(false_positives, genuine),
-        "false_positive_rate_low": fpr_low,
-        "false_positive_rate_high": fpr_high,
-        "unasked": unasked,
-    }
+    return SliceRow(
+        fraud + genuine + unasked,
+        *(fraud, caught, *_rate(caught, fraud)),
+        *(genuine, false_positives, *_rate(false_positives, genuine)),
+        unasked,
+    )
 
 
 #: Share of fraud to restate precision at: EEA card payments by count, first half of 2023
@@ -303,21 +299,28 @@ class Detection:
         frauds, genuine = (0, 0) if self._silent else (fraud.judged, rest.judged)
         fn, tn = frauds - tp, genuine - fp
         campaigns = len(self.campaigns.lines)
-        recall, fpr = share(tp, frauds), share(fp, genuine)
+        recall, recall_low, recall_high = _rate(tp, frauds)
+        fpr, fpr_low, fpr_high = _rate(fp, genuine)
+        precision, precision_low, precision_high = _rate(tp, tp + fp)
         detected = self.campaigns.detected
+        campaign_recall, campaign_low, campaign_high = _rate(detected, campaigns if frauds + genuine else 0)
         return DetectionFigures(
             recall=recall,
-            **_ends("recall", wilson(tp, frauds)),
+            recall_low=recall_low,
+            recall_high=recall_high,
             on_time_recall=share(tp - fraud.late, frauds),
             campaigns=campaigns,
             campaigns_detected=detected,
-            campaign_recall=share(detected, campaigns) if frauds + genuine else None,
-            **_ends("campaign_recall", wilson(detected, campaigns) if frauds + genuine else None),
+            campaign_recall=campaign_recall,
+            campaign_recall_low=campaign_low,
+            campaign_recall_high=campaign_high,
             false_positive_rate=fpr,
-            **_ends("false_positive_rate", wilson(fp, genuine)),
+            false_positive_rate_low=fpr_low,
+            false_positive_rate_high=fpr_high,
             false_positives_per_10000=None if fpr is None else fpr * 10_000,
-            precision=share(tp, tp + fp),
-            **_ends("precision", wilson(tp, tp + fp)),
+            precision=precision,
+            precision_low=precision_low,
+            precision_high=precision_high,
             precision_adjusted=adjusted_precision(recall, fpr, prevalence),
             prevalence=prevalence,
             measured_prevalence=share(fraud.judged, judged),
@@ -344,10 +347,10 @@ class Detection:
         silent = self._silent
         return {
             name: TypologyRow(
-                **_counts(group),
-                **_rate("recall", group, silent),
-                enough=enough(group.judged),
-                caught_cents=group.alerted_cents,
+                *_counts(group),
+                enough(group.judged),
+                *_rate(group.alerted, 0 if silent else group.judged),
+                group.alerted_cents,
             )
             for name, group in sorted(self.fraud.items())
         }
@@ -356,15 +359,12 @@ class Detection:
         """Decoys by kind: an alert on one is a false positive."""
         silent = self._silent
         return {
-            name: DecoyRow(**_counts(group), **_rate("false_positive_rate", group, silent))
+            name: DecoyRow(*_counts(group), *_rate(group.alerted, 0 if silent else group.judged))
             for name, group in sorted(self.decoys.items())
         }
 
-    def score_histogram(self, bars: int = 20) -> list[dict[str, float]]:
-        return histogram({"fraud": self.fraudulent().scores, "genuine": self.not_fraud().scores}, bars)
-
-    def threshold_sweep(self, max_points: int = 100) -> list[dict[str, Any]]:
-        return sweep(self.fraudulent().scores, self.not_fraud().scores, max_points)
+    def score_histogram(self, bars: int = 20) -> list[ScoreBar]:
+        return histogram(self.fraudulent().scores, self.not_fraud().scores, bars)
 
     def to_state(self) -> dict[str, Any]:
         return {
@@ -404,22 +404,12 @@ def matthews(tp: int, fp: int, tn: int, fn: int) -> float | None:
     return (tp * tn - fp * fn) / sqrt(product) if product else None
 
 
-def _ends(name: str, interval: tuple[float, float] | None) -> dict[str, Any]:
-    low, high = interval or (None, None)
-    return {f"{name}_low": low, f"{name}_high": high}
+def _rate(part: int, whole: int) -> tuple[float | None, float | None, float | None]:
+    """The share with the ends of its interval; all None of nothing."""
+    low, high = wilson(part, whole) or (None, None)
+    return share(part, whole), low, high
 
 
-def _rate(name: str, group: GroupCounts, silent: bool) -> dict[str, Any]:
-    """Alerted ÷ judged with its interval, under ``name``; None when no detector scored anything."""
-    judged = 0 if silent else group.judged
-    return {name: share(group.alerted, judged), **_ends(name, wilson(group.alerted, judged))}
-
-
-def _counts(group: GroupCounts) -> dict[str, Any]:
-    return {
-        "transactions": group.transactions,
-        "scored": group.scored,
-        "missing": group.missing,
-        "alerted": group.alerted,
-        "value_cents": group.amount_cents,
-    }
+def _counts(group: GroupCounts) -> tuple[int, int, int, int, int]:
+    """The fields of a `GroupRow`."""
+    return group.transactions, group.scored, group.missing, group.alerted, group.amount_cents

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from banksim.measure.figures import Drift, DriftStretch
 from banksim.measure.scores import LOGIT_RANGE, Floats, score_of
 
 FIRST_LENGTH_S = 600.0
@@ -71,34 +72,21 @@ class ScoreDrift:
                 window = self.windows[int(sim_s / self.length_s)]
         return window
 
-    def figures(self) -> dict[str, Any]:
-        """{psi_max, psi_last, stretches: [{from_sim_s, to_sim_s, scored, psi, psi_by_chance}]}.
-
-        The first stretch is the reference and has no PSI; with no other one both figures are None.
-        """
+    def figures(self) -> Drift:
+        """The first stretch is the reference and has no PSI; with no other one both figures are None."""
         stretches = self._stretches()
-        rows: list[dict[str, Any]] = []
+        rows: list[DriftStretch] = []
         groups = _tenths(stretches[0][2]) if stretches else []
         for place, (start, end, counts) in enumerate(stretches):
             total = sum(counts)
-            row: dict[str, Any] = {
-                "from_sim_s": start * self.length_s,
-                "to_sim_s": end * self.length_s,
-                "scored": total,
-                "psi": None,
-                "psi_by_chance": None,
-            }
+            psi = by_chance = None
             if place:
                 reference = stretches[0][2]
-                row["psi"] = stability_index(_grouped(reference, groups), _grouped(counts, groups))
-                row["psi_by_chance"] = (len(groups) - 1) * (1 / sum(reference) + 1 / total)
-            rows.append(row)
-        found = [row["psi"] for row in rows if row["psi"] is not None]
-        return {
-            "psi_max": max(found, default=None),
-            "psi_last": found[-1] if found else None,
-            "stretches": rows,
-        }
+                psi = stability_index(_grouped(reference, groups), _grouped(counts, groups))
+                by_chance = (len(groups) - 1) * (1 / sum(reference) + 1 / total)
+            rows.append(DriftStretch(start * self.length_s, end * self.length_s, total, psi, by_chance))
+        found = [row.psi for row in rows if row.psi is not None]
+        return Drift(max(found, default=None), found[-1] if found else None, rows)
 
     def _stretches(self) -> list[tuple[int, int, list[int]]]:
         """(first window, window after the last, counts by group), each with enough scores."""

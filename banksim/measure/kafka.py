@@ -20,7 +20,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from banksim.measure.counts import BoundedCounts
+from banksim.measure.figures import Confusion
 from banksim.measure.latency import LatencyHistogram
+from banksim.measure.results import EventCounts, Kafka, KafkaAlerts, KafkaDecisions, KafkaError
 from banksim.measure.scores import share, wilson
 from banksim.model import Decision, ScoreReply, Truth
 
@@ -121,49 +123,44 @@ class StreamFigures:
         """Transactions the broker took and that have no decision so far."""
         return self.counts["delivered_fraud"] + self.counts["delivered_genuine"] - self.counts["matched"]
 
-    def results(self) -> dict[str, Any]:
+    def results(self) -> Kafka:
         """For results.json: counts, and latencies in ms; None is "not defined"."""
         count = self.counts
-        waiting = count["published"] - count["delivered"] - count["failed"]
-        return {
-            **{name: count[name] for name in _EVENTS},
-            "not_published": count["failed"] + count["dropped"] + count["unavailable"],
-            "waiting": waiting,
-            "acknowledged_ms": self.acknowledged_ms.summary(),
-            "topics": {
-                topic: {name: counts[name] for name in _EVENTS}
+        events: Any = {name: count[name] for name in _EVENTS}
+        return Kafka(
+            **events,
+            not_published=count["failed"] + count["dropped"] + count["unavailable"],
+            waiting=count["published"] - count["delivered"] - count["failed"],
+            acknowledged_ms=self.acknowledged_ms.summary(),
+            topics={
+                topic: EventCounts(*(counts[name] for name in _EVENTS))
                 for topic, counts in sorted(self.topics.items())
             },
-            "errors": [{"error": text, "count": number} for text, number in self.errors.most_common()],
-            "decisions": self._decision_results(),
-            "alerts": {"received": count["alerts_received"], "matched": count["alerts_matched"]},
-        }
+            errors=[KafkaError(text, number) for text, number in self.errors.most_common()],
+            decisions=self._decision_results(),
+            alerts=KafkaAlerts(count["alerts_received"], count["alerts_matched"]),
+        )
 
-    def _decision_results(self) -> dict[str, Any]:
+    def _decision_results(self) -> KafkaDecisions:
         count = self.counts
         fraud, alerted = count["delivered_fraud"], count["fraud_alerted"]
         genuine, false_positives = count["delivered_genuine"], count["genuine_alerted"]
         low, high = wilson(alerted, fraud) or (None, None)
         # Without a single decision there is no reader of the topic, which is not a recall of 0.
         anyone = count["matched"] > 0
-        return {
-            **{name: count[name] for name in _DECISIONS},
-            "undecided": max(0, self.undecided),
-            "latency_ms": self.decided_ms.summary(),
-            "recall": share(alerted, fraud) if anyone else None,
-            "recall_low": low if anyone else None,
-            "recall_high": high if anyone else None,
-            "precision": share(alerted, alerted + false_positives),
-            "false_positive_rate": share(false_positives, genuine) if anyone else None,
-            "confusion": {
-                "tp": alerted,
-                "fp": false_positives,
-                "tn": genuine - false_positives,
-                "fn": fraud - alerted,
-            }
-            if anyone
-            else None,
-        }
+        decided = Confusion(alerted, false_positives, genuine - false_positives, fraud - alerted)
+        received: Any = {name: count[name] for name in _DECISIONS}
+        return KafkaDecisions(
+            **received,
+            undecided=max(0, self.undecided),
+            latency_ms=self.decided_ms.summary(),
+            recall=share(alerted, fraud) if anyone else None,
+            recall_low=low if anyone else None,
+            recall_high=high if anyone else None,
+            precision=share(alerted, alerted + false_positives),
+            false_positive_rate=share(false_positives, genuine) if anyone else None,
+            confusion=decided if anyone else None,
+        )
 
     def to_state(self) -> dict[str, Any]:
         """JSON-able, without what is pending."""

@@ -29,7 +29,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from banksim.measure.figures import Percentiles
 from banksim.measure.scores import Z_95, Floats, Ints, gaps
+
+Ms = float | None
 
 #: Three significant digits.
 FINE_BITS = 11
@@ -162,18 +165,14 @@ class LatencyHistogram:
         self.count = self.max_us = self._sum_us = 0
         self._passed = None
 
-    def summary(self) -> dict[str, float | int | None]:
-        """count, mean, p50, p95, p99, p999 and max; milliseconds, None where nothing was counted."""
+    def summary(self) -> Percentiles:
+        """Milliseconds, None where nothing was counted."""
+        return Percentiles(*self.figures())
+
+    def figures(self) -> tuple[int, Ms, Ms, Ms, Ms, Ms, Ms]:
+        """The fields of `Percentiles`, for rows that have more of them."""
         p50, p95, p99, p999 = self.percentiles((50, 95, 99, 99.9))
-        return {
-            "count": self.count,
-            "mean": self.mean_ms,
-            "p50": p50,
-            "p95": p95,
-            "p99": p99,
-            "p999": p999,
-            "max": self.max_ms,
-        }
+        return self.count, self.mean_ms, p50, p95, p99, p999, self.max_ms
 
     def to_state(self) -> dict[str, Any]:
         """Sparse, JSON-able: parallel lists, of the distances between the buckets in use, and of counts."""

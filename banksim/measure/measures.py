@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from banksim.measure import figures
 from banksim.measure.block import (
     FAILED,
     GENUINE,
@@ -71,18 +72,18 @@ class GeneratorUse:
         self.rss_max = max(self.rss_max, rss_bytes)
         self.network_max = max(self.network_max, network_bytes_s)
 
-    def figures(self) -> dict[str, Any] | None:
-        """Mean and highest CPU, how often it was busy, memory and network; None without a sample."""
+    def figures(self) -> figures.GeneratorUse | None:
+        """None without a sample."""
         if not self.samples:
             return None
-        return {
-            "samples": self.samples,
-            "busy_samples": self.busy_samples,
-            "cpu_percent_mean": self.total_permille / 10 / self.samples,
-            "cpu_percent_max": self.cpu_max,
-            "rss_bytes_max": self.rss_max,
-            "network_bytes_s_max": self.network_max,
-        }
+        return figures.GeneratorUse(
+            samples=self.samples,
+            busy_samples=self.busy_samples,
+            cpu_percent_mean=self.total_permille / 10 / self.samples,
+            cpu_percent_max=self.cpu_max,
+            rss_bytes_max=self.rss_max,
+            network_bytes_s_max=self.network_max,
+        )
 
     def merge_state(self, state: Sequence[float]) -> None:
         samples, busy, total, cpu, rss, network = state

@@ -19,19 +19,20 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import exp, sqrt
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from banksim.measure.figures import Calibration, CalibrationGroup, ScoreBar, ScoreTable, SweepRow
+
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-# -- Wilson's interval for a share: genuine near 0 and 1 and for small counts ------------------------
+# -- Wilson's interval for a share: it holds near 0 and 1 and for small counts ------------------------
 
 
 #: The 97.5 % point of the normal distribution, for a two-sided 95 % interval.
@@ -321,12 +322,10 @@ def average_precision(fraud: ScoreCounts, genuine: ScoreCounts) -> float | None:
     return float((ranked.fraud[::-1] * hits / (hits + false_positives)).sum()) / positives
 
 
-def sweep(fraud: ScoreCounts, genuine: ScoreCounts, max_points: int = 100) -> list[dict[str, Any]]:
-    """What another threshold would have done, from the highest score down.
+def sweep(fraud: ScoreCounts, genuine: ScoreCounts, max_points: int = 100) -> list[SweepRow]:
+    """What another threshold would have done, from the highest score down; empty when either side is.
 
-    Rows of {threshold, recall, precision, false_positive_rate, flagged, false_positives,
-    caught_cents}; empty when either side is.  Thinned to about ``max_points`` rows, the
-    last (everything flagged) included.
+    Thinned to about ``max_points`` rows, the last (everything flagged) included.
     """
     ranked = _ranked(fraud, genuine)
     positives, negatives = int(ranked.fraud.sum()), int(ranked.genuine.sum())
@@ -337,45 +336,37 @@ def sweep(fraud: ScoreCounts, genuine: ScoreCounts, max_points: int = 100) -> li
     last = len(thresholds) - 1
     step = max(1, -(-len(thresholds) // max_points))
     return [
-        {
-            "threshold": thresholds[place],
-            "recall": hits[place] / positives,
-            "precision": hits[place] / (hits[place] + false_positives[place]),
-            "false_positive_rate": false_positives[place] / negatives,
-            "flagged": hits[place] + false_positives[place],
-            "false_positives": false_positives[place],
-            "caught_cents": caught_cents[place],
-        }
+        SweepRow(
+            threshold=thresholds[place],
+            recall=hits[place] / positives,
+            precision=hits[place] / (hits[place] + false_positives[place]),
+            false_positive_rate=false_positives[place] / negatives,
+            flagged=hits[place] + false_positives[place],
+            false_positives=false_positives[place],
+            caught_cents=caught_cents[place],
+        )
         for place in sorted({*range(0, last + 1, step), last})
     ]
 
 
-def used_scores(fraud: ScoreCounts, genuine: ScoreCounts) -> dict[str, list[Any]]:
-    """The places in use as parallel lists, lowest score first: {low, fraud, genuine, fraud_cents}.
-
-    Enough to work out what any threshold would have done.
-    """
+def used_scores(fraud: ScoreCounts, genuine: ScoreCounts) -> ScoreTable:
+    """The places in use; enough to work out what any threshold would have done."""
     ranked = _ranked(fraud, genuine)
-    return {
-        "low": ranked.lows.tolist(),
-        "fraud": ranked.fraud.tolist(),
-        "genuine": ranked.genuine.tolist(),
-        "fraud_cents": ranked.fraud_cents.tolist(),
-    }
+    columns = (ranked.lows, ranked.fraud, ranked.genuine, ranked.fraud_cents)
+    return ScoreTable(*(column.tolist() for column in columns))
 
 
-def histogram(groups: Mapping[str, ScoreCounts], bars: int = 20) -> list[dict[str, float]]:
-    """Equal-width bars over 0..1 for a chart: {low, high, <group>: count, …} per bar."""
-    rows: list[dict[str, float]] = [
-        {"low": bar / bars, "high": (bar + 1) / bars} | dict.fromkeys(groups, 0) for bar in range(bars)
-    ]
-    for name, scored in groups.items():
+def histogram(fraud: ScoreCounts, genuine: ScoreCounts, bars: int = 20) -> list[ScoreBar]:
+    """Equal-width bars over 0..1 for a chart."""
+    counted = []
+    for scored in (fraud, genuine):
         order, _, middles = scored.scale.lowest_first()
         counts = np.zeros(bars, np.int64)
         np.add.at(counts, np.minimum(bars - 1, (middles * bars).astype(np.int64)), scored.counts[order])
-        for row, count in zip(rows, counts.tolist(), strict=True):
-            row[name] = count
-    return rows
+        counted.append(counts.tolist())
+    return [
+        ScoreBar(bar / bars, (bar + 1) / bars, *row) for bar, row in enumerate(zip(*counted, strict=True))
+    ]
 
 
 # -- Calibration: of the transactions scored about 0.8, are about 80 % fraud? ------------------------
@@ -390,10 +381,8 @@ def histogram(groups: Mapping[str, ScoreCounts], bars: int = 20) -> list[dict[st
 GROUPS = 10
 
 
-def calibration(fraud: ScoreCounts, genuine: ScoreCounts, groups: int = GROUPS) -> dict[str, Any]:
-    """{"error": ECE, "groups": [{low, high, scored, fraud, mean_score, fraud_share}]}.
-
-    The error is None unless both fraud and genuine transactions were scored; groups without a
+def calibration(fraud: ScoreCounts, genuine: ScoreCounts, groups: int = GROUPS) -> Calibration:
+    """The error is None unless both fraud and genuine transactions were scored; groups without a
     score have None in place of means.
     """
     scored, frauds, sums = np.zeros(groups), np.zeros(groups), np.zeros(groups)
@@ -406,20 +395,16 @@ def calibration(fraud: ScoreCounts, genuine: ScoreCounts, groups: int = GROUPS) 
         scored += np.bincount(group, counts, groups)
         sums += np.bincount(group, middles * counts, groups)
         frauds += np.bincount(group, counts, groups) * is_fraud
-    rows: list[dict[str, Any]] = [
-        {
-            "low": place / groups,
-            "high": (place + 1) / groups,
-            "scored": int(scored[place]),
-            "fraud": int(frauds[place]),
-            "mean_score": float(sums[place] / scored[place]) if scored[place] else None,
-            "fraud_share": float(frauds[place] / scored[place]) if scored[place] else None,
-        }
+    rows = [
+        CalibrationGroup(
+            low=place / groups,
+            high=(place + 1) / groups,
+            scored=int(scored[place]),
+            fraud=int(frauds[place]),
+            mean_score=float(sums[place] / scored[place]) if scored[place] else None,
+            fraud_share=float(frauds[place] / scored[place]) if scored[place] else None,
+        )
         for place in range(groups)
     ]
-    total = int(scored.sum())
-    both = fraud.total and genuine.total
-    error = sum(
-        row["scored"] / total * abs(row["mean_score"] - row["fraud_share"]) for row in rows if row["scored"]
-    )
-    return {"error": error if both else None, "groups": rows}
+    error = float(np.abs(sums - frauds).sum() / scored.sum()) if fraud.total and genuine.total else None
+    return Calibration(error, rows)

@@ -11,36 +11,27 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from banksim.measure import figures as made_of
 from banksim.measure.caveats import caveats
 from banksim.measure.detection import Slices
 from banksim.measure.figures import (
-    CallRow,
-    CampaignRow,
     DetectionFigures,
-    ErrorRow,
     Fraud,
-    GeneratorUse,
     LoadRow,
     Percentiles,
     Rate,
     Reconciliation,
     ResponseParts,
     ResponseRanges,
-    ScoreBar,
     ScoreHistogram,
     Scores,
-    SingleCall,
     SliceRow,
-    SweepRow,
-    TimelinePoint,
     Transactions,
     WarmUp,
 )
 from banksim.measure.latency import LatencyHistogram
 from banksim.measure.measures import Measures, Quality
-from banksim.measure.results import SCHEMA, Kafka, Planned, Results, RunInfo, Snapshot, ThresholdRow, decode
-from banksim.measure.scores import calibration, enough, share, used_scores, wilson
+from banksim.measure.results import SCHEMA, Kafka, Planned, Results, RunInfo, Snapshot, ThresholdRow
+from banksim.measure.scores import calibration, enough, share, sweep, used_scores, wilson
 from banksim.measure.thresholds.grammar import Threshold
 from banksim.measure.thresholds.judge import standing
 from banksim.measure.thresholds.readings import Figures
@@ -86,9 +77,9 @@ def live(measures: Measures, now_s: float, asked: Asked) -> Snapshot:
         latency_ms=evidence.latency_ms,
         response_parts=evidence.response_parts,
         response_ranges=response_ranges(measures.warm),
-        calls=[CallRow(**row) for row in measures.calls.rows()],
-        errors=[ErrorRow(**row) for row in measures.calls.error_rows()],
-        scores=ScoreHistogram(_bars(measures)),
+        calls=measures.calls.rows(),
+        errors=measures.calls.error_rows(),
+        scores=ScoreHistogram(measures.detection.score_histogram()),
         verdict=judge(evidence),
         tiles=tiles(evidence),
         funnel=funnel(evidence),
@@ -142,12 +133,12 @@ def build_results(
         response_parts=evidence.response_parts,
         response_ranges=response_ranges(measures.warm),
         warm_up=_warm_up(measures),
-        calls=[CallRow(**row) for row in measures.calls.rows()],
-        errors=[ErrorRow(**row) for row in measures.calls.error_rows()],
-        slowest_calls=[SingleCall(**row) for row in extremes.rows()],
-        failed_calls=[SingleCall(**row) for row in extremes.failed_rows()],
+        calls=measures.calls.rows(),
+        errors=measures.calls.error_rows(),
+        slowest_calls=extremes.rows(),
+        failed_calls=extremes.failed_rows(),
         scores=_scores(measures),
-        timeline=[] if partial else [TimelinePoint(**point) for point in measures.timeline.points()],
+        timeline=[] if partial else measures.timeline.points(),
         quality_against_load=quality_against_load(measures.timeline),
         generator=evidence.generator,
         reconciliation=reconciliation,
@@ -162,8 +153,7 @@ def build_results(
 
 
 def _evidence(measures: Measures, asked: Asked, found: DetectionFigures, rate: Rate) -> Evidence:
-    use = measures.generator.figures()
-    latency_ms = {name: percentiles(one) for name, one in _histograms(measures).items()}
+    latency_ms = {name: one.summary() for name, one in _histograms(measures).items()}
     return Evidence(
         goals=asked.goals,
         planned=asked.planned,
@@ -173,7 +163,7 @@ def _evidence(measures: Measures, asked: Asked, found: DetectionFigures, rate: R
         detection=found,
         latency_ms=latency_ms,
         response_parts=_response_parts(latency_ms),
-        generator=GeneratorUse(**use) if use else None,
+        generator=measures.generator.figures(),
         invariant=measures.balance_checks.figures(),
         warmed_up=measures.settings.warm_up_s > 0,
     )
@@ -222,7 +212,7 @@ def fraud(measures: Measures, max_campaigns: int) -> Fraud:
         dropped=measures.fraud_dropped,
         by_typology=by_typology,
         decoys=found.by_decoy(),
-        campaigns=[CampaignRow(**row) for row in found.campaigns.rows(max_campaigns)],
+        campaigns=found.campaigns.rows(max_campaigns),
         campaigns_total=len(found.campaigns.lines),
         campaign_overflow_transactions=found.campaigns.overflow,
     )
@@ -232,11 +222,6 @@ def detection(measures: Measures, quality: Quality) -> DetectionFigures:
     """Figures of the whole run or of its warm-up."""
     settings = measures.settings
     return quality.detection.figures(settings.prevalence, settings.false_positive_cost_cents)
-
-
-def percentiles(histogram: LatencyHistogram) -> Percentiles:
-    p50, p95, p99, p999 = histogram.percentiles((50, 95, 99, 99.9))
-    return Percentiles(histogram.count, histogram.mean_ms, p50, p95, p99, p999, histogram.max_ms)
 
 
 def _histograms(measures: Measures) -> dict[str, LatencyHistogram]:
@@ -278,37 +263,30 @@ def latency_intervals(histogram: LatencyHistogram) -> dict[str, tuple[float, flo
     return {name: histogram.percentile_ends(percent) for name, percent in INTERVAL_PERCENTS.items()}
 
 
-def _bars(measures: Measures) -> list[ScoreBar]:
-    return [
-        ScoreBar(bar["low"], bar["high"], int(bar["fraud"]), int(bar["genuine"]))
-        for bar in measures.detection.score_histogram()
-    ]
-
-
 def _slices(slices: Slices, scored: int) -> dict[str, SliceRow]:
     """Rates are None when nothing at all was scored."""
-    rows = {name: SliceRow(**row) for name, row in slices.rows().items()}
+    rows = slices.rows()
     names = ("recall", "false_positive_rate")
-    rates: dict[str, Any] = dict.fromkeys(f"{name}{end}" for name in names for end in ENDS)
-    return rows if scored else {name: replace(row, **rates) for name, row in rows.items()}
+    none: Any = dict.fromkeys(f"{name}{end}" for name in names for end in ENDS)
+    return rows if scored else {name: replace(row, **none) for name, row in rows.items()}
 
 
 def _scores(measures: Measures) -> Scores:
     found = measures.detection
     fraudulent, genuine = found.fraudulent().scores, found.not_fraud().scores
     return Scores(
-        histogram=_bars(measures),
-        sweep=[SweepRow(**row) for row in found.threshold_sweep()],
-        bins=made_of.ScoreTable(**used_scores(fraudulent, genuine)),
-        calibration=decode(made_of.Calibration, calibration(fraudulent, genuine)),
-        drift=decode(made_of.Drift, found.drift.figures()),
+        histogram=found.score_histogram(),
+        sweep=sweep(fraudulent, genuine),
+        bins=used_scores(fraudulent, genuine),
+        calibration=calibration(fraudulent, genuine),
+        drift=found.drift.figures(),
     )
 
 
 def _warm_up(measures: Measures) -> WarmUp | None:
     if not measures.settings.warm_up_s:
         return None
-    latency_ms = {name: percentiles(histogram) for name, histogram in measures.cold.latency.items()}
+    latency_ms = {name: histogram.summary() for name, histogram in measures.cold.latency.items()}
     return WarmUp(measures.settings.warm_up_s, detection(measures, measures.cold), latency_ms)
 
 

@@ -24,6 +24,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from typing import Any
 
+from banksim.measure.figures import TimelinePoint
 from banksim.measure.latency import COARSE_BITS, LatencyHistogram, percentile_table
 from banksim.model import At
 
@@ -40,8 +41,6 @@ COUNTS = (
     "fraud_alerted",
     "false_positives",
 )
-#: Of the load generator: CPU in % of one core, memory in bytes, network in bytes per wall second.
-RESOURCES = ("cpu_percent", "rss_bytes", "network_bytes_s")
 
 
 class Bucket:
@@ -82,7 +81,7 @@ class Bucket:
         return self
 
     def use(self, resources: Sequence[float]) -> None:
-        """Note a sample in the order of RESOURCES; the highest of each is kept."""
+        """Note CPU in % of one core, memory in bytes, network bytes a second; the highest of each is kept."""
         self.resources = list(map(max, self.resources, resources)) if self.resources else list(resources)
 
     def merge(self, other: Bucket) -> None:
@@ -175,7 +174,7 @@ class Timeline:
             if index in self.buckets and (index + 1) * self.interval_s > from_s
         ]
 
-    def points(self, from_s: float = 0.0) -> list[dict[str, Any]]:
+    def points(self, from_s: float = 0.0) -> list[TimelinePoint]:
         """Rows for charts and CSV, in order, from wall second ``from_s`` on."""
         chosen = self.since(from_s)
         changed = [bucket for _, bucket in chosen if bucket.percentiles_ms is None]
@@ -258,16 +257,12 @@ class Timeline:
         self._last = None
         self._most_sent = max(bucket.sent for bucket in self.buckets.values()) if self.buckets else 0
 
-    def _point(self, index: int, bucket: Bucket) -> dict[str, Any]:
-        p50, p95, p99, lag_p99 = bucket.percentiles_ms or (None,) * 4
-        return {
-            "wall_s": index * self.interval_s,
-            "sim_s": bucket.sim_s,
-            "length_s": self.interval_s,
-            **{name: getattr(bucket, name) for name in COUNTS},
-            "p50_ms": p50,
-            "p95_ms": p95,
-            "p99_ms": p99,
-            "lag_p99_ms": lag_p99,
-            **dict(zip(RESOURCES, bucket.resources or (None, None, None), strict=True)),
-        }
+    def _point(self, index: int, bucket: Bucket) -> TimelinePoint:
+        return TimelinePoint(
+            index * self.interval_s,
+            bucket.sim_s,
+            self.interval_s,
+            *(getattr(bucket, name) for name in COUNTS),
+            *(bucket.percentiles_ms or (None,) * 4),
+            *(bucket.resources or (None, None, None)),
+        )

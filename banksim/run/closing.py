@@ -106,7 +106,7 @@ def write_results(
     reconciliation: Reconciliation | None,
     feed: list[dict[str, Any]],
     verdicts: Sequence[Verdict] = (),
-    kafka: Mapping[str, Any] | None = None,
+    kafka: Kafka | None = None,
 ) -> Results:
     """Build the results and write the run's folder.  Raises ReportFolderError.
 
@@ -121,7 +121,7 @@ def write_results(
             asked(settings, parts),
             reconciliation=reconciliation,
             thresholds=[verdict.as_row() for verdict in verdicts],
-            kafka=decode(Kafka, kafka) if kafka is not None else None,
+            kafka=kafka,
         )
         write_report(settings.folder, results, feed, csv=settings.scenario.metrics.export_csv)
         return results

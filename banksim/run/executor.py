@@ -109,6 +109,10 @@ class Executor:
         bank_first = self._bank is not None and not (self._score_first and self._detector is not None)
         return bank.limit if bank_first else score.limit
 
+    def decline(self, arrival: Arrival, reason: str) -> None:
+        """Count an arrival that is not carried out as dropped."""
+        self._sink.dropped(self._timekeeper.now(), arrival.planned, reason)
+
     def _send(self, planned: Planned) -> tuple[BankReply, ScoreReply]:
         tx = planned.transaction
         if not self._score_first:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gevent
@@ -31,6 +31,7 @@ from banksim.kafka import (
     client_security,
 )
 from banksim.measure.kafka import StreamFigures
+from banksim.measure.results import Kafka as Figures
 from banksim.model import BankReply, BankStatus, Planned
 from banksim.run.settings import KafkaUse, Mode, RunSettings
 from banksim.run.sink import Sink
@@ -69,6 +70,11 @@ class Brokers:
     asked_for: str = ""
     reason: str = ""
     embedded: EmbeddedBroker | None = None
+
+    def described(self, figures: Figures, form: Format, detail: str) -> Figures:
+        """With where the events went, as what, and what is to be said of it."""
+        servers = self.asked_for
+        return replace(figures, enabled=bool(self.servers), servers=servers, format=form, detail=detail)
 
     def close(self) -> None:
         if self.embedded is not None:
@@ -208,15 +214,9 @@ class Events:
             if part is not None:
                 part.close()
 
-    def results(self) -> dict[str, Any]:
-        """For results.json; the figures are those of `StreamFigures.results`."""
-        return {
-            "enabled": bool(self._brokers.servers),
-            "servers": self._brokers.asked_for,
-            "format": self._form,
-            "detail": self._detail(),
-            **self.figures.results(),
-        }
+    def results(self) -> Figures:
+        """For results.json."""
+        return self._brokers.described(self.figures.results(), self._form, self._detail())
 
     def status(self) -> dict[str, Any]:
         """The row for the status page; ``ok`` is None where Kafka was not asked for or not used so far."""

@@ -16,10 +16,11 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import gevent
+from gevent.event import Event
 
 from banksim.measure import Measures
 from banksim.model import At
@@ -28,7 +29,7 @@ from banksim.run.capacity import Capacity
 from banksim.run.connect import Connected, connect, read_stats, says
 from banksim.run.customers import Joiners, NoJoiners, Opening, Register
 from banksim.run.dispatcher import ALWAYS, CampaignDriver, Dispatcher, Lease, Wakeup
-from banksim.run.executor import Executor, RowExecutor
+from banksim.run.executor import DROP_AFTER_S, Executor, RowExecutor
 from banksim.run.feed import ITEMS_PER_SECOND, Feed
 from banksim.run.feedback import Feedback
 from banksim.run.invariant import BalanceWatch, MovementBooks
@@ -53,6 +54,10 @@ logger = logging.getLogger(__name__)
 
 #: Wall seconds that transactions in flight get to finish after the end, at least.
 DRAIN_S = 30.0
+#: The same once a signal has asked for the end: whoever sent it (Kubernetes, CI) waits about 30 s in all.
+CUT_S = 10.0
+#: How often it is looked for arrivals that no user takes.
+LATE_EVERY_S = 1.0
 #: Both calls of a transaction may time out, the later one after waiting for a free connection.
 DRAIN_TIMEOUTS = 3
 
@@ -149,6 +154,7 @@ class LocalLoad:
     logs: tuple[TransactionLog, ...]
     detector_before: Mapping[str, Any] | None
     closing: ExitStack
+    cut: Event = field(default_factory=Event)
 
     def __enter__(self) -> LocalLoad:
         return self
@@ -218,10 +224,14 @@ class LocalLoad:
             stack.enter_context(rare_collections())
             for companion in self.companions:
                 stack.enter_context(companion.running())
+            late = gevent.spawn(self._keep_dropping_late)
+            stack.callback(late.kill)
             self.dispatcher.run()
 
-    def stop(self, end: End) -> None:  # noqa: ARG002 - it matters to other sources of load
-        """Offer nothing more."""
+    def stop(self, end: End) -> None:
+        """Offer nothing more; an interruption cuts a drain short."""
+        if end is End.INTERRUPTED:
+            self.cut.set()
         self.opening.stop()
         self.dispatcher.stop()
 
@@ -233,6 +243,11 @@ class LocalLoad:
         timeout_s = self.settings.scenario.connections.timeout_seconds
         until_s = time.monotonic() + max(DRAIN_S, DRAIN_TIMEOUTS * timeout_s)
         while self.backlog.in_flight and time.monotonic() < until_s:
+            if self.cut.is_set():
+                self._drop_waiting()
+                until_s = min(until_s, time.monotonic() + CUT_S)
+                self.cut.clear()
+            self.drop_late()
             gevent.sleep(0.01)
         self._drop_waiting()
         self.backlog.rows.close()
@@ -278,6 +293,16 @@ class LocalLoad:
             "starved": program.starved,
             "faults": len(self.simulation.faults),
         }
+
+    def drop_late(self) -> None:
+        """An arrival that no user took in time is a drop; a campaign may wait for it."""
+        for arrival in self.queues.take_late(time.monotonic() - DROP_AFTER_S):
+            arrival.performer.decline(arrival, f"no user took it within {DROP_AFTER_S:.0f} s")
+
+    def _keep_dropping_late(self) -> None:
+        while True:
+            gevent.sleep(LATE_EVERY_S)
+            self.drop_late()
 
     def _drop_waiting(self) -> None:
         at = self.timekeeper.now()

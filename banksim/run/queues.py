@@ -35,6 +35,9 @@ class Performer(Protocol):
     def perform(self, arrival: Arrival) -> None:
         """Returns when the arrival has ended, one way or another."""
 
+    def decline(self, arrival: Arrival, reason: str) -> None:
+        """It is not carried out: a drop."""
+
 
 class Arrival(NamedTuple):
     """A planned transaction and the wall moment (monotonic seconds) at which it should start."""
@@ -89,6 +92,14 @@ class UserQueues:
         if all_were_busy:
             self._worst_wait_s = max(self._worst_wait_s, time.monotonic() - arrival.due_wall_s)
         return arrival
+
+    def take_late(self, due_before_s: float) -> list[Arrival]:
+        """Take out what was due before this moment (monotonic seconds), which no user took."""
+        late = []
+        for queue in self._queues.values():
+            while queue.qsize() and queue.peek().due_wall_s < due_before_s:
+                late.append(queue.get())
+        return late
 
     @property
     def waiting(self) -> int:

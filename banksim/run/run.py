@@ -28,7 +28,7 @@ from gevent.event import Event
 
 from banksim.measure import Measures
 from banksim.measure.figures import Reconciliation
-from banksim.measure.results import Results
+from banksim.measure.results import Kafka, Results
 from banksim.measure.thresholds.judge import thresholds_of
 from banksim.measure.verdicts import exit_code
 from banksim.model import At, BanksimError, ExitCode
@@ -82,7 +82,7 @@ class Totals:
 
     measures: Measures
     reconciliation: Reconciliation | None
-    kafka: Mapping[str, Any]
+    kafka: Kafka
     account: Mapping[str, Any]
     feed: list[dict[str, Any]]
 
@@ -276,10 +276,15 @@ class Run:
         self.timekeeper.set_speed(speed)
 
     def request_end(self, end: End) -> None:
-        """Offer nothing more, drain and report.  Returns at once; wait for `finished`."""
-        if self.end is None and not self.finished.is_set():
-            self.end = end
+        """Offer nothing more, drain and report.  Returns at once; wait for `finished`.
+
+        While a run drains already, an interruption cuts that short.
+        """
+        if self.finished.is_set():
+            return
+        if self.end is None or end is End.INTERRUPTED:
             self.load.stop(end)
+        self.end = self.end or end
 
     # -- the line of life -------------------------------------------------------------------
 

@@ -42,9 +42,49 @@ def test_the_page_comes_alive(page, server):
     assert page.inner_text("#sim-clock").startswith("Day 1, ")
     page.wait_for_selector("#rate-chart .scatterlayer path.js-line")
     assert page.locator(".tile").count() == 8
-    assert "tx/s" in page.inner_text("#tile-rate")
+    page.locator("#tile-rate .tile-value:has-text('tx/s')").wait_for()
     before = page.inner_text("#sim-clock")
     page.wait_for_function("before => document.getElementById('sim-clock').innerText !== before", arg=before)
+
+
+def test_the_answer_stands_above_the_fold(page, server):
+    page.set_viewport_size({"width": 1400, "height": 900})
+    open_live(page, server)
+    page.wait_for_selector("#happenings li")
+    for part in ("#verdicts", "#rate-chart", "#happenings", "#tiles"):
+        box = page.locator(part).bounding_box()
+        assert box["y"] + box["height"] <= 900, part
+    assert page.locator("#verdicts li").count() == 4
+    assert page.inner_text("#story-title") == "Now"
+
+
+def test_an_attack_under_way_is_said_in_a_sentence(page, tmp_path):
+    attacked = Server(tmp_path, "--autostart", "-u", "1", speed=600.0, duration_s=86_400.0)
+    try:
+        page.goto(f"{attacked.address}/banksim/")
+        assert "begins in about" in page.inner_text("#happenings [data-kind=calm]")
+        said = page.locator("#happenings [data-kind=attack]")
+        said.locator("text=/\\d+ tried, \\d+ caught, first alert after/").wait_for()
+        assert said.locator("b").inner_text() == "Card testing under way"
+        assert page.locator("#stakes > div").count() == 3
+        page.goto("about:blank")
+    finally:
+        attacked.stop()
+
+
+def test_charts_zoom_by_key_and_show_everything_again(page, server):
+    open_live(page, server)
+    page.wait_for_selector("#rate-chart .scatterlayer path.js-line")
+    axis = "document.getElementById('rate-chart')._fullLayout.xaxis"
+    wide = f"() => {{ const [a, b] = {axis}.range; return new Date(b) - new Date(a); }}"
+    everything = page.evaluate(wide)
+    page.focus("#rate-chart")
+    page.keyboard.press("+")
+    page.wait_for_function(f"whole => ({wide})() < 0.6 * whole", arg=everything)
+    page.hover("#rate-chart")
+    assert page.is_visible("#rate-chart .crosshair")
+    page.click(".show-all")
+    page.wait_for_function(f"whole => ({wide})() === whole", arg=everything)
 
 
 def test_hostile_text_stays_text(page, server):
@@ -136,7 +176,7 @@ def test_nothing_sticks_out_at_any_width(page, server, width):
 def test_every_control_is_reached_by_keyboard(page, server):
     open_live(page, server)
     reached = []
-    for _ in range(24):
+    for _ in range(40):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.id || document.activeElement.className"))
     order = ["skip", "theme", "speed-slider", "speed-number", "pause", "stop", "feed-hold", "feed-scroll"]
@@ -192,7 +232,7 @@ def test_no_run_says_what_to_do_under_a_base_path(page, tmp_path):
         page.wait_for_selector("#notice")
         assert page.inner_text("#notice-title") == "No run yet"
         assert page.is_hidden("#metrics")
-        page.click("#notice-action")
+        page.click("#notice-actions a")
         page.wait_for_url(f"{idle.address}/banksim/")
         page.get_by_role("link", name="Locust").click()
         page.get_by_role("link", name="banksim live").click()
@@ -215,8 +255,9 @@ def test_a_lost_connection_is_said_and_the_end_leads_to_the_report(page, tmp_pat
     try:
         page.goto(f"{short.address}/banksim/")
         page.wait_for_selector("#state[data-state=finished]")
-        assert page.inner_text("#notice-action") == "Open the report"
-        assert page.get_attribute("#notice-action", "href").startswith("/banksim/report/")
+        report = page.locator("#notice-actions a").first
+        assert report.inner_text() == "Open the report"
+        assert report.get_attribute("href").startswith("/banksim/report/")
         assert page.is_disabled("#pause")
     finally:
         short.stop()

@@ -15,6 +15,7 @@ from banksim.cli import main as cli
 from banksim.load.options import OPTION_NAMES
 from banksim.sandbox.server import build_parser
 from tests.docs.pages import PAGES, ROOT
+from tests.docs.test_locusts_options import of_locust
 
 #: Options of other programs, by the page that shows their commands.
 OTHERS = {
@@ -23,8 +24,8 @@ OTHERS = {
     "troubleshooting.md": ("--bootstrap-server", "--from-beginning", "--list", "--topic"),
     "licences.md": ("--update-docs",),
     "performance.md": ("--minutes", "--offered", "--rounds", "--seconds", "--tps", "--without"),
-    # Locust's, named since they have no effect here.
-    "command-line.md": ("--run-time", "--spawn-rate", "--users"),
+    "CHANGELOG.md": ("--run-time", "--json"),
+    "command-line.md": of_locust(),  # in a table, each with what it means here
     "tuning.md": ("--spawn-rate", "--users"),
 }
 

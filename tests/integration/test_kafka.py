@@ -214,10 +214,10 @@ def test_a_broker_that_dies_stops_nobody(
     told: list[dict[str, Any]] = []
 
     def meanwhile(run: Run) -> None:
-        assert _wait_for(run, lambda found: found["delivered"] > 100)
+        assert _wait_for(run, lambda found: found.delivered > 100)
         heartbeat = Heartbeat()
         host.kill()
-        assert _wait_for(run, lambda found: found["failed"] > 20)
+        assert _wait_for(run, lambda found: found.failed > 20)
         assert isinstance(run.load, LocalLoad)
         told.append(run.load.events.status())
         beats.append(heartbeat.stop())

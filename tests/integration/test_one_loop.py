@@ -32,9 +32,18 @@ fraud:
 """
 
 
-def genuine(planned: Planned) -> tuple[Any, ...]:
+def who_and_when(planned: Planned) -> tuple[Any, ...]:
+    return (planned.sim_s, planned.transaction.account.customer_index)
+
+
+def what(planned: Planned) -> tuple[Any, ...]:
     tx = planned.transaction
-    return (planned.sim_s, tx.transaction_id, tx.kind, tx.account, tx.counterparty, tx.amount_cents)
+    return (tx.kind, tx.account, tx.counterparty, tx.amount_cents)
+
+
+def accounts_of(planned: Planned) -> list[Any]:
+    tx = planned.transaction
+    return [ref for ref in (tx.account, tx.counterparty) if ref is not None]
 
 
 def test_a_data_set_and_a_dry_run_contain_the_same_campaigns_and_customers(tmp_path: Path) -> None:
@@ -52,7 +61,16 @@ def test_a_data_set_and_a_dry_run_contain_the_same_campaigns_and_customers(tmp_p
     )
     assert len(ours) > 10 and ours == theirs, "campaigns, and how many transactions each makes"
     people, seen = (
-        {genuine(planned) for planned in made if not planned.truth.campaign_id}
+        {planned.transaction.transaction_id: planned for planned in made if not planned.truth.campaign_id}
         for made in (rows, driver.planned)
     )
-    assert len(people) > 400 and people == seen, "who, when, what and how much"
+    assert len(people) > 400
+    assert {name: who_and_when(planned) for name, planned in people.items()} == {
+        name: who_and_when(planned) for name, planned in seen.items()
+    }
+    # A live run has planned some rows ahead when fraud takes money from an account; a data set plans
+    # such rows again.  Only purchases of customers whose balance fraud has changed may differ.
+    touched = {ref for planned in rows if planned.truth.campaign_id for ref in accounts_of(planned)}
+    other = [name for name in people if what(people[name]) != what(seen[name])]
+    assert len(other) < 0.02 * len(people)
+    assert all(touched.intersection(accounts_of(people[name])) for name in other)

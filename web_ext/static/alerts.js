@@ -1,11 +1,12 @@
-// Pop-ups for transactions whose score is above the scenario's threshold.  At most three stand
-// at once; more are counted in one line, so that an attack does not bury the page.
+// Pop-ups for transactions whose score is above the scenario's threshold: one small line at a time, the
+// newest, with what it truly was.  On the Control page it has a place of its own.
 
-import { byId, element, icon, setHidden, setText } from "./dom.js";
-import { clockOf, count, moment, money, words } from "./format.js";
+import { byId, element, icon, setHidden } from "./dom.js";
+import { money, words } from "./format.js";
+import { resultOf } from "./verdicts.js";
 
-const MAX_TOASTS = 3;
 const TOAST_MS = 7_000;
+const SHOWN_AT_LEAST_MS = 1_200;
 const SOUND_EVERY_MS = 1_500;
 const MUTE_KEY = "banksim.alerts";
 const SOUND_KEY = "banksim.sound";
@@ -17,10 +18,8 @@ export class Alerts {
     this.scenarioSound = false;
     this.silent = false;
     this.next = 0;
-    this.more = 0;
-    this.soundedAt = 0;
-    this.rest = element("p", "toasts-more");
-    this.root.append(this.rest);
+    this.soundedAt = this.shownAt = 0;
+    byId("alert-dock")?.append(this.root);
   }
 
   configure({ fraud_alert_threshold: threshold, sound_alerts: sound }) {
@@ -54,54 +53,35 @@ export class Alerts {
   pop(item) {
     if (muted()) return;
     if (this.sound && !this.silent) this.beep();
-    if (this.root.querySelectorAll(".toast").length >= MAX_TOASTS) {
-      this.more += 1;
-    } else {
-      const node = this.toast(item);
-      this.root.prepend(node);
-      setTimeout(() => this.drop(node), TOAST_MS);
-    }
-    this.show();
+    const read = this.root.matches(":hover, :focus-within") || Date.now() - this.shownAt < SHOWN_AT_LEAST_MS;
+    if (read && this.root.firstChild) return;
+    this.shownAt = Date.now();
+    const node = this.toast(item);
+    this.root.replaceChildren(node);
+    setHidden(this.root, false);
+    setTimeout(() => this.drop(node), TOAST_MS);
   }
 
   drop(node) {
-    if (node.matches(":hover, :focus-within")) {
-      setTimeout(() => this.drop(node), TOAST_MS / 2);
-      return;
-    }
-    node.remove();
-    this.show();
+    if (node.matches(":hover, :focus-within")) setTimeout(() => this.drop(node), TOAST_MS / 2);
+    else this.close(node);
   }
 
-  show() {
-    const standing = this.root.querySelectorAll(".toast").length;
-    if (!standing) this.more = 0;
-    setHidden(this.root, standing === 0);
-    setHidden(this.rest, this.more === 0);
-    setText(this.rest, `and ${count(this.more)} more`);
+  close(node) {
+    node.remove();
+    setHidden(this.root, !this.root.firstChild);
   }
 
   toast(item) {
     const close = element("button", "toast-close", icon("fail"));
     close.type = "button";
     close.setAttribute("aria-label", "Close this alert");
-    const node = element(
-      "article",
-      "toast",
-      icon("triangle"),
-      element(
-        "div",
-        "",
-        element("b", "", `Score ${item.score.toFixed(2)} · ${money(item.amount, item.currency)}`),
-        element("div", "toast-who", [item.customer, item.merchant ?? words(item.kind)].filter(Boolean).join(" · ")),
-        element("div", "muted", [clockOf(moment(item.sim_time)), ...(item.reasons ?? []).slice(0, 2).map(words)].join(" · ")),
-      ),
-      close,
-    );
-    close.addEventListener("click", () => {
-      node.remove();
-      this.show();
-    });
+    const result = resultOf(item);
+    const what = [words(item.typology), money(item.amount, item.currency), ...(item.reasons ?? []).slice(0, 2).map(words)];
+    const said = `${words(item.decision)} · ${item.score.toFixed(2)} · ${what.filter(Boolean).join(" · ")}`;
+    const node = element("article", `toast ${result.role}`, icon(result.icon), element("b", "", result.word), element("span", "", said), close);
+    node.title = [item.customer, item.merchant].filter(Boolean).join(" · ");
+    close.addEventListener("click", () => this.close(node));
     return node;
   }
 
@@ -127,7 +107,8 @@ export class Alerts {
 
 export const isAlert = ({ score }, threshold) => typeof score === "number" && score > threshold;
 
-export const muted = () => stored(MUTE_KEY) === "off";
+/** The Feed page shows every alert as a row, so pop-ups are off there unless somebody wants them. */
+export const muted = () => (stored(MUTE_KEY) ?? (byId("feed-card") ? "off" : "on")) === "off";
 
 export const setMuted = (off) => store(MUTE_KEY, off ? "off" : "on");
 

@@ -15,18 +15,33 @@ export function faded(hex, alpha) {
   return `rgba(${red},${green},${blue},${alpha})`;
 }
 
-/** Ticks on the calendar's own grid: a run that starts at 09:20 still has them on full hours. */
-export function calendarTicks(start, durationS, width) {
+/** Ticks on the calendar's own grid from `fromS` to `toS`: a run that starts at 09:20 still has them on full hours. */
+export function calendarTicks(start, [fromS, toS], width) {
   const wanted = Math.max(2, width / PIXELS_PER_TICK);
-  const stepS = CALENDAR_STEPS_S.find((step) => durationS / step <= wanted) ?? Math.ceil(durationS / wanted / 604_800) * 604_800;
+  const lengthS = toS - fromS;
+  const stepS = CALENDAR_STEPS_S.find((step) => lengthS / step <= wanted) ?? Math.ceil(lengthS / wanted / 604_800) * 604_800;
   const tickvals = [];
   const ticktext = [];
-  for (let at = Math.ceil(start / stepS) * stepS; at <= start + durationS; at += stepS) {
+  for (let at = Math.ceil(fromS / stepS) * stepS; at <= toS; at += stepS) {
     tickvals.push(at * 1000);
     ticktext.push(at % 86_400 === 0 ? `<b>Day ${dayOf(at, start)}</b>` : clockOf(at));
   }
   return { tickvals, ticktext, ticks: "outside", ticklen: 4 };
 }
+
+/** Attacks and faults behind a chart: hatched one way each, so that they differ without colour. */
+export function bandTraces({ attacks = [], faults = [] }, date, durationS) {
+  const kinds = [["attack", attacks, "data-fraud", "/"], ["fault made on purpose", faults, "text-muted", "x"]];
+  return kinds.filter(([, spans]) => spans.length).map(([name, spans, role, shape]) => ({
+    type: "scatter", mode: "lines", name, yaxis: "y9", fill: "toself", hoverinfo: "skip", line: { width: 0 },
+    x: spans.flatMap(({ start_s: from, end_s: to }) => [from, from, Math.min(to, durationS), Math.min(to, durationS), from].map(date).concat(null)),
+    y: spans.flatMap(() => [0, 1, 1, 0, 0, null]),
+    fillpattern: { shape, size: 8, solidity: 0.14, fgcolor: faded(colour(role), 0.75), bgcolor: faded(colour(role), 0.07) },
+  }));
+}
+
+/** The axis that `bandTraces` stand on. */
+export const BAND_AXIS = { overlaying: "y", range: [0, 1], visible: false, fixedrange: true };
 
 /** Ticks of the wall clock, in running time. */
 export function stopwatchTicks(fromS, toS, width) {

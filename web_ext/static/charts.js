@@ -1,12 +1,14 @@
 // The two charts.  Colours and fonts come from the tokens and the theme shared with the report.
 // The time axis is the simulated calendar, as UTC so that the viewer's zone never shifts it.
 
-import { CONFIG, axisTitle, calendarTicks, colour, faded, plain, themed } from "./axis.js";
+import { BAND_AXIS, CONFIG, axisTitle, bandTraces, calendarTicks, colour, faded, plain, themed } from "./axis.js";
 import { byId, fillTable, setHidden } from "./dom.js";
+import { EXPLORABLE, clipped, explore, shownRange } from "./explore.js";
 import { count, dayAndClock, figure, interval, known, milliseconds, percent, words } from "./format.js";
 
 const TABLE_ROWS = 24;
 const PIXELS_PER_LETTER = 6.6;
+const NARROW_PX = 560;
 
 export class Charts {
   constructor(layouts) {
@@ -35,7 +37,7 @@ export class Charts {
   }
 
   rate() {
-    const { points, windows, durationS } = this.data;
+    const { points, windows, start, durationS } = this.data;
     const empty = points.length === 0;
     setHidden(byId("rate-empty"), !empty);
     setHidden(byId("rate-chart"), empty);
@@ -46,43 +48,42 @@ export class Charts {
       type: "scatter", mode: "lines", name, x: xs, y: points.map((point) => point[key] ?? null),
       line: { width: 1.8, ...style }, hovertemplate: `%{y:.3~g} ${unit}<extra>${name}</extra>`, ...more,
     });
+    const date = (simS) => this.date(simS);
     const traces = [
-      predicted(windows.predicted ?? [], (simS) => this.date(simS)),
+      predicted(windows.predicted ?? [], date),
+      ...bandTraces(windows, date, durationS),
       line("offered", "offered_tps", { color: colour("text-muted"), width: 1.4, dash: "2px,2px" }, "tx/s"),
       line("achieved", "achieved_tps", { color: colour("accent") }, "tx/s"),
       line("p99 response", "p99_ms", { color: colour("data-purple"), width: 1.4 }, "ms", { yaxis: "y2" }),
     ];
+    const column = (key) => points.map((point) => point[key]);
+    const planned = (windows.predicted ?? []).map(({ tps }) => tps);
+    const rates = clipped(xs, [column("offered_tps"), column("achieved_tps")], "y", 1.06 * Math.max(0, ...planned));
+    const times = clipped(xs, [column("p99_ms")], "y2");
+    const [from, to] = shownRange(date(0), date(durationS));
     const layout = {
-      ...theme,
+      ...theme, ...EXPLORABLE,
+      showlegend: byId("rate-chart").clientWidth > NARROW_PX,
       hovermode: "x unified",
       hoversubplots: "axis",
       legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 12 } },
       xaxis: {
-        ...theme.xaxis, type: "date", range: [this.date(0), this.date(durationS)], fixedrange: true, showgrid: false,
-        anchor: "y2", ...this.ticks(), unifiedhovertitle: { text: "%{x|%A %-d %b, %H:%M} simulated" },
+        ...theme.xaxis, type: "date", range: [from, to], showgrid: false,
+        anchor: "y2", ...calendarTicks(start, [from / 1000, to / 1000], byId("rate-chart").clientWidth), unifiedhovertitle: { text: "%{x|%A %-d %b, %H:%M} simulated" },
       },
-      yaxis: { ...theme.yaxis, domain: [0.34, 1], rangemode: "tozero", fixedrange: true, nticks: 5, ticksuffix: "", title: axisTitle(theme, "tx/s") },
-      yaxis2: { ...theme.yaxis2, domain: [0, 0.24], rangemode: "tozero", fixedrange: true, nticks: 3, title: axisTitle(theme, "ms") },
-      shapes: this.shapes(),
-      annotations: this.attackLabels(),
+      yaxis: { ...theme.yaxis, domain: [0.34, 1], range: rates.range, fixedrange: true, nticks: 5, ticksuffix: "", title: axisTitle(theme, "tx/s") },
+      yaxis2: { ...theme.yaxis2, domain: [0, 0.24], range: times.range, fixedrange: true, nticks: 3, title: axisTitle(theme, "ms") },
+      yaxis9: BAND_AXIS,
+      shapes: [this.nowLine()],
+      annotations: [...this.attackLabels(), ...rates.marks, ...times.marks],
     };
     Plotly.react("rate-chart", traces, layout, CONFIG);
+    explore("rate-chart", date(0), date(durationS));
   }
 
-  ticks() {
-    const { start, durationS } = this.data;
-    return calendarTicks(start, durationS, byId("rate-chart").clientWidth);
-  }
-
-  shapes() {
-    const { windows, simS, durationS } = this.data;
-    const band = (role) => ({ start_s: x0, end_s: x1 }) => ({
-      type: "rect", xref: "x", yref: "paper", x0: this.date(x0), x1: this.date(Math.min(x1, durationS)), y0: 0, y1: 1,
-      fillcolor: colour(role), line: { width: 0 }, layer: "below",
-    });
-    const bands = [...(windows.attacks ?? []).map(band("data-attack-band")), ...(windows.faults ?? []).map(band("data-fault-band"))];
-    const now = { type: "line", xref: "x", yref: "paper", x0: this.date(simS), x1: this.date(simS), y0: 0, y1: 1, line: { color: colour("line-strong"), width: 1 } };
-    return [...bands, now];
+  nowLine() {
+    const now = this.date(this.data.simS);
+    return { type: "line", xref: "x", yref: "paper", x0: now, x1: now, y0: 0, y1: 1, line: { color: colour("line-strong"), width: 1 } };
   }
 
   attackLabels() {

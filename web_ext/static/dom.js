@@ -21,6 +21,16 @@ export function element(tag, className = "", ...children) {
   return node;
 }
 
+/** Children made from rows by `make`, and made again only when a row has changed. */
+export function fillOnce(node, rows, make) {
+  const key = JSON.stringify(rows);
+  if (filled.get(node) === key) return;
+  filled.set(node, key);
+  node.replaceChildren(...rows.map(make));
+}
+
+const filled = new WeakMap();
+
 /** An icon of the sprite; decorative, the word beside it says the same. */
 export function icon(name) {
   const svg = document.createElementNS(SVG, "svg");

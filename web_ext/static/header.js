@@ -1,7 +1,7 @@
 // Where the run is: state, clocks, progress, targets, and what to do when there is nothing.
 
-import { byId, element, icon, setHidden, setText } from "./dom.js";
-import { count, dateOf, dayAndClock, figure, known, milliseconds, moment, percent, span, stopwatch, words } from "./format.js";
+import { byId, element, fillOnce, icon, setHidden, setText } from "./dom.js";
+import { MISSING, count, dateOf, dayAndClock, figure, known, milliseconds, moment, percent, span, stopwatch, words } from "./format.js";
 
 const STATE_WORDS = {
   idle: "No run",
@@ -87,48 +87,43 @@ export function showBands(windows, durationS) {
   }
 }
 
-let shownTargets = "";
-
 function showTargets(targets, latency) {
-  const rows = targets.map((row) => ({ ...row, meanMs: latency[row.name.toLowerCase()]?.mean ?? row.latency_ms }));
-  const key = JSON.stringify(rows.map((row) => ({ ...row, latency_ms: 0, meanMs: milliseconds(row.meanMs) })));
-  if (key === shownTargets) return;
-  shownTargets = key;
-  byId("targets").replaceChildren(...rows.map(target));
+  const rows = targets.map(({ latency_ms: lastMs, ...row }) => ({ ...row, latency: milliseconds(latency[row.name.toLowerCase()]?.mean ?? lastMs) }));
+  fillOnce(byId("targets"), rows, target);
 }
 
-function target({ name, url, ok, detail, meanMs }) {
+function target({ name, url, ok, detail, latency }) {
   const kind = ok === true ? "pass" : ok === false ? "fail" : "wait";
   const unasked = url ? "not called yet" : "not in use";
   const said = ok === true ? "answers" : ok === false ? "does not answer" : unasked;
-  const after = detail || (known(meanMs) ? `${said} in ${milliseconds(meanMs)} on average` : said);
+  const after = detail || (latency === MISSING ? said : `${said} in ${latency} on average`);
   const item = element("li", `target ${kind}`, icon(kind), element("b", "", words(name)), ` ${after}`);
   if (url) item.append(element("span", "target-url", ` · ${url}`));
   return item;
 }
 
-/** The sentence that stands where figures would be, or above them: {kind, title, text, action, href}. */
+/** What stands where figures would be, or above them: {kind, title, text, findings, actions: [[text, address]]}. */
 function noticeFor(status, verdict, base, ownEmptyState) {
-  const { state, message, report } = status;
+  const { state, message, report, story } = status;
   if (state === "idle") {
     if (ownEmptyState) return null;
     const text = "Choose a scenario on the Control page and start it. This page follows by itself.";
-    return { kind: "empty", title: message || "No run yet", text, action: "Choose a scenario", href: `${base}/banksim/${location.search}` };
+    return { kind: "empty", title: message || "No run yet", text, actions: [["Choose a scenario", `${base}/banksim/${location.search}`]] };
   }
-  if (state === "failed") {
-    return { kind: "fail", title: "The run failed", text: message || "Locust's log says why.", ...reportAction(report, base) };
-  }
+  const actions = reportAction(report, base);
+  if (state === "failed") return { kind: "fail", title: "The run failed", text: message || "Locust's log says why.", actions };
   if (state === "finished") {
     const text = `${verdict?.sentence ?? ""} The figures below are final.`.trim();
-    return { kind: verdict?.kind ?? "empty", title: verdict?.overall ?? "The run is finished", text, ...reportAction(report, base) };
+    if (story?.money?.length) actions.push(["What if the threshold were …", `${base}/banksim/detection${location.search}`]);
+    return { kind: verdict?.kind ?? "empty", title: verdict?.overall ?? "The run is finished", text, findings: story?.findings, actions };
   }
   return null;
 }
 
 function reportAction(report, base) {
   // Only an address on this very site, whatever the status says.
-  if (!report || !/^\/(?!\/)/.test(report)) return {};
-  return { action: "Open the report", href: base && !report.startsWith(`${base}/`) ? base + report : report };
+  if (!report || !/^\/(?!\/)/.test(report)) return [];
+  return [["Open the report", base && !report.startsWith(`${base}/`) ? base + report : report]];
 }
 
 const NOTICE_ICONS = { empty: "simulated", fail: "fail", warn: "warn", pass: "pass", none: "simulated" };
@@ -137,14 +132,18 @@ export function showNotice(status, verdict, base, trouble, ownEmptyState = false
   const notice = trouble ? { kind: "fail", title: "No figures", text: trouble } : noticeFor(status, verdict, base, ownEmptyState);
   setHidden(byId("notice"), !notice);
   if (!notice) return;
-  byId("notice").dataset.kind = notice.kind;
-  byId("notice").querySelector("use").setAttribute("href", `#i-${NOTICE_ICONS[notice.kind]}`);
-  setText(byId("notice-title"), notice.title);
-  setText(byId("notice-text"), notice.text);
-  const action = byId("notice-action");
-  setHidden(action, !notice.action);
-  setText(action, notice.action ?? "");
-  if (notice.href) action.setAttribute("href", notice.href);
+  const { kind, title, text, findings = [], actions = [] } = notice;
+  byId("notice").dataset.kind = kind;
+  byId("notice").querySelector("use").setAttribute("href", `#i-${NOTICE_ICONS[kind]}`);
+  setText(byId("notice-title"), title);
+  setText(byId("notice-text"), text);
+  fillOnce(byId("notice-findings"), findings, (sentence) => element("li", "", sentence));
+  setHidden(byId("notice-findings"), findings.length === 0);
+  fillOnce(byId("notice-actions"), actions, ([word, address], place) => {
+    const link = element("a", place ? "button" : "button primary", word);
+    link.href = address;
+    return link;
+  });
 }
 
 export function showFreshness({ stale, lastAt, reason }) {

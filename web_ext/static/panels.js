@@ -1,6 +1,6 @@
 // The smaller panels: verdict in one line, latencies, errors.
 
-import { byId, element, fillTable, icon, kindIcon, setHidden, setIcon, setText } from "./dom.js";
+import { byId, element, fillOnce, fillTable, icon, kindIcon, setHidden, setIcon, setText } from "./dom.js";
 import { count, milliseconds, percent } from "./format.js";
 
 const ALOUD_EVERY_MS = 10_000;
@@ -16,11 +16,8 @@ const LATENCIES = [
 let saidAt = 0;
 
 /** Four words; their sentences once the run is over.  Read aloud only when a word changes, and not too often. */
-export function showVerdicts({ overall, kind, sentence, words } = { words: [] }) {
+export function showVerdicts({ overall, words } = { words: [] }) {
   const over = overall !== undefined && overall !== "RUNNING";
-  setHidden(byId("verdict-overall"), !over);
-  byId("verdict-overall").dataset.kind = kind ?? "none";
-  setText(byId("verdict-overall"), over ? `${overall}: ${sentence}` : "");
   const list = byId("verdicts");
   if (list.children.length !== words.length) {
     list.replaceChildren(...words.map(() => element("li", "", icon("wait"), element("b"), element("span"))));
@@ -43,6 +40,27 @@ export function showVerdicts({ overall, kind, sentence, words } = { words: [] })
     saidAt = Date.now();
     setText(byId("verdict-aloud"), aloud);
   }
+}
+
+const HAPPENING_ICONS = { attack: "triangle", fault: "fail", calm: "pass" };
+
+/** What is under way, and the money of fraud, as the server says it. */
+export function showStory({ now = [], money = [] } = {}, over = false) {
+  setText(byId("story-title"), over ? "Money of fraud" : "Now");
+  fillOnce(byId("happenings"), now, ({ kind, title, text }) => {
+    const item = element("li", "", icon(HAPPENING_ICONS[kind] ?? "dot"), element("div", "", element("b", "", title), element("span", "", text)));
+    item.dataset.kind = kind;
+    return item;
+  });
+  fillOnce(byId("stakes"), money, ({ key, label, value, part }) => {
+    const bar = element("i");
+    bar.style.width = `${100 * (part ?? 0)}%`;
+    const note = key === "at_stake" ? null : element("span", "muted", percent(part));
+    const row = element("div", "", element("dt", "", label), element("dd", "", element("b", "", value), " ", note), bar);
+    row.dataset.key = key;
+    return row;
+  });
+  setHidden(byId("stakes-empty"), money.length > 0);
 }
 
 export function showLatency({ latency_ms: latency = {} }) {

@@ -13,7 +13,7 @@ export class Picker {
     this.base = base;
     this.root = byId("picker");
     this.cards = new Map();
-    this.active = null;
+    this.active = this.state = null;
     this.waiting = false;
     byId("pick-scenario").addEventListener("change", () => this.about());
     byId("pick-speed").addEventListener("input", () => this.about());
@@ -73,12 +73,18 @@ export class Picker {
   show({ state }) {
     const active = ACTIVE.has(state);
     setHidden(this.root, false);
-    if (active === this.active) return;
+    if (state === this.state) return;
+    this.state = state;
     this.active = active;
     this.waiting = false;
-    this.root.open = !active;
-    this.root.classList.toggle("folded", active);
-    setText(byId("picker-title"), active ? "Switch scenario" : state === "idle" ? "No run yet" : "Start another run");
+    // Without a run the form is the page; beside one, and after it, it is the last thing.
+    const idle = state === "idle";
+    if (!idle) byId("figures").after(this.root);
+    else byId("run").before(this.root);
+    this.root.open = idle;
+    this.root.classList.toggle("folded", !idle);
+    setText(byId("picker-fold"), active ? "Switch to another scenario" : "Run again, or another scenario");
+    setText(byId("picker-title"), active ? "Switch scenario" : idle ? "No run yet" : "Start another run");
     setText(
       byId("picker-lead"),
       active

@@ -1,7 +1,8 @@
 // The scenario as one picture: rate above, a lane of campaigns per kind of fraud below, both on the
 // simulated calendar.
 
-import { CONFIG, axisTitle, calendarTicks, colour, faded, plain, themed } from "./axis.js";
+import { BAND_AXIS, CONFIG, axisTitle, bandTraces, calendarTicks, colour, faded, plain, themed } from "./axis.js";
+import { EXPLORABLE, explore, shownRange } from "./explore.js";
 import { predicted } from "./charts.js";
 import { byId, setHidden } from "./dom.js";
 import { count, dayAndClock, known, words } from "./format.js";

@@ -36,7 +36,7 @@ export class Shell {
       onFreshness: showFreshness,
     };
     this.stream = settings.replay ? replay(settings.base, settings.replay.run, handlers) : new Stream(settings.base, handlers);
-    for (const event of ["themechange", "resize", "load"]) addEventListener(event, () => this.draw());
+    for (const event of ["themechange", "resize", "load", "zoomchange"]) addEventListener(event, () => this.draw());
   }
 
   get dashboard() {

@@ -4,8 +4,6 @@ import { drawSparkline, element, icon, kindIcon, setIcon, setText, sparkline } f
 
 const SPARK_POINTS = 90;
 const SPARKS = { rate: "achieved_tps", response: "p99_ms" };
-const WIDE = new Set(["rate", "savings"]);
-
 export class Tiles {
   constructor(root) {
     this.root = root;
@@ -41,14 +39,15 @@ function build({ key, label }) {
   const spark = SPARKS[key] ? sparkline([]) : null;
   const node = element(
     "div",
-    WIDE.has(key) ? "tile tile-wide" : "tile",
+    "tile",
     element("div", "tile-label", label),
     value,
-    element("div", "tile-word", mark, word, spark),
-    note,
-    goal,
+    element("div", "tile-word", mark, word),
+    spark,
+    element("div", "tile-print", note, goal),
   );
   node.id = `tile-${key}`;
+  node.tabIndex = 0; // its small print opens on focus, too
   return { node, value, note, word, mark, spark, goal };
 }
 

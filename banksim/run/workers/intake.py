@@ -251,6 +251,7 @@ def combined_accounts(accounts: Mapping[int, Account]) -> Row:
     sums = {
         "onboarding": _sums(account.onboarding for account in accounts.values()),
         "feedback": _sums(account.feedback for account in accounts.values()),
+        "fraud_not_made": _sums(account.fraud_not_made for account in accounts.values()),
     }
     found |= {name: counts for name, counts in sums.items() if counts}
     logs = [account.transaction_log for account in accounts.values() if account.transaction_log is not None]

@@ -180,12 +180,13 @@ class Account:
     faults: list[Row] = field(default_factory=list)
     feedback: dict[str, int] = field(default_factory=dict)
     onboarding: dict[str, int] = field(default_factory=dict)
+    fraud_not_made: dict[str, int] = field(default_factory=dict)
     transaction_log: LogAccount | None = None
     reconciliation: Row | None = None
 
 
 def account_of(end: str, found: Row) -> Account:
-    """``found``: what `Generator.account` tells, and a comparison.  Raises ValueError for an unknown key."""
+    """``found`` is what `LocalLoad.account` returns, with a comparison.  ValueError for unknown keys."""
     account: Account = TypeAdapter(Account).validate_python({"end": end, **found})
     return account
 

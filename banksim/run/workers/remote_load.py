@@ -19,6 +19,7 @@ import gevent
 
 from banksim.measure import Measures
 from banksim.measure.figures import Reconciliation
+from banksim.measure.results import Kafka
 from banksim.model import At, BanksimError
 from banksim.run.local_load import DRAIN_TIMEOUTS
 from banksim.run.plan import Parts, Replanner
@@ -310,15 +311,9 @@ class RemoteLoad:
         accounts = list(self.intake.accounts.values())
         return self.targets.reconcile(books, missing, lost, accounts)
 
-    def _kafka(self) -> Row:
-        brokers = self.targets.brokers
-        return {
-            "enabled": bool(brokers.servers),
-            "servers": brokers.asked_for,
-            "format": self.settings.scenario.connections.kafka_format,
-            "detail": brokers.reason,
-            **self.intake.counts.kafka.results(),
-        }
+    def _kafka(self) -> Kafka:
+        brokers, form = self.targets.brokers, self.settings.scenario.connections.kafka_format
+        return brokers.described(self.intake.counts.kafka.results(), form, brokers.reason)
 
     # -- as a follower of the timekeeper ------------------------------------------------------
 

@@ -176,9 +176,9 @@ class WorkerRun:
 
     def request_end(self, end: End) -> None:
         """Offer nothing more, drain and send the final.  Returns at once; wait for `finished`."""
-        if self.end is None and not self.finished.is_set():
-            self.end = end
+        if not self.finished.is_set() and (self.end is None or end is End.INTERRUPTED):
             self.load.stop(end)
+            self.end = self.end or end
             self._changed.set()
 
     def abandon(self) -> None:

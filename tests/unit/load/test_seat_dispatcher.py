@@ -3,9 +3,12 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from banksim.load.master import SeatDispatcher
+import pytest
+from locust import User
 
-Student, Family, Fraudster = (type(name, (), {}) for name in ("Student", "Family", "Fraudster"))
+from banksim.load.users import SeatDispatcher, SeatUser, users_beside
+
+Student, Family, Fraudster = (type(name, (SeatUser,), {}) for name in ("Student", "Family", "Fraudster"))
 
 
 def node(name: str) -> Any:
@@ -41,3 +44,24 @@ def test_a_lost_worker_takes_nobody_elses_users() -> None:
 
 def test_nothing_is_dispatched_unasked() -> None:
     assert list(SeatDispatcher([node("a")], [Student])) == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (None, {"Light": 1, "Heavy": 1, "Fixed": 2}),
+        (8, {"Light": 1, "Heavy": 5, "Fixed": 2}),
+        (2, {"Light": 0, "Heavy": 0, "Fixed": 2}),
+        (0, {"Light": 0, "Heavy": 0, "Fixed": 2}),
+    ],
+)
+def test_users_of_other_classes_follow_their_weights_and_take_no_seats(
+    wanted: int | None, found: dict[str, int]
+) -> None:
+    light, heavy = type("Light", (User,), {}), type("Heavy", (User,), {"weight": 5})
+    fixed = type("Fixed", (User,), {"fixed_count": 2})
+    assert users_beside([Student, light, heavy, fixed], wanted) == found
+    dispatcher = SeatDispatcher([node("a"), node("b")], [Student, light, heavy, fixed], wanted)
+    each = dispatched(dispatcher, 6)
+    assert each["a"]["Student"] == each["b"]["Student"] == 3
+    assert {name: each["a"][name] + each["b"][name] for name in found} == found

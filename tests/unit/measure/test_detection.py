@@ -87,15 +87,15 @@ def test_a_campaign_counts_what_was_booked_before_its_first_alert() -> None:
     detection.add(fraud(300, sim_s=40), ALERT)
     detection.add(fraud(400, sim_s=50), PASSED)
     (row,) = detection.campaigns.rows(10)
-    assert row["lost_before_cents"] == 100 and row["lost_before_transactions"] == 1
-    assert row["time_to_detect_s"] == 30 and row["alerted"] == 1 and row["transactions"] == 4
+    assert row.lost_before_cents == 100 and row.lost_before_transactions == 1
+    assert row.time_to_detect_s == 30 and row.alerted == 1 and row.transactions == 4
 
 
 def test_an_unseen_campaign_has_no_time_to_detect() -> None:
     detection = Detection(10)
     detection.add(fraud(100), PASSED)
     (row,) = detection.campaigns.rows(10)
-    assert row["time_to_detect_s"] is None and row["lost_before_cents"] == 100
+    assert row.time_to_detect_s is None and row.lost_before_cents == 100
     assert figures(detection)["campaign_recall"] == 0
 
 
@@ -116,8 +116,8 @@ def test_a_campaign_that_moved_to_another_worker_adds_up() -> None:
         merged = Detection(10)
         merged.merge_state(one.to_state())
         merged.merge_state(other.to_state())
-        assert merged.campaigns.rows(1)[0]["lost_before_cents"] == 100
-        assert merged.campaigns.rows(1)[0]["transactions"] == 3
+        assert merged.campaigns.rows(1)[0].lost_before_cents == 100
+        assert merged.campaigns.rows(1)[0].transactions == 3
 
 
 def test_adjusted_precision() -> None:
@@ -171,7 +171,7 @@ def test_the_costliest_campaigns_are_found_among_what_changed(events: list) -> N
             campaigns.rows(5)
     lines = campaigns.lines.items()
     ordered = sorted(lines, key=lambda item: (-item[1].lost_before_cents, item[1].first_sim_s, item[0]))
-    assert [row["campaign"] for row in campaigns.rows(100)] == [name for name, _ in ordered[:100]]
+    assert [row.campaign for row in campaigns.rows(100)] == [name for name, _ in ordered[:100]]
     assert campaigns.detected == sum(line.alerted > 0 for _, line in lines)
     merged = Campaigns(200)
     merged.merge_state(campaigns.to_state())

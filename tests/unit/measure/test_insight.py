@@ -8,10 +8,10 @@ from banksim.measure import Measures, MeasureSettings
 from banksim.measure.counts import Extremes
 from banksim.measure.detection import MAX_SLICES, OTHER, Slices
 from banksim.measure.drift import MIN_SCORES, ScoreDrift, stability_index
-from banksim.measure.figures import ResponseRanges
+from banksim.measure.figures import Drift, ResponseRanges
 from banksim.measure.latency import LatencyHistogram
 from banksim.measure.measures import GeneratorUse
-from banksim.measure.scores import ScoreCounts, ScoreScale, calibration
+from banksim.measure.scores import ScoreCounts, ScoreScale, calibration, sweep
 from banksim.measure.summary import quality_against_load, response_ranges
 from banksim.model import At, BankStatus, Channel, Decision
 from tests.unit.measure.make import ALERT, MISSING, PASSED, UNASKED, end, fraud, outcome, planned
@@ -24,9 +24,9 @@ def test_slices_count_by_persona_and_channel() -> None:
     for answer in (ALERT, PASSED, PASSED, PASSED):
         end(measures, planned(), answer)
     row = measures.detection.personas.rows()["salaried"]
-    assert (row["fraud"], row["caught"], row["genuine"], row["false_positives"]) == (4, 2, 4, 1)
-    assert (row["recall"], row["false_positive_rate"], row["unasked"]) == (0.5, 0.25, 1)
-    assert row["recall_low"] < 0.5 < row["recall_high"]
+    assert (row.fraud, row.caught, row.genuine, row.false_positives) == (4, 2, 4, 1)
+    assert (row.recall, row.false_positive_rate, row.unasked) == (0.5, 0.25, 1)
+    assert row.recall_low < 0.5 < row.recall_high
     assert list(measures.detection.channels.rows()) == [Channel.POS.value]
 
 
@@ -35,8 +35,8 @@ def test_slices_are_bounded() -> None:
     for number in range(MAX_SLICES + 9):
         slices.add(f"p{number:03}", fraud=False, asked=True, alert=False)
     assert len(slices.counts) == MAX_SLICES + 1
-    assert slices.rows()[OTHER]["genuine"] == 9
-    assert slices.rows()["p000"]["recall"] is None
+    assert slices.rows()[OTHER].genuine == 9
+    assert slices.rows()["p000"].recall is None
 
 
 def bins(scores: list[float]) -> ScoreCounts:
@@ -54,14 +54,14 @@ def test_a_calibrated_detector_has_next_to_no_error() -> None:
         bins([score for score, label in zip(scores, labels, strict=True) if label]),
         bins([score for score, label in zip(scores, labels, strict=True) if not label]),
     )
-    assert fair["error"] < 0.015
-    assert sum(row["scored"] for row in fair["groups"]) == 40_000
+    assert fair.error < 0.015
+    assert sum(row.scored for row in fair.groups) == 40_000
 
 
 def test_an_overconfident_detector_shows_by_how_much() -> None:
     found = calibration(bins([0.95] * 50), bins([0.95] * 50))
-    assert found["error"] == pytest.approx(0.45, abs=0.005)
-    assert calibration(bins([]), bins([0.2]))["error"] is None
+    assert found.error == pytest.approx(0.45, abs=0.005)
+    assert calibration(bins([]), bins([0.2])).error is None
 
 
 def test_stability_index_by_hand() -> None:
@@ -77,17 +77,17 @@ def test_drift_stays_low_until_scores_move() -> None:
         high = 4 if number >= 3_000 else 1
         drift.add(number * 3.0, rng.betavariate(high, 9))
     found = drift.figures()
-    rows = found["stretches"]
-    assert rows[0]["psi"] is None and sum(row["scored"] for row in rows) == 4_000
-    before = [row["psi"] for row in rows[1:] if row["to_sim_s"] <= 9_000]
-    assert before and max(before) < 0.15 < 1.0 < found["psi_last"]
+    rows = found.stretches
+    assert rows[0].psi is None and sum(row.scored for row in rows) == 4_000
+    before = [row.psi for row in rows[1:] if row.to_sim_s <= 9_000]
+    assert before and max(before) < 0.15 < 1.0 < found.psi_last
 
 
 def test_too_few_scores_say_nothing_of_drift() -> None:
     drift = ScoreDrift()
     for number in range(MIN_SCORES - 1):
         drift.add(number, 0.5)
-    assert drift.figures() == {"psi_max": None, "psi_last": None, "stretches": []}
+    assert drift.figures() == Drift(None, None, [])
 
 
 def test_drift_windows_are_bounded() -> None:
@@ -159,8 +159,8 @@ def test_the_slowest_and_the_first_failed_calls_are_kept() -> None:
     extremes = Extremes(limit=2)
     for wall_s, latency_ms, error in ((1, 5, ""), (2, 90, ""), (3, 7, "503"), (4, 80, "503"), (5, 1, "x")):
         extremes.add("bank", "post", latency_ms, error, At(wall_s, 0.0))
-    assert [row["latency_ms"] for row in extremes.rows()] == [90, 80]
-    assert [row["wall_s"] for row in extremes.failed_rows()] == [3, 4]
+    assert [row.latency_ms for row in extremes.rows()] == [90, 80]
+    assert [row.wall_s for row in extremes.failed_rows()] == [3, 4]
 
 
 def test_the_generator_counts_when_it_was_busy() -> None:
@@ -170,8 +170,8 @@ def test_the_generator_counts_when_it_was_busy() -> None:
     use.add(95.0, 2e6, 5.0)
     found = use.figures()
     assert found is not None
-    assert (found["samples"], found["busy_samples"], found["cpu_percent_max"]) == (2, 1, 95.0)
-    assert (found["cpu_percent_mean"], found["rss_bytes_max"], found["network_bytes_s_max"]) == (
+    assert (found.samples, found.busy_samples, found.cpu_percent_max) == (2, 1, 95.0)
+    assert (found.cpu_percent_mean, found.rss_bytes_max, found.network_bytes_s_max) == (
         72.5,
         2e6,
         10,
@@ -183,5 +183,5 @@ def test_cost_of_thresholds_can_be_read_from_the_sweep() -> None:
     end(measures, fraud(amount_cents=900), outcome(Decision.BLOCK, 0.9))
     end(measures, fraud(amount_cents=100), outcome(Decision.APPROVE, 0.2))
     end(measures, planned(), outcome(Decision.APPROVE, 0.5))
-    rows = measures.detection.threshold_sweep()
-    assert [(row["caught_cents"], row["false_positives"]) for row in rows] == [(900, 0), (900, 1), (1_000, 1)]
+    rows = sweep(measures.detection.fraudulent().scores, measures.detection.not_fraud().scores)
+    assert [(row.caught_cents, row.false_positives) for row in rows] == [(900, 0), (900, 1), (1_000, 1)]

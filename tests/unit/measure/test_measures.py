@@ -171,8 +171,8 @@ def test_a_roster_adds_up_only_the_stretches_that_changed(monkeypatch: pytest.Mo
     roster.update("b", counted.to_state(timeline_from_s=99))
     after = roster.total()
     assert len(added) == 2  # one stretch of two processes
-    assert [point["offered"] for point in after.timeline.points()] == [2] * 99 + [7]
-    assert before.timeline.points()[-1]["offered"] == 2  # the last sum does not change under its readers
+    assert [point.offered for point in after.timeline.points()] == [2] * 99 + [7]
+    assert before.timeline.points()[-1].offered == 2  # the last sum does not change under its readers
 
 
 def calls_of(work: Callable[[], object]) -> int:

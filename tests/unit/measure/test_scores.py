@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from banksim.measure.figures import SweepRow
 from banksim.measure.scores import (
     BINS,
     MAX_EXACT,
@@ -143,7 +144,7 @@ def test_kinds_of_transactions_turn_to_bins_together() -> None:
     for score in MANY:
         genuine.add(score, 100)
     assert fraud.total == 2 and genuine.total == 1 + len(MANY)
-    assert used_scores(fraud, genuine)["low"][-1] == low_end_of(bin_of(max(MANY)))
+    assert used_scores(fraud, genuine).low[-1] == low_end_of(bin_of(max(MANY)))
     assert [scale.place_of(score) for score in (0.9123, 0.1)] == [bin_of(0.9123), bin_of(0.1)]
 
 
@@ -172,19 +173,19 @@ def test_nothing_to_rank_gives_none() -> None:
 
 def test_sweep_ends_with_everything_flagged() -> None:
     rows = sweep(*pair([0.9, 0.8, 0.2], [0.1] * 9 + [0.85]), max_points=3)
-    assert rows[-1]["recall"] == 1 and rows[-1]["false_positive_rate"] == 1
-    assert rows[0] == {
-        "threshold": 0.9,
-        "recall": pytest.approx(1 / 3),
-        "precision": 1,
-        "false_positive_rate": 0,
-        "flagged": 1,
-        "false_positives": 0,
-        "caught_cents": 100,
-    }
+    assert rows[-1].recall == 1 and rows[-1].false_positive_rate == 1
+    assert rows[0] == SweepRow(
+        threshold=0.9,
+        recall=pytest.approx(1 / 3),
+        precision=1,
+        false_positive_rate=0,
+        flagged=1,
+        false_positives=0,
+        caught_cents=100,
+    )
 
 
 def test_histogram_bars_hold_every_score() -> None:
-    rows = histogram({"fraud": counted([0.0, 0.97, 1.0]), "genuine": counted([0.01])}, bars=10)
-    assert [row["fraud"] for row in rows] == [1, 0, 0, 0, 0, 0, 0, 0, 0, 2]
-    assert rows[0]["genuine"] == 1
+    rows = histogram(counted([0.0, 0.97, 1.0]), counted([0.01]), bars=10)
+    assert [row.fraud for row in rows] == [1, 0, 0, 0, 0, 0, 0, 0, 0, 2]
+    assert rows[0].genuine == 1

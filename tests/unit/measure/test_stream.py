@@ -7,7 +7,9 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from banksim.measure.figures import Confusion
 from banksim.measure.kafka import StreamFigures
+from banksim.measure.results import KafkaAlerts
 from banksim.model import Decision, Label, ScoreReply, Truth
 
 TOPIC = "transactions"
@@ -35,26 +37,26 @@ def test_recall_is_over_what_the_broker_took() -> None:
     figures.failed(TOPIC, "f4", "timed out")
     for name, reply in (("f1", BLOCK), ("f2", APPROVE), ("h1", APPROVE), ("d1", BLOCK)):
         figures.decided(name, reply, 1.0)
-    decisions = figures.results()["decisions"]
-    assert decisions["confusion"] == {"tp": 1, "fp": 1, "tn": 1, "fn": 2}
-    assert decisions["recall"] == 1 / 3  # the undecided f3 was not alerted, f4 was never there to be seen
-    assert decisions["precision"] == 1 / 2 == decisions["false_positive_rate"]
-    assert decisions["undecided"] == 1
+    decisions = figures.results().decisions
+    assert decisions.confusion == Confusion(tp=1, fp=1, tn=1, fn=2)
+    assert decisions.recall == 1 / 3  # the undecided f3 was not alerted, f4 was never there to be seen
+    assert decisions.precision == 1 / 2 == decisions.false_positive_rate
+    assert decisions.undecided == 1
 
 
 def test_without_any_decision_nothing_is_said_about_recall() -> None:
     figures = StreamFigures()
     deliver(figures, "f1", FRAUD)
-    decisions = figures.results()["decisions"]
-    assert decisions["recall"] is None and decisions["confusion"] is None
-    assert decisions["undecided"] == 1
+    decisions = figures.results().decisions
+    assert decisions.recall is None and decisions.confusion is None
+    assert decisions.undecided == 1
 
 
 def test_latency_runs_from_publishing_to_reading() -> None:
     figures = StreamFigures()
     publish(figures, "a", at_s=10.0)
     figures.decided("a", APPROVE, 10.25)
-    assert abs(figures.results()["decisions"]["latency_ms"]["max"] - 250.0) < 0.5
+    assert abs(figures.results().decisions.latency_ms.max - 250.0) < 0.5
 
 
 def test_strangers_and_repeats_are_no_part_of_the_figures() -> None:
@@ -64,15 +66,17 @@ def test_strangers_and_repeats_are_no_part_of_the_figures() -> None:
     figures.decided("a", BLOCK, 2.0)
     figures.decided("somebody else's", BLOCK, 2.0)
     figures.unreadable()
-    decisions = figures.results()["decisions"]
-    assert [decisions[n] for n in ("received", "matched", "repeated", "unmatched", "unreadable")] == [
+    decisions = figures.results().decisions
+    assert [
+        getattr(decisions, n) for n in ("received", "matched", "repeated", "unmatched", "unreadable")
+    ] == [
         4,
         1,
         1,
         1,
         1,
     ]
-    assert decisions["confusion"]["tp"] == 1 and decisions["latency_ms"]["count"] == 1
+    assert decisions.confusion.tp == 1 and decisions.latency_ms.count == 1
 
 
 def test_a_decision_may_come_before_the_acknowledgement() -> None:
@@ -80,7 +84,7 @@ def test_a_decision_may_come_before_the_acknowledgement() -> None:
     publish(figures, "a", FRAUD)
     figures.decided("a", BLOCK, 0.1)
     figures.delivered(TOPIC, "a", 200.0)
-    assert figures.results()["decisions"]["recall"] == 1.0
+    assert figures.results().decisions.recall == 1.0
     assert figures.undecided == 0
 
 
@@ -89,8 +93,8 @@ def test_what_is_forgotten_is_counted() -> None:
     for name in ("a", "b", "c"):
         publish(figures, name)
     figures.decided("a", BLOCK, 1.0)
-    decisions = figures.results()["decisions"]
-    assert (decisions["forgotten"], decisions["unmatched"], decisions["matched"]) == (1, 1, 0)
+    decisions = figures.results().decisions
+    assert (decisions.forgotten, decisions.unmatched, decisions.matched) == (1, 1, 0)
 
 
 def test_alerts() -> None:
@@ -98,15 +102,15 @@ def test_alerts() -> None:
     publish(figures, "a")
     figures.alert(("a", "x"))
     figures.alert(("x",))
-    assert figures.results()["alerts"] == {"received": 2, "matched": 1}
+    assert figures.results().alerts == KafkaAlerts(received=2, matched=1)
 
 
 def test_a_decision_without_a_verdict_alerts_nobody() -> None:
     figures = StreamFigures()
     deliver(figures, "a", FRAUD)
     figures.decided("a", ScoreReply(None, Decision.NONE, error="score 85 is outside 0..1"), 1.0)
-    decisions = figures.results()["decisions"]
-    assert (decisions["matched"], decisions["no_verdict"], decisions["recall"]) == (1, 1, 0.0)
+    decisions = figures.results().decisions
+    assert (decisions.matched, decisions.no_verdict, decisions.recall) == (1, 1, 0.0)
 
 
 STEPS = st.lists(
@@ -145,12 +149,12 @@ def test_everything_offered_has_one_fate(steps: list[tuple[str, int, bool]]) -> 
     figures = StreamFigures(max_pending=10)
     _live(figures, steps)
     found = figures.results()
-    assert found["offered"] == found["published"] + found["dropped"] + found["unavailable"]
-    assert found["published"] == found["delivered"] + found["failed"] + found["waiting"]
-    assert found["waiting"] >= 0
-    decisions = found["decisions"]
-    assert decisions["received"] == sum(
-        decisions[n] for n in ("matched", "repeated", "unmatched", "unreadable")
+    assert found.offered == found.published + found.dropped + found.unavailable
+    assert found.published == found.delivered + found.failed + found.waiting
+    assert found.waiting >= 0
+    decisions = found.decisions
+    assert decisions.received == sum(
+        getattr(decisions, n) for n in ("matched", "repeated", "unmatched", "unreadable")
     )
 
 
@@ -165,4 +169,4 @@ def test_merging_is_adding(first: list[tuple[str, int, bool]], second: list[tupl
     for name in ("offered", "delivered", "failed", "dropped", "matched", "fraud_alerted"):
         assert merged.counts[name] == one.counts[name] + other.counts[name]
     assert merged.acknowledged_ms.count == one.acknowledged_ms.count + other.acknowledged_ms.count
-    assert merged.results()["topics"].keys() == one.topics.keys() | other.topics.keys()
+    assert merged.results().topics.keys() == one.topics.keys() | other.topics.keys()

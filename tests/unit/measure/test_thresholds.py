@@ -87,7 +87,7 @@ def test_figures_are_those_of_the_results() -> None:
         "fraud_transactions >= 0": results["fraud"]["transactions"],
         "fraud_transactions[app_scam] >= 0": typologies["app_scam"]["transactions"],
         "errors >= 0": results["transactions"]["error_share"],
-        "errors[nexum] >= 0": sum(r["failed"] for r in measures.calls.rows() if r["target"] == "nexum")
+        "errors[nexum] >= 0": sum(r.failed for r in measures.calls.rows() if r.target == "nexum")
         / latency["nexum"]["count"],
         "refusals >= 0": tally.refused / tally.started,
         "failed >= 0": tally.failed,

@@ -37,9 +37,9 @@ def test_a_long_run_stays_whole_within_its_bound() -> None:
     timeline = timeline_of([float(second) for second in range(10_000)], max_points=100, interval_s=1.0)
     points = timeline.points()
     assert len(points) <= 100
-    assert sum(point["sent"] for point in points) == 10_000
+    assert sum(point.sent for point in points) == 10_000
     assert timeline.interval_s == 128
-    assert points[1]["wall_s"] == 128 and points[1]["sim_s"] == 12_800
+    assert points[1].wall_s == 128 and points[1].sim_s == 12_800
 
 
 def test_rates_come_from_full_buckets() -> None:
@@ -86,7 +86,7 @@ def test_points_cost_what_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     after = timeline.points()
     assert worked_out == [300, 300, 1, 1]
     assert after[:-1] == before[:-1]
-    assert after[-1]["p99_ms"] == pytest.approx(299, rel=0.02)
+    assert after[-1].p99_ms == pytest.approx(299, rel=0.02)
 
 
 def test_reserved_memory_is_flat_from_the_start() -> None:
@@ -107,8 +107,8 @@ def test_reserved_memory_is_flat_from_the_start() -> None:
 def test_the_peak_and_recent_points_need_no_look_at_the_whole(moments: list[float], from_s: float) -> None:
     timeline = timeline_of(moments)
     points = timeline.points()
-    assert timeline.peak_tps() == max(point["sent"] for point in points) / timeline.interval_s
-    recent = [point for point in points if point["wall_s"] + point["length_s"] > from_s]
-    assert [point["wall_s"] for point in timeline.points(from_s)] == pytest.approx(
-        [point["wall_s"] for point in recent]
+    assert timeline.peak_tps() == max(point.sent for point in points) / timeline.interval_s
+    recent = [point for point in points if point.wall_s + point.length_s > from_s]
+    assert [point.wall_s for point in timeline.points(from_s)] == pytest.approx(
+        [point.wall_s for point in recent]
     )

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from banksim.kafka import CUSTOMERS, DECISIONS, TRANSACTIONS, EmbeddedBroker, Publisher, TopicReader
+from banksim.measure.figures import Confusion
 from banksim.model import NOT_SENT, BankReply, BankStatus, Decision, Planned, ScoreReply
 from banksim.run import kafka as module
 from banksim.run.executor import Executor
@@ -46,7 +47,7 @@ def test_switched_off_counts_nothing() -> None:
     events.transaction(planned(), POSTED)
     events.drain()
     results = events.results()
-    assert (results["enabled"], results["offered"]) == (False, 0)
+    assert (results.enabled, results.offered) == (False, 0)
     row = events.status()
     assert (row["name"], row["ok"], row["detail"]) == ("Kafka", None, "disabled: --no-kafka")
     events.close()
@@ -58,7 +59,7 @@ def test_unreachable_counts_what_was_not_published() -> None:
     events.transaction(planned(), POSTED)
     events.customer(customer(), 0.0)
     results = events.results()
-    assert (results["offered"], results["unavailable"], results["not_published"]) == (2, 2, 2)
+    assert (results.offered, results.unavailable, results.not_published) == (2, 2, 2)
     row = events.status()
     assert (row["ok"], row["url"], row["detail"]) == (False, "k:1", UNREACHABLE.reason)
 
@@ -67,19 +68,19 @@ def test_unreachable_counts_what_was_not_published() -> None:
 def test_only_what_the_bank_booked_is_an_event(status: BankStatus) -> None:
     events = made(UNREACHABLE)
     events.transaction(planned(), BankReply(status))
-    assert events.results()["offered"] == (1 if status is BankStatus.POSTED else 0)
+    assert events.results().offered == (1 if status is BankStatus.POSTED else 0)
 
 
 def test_without_a_bank_everything_is_an_event() -> None:
     events = made(UNREACHABLE, has_bank=False)
     events.transaction(planned(), NOT_SENT)
-    assert events.results()["offered"] == 1
+    assert events.results().offered == 1
 
 
 def test_a_customer_without_accounts_is_no_event() -> None:
     events = made(UNREACHABLE)
     events.customer(customer(index=5), 0.0)
-    assert events.results()["offered"] == 0
+    assert events.results().offered == 0
 
 
 def _order(flow: str, decision: Decision = Decision.APPROVE) -> list[str]:
@@ -142,10 +143,10 @@ def test_events_and_decisions_with_a_broker(broker: EmbeddedBroker) -> None:
     for part in (reader, detector, events):
         part.close()
     results = events.results()
-    decisions = results["decisions"]
-    assert (results["delivered"], results["waiting"], results["not_published"]) == (3, 0, 0)
-    assert [decisions[n] for n in ("received", "matched", "unmatched", "unreadable")] == [4, 2, 1, 1]
-    assert decisions["confusion"] == {"tp": 1, "fp": 1, "tn": 0, "fn": 0}
+    decisions = results.decisions
+    assert (results.delivered, results.waiting, results.not_published) == (3, 0, 0)
+    assert [getattr(decisions, n) for n in ("received", "matched", "unmatched", "unreadable")] == [4, 2, 1, 1]
+    assert decisions.confusion == Confusion(tp=1, fp=1, tn=0, fn=0)
     assert sorted((call.system, call.name, call.error) for call in calls) == [
         ("kafka", CUSTOMERS, None),
         ("kafka", TRANSACTIONS, None),
@@ -163,5 +164,5 @@ def test_draining_ends_when_nobody_decides(broker: EmbeddedBroker, monkeypatch: 
     with gevent.Timeout(10):
         events.drain()
     events.close()
-    assert events.results()["decisions"]["undecided"] == 1
-    assert events.results()["decisions"]["recall"] is None
+    assert events.results().decisions.undecided == 1
+    assert events.results().decisions.recall is None

@@ -17,6 +17,8 @@ from banksim.run.queues import ANY_PERSONA, FRAUD_SEAT, UserQueues
 from banksim.run.run import End
 from banksim.run.settings import Mode, RunSettings
 from banksim.run.timekeeper import Timekeeper
+from banksim.run.workers.intake import combined_accounts
+from banksim.run.workers.messages import account_of
 from banksim.scenario import parse_scenario
 from tests.unit.run.makers import Kept
 
@@ -140,4 +142,6 @@ def test_fraud_that_was_planned_and_not_made_is_reported(
         assert "fraud_not_made" not in load.account()
         load.plan.desk.missed, load.plan.desk.starved = 2, 1
         assert load.account()["fraud_not_made"] == {"missed": 2, "starved": 1, "faults": 0}
+        told = account_of("completed", load.account())  # as a worker would send it
+        assert combined_accounts({1: told, 2: told})["fraud_not_made"]["missed"] == 4
     assert "2 campaigns would have followed after the end" in caplog.text

@@ -12,6 +12,7 @@ from banksim.schedule.rate import offered_rate
 
 NAMES = [
     "demo",
+    "showcase",
     "fraud_attack",
     "mule_network",
     "normal_day",
@@ -102,6 +103,16 @@ def test_demo_takes_five_minutes_and_shows_an_attack_early() -> None:
     assert scenario.fraud.phases[0].start_hour * 3600 / scenario.speed_multiplier < 150
     assert demo.fraud_share == pytest.approx(0.02, abs=0.002)
     assert min(piece.value for piece in offered_rate(scenario)) >= 8 and demo.peak_tps <= 20
+
+
+def test_the_showcase_shows_an_attack_at_once_and_ends_within_two_minutes() -> None:
+    scenario = load("showcase")
+    planned = summary("showcase")
+    assert scenario.wall_length_s() <= 105
+    assert scenario.fraud.phases[0].start_hour * 3600 / scenario.speed_multiplier < 10
+    assert 550 <= planned.expected_transactions * planned.fraud_share <= 750  # recall within four points
+    slowed = scenario.faults[0]
+    assert slowed.target == "detector" and slowed.start_s > scenario.duration_s / 2  # after a time without
 
 
 def test_speed_changes_length_and_number_but_not_the_rate() -> None:

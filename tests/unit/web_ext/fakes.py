@@ -20,6 +20,7 @@ from banksim.measure import Measures
 from banksim.measure.figures import ScoreHistogram
 from banksim.measure.results import Planned as Plan
 from banksim.measure.results import Results, RunInfo, ScenarioInfo, Snapshot
+from banksim.measure.story import Story, Stretch, amounts, findings, under_way
 from banksim.measure.summary import Asked, build_results, live
 from banksim.measure.thresholds.grammar import parse_thresholds
 from banksim.measure.thresholds.judge import Judge
@@ -158,7 +159,21 @@ class DemoView(DemoLists):
             workers=None,
             selected=self.selected,
             dashboard=DashboardShown(**self.dashboard),
+            story=Story() if idle else self._story(),
         )
+
+    def _story(self) -> Story:
+        figures = live(self._measures, self._wall_s, self._asked).detection
+        if self._state == "finished":
+            return Story(money=amounts(figures, "USD"), findings=findings(self.results()))
+        lines = self._measures.detection.campaigns.lines.values()
+        attacks = [
+            Stretch(**attack, campaigns=[line for line in lines if line.typology == attack["label"]])
+            for attack in ATTACKS
+        ]
+        faults = [Stretch("bank hangs", 30_000, 33_000, target="bank")]
+        now = under_way([*attacks, *faults], self._measures.timeline, self._sim_s, self._speed, "USD")
+        return Story(now, amounts(figures, "USD"))
 
     def snapshot(self) -> Snapshot | None:
         self._catch_up()

@@ -73,7 +73,7 @@ def test_the_timeline_is_put_together_from_parts() -> None:
     merging.take(0, message(measures, 2, wall_s=5.0, from_s=2.0))
     merging.refresh()
     points = merging.measures.timeline.points()
-    assert [(point["wall_s"], point["offered"]) for point in points] == [(0.0, 5), (4.0, 3)]
+    assert [(point.wall_s, point.offered) for point in points] == [(0.0, 5), (4.0, 3)]
 
 
 def test_waiting_parts_that_do_not_overlap_are_all_read() -> None:
@@ -84,7 +84,7 @@ def test_waiting_parts_that_do_not_overlap_are_all_read() -> None:
     measures.offered(At(9.5, 95.0), 3)
     merging.take(0, message(measures, 2, wall_s=10.0, from_s=6.0))
     merging.refresh()
-    assert sum(point["offered"] for point in merging.measures.timeline.points()) == 8
+    assert sum(point.offered for point in merging.measures.timeline.points()) == 8
 
 
 def slow(merging: MergedCounts, monkeypatch: pytest.MonkeyPatch, seconds: float = 0.2) -> None:
