@@ -319,7 +319,7 @@ speed_multiplier: 4320
 start_at: 2026-01-05 10:00:00
 customers: 60
 accounts_per_customer: 2
-transaction_rate: {peak_tps: 60, off_peak_tps: 60}
+transaction_rate: {peak_tps: 240, off_peak_tps: 240}
 fraud:
   rate: 0.1
   decoy_rate: 0.02

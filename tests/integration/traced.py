@@ -26,6 +26,8 @@ PRODUCT = str(Path(__file__).resolve().parents[2])
 EXECUTOR = "banksim/run/executor.py"
 #: Called once for all rows of a block.
 BY_THE_BLOCK = {("banksim/activity/planner.py", "_plan_ahead"), (EXECUTOR, "_keep")}
+#: What a campaign's step does in the same greenlet is not a genuine transaction's way.
+STEPS = {("banksim/run/dispatcher.py", "_hand_out"), ("banksim/schedule/simulation.py", "take_dated")}
 #: The first transactions also build what later ones find made.
 WARM_UP = 30
 
@@ -43,9 +45,9 @@ def note(frame: FrameType, event: str, value: Any) -> None:
     if file.startswith((".venv", "tests")):
         return
     what = (file, code.co_name)
-    if what in BY_THE_BLOCK:
+    if what in BY_THE_BLOCK or what in STEPS:
         within.append(what) if event == "call" else within.remove(what)
-    if event == "call":
+    if event == "call" and not STEPS.intersection(within):
         (by_the_block if within else since).add(file)
     elif what == (EXECUTOR, "_report"):
         journeys.append(set(since))
