@@ -177,7 +177,7 @@ class TransactionLines:
         return kept if kept is not None else _keep(self._genuine, truth.persona, self._truth(truth))
 
     def _truth(self, truth: Truth) -> str:
-        words = (truth.typology, truth.campaign_id, truth.role)
+        words = (truth.typology, truth.campaign_id, truth.role, truth.stage)
         flag = "1" if truth.is_fraud else "0"
         return ",".join((cell(truth.persona), truth.label.value, flag, *map(cell, words))) + "\n"
 
@@ -236,10 +236,11 @@ TRANSACTIONS: tuple[Column, ...] = (
     Column("typology", "text", "", "truth: kind of fraud or decoy; empty for genuine"),
     Column("campaign_id", "text", "", "truth: the attack this row is a step of"),
     Column("role", "text", "", "truth: whose account acts in the attack (victim, mule, …)"),
+    Column("stage", "text", "", "truth: preparation, harm or laundering; empty when it is not fraud"),
 )
 
 #: The columns of `TRANSACTIONS` that only a simulator knows.
-TRUTH_COLUMNS = ("persona", "label", "is_fraud", "typology", "campaign_id", "role")
+TRUTH_COLUMNS = ("persona", "label", "is_fraud", "typology", "campaign_id", "role", "stage")
 
 CUSTOMERS: tuple[Column, ...] = (
     Column("customer_id", "text", "", "key"),

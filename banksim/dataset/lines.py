@@ -72,7 +72,7 @@ class BatchLines:
         self._merchants = (*map(_merchant, legend.merchants), ",,,,")
         self._cities = tuple(f"{cell(city)},{cell(country)}," for city, country in legend.cities)
         self._texts: tuple[str, ...] = ()
-        self._truths = tuple(f"{cell(persona)},genuine,0,,,\n" for persona in legend.personas)
+        self._truths = tuple(f"{cell(persona)},genuine,0,,,,\n" for persona in legend.personas)
 
     def chunks(self, batch: Batch) -> list[bytes | memoryview]:
         """The batch as text, in parts."""

@@ -21,7 +21,7 @@ A decoy is a campaign of genuine people: its steps come from their own devices a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from banksim.activity import descriptions
 from banksim.activity.habits import Habits
@@ -32,9 +32,12 @@ from banksim.fraud.money import Wallet
 from banksim.fraud.people import Accomplices, Compromised, Suits, VictimPool
 from banksim.fraud.typology import Typology
 from banksim.model import (
+    CREDIT_KINDS,
+    INVENTED,
     AccountRef,
     Channel,
     Decision,
+    FraudStage,
     Kind,
     Label,
     Merchant,
@@ -53,6 +56,8 @@ SMALL_UNITS = (0.20, 5.00)
 MAX_USED = 100_000
 #: Bound: accomplices of one campaign.
 MAX_CREW = 200
+#: Whose accounts the money of others passes through; what leaves any other account is a loss.
+LAUNDERERS = frozenset({"mule", "source", "smurf", "depositor", "accomplice"})
 #: Categories whose goods are easily turned into money.
 RESALE_CATEGORIES = ("electronics", "jewellery", "department", "clothing", "online_retail", "digital_goods")
 
@@ -430,8 +435,25 @@ class Campaign:
             counterparty=None if payee is None else AccountRef(payee.index),
             merchant=merchant,
         )
-        truth = Truth(self._label, customer.persona, self.spec.typology, self.spec.campaign_id, role)
+        stage = self._stage(kind, role) if self._label is Label.FRAUD else FraudStage.NONE
+        truth = Truth(self._label, customer.persona, self.spec.typology, self.spec.campaign_id, role, stage)
         return Planned(transaction, truth, at)
+
+    @staticmethod
+    def preparation(step: Planned) -> Planned:
+        """The step as one that only prepares: a probe, a payment for trust, the history of an identity."""
+        return replace(step, truth=replace(step.truth, stage=FraudStage.PREPARATION))
+
+    @staticmethod
+    def owners_own(step: Planned) -> Planned:
+        """The step as the account holder's own: genuine, and not counted in the campaign's size."""
+        return replace(step, truth=Truth(Label.GENUINE, step.truth.persona))
+
+    @staticmethod
+    def _stage(kind: Kind, role: str) -> FraudStage:
+        if role in LAUNDERERS:
+            return FraudStage.LAUNDERING
+        return FraudStage.PREPARATION if kind in CREDIT_KINDS or role == INVENTED else FraudStage.HARM
 
     def _channel(self, customer: Customer, kind: Kind, allowed: tuple[Channel, ...], at: float) -> Channel:
         return self._normal.channel(self.world, customer, kind, allowed, at, self.rng)

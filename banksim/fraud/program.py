@@ -23,7 +23,7 @@ from banksim.fraud.plan import Plan, Planner
 from banksim.fraud.registry import build_registry
 from banksim.fraud.shares import plan_shares
 from banksim.fraud.typology import Registry, Steps, Typology
-from banksim.model import Outcome, Planned
+from banksim.model import Label, Outcome, Planned
 from banksim.scenario import Scenario
 from banksim.schedule.rate import PiecewiseRate
 from banksim.world import World
@@ -36,9 +36,10 @@ logger = logging.getLogger(__name__)
 #
 # Promises, whatever a typology does and whatever is answered:
 #
-# * exactly `spec.size` transactions.  A typology that ends early (its victim is drained, the
-#   card is dead) is started again with the next victim.  Three starts in a row without a step
-#   end the campaign short; so does a typology that raises, which is logged and kept in `fault`.
+# * exactly `spec.size` transactions, besides genuine ones that an account holder makes in between.
+#   A typology that ends early (its victim is drained, the card is dead) is started again with the
+#   next victim.  Three starts in a row without a step end the campaign short; so does a
+#   typology that raises, which is logged and kept in `fault`.
 # * none at all when the campaign acts on compromised customers alone and there are none.
 # * simulated moments never decrease, and never pass the deadline.
 #
@@ -99,7 +100,7 @@ class CampaignRun:
         if planned is None:
             return self._end()
         planned = self._in_order(planned)
-        self.campaign.made += 1
+        self.campaign.made += planned.truth.label is not Label.GENUINE
         self._last = planned
         self.ended_s = planned.sim_s
         return planned

@@ -7,16 +7,28 @@ A campaign belongs to one worker at a time.  Should it have moved to another wor
 parts add up exactly as long as one part ended before the next began; parts that overlap
 give a loss that is too high, never too low.
 
+Money is counted once, where a victim or the bank loses it (`Planned.loss_cents`); laundering only moves
+it.  Of the loss that a campaign's steps would be
+
+    tried      had every step gone through                  = lost + stopped + refused
+    lost       booked
+    stopped    not booked, and the detector raised an alert
+    refused    not booked for another reason: the bank said no, failed, or did not answer
+    in reach   tried by the step of the first alert and later, and what had been taken before that and was
+               still on an account of this bank: what acting on the first alert could have saved
+
 Bound: ``limit`` campaigns have a line; transactions of further ones are counted in ``overflow``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 from banksim.measure.figures import CampaignRow
+from banksim.model import BankStatus, FraudStage, Kind, Outcome, Planned
 
 #: Rows that can be asked for.
 MAX_ROWS = 100
@@ -26,7 +38,8 @@ MAX_ROWS = 100
 class CampaignLine:
     """Times are simulated seconds since the run's start, amounts integer cents.
 
-    ``lost_before_*`` count what was booked before the first alert: everything booked while there is none.
+    ``lost_before_*`` count what was booked before the first alert: everything booked while there is none,
+    like ``tried_before_cents`` and ``held_cents``, which is what had been taken and not left the bank.
     """
 
     typology: str
@@ -34,40 +47,55 @@ class CampaignLine:
     last_sim_s: float
     transactions: int = 0
     alerted: int = 0
-    amount_cents: int = 0
+    tried_cents: int = 0
+    lost_cents: int = 0
+    stopped_cents: int = 0
+    moved_cents: int = 0
     first_alert_sim_s: float | None = None
     lost_before_transactions: int = 0
     lost_before_cents: int = 0
+    tried_before_cents: int = 0
+    held_cents: int = 0
 
-    def add(self, sim_s: float, amount_cents: int, booked: bool, alert: bool) -> None:
+    def add(self, planned: Planned, booked: bool, alert: bool) -> None:
+        sim_s, loss_cents = planned.sim_s, planned.loss_cents
         self.first_sim_s = min(self.first_sim_s, sim_s)
         self.last_sim_s = max(self.last_sim_s, sim_s)
         self.transactions += 1
-        self.amount_cents += amount_cents
+        self.tried_cents += loss_cents
+        self.lost_cents += loss_cents * booked
+        self.stopped_cents += loss_cents * (alert and not booked)
+        self.moved_cents += moved_cents(planned) * booked
         if alert:
             self.alerted += 1
             if self.first_alert_sim_s is None:
                 self.first_alert_sim_s = sim_s
-        elif booked and self.first_alert_sim_s is None:
-            self.lost_before_transactions += 1
-            self.lost_before_cents += amount_cents
+        elif self.first_alert_sim_s is None:
+            self.tried_before_cents += loss_cents
+            if booked:
+                self.lost_before_transactions += 1
+                self.lost_before_cents += loss_cents
+                self.held_cents += _stays_cents(planned)
 
     def merge(self, other: CampaignLine) -> None:
         mine_first = self.first_alert_sim_s is not None and self.first_alert_sim_s <= other.first_sim_s
         other_first = other.first_alert_sim_s is not None and other.first_alert_sim_s <= self.first_sim_s
-        if other_first and not mine_first:
-            self.lost_before_transactions = other.lost_before_transactions
-            self.lost_before_cents = other.lost_before_cents
-        elif not mine_first:
-            self.lost_before_transactions += other.lost_before_transactions
-            self.lost_before_cents += other.lost_before_cents
+        for name in _BEFORE if not mine_first else ():
+            mine = 0 if other_first else getattr(self, name)
+            setattr(self, name, mine + getattr(other, name))
         alerts = [at for at in (self.first_alert_sim_s, other.first_alert_sim_s) if at is not None]
         self.first_alert_sim_s = min(alerts, default=None)
         self.first_sim_s = min(self.first_sim_s, other.first_sim_s)
         self.last_sim_s = max(self.last_sim_s, other.last_sim_s)
-        self.transactions += other.transactions
-        self.alerted += other.alerted
-        self.amount_cents += other.amount_cents
+        for name in _SUMS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    @property
+    def in_reach_cents(self) -> int:
+        """What acting on the first alert could have saved; 0 without one."""
+        if self.first_alert_sim_s is None:
+            return 0
+        return self.tried_cents - self.tried_before_cents + max(0, self.held_cents)
 
     @property
     def time_to_detect_s(self) -> float | None:
@@ -82,33 +110,54 @@ class CampaignLine:
             typology=self.typology,
             transactions=self.transactions,
             alerted=self.alerted,
-            value_cents=self.amount_cents,
+            value_cents=self.tried_cents,
             first_sim_s=self.first_sim_s,
             last_sim_s=self.last_sim_s,
             first_alert_sim_s=self.first_alert_sim_s,
             time_to_detect_s=self.time_to_detect_s,
             lost_before_transactions=self.lost_before_transactions,
             lost_before_cents=self.lost_before_cents,
+            lost_cents=self.lost_cents,
+            stopped_cents=self.stopped_cents,
+            in_reach_cents=self.in_reach_cents,
+            moved_cents=self.moved_cents,
         )
 
     def to_state(self) -> list[Any]:
-        return [
-            self.typology,
-            self.first_sim_s,
-            self.last_sim_s,
-            self.transactions,
-            self.alerted,
-            self.amount_cents,
-            self.first_alert_sim_s,
-            self.lost_before_transactions,
-            self.lost_before_cents,
-        ]
+        return list(_VALUES(self))
+
+
+_VALUES = attrgetter(*(one.name for one in fields(CampaignLine)))
+#: Sums over a campaign, and sums up to its first alert.
+_SUMS = ("transactions", "alerted", "tried_cents", "lost_cents", "stopped_cents", "moved_cents")
+_BEFORE = ("lost_before_transactions", "lost_before_cents", "tried_before_cents", "held_cents")
+
+
+def is_booked(outcome: Outcome) -> bool:
+    """Whether the money moved, as far as anyone can tell; without a bank, whether nobody objected."""
+    status = outcome.bank.status
+    return status is BankStatus.POSTED or (
+        status is BankStatus.SKIPPED and not outcome.detector.decision.is_alert
+    )
+
+
+def moved_cents(planned: Planned) -> int:
+    """Money that a step of laundering moves."""
+    return planned.transaction.amount_cents if planned.truth.stage is FraudStage.LAUNDERING else 0
+
+
+def _stays_cents(planned: Planned) -> int:
+    """By how much a booked step changes what has been taken and is still on an account of this bank."""
+    kind = planned.transaction.kind
+    if kind is Kind.TRANSFER:
+        return planned.loss_cents  # between launderers it only changes hands
+    return -moved_cents(planned) if kind in (Kind.WITHDRAWAL, Kind.PURCHASE) else 0
 
 
 class Campaigns:
     """The lines of all campaigns, at most ``limit`` of them."""
 
-    __slots__ = ("_changed", "_costliest", "_limit", "detected", "lines", "overflow")
+    __slots__ = ("_changed", "_costliest", "_limit", "detected", "in_reach_cents", "lines", "overflow")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -116,21 +165,24 @@ class Campaigns:
         self.overflow = 0
         #: Campaigns with at least one alert.
         self.detected = 0
+        #: Kept, so that a snapshot need not look at every campaign.
+        self.in_reach_cents = 0
         self._costliest: list[str] = []
         self._changed: set[str] = set()
 
-    def add(
-        self, campaign_id: str, typology: str, sim_s: float, amount_cents: int, booked: bool, alert: bool
-    ) -> None:
+    def add(self, planned: Planned, booked: bool, alert: bool) -> None:
+        campaign_id, sim_s = planned.truth.campaign_id, planned.sim_s
         line = self.lines.get(campaign_id)
         if line is None:
             if len(self.lines) >= self._limit:
                 self.overflow += 1
                 return
-            line = self.lines[campaign_id] = CampaignLine(typology, sim_s, sim_s)
+            line = self.lines[campaign_id] = CampaignLine(planned.truth.typology, sim_s, sim_s)
         self.detected += alert and not line.alerted
         self._changed.add(campaign_id)
-        line.add(sim_s, amount_cents, booked, alert)
+        self.in_reach_cents -= line.in_reach_cents
+        line.add(planned, booked, alert)
+        self.in_reach_cents += line.in_reach_cents
 
     def rows(self, limit: int) -> list[CampaignRow]:
         """At most MAX_ROWS, the costliest first: by what was lost before the first alert, then by start.
@@ -158,6 +210,7 @@ class Campaigns:
                 self.overflow += other.transactions
         self.overflow += state["overflow"]
         self.detected = sum(line.alerted > 0 for line in self.lines.values())
+        self.in_reach_cents = sum(line.in_reach_cents for line in self.lines.values())
         self._costliest, self._changed = [], set(self.lines)
 
     def to_state(self) -> dict[str, Any]:

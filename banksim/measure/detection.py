@@ -15,6 +15,10 @@ came back in the whole run there are no rates at all, since nothing was judged.
 The operating point is the detector's own decision, so the confusion matrix is exact; only
 the ranking figures (AUC, AP, threshold sweep) come from scores.  Decoys are genuine:
 an alert on one is a false positive.  Whatever has no denominator is None, never 0.
+
+Amounts of fraud are what a victim or the bank would lose by it (see campaigns.py), those of other groups
+what was paid.  Recall is given on all fraud and on *harm*, the steps that take money: neither preparation nor
+laundering.
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from banksim.measure.block import CHANNELS, NO_DECISION, Bools, ResultBlock, number_of
-from banksim.measure.campaigns import Campaigns
+from banksim.measure.campaigns import Campaigns, is_booked, moved_cents
 from banksim.measure.drift import ScoreDrift
 from banksim.measure.figures import (
     Confusion,
@@ -47,7 +51,7 @@ from banksim.measure.scores import (
     share,
     wilson,
 )
-from banksim.model import BankStatus, Decision, Label, Outcome, Planned
+from banksim.model import Decision, FraudStage, Label, Outcome, Planned
 
 # -- Detection by persona or by channel: is one kind of customer watched worse than another? ---------
 #
@@ -143,6 +147,11 @@ _COUNTS = (
     "amount_cents",
     "alerted_cents",
     "unasked_cents",
+    "lost_cents",
+    "stopped_cents",
+    "moved_cents",
+    "harm",
+    "harm_alerted",
 )
 
 
@@ -160,6 +169,12 @@ class GroupCounts:
         self.amount_cents = 0
         self.alerted_cents = 0
         self.unasked_cents = 0
+        self.lost_cents = 0
+        self.stopped_cents = 0
+        self.moved_cents = 0
+        #: Steps that take money and were judged.
+        self.harm = 0
+        self.harm_alerted = 0
         self.scores = scores
 
     @property
@@ -210,9 +225,9 @@ class Detection:
     def add(self, planned: Planned, outcome: Outcome) -> None:
         """Count one finished transaction."""
         truth = planned.truth
-        amount_cents = planned.transaction.amount_cents
         label = truth.label
         is_fraud = label is _FRAUD
+        amount_cents = planned.loss_cents if is_fraud else planned.transaction.amount_cents
         if label is _GENUINE:
             group = self.genuine
         else:
@@ -239,10 +254,18 @@ class Detection:
             group.scores.add(reply.score, amount_cents)
             if not is_fraud:
                 self.drift.add(planned.sim_s, reply.score)
-        if is_fraud and truth.campaign_id:
-            status = outcome.bank.status
-            booked = status is BankStatus.POSTED or (status is BankStatus.SKIPPED and not alert)
-            self.campaigns.add(truth.campaign_id, truth.typology, planned.sim_s, amount_cents, booked, alert)
+        if is_fraud:
+            booked = is_booked(outcome)
+            if booked:
+                group.lost_cents += amount_cents
+                group.moved_cents += moved_cents(planned)
+            elif alert:
+                group.stopped_cents += amount_cents
+            if truth.stage is FraudStage.HARM and asked:
+                group.harm += 1
+                group.harm_alerted += alert
+            if truth.campaign_id:
+                self.campaigns.add(planned, booked, alert)
 
     def add_genuine(self, block: ResultBlock) -> None:
         """Count many finished transactions that are all genuine: the same as `add` for each."""
@@ -302,12 +325,17 @@ class Detection:
         recall, recall_low, recall_high = _rate(tp, frauds)
         fpr, fpr_low, fpr_high = _rate(fp, genuine)
         precision, precision_low, precision_high = _rate(tp, tp + fp)
+        harm_recall, harm_low, harm_high = _rate(fraud.harm_alerted, fraud.harm if frauds else 0)
         detected = self.campaigns.detected
         campaign_recall, campaign_low, campaign_high = _rate(detected, campaigns if frauds + genuine else 0)
         return DetectionFigures(
             recall=recall,
             recall_low=recall_low,
             recall_high=recall_high,
+            harm=fraud.harm,
+            harm_recall=harm_recall,
+            harm_recall_low=harm_low,
+            harm_recall_high=harm_high,
             on_time_recall=share(tp - fraud.late, frauds),
             campaigns=campaigns,
             campaigns_detected=detected,
@@ -327,6 +355,11 @@ class Detection:
             value_detection_rate=share(fraud.alerted_cents, fraud.judged_cents) if frauds + genuine else None,
             value_cents=fraud.judged_cents,
             caught_cents=fraud.alerted_cents,
+            tried_cents=fraud.amount_cents,
+            lost_cents=fraud.lost_cents,
+            stopped_cents=fraud.stopped_cents,
+            in_reach_cents=self.campaigns.in_reach_cents,
+            moved_cents=fraud.moved_cents,
             false_positive_cost_cents=false_positive_cost_cents,
             net_savings_cents=fraud.alerted_cents - fp * false_positive_cost_cents if frauds else None,
             alert_rate=share(tp + fp, judged) if frauds + genuine else None,

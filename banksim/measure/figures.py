@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-# -- The load ---------------------------------------------------------------------------------------
-
 
 @dataclass(frozen=True, slots=True)
 class Transactions:
@@ -165,9 +163,6 @@ class GeneratorUse:
     network_bytes_s_max: float
 
 
-# -- Detection --------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Confusion:
     """Transactions the detector was asked about; no usable answer is no alert."""
@@ -195,6 +190,8 @@ class DetectionFigures:
     """Figures of detection; all but the counts are None when no usable score came back.
 
     ``scored``: a usable score came back; ``missing``: asked, and none came; ``unasked``: never asked.
+    ``harm``: judged steps that take money.  Of the money tried (see campaigns.py) the detector was asked
+    about ``value_cents`` and alerted on ``caught_cents``.
     """
 
     recall: float | None
@@ -232,6 +229,15 @@ class DetectionFigures:
     average_precision: float | None
     roc_auc: float | None
     confusion: Confusion
+    harm: int = 0
+    harm_recall: float | None = None
+    harm_recall_low: float | None = None
+    harm_recall_high: float | None = None
+    tried_cents: int = 0
+    lost_cents: int = 0
+    stopped_cents: int = 0
+    in_reach_cents: int = 0
+    moved_cents: int = 0
 
     @property
     def asked(self) -> int:
@@ -271,7 +277,7 @@ class DecoyRow(GroupRow):
 
 @dataclass(frozen=True, slots=True)
 class CampaignRow:
-    """One campaign: how far it got before the first alert."""
+    """One campaign: how far it got before the first alert; money as in `DetectionFigures`."""
 
     campaign: str
     typology: str
@@ -284,6 +290,10 @@ class CampaignRow:
     time_to_detect_s: float | None
     lost_before_transactions: int
     lost_before_cents: int
+    lost_cents: int = 0
+    stopped_cents: int = 0
+    in_reach_cents: int = 0
+    moved_cents: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ def _attack(one: Stretch, currency: str) -> Happening:
     alerts = [line.first_alert_sim_s for line in one.campaigns if line.first_alert_sim_s is not None]
     first_s = min(line.first_sim_s for line in one.campaigns)
     first = f"first alert after {duration(max(0.0, min(alerts) - first_s))}" if alerts else "no alert yet"
-    amounts = f"{money(sum(line.amount_cents for line in one.campaigns), currency)} tried"
+    amounts = f"{money(sum(line.tried_cents for line in one.campaigns), currency)} tried"
     if lost := sum(line.lost_before_cents for line in one.campaigns):
         amounts += f", {money(lost, currency)} lost before the first alert"
     caught = count(sum(line.alerted for line in one.campaigns))

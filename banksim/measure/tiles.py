@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from banksim.measure.figures import ResponseParts
+from banksim.measure.figures import DetectionFigures, ResponseParts
 from banksim.measure.formats import (
     NOT_AVAILABLE,
     count,
@@ -162,6 +162,22 @@ def _recall(evidence: Evidence) -> Tile:
     return Tile("recall", "Recall", percent(found.recall), missing or note, "none", word, "")
 
 
+def money_stages(found: DetectionFigures) -> list[tuple[str, int]]:
+    """Fraud money by what became of it, in words and cents."""
+    return [
+        ("Fraud money tried", found.tried_cents),
+        ("of it caught: alerted on", found.caught_cents),
+        ("of it stopped: alerted on, not booked", found.stopped_cents),
+        (
+            "of it refused, failed or unanswered",
+            found.tried_cents - found.lost_cents - found.stopped_cents,
+        ),
+        ("of it lost: booked", found.lost_cents),
+        ("still in reach at the first alerts", found.in_reach_cents),
+        ("moved by laundering, no loss of its own", found.moved_cents),
+    ]
+
+
 def _false_positives(evidence: Evidence) -> Tile:
     found = evidence.detection
     genuine = found.confusion.genuine
@@ -176,6 +192,7 @@ def _savings(evidence: Evidence) -> Tile:
     missing, word = _of_fraud(evidence)
     note = (
         f"{money(found.caught_cents, currency)} of {money(found.value_cents, currency)} fraud caught, "
+        f"{money(found.lost_cents, currency)} lost, "
         f"each false positive costs {money(found.false_positive_cost_cents, currency)}"
     )
     value = money(found.net_savings_cents, currency)

@@ -12,6 +12,7 @@ from banksim.model.errors import (
 )
 from banksim.model.transaction import (
     CREDIT_KINDS,
+    INVENTED,
     NOT_SCORED,
     NOT_SENT,
     AccountRef,
@@ -21,6 +22,7 @@ from banksim.model.transaction import (
     Channel,
     Decision,
     Ended,
+    FraudStage,
     Kind,
     Label,
     LocalLimit,
@@ -35,6 +37,7 @@ from banksim.model.transaction import (
 
 __all__ = [
     "CREDIT_KINDS",
+    "INVENTED",
     "NOT_SCORED",
     "NOT_SENT",
     "AccountRef",
@@ -46,6 +49,7 @@ __all__ = [
     "Decision",
     "Ended",
     "ExitCode",
+    "FraudStage",
     "Kind",
     "Label",
     "LocalLimit",

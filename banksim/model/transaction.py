@@ -25,13 +25,27 @@ class Label(StrEnum):
     DECOY = "decoy"
 
 
+class FraudStage(StrEnum):
+    """What a step of a fraud does.  Money is lost by steps before laundering, once."""
+
+    NONE = ""  # not fraud
+    PREPARATION = "preparation"  # a probe, a trust payment, the history of a false identity
+    HARM = "harm"  # takes money from a victim or the bank
+    LAUNDERING = "laundering"  # moves money that is gone already, or criminals' own
+
+
+#: Whose own money it is when an invented person lives like a good customer: nobody loses by it.
+INVENTED = "invented customer"
+
+
 @dataclass(frozen=True, slots=True)
 class Truth:
     """What only the simulator knows about a transaction.
 
     ``typology`` is the fraud's (or decoy's) name, empty for genuine ones; ``campaign_id``
     groups the transactions of one attack; ``role`` says whose transaction it is
-    ("victim", "mule", "attacker", …); ``persona`` is the account holder's.
+    ("victim", "mule", "attacker", …); ``persona`` is the account holder's.  ``stage`` is what
+    a step of a fraud does.
     """
 
     label: Label
@@ -39,6 +53,7 @@ class Truth:
     typology: str = ""
     campaign_id: str = ""
     role: str = ""
+    stage: FraudStage = FraudStage.NONE
 
     @property
     def is_fraud(self) -> bool:
@@ -148,6 +163,14 @@ class Planned:
     transaction: Transaction
     truth: Truth
     sim_s: float
+
+    @property
+    def loss_cents(self) -> int:
+        """What a victim or the bank loses by it, if it is booked: 0 for laundering and for money paid in."""
+        stage, tx = self.truth.stage, self.transaction
+        if stage is FraudStage.NONE or stage is FraudStage.LAUNDERING or tx.kind in CREDIT_KINDS:
+            return 0
+        return 0 if self.truth.role == INVENTED else tx.amount_cents
 
 
 class BankStatus(StrEnum):

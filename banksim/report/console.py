@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from banksim.measure.figures import Invariant, Reconciliation
-from banksim.measure.formats import THIN, duration
+from banksim.measure.formats import THIN, duration, money, percent
 from banksim.measure.results import Kind, Results, ThresholdRow
 from banksim.model.money import to_wire
 
@@ -128,6 +128,16 @@ def summary(results: Results, colour: bool = False, page: str = "") -> str:
         lines.append(f"  {word.subject:<9} {shown}  {word.sentence}")
     response = next(tile for tile in results.tiles if tile.key == "response")
     lines.append(f"  response  p99 {response.value}: {response.note}")
+    found = results.detection
+    if found.tried_cents:
+        tried, stopped, lost, in_reach = (
+            money(cents, run.currency)
+            for cents in (found.tried_cents, found.stopped_cents, found.lost_cents, found.in_reach_cents)
+        )
+        lines.append(
+            f"  fraud     {tried} tried, {stopped} stopped, {lost} lost; {in_reach} in reach at the first "
+            f"alerts; recall on harm {percent(found.harm_recall)} of {found.harm:,}"
+        )
     if results.invariant is not None:
         lines.append(f"  invariant {violated(results.invariant)}")
     if results.thresholds:

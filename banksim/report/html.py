@@ -21,6 +21,7 @@ from banksim.measure.figures import ScoreTable
 from banksim.measure.formats import NOT_AVAILABLE, THIN, count
 from banksim.measure.results import Results, encode
 from banksim.measure.scores import enough
+from banksim.measure.tiles import money_stages
 from banksim.measure.verdicts import too_few
 from banksim.model.money import minor_digits
 from banksim.report.charts_detection import campaign_chart, cost_chart, pr_chart, recall_chart, score_chart
@@ -153,6 +154,7 @@ def render_html(results: Results, feed: Sequence[Mapping[str, Any]] = ()) -> str
             currency=results.run.currency,
             roles=FUNNEL_ROLES,
             exact=exact,
+            money_stages=money_stages(results.detection),
             violated=violated,
             at=lambda sim_s: moment_text(results, sim_s),
             enough=lambda text: _with_enough(results, text),

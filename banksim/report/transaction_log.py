@@ -150,6 +150,11 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column("campaign_id", "truth: the attack it belongs to", lambda e: cell(e.planned.truth.campaign_id)),
     Column("role", "truth: whose transaction it is in the attack", lambda e: cell(e.planned.truth.role)),
+    Column(
+        "stage",
+        "truth: preparation, harm or laundering; empty when it is not fraud",
+        lambda e: e.planned.truth.stage.value,
+    ),
     Column("fate", "completed, refused, failed, unknown, or dropped (never sent)", _fate),
     Column("drop_reason", "why it was never sent", lambda e: cell(e.reason)),
     Column(

@@ -78,7 +78,9 @@ def _detection(rows: list[Row], told: dict[str, Any]) -> Iterator[str]:
     genuine = [row for row in judged if row["label"] != "fraud"]
     tp, fp = sum(map(alert, fraud)), sum(map(alert, genuine))
     fn, tn = len(fraud) - tp, len(genuine) - fp
-    caught, value_cents = cents(row for row in fraud if alert(row)), cents(fraud)
+    caught, value_cents = losses(filter(alert, fraud)), losses(fraud)
+    yield from _money(rows, told)
+    yield from _harm([row for row in fraud if row["stage"] == "harm"], judged, told)
     scored = [row for row in judged if row["score"]]
     coverage = ratio(len(scored), len(rows)) if judged else None
     if not scored and not tp and not fp:  # nothing came back, so nothing is judged
@@ -93,7 +95,7 @@ def _detection(rows: list[Row], told: dict[str, Any]) -> Iterator[str]:
     yield equal("coverage", coverage, told["coverage"])
     yield equal("value_cents", value_cents, told["value_cents"])
     yield equal("caught_cents", caught, told["caught_cents"])
-    yield equal("value_detection_rate", ratio(caught, cents(fraud)), told["value_detection_rate"])
+    yield equal("value_detection_rate", ratio(caught, losses(fraud)), told["value_detection_rate"])
     yield equal("scored", len(scored), told["scored"])
     yield equal("missing", len(judged) - len(scored), told["missing"])
     yield equal("unasked", len(rows) - len(judged), told["unasked"])
@@ -111,6 +113,45 @@ def _detection(rows: list[Row], told: dict[str, Any]) -> Iterator[str]:
     yield from _interval("precision", tp, tp + fp, told)
     yield from _interval("recall", tp, len(fraud), told)
     yield from _interval("false_positive_rate", fp, len(genuine), told)
+
+
+def _money(rows: list[Row], told: dict[str, Any]) -> Iterator[str]:
+    """Of all fraud that was sent, whether the detector was asked or not."""
+    fraud = [row for row in rows if row["label"] == "fraud"]
+    yield equal("tried_cents", losses(fraud), told["tried_cents"])
+    yield equal("lost_cents", losses(filter(booked, fraud)), told["lost_cents"])
+    stopped = [row for row in fraud if alert(row) and not booked(row)]
+    yield equal("stopped_cents", losses(stopped), told["stopped_cents"])
+    yield equal("moved_cents", moved(filter(booked, fraud)), told["moved_cents"])
+    in_reach = sum(map(reach_cents, by_campaign(rows).values()))
+    yield equal("in_reach_cents", in_reach, told["in_reach_cents"])
+
+
+def _harm(rows: list[Row], judged: list[Row], told: dict[str, Any]) -> Iterator[str]:
+    alerts = sum(map(alert, rows))
+    yield equal("harm", len(rows), told["harm"])
+    if any(row["score"] or alert(row) for row in judged):
+        yield equal("harm_recall", ratio(alerts, len(rows)), told["harm_recall"])
+        yield from _interval("harm_recall", alerts, len(rows), told)
+
+
+def by_campaign(rows: list[Row]) -> dict[str, list[Row]]:
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row["label"] == "fraud" and row["campaign_id"]:
+            groups[row["campaign_id"]].append(row)
+    return groups
+
+
+def reach_cents(group: list[Row]) -> int:
+    """What acting on a campaign's first alert could have saved."""
+    first = next((place for place, row in enumerate(group) if alert(row)), None)
+    if first is None:
+        return 0
+    taken = [row for row in group[:first] if booked(row)]
+    inside = losses(row for row in taken if row["kind"] == "transfer")
+    gone = moved(row for row in taken if row["kind"] in ("withdrawal", "purchase"))
+    return losses(group[first:]) + max(0, inside - gone)
 
 
 def _interval(name: str, hits: int, trials: int, told: dict[str, Any]) -> Iterator[str]:
@@ -186,25 +227,28 @@ def _typologies(rows: list[Row], told: dict[str, Any]) -> Iterator[str]:
             yield equal(f"{name} missing", judged - scored, line.get("missing"))
             yield equal(f"{name} alerted", alerted, line.get("alerted"))
             yield equal(f"{name} {share}", ratio(alerted, 0 if silent else judged), line.get(share))
-            yield equal(f"{name} value_cents", cents(group), line.get("value_cents"))
+            money = losses if label == "fraud" else cents
+            yield equal(f"{name} value_cents", money(group), line.get("value_cents"))
     yield equal("fraud", sum(row["label"] == "fraud" for row in rows), told["transactions"])
 
 
 def _campaigns(rows: list[Row], told: list[dict[str, Any]]) -> Iterator[str]:
     """In the order of the log, which is the order in which they ended."""
-    groups = defaultdict(list)
-    for row in rows:
-        if row["label"] == "fraud" and row["campaign_id"]:
-            groups[row["campaign_id"]].append(row)
+    groups = by_campaign(rows)
     for line in told:
         name, group = line["campaign"], groups[line["campaign"]]
         first_alert = next((place for place, row in enumerate(group) if alert(row)), len(group))
         lost = [row for row in group[:first_alert] if booked(row)]
         yield equal(f"{name} n", len(group), line["transactions"])
         yield equal(f"{name} alerted", sum(map(alert, group)), line["alerted"])
-        yield equal(f"{name} value_cents", cents(group), line["value_cents"])
+        yield equal(f"{name} value_cents", losses(group), line["value_cents"])
+        yield equal(f"{name} lost_cents", losses(filter(booked, group)), line["lost_cents"])
+        stopped = [row for row in group if alert(row) and not booked(row)]
+        yield equal(f"{name} stopped_cents", losses(stopped), line["stopped_cents"])
+        yield equal(f"{name} in_reach_cents", reach_cents(group), line["in_reach_cents"])
+        yield equal(f"{name} moved_cents", moved(filter(booked, group)), line["moved_cents"])
         yield equal(f"{name} lost transactions", len(lost), line["lost_before_transactions"])
-        yield equal(f"{name} lost cents", cents(lost), line["lost_before_cents"])
+        yield equal(f"{name} lost cents", losses(lost), line["lost_before_cents"])
         at = float(group[first_alert]["sim_s"]) if first_alert < len(group) else None
         yield equal(f"{name} first alert", at, line["first_alert_sim_s"])
 
@@ -264,6 +308,21 @@ def booked(row: Row) -> bool:
 
 def cents(rows: Any) -> int:
     return sum(int(row["amount_cents"]) for row in rows)
+
+
+def losses(rows: Any) -> int:
+    """What leaves a victim or the bank: no laundering, nothing paid in, no money of an invented customer."""
+    return cents(
+        row
+        for row in rows
+        if row["stage"] in ("preparation", "harm")
+        and row["kind"] not in ("deposit", "salary")
+        and row["role"] != "invented customer"
+    )
+
+
+def moved(rows: Any) -> int:
+    return cents(row for row in rows if row["stage"] == "laundering")
 
 
 def ratio(part: int, whole: int) -> float | None:

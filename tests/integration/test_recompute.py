@@ -71,6 +71,7 @@ def test_the_log_gives_the_figures_of_the_run(run_folder: Path) -> None:
     [
         ("decision", "approve", "confusion"),
         ("amount_cents", "1", "value_cents"),
+        ("stage", "laundering", "lost_cents"),
         ("bank_status", "unknown", "completed"),
         ("service_ms", "90000.0", "response max"),
         ("typology", "app_scam", "names in by_typology"),
@@ -82,7 +83,7 @@ def test_one_changed_cell_is_noticed(
     with (run_folder / "transactions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     caught = next(
-        row for row in reversed(rows) if row["label"] == "fraud" and row["decision"] in ("review", "block")
+        row for row in reversed(rows) if row["stage"] == "harm" and row["decision"] in ("review", "block")
     )
     caught[column] = value
     with (tmp_path / "transactions.csv").open("w", newline="") as file:

@@ -40,8 +40,10 @@ def account_takeover(campaign: Campaign) -> Steps:
     gap_s: float | None = BETWEEN_VICTIMS_S if campaign.made else None
     if campaign.left > 2 and rng.random() < PROBE_SHARE:
         probe = round(target * rng.uniform(*PROBE_PART))
-        outcome = yield campaign.transfer(
-            victim, crew[posts[0]], probe, campaign.next_moment(gap_s), device=device, place=place
+        outcome = yield campaign.preparation(
+            campaign.transfer(
+                victim, crew[posts[0]], probe, campaign.next_moment(gap_s), device=device, place=place
+            )
         )
         gap_s = None
         target -= probe if outcome.approved else 0

@@ -55,7 +55,7 @@ def app_scam(campaign: Campaign) -> Steps:
                 max(1, TRUST_PART * large),
             )
         )
-        yield _from_victim(campaign, victim, crew[0], small)
+        yield campaign.preparation(_from_victim(campaign, victim, crew[0], small))
     planned = _from_victim(campaign, victim, crew[0], large)
     outcome = yield planned
     if not outcome.approved and campaign.left > 0:

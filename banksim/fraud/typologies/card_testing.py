@@ -28,9 +28,10 @@ def card_testing(campaign: Campaign) -> Steps:
         tries = 2 if rng.random() < SECOND_TRY_SHARE else 1
         live = rng.random() < LIVE_SHARE
         for _ in range(tries):
-            outcome = yield campaign.purchase(
+            probe = campaign.purchase(
                 card, campaign.small_amount(), campaign.next_moment(), merchant=rng.choice(shops)
             )
+            outcome = yield campaign.preparation(probe)
             if not outcome.approved:
                 break  # a declined card is not tried again
             if live:

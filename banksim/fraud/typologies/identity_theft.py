@@ -42,14 +42,16 @@ def identity_theft(campaign: Campaign) -> Steps:
         else:
             merchant = campaign.online_shop(person)
             price = wallet.price(wallet.usual(person, merchant.category))
-            yield campaign.purchase(
-                person,
-                price,
-                at,
-                merchant=merchant,
-                device=device,
-                place=person.home,
-                role="stolen identity",
+            yield campaign.preparation(
+                campaign.purchase(
+                    person,
+                    price,
+                    at,
+                    merchant=merchant,
+                    device=device,
+                    place=person.home,
+                    role="stolen identity",
+                )
             )
     money = wallet.capped(person, campaign.chosen_amount() or person.income_cents * rng.uniform(*SUM_INCOMES))
     if steps > 1:

@@ -20,6 +20,7 @@ from __future__ import annotations
 from banksim.fraud.campaign import RESALE_CATEGORIES, Campaign
 from banksim.fraud.money import random_parts
 from banksim.fraud.typology import Steps, typology
+from banksim.model import INVENTED
 from banksim.world import Customer
 
 STORY = (14, 28)
@@ -57,7 +58,7 @@ def synthetic_identity(campaign: Campaign) -> Steps:
 
 def _history(campaign: Campaign, person: Customer, steps: int, until_s: float) -> Steps:
     """The life of a good customer: money comes in, and small payments go out."""
-    wallet, role = campaign.wallet, "invented customer"
+    wallet, role = campaign.wallet, INVENTED
     for nth in range(steps):
         at = campaign.moment_within(until_s, steps - nth)
         if nth % PAY_EVERY == 0:

@@ -1,11 +1,9 @@
 """Unusual location: a cloned card is used where the card holder cannot be.
 
-Two card-present payments (sometimes a third): one in the victim's own city, then one at
-least `location_jump_km` away so soon that the journey would need more than 900 km/h, the
-speed of an airliner.  The clone makes both.  The gap is within `time_window_hours`.  A
-careful thief stays in the country and pays what the victim would.
-
-A single step (a campaign of size one) is a payment far from home.
+The card holder pays in a shop of their own city: a genuine payment, which the campaign only
+places.  Then the clone pays once or twice, at least `location_jump_km` away and so soon that the
+journey would need more than 900 km/h, the speed of an airliner.  The gap is within
+`time_window_hours`.  A careful thief stays in the country and pays what the victim would.
 
 Options: `location_jump_km` (default 1,000), `time_window_hours` (1), `amount_range`, `amounts`.
 """
@@ -27,21 +25,19 @@ DEARER = (1.0, 5.0)
 BETWEEN_VICTIMS_S = 60 * 60.0
 
 
-@typology("unusual_location", mean_size=2.3, min_size=2, mean_duration_s=90 * 60)
+@typology("unusual_location", mean_size=1.3, min_size=1, mean_duration_s=90 * 60)
 def unusual_location(campaign: Campaign) -> Steps:
     rng, options = campaign.rng, campaign.options
     card = campaign.victim()
     jump_km = options.location_jump_km or JUMP_KM
     at = campaign.next_moment(BETWEEN_VICTIMS_S if campaign.made else None)
-    away_in = campaign.scene.far_place(card.home, jump_km)
-    if campaign.left > 1:
-        home_step = _card_present(campaign, card, card.home, at)
-        here = home_step.transaction.place
-        away_in = campaign.scene.far_place(here, jump_km)
-        yield home_step
-        window_s = (options.time_window_hours or WINDOW_HOURS) * 3600
-        fastest_s = _shortest_km(here, away_in) / AIRLINER_KMH * 3600
-        at = campaign.moment_within(at + 0.9 * min(window_s, fastest_s), 1)
+    home_step = _card_present(campaign, card, card.home, at)
+    here = home_step.transaction.place
+    away_in = campaign.scene.far_place(here, jump_km)
+    yield campaign.owners_own(home_step)
+    window_s = (options.time_window_hours or WINDOW_HOURS) * 3600
+    fastest_s = _shortest_km(here, away_in) / AIRLINER_KMH * 3600
+    at = campaign.moment_within(at + 0.9 * min(window_s, fastest_s), 1)
     for nth in range(2 if rng.random() < THIRD_SHARE else 1):
         if nth:
             at = campaign.next_moment(15 * 60.0)

@@ -10,7 +10,7 @@ from banksim.fraud import CampaignRun, CampaignSpec, FraudProgram
 from banksim.fraud.attacker import NormalBehaviour
 from banksim.fraud.campaign import Stage
 from banksim.fraud.people import VictimPool
-from banksim.model import BankReply, BankStatus, Decision, Outcome, Planned, ScoreReply
+from banksim.model import BankReply, BankStatus, Decision, Label, Outcome, Planned, ScoreReply
 from banksim.scenario import Scenario
 from banksim.schedule.rate import offered_rate
 from banksim.world import World
@@ -65,18 +65,24 @@ def approve(_: Planned) -> Outcome:
     return APPROVED
 
 
-def drive(run: CampaignRun, answer: Answer = approve, most: int = 100_000) -> list[Planned]:
-    """Everything the campaign does when answered by ``answer``."""
+def drive(
+    run: CampaignRun, answer: Answer = approve, most: int = 100_000, owners: bool = False
+) -> list[Planned]:
+    """What the campaign does when answered by ``answer``; with ``owners`` also what account holders do."""
     steps: list[Planned] = []
     planned = run.first()
     while planned is not None and len(steps) < most:
-        steps.append(planned)
+        if owners or planned.truth.label is not Label.GENUINE:
+            steps.append(planned)
         planned = run.advance(answer(planned))
     return steps
 
 
 def drive_all(
-    fraud: FraudProgram, answer: Answer = approve, specs: Iterable[CampaignSpec] | None = None
+    fraud: FraudProgram,
+    answer: Answer = approve,
+    specs: Iterable[CampaignSpec] | None = None,
+    owners: bool = False,
 ) -> dict[str, list[Planned]]:
     """Every campaign with its followers, by campaign id."""
     waiting = list(fraud.planned if specs is None else specs)
@@ -84,14 +90,16 @@ def drive_all(
     while waiting:
         spec = waiting.pop(0)
         run = fraud.open(spec)
-        made[spec.campaign_id] = drive(run, answer)
+        made[spec.campaign_id] = drive(run, answer, owners=owners)
         assert not run.fault
         waiting += fraud.finished(run, run.ended_s)
     return made
 
 
-def one_pattern(kind: str, seed: int = 1, answer: Answer = approve, **options: Any) -> list[list[Planned]]:
+def one_pattern(
+    kind: str, seed: int = 1, answer: Answer = approve, owners: bool = False, **options: Any
+) -> list[list[Planned]]:
     """The campaigns of a scenario with this pattern alone; ``count`` 60 unless given."""
     pattern = {"type": kind, "count": 60} | options
     fraud = desk(seed, fraud={"rate": 0.001, "patterns": [pattern], "sophistication": 0.2})
-    return list(drive_all(fraud, answer).values())
+    return list(drive_all(fraud, answer, owners=owners).values())

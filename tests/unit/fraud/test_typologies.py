@@ -8,7 +8,7 @@ from statistics import mean, median
 
 import pytest
 
-from banksim.model import CREDIT_KINDS, Channel, Kind
+from banksim.model import CREDIT_KINDS, Channel, FraudStage, Kind, Label
 from banksim.scenario import KNOWN_PATTERN_TYPES
 from banksim.world import TIER_LIMIT_UNITS, distance_km
 
@@ -184,7 +184,14 @@ def test_large_amounts_are_a_multiple_of_the_usual():
 
 @pytest.mark.parametrize("options", [{}, {"location_jump_km": 3000, "time_window_hours": 4}])
 def test_unusual_locations_need_more_than_an_airliner(options):
-    [steps] = one_pattern("unusual_location", count=60, duration_minutes=1200, **options)
+    [steps] = one_pattern("unusual_location", count=60, duration_minutes=1200, owners=True, **options)
+    home = [step for step in steps if step.truth.label is Label.GENUINE]
+    assert len(steps) - len(home) == 60  # what the owner pays at home is nobody's fraud, and extra
+    assert all(
+        step.transaction.place.city
+        == world().population.customer(step.transaction.account.customer_index).home.city
+        for step in home
+    )
     jumps = 0
     for path in by_account(steps).values():
         for here, there in pairwise(path):
@@ -248,3 +255,19 @@ def test_what_the_bank_refuses_moves_no_believed_balance():
     assert run.campaign.wallet.balance(person) == before
     run.campaign.note(planned, APPROVED)
     assert run.campaign.wallet.balance(person) == before - planned.transaction.amount_cents
+
+
+@pytest.mark.parametrize("kind", KNOWN_PATTERN_TYPES)
+def test_money_is_lost_once_and_only_where_a_victim_or_the_bank_pays(kind):
+    """Laundering and money paid in are no loss; every harmful step is."""
+    for step in (step for steps in one_pattern(kind, count=40, owners=True) for step in steps):
+        tx, stage, role = step.transaction, step.truth.stage, step.truth.role
+        assert (stage is FraudStage.NONE) == (step.truth.label is Label.GENUINE)
+        laundering = role in ("mule", "source", "smurf", "depositor", "accomplice")
+        assert (stage is FraudStage.LAUNDERING) == laundering
+        if stage is FraudStage.HARM:
+            assert step.loss_cents == tx.amount_cents and tx.kind not in CREDIT_KINDS
+        elif tx.kind in CREDIT_KINDS or role in ("invented customer", "") or laundering:
+            assert step.loss_cents == 0
+        else:
+            assert stage is FraudStage.PREPARATION and step.loss_cents == tx.amount_cents

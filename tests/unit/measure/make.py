@@ -11,6 +11,7 @@ from banksim.model import (
     Channel,
     Decision,
     Ended,
+    FraudStage,
     Kind,
     Label,
     Outcome,
@@ -37,7 +38,8 @@ def planned(
     transaction = Transaction(
         "t", Kind.PURCHASE, AccountRef(1), amount_cents, "USD", Channel.POS, sim_s, HOME, "device", "text"
     )
-    return Planned(transaction, Truth(label, "salaried", typology, campaign), sim_s)
+    stage = FraudStage.HARM if label is Label.FRAUD else FraudStage.NONE
+    return Planned(transaction, Truth(label, "salaried", typology, campaign, stage=stage), sim_s)
 
 
 def fraud(amount_cents: int = 1_000, sim_s: float = 0.0, campaign: str = "c1") -> Planned:

@@ -166,7 +166,7 @@ def test_when_no_score_came_back_nothing_was_judged() -> None:
 def test_the_costliest_campaigns_are_found_among_what_changed(events: list) -> None:
     campaigns = Campaigns(200)
     for number, cents, sim_s, alert, ask in events:
-        campaigns.add(f"c{number}", "card_testing", sim_s, cents, True, alert)
+        campaigns.add(fraud(cents, sim_s, f"c{number}"), True, alert)
         if ask:
             campaigns.rows(5)
     lines = campaigns.lines.items()

@@ -14,7 +14,7 @@ from banksim.model import At
 from tests.recorded import NAMES, recorded
 
 THIN = "\u202f"
-CARDS = CampaignLine("card_testing", 100.0, 400.0, 41, 34, 9_800, 175.0, 3, 120)
+CARDS = CampaignLine("card_testing", 100.0, 400.0, 41, 34, 9_800, 0, 0, 0, 175.0, 3, 120)
 
 
 def said(
