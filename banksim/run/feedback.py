@@ -21,6 +21,7 @@ from contextlib import contextmanager
 import gevent
 from gevent.pool import Pool
 
+from banksim.measure.block import ResultBlock, take
 from banksim.model import At, Ended, Outcome, Planned
 from banksim.run.sink import Ignore
 from banksim.scenario.models import DetectorUse
@@ -54,6 +55,8 @@ class Feedback(Ignore):
         )
 
     def ended(self, at: At, results: Sequence[Ended]) -> None:  # noqa: ARG002
+        if isinstance(results, ResultBlock):  # all genuine
+            results = take(results, results.alert)
         for planned, outcome in results:
             self._take(planned, outcome)
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from banksim.activity import Activity
 from banksim.run.run import End
 from banksim.run.settings import Mode
 from banksim.scenario import KNOWN_PATTERN_TYPES
@@ -24,6 +23,7 @@ from banksim.targets import SandboxProcess
 from banksim.world import World
 from tests.integration.driver import Driver, settings_for
 from tests.integration.tee import Tee
+from tests.unit.activity.helpers import planned
 
 #: Words of ours that no body, header or path may hold.
 FORBIDDEN = (
@@ -121,13 +121,9 @@ def test_ids_look_alike(wire: Wire, field: str) -> None:
 def test_values_of_fraud_are_also_those_of_honest_people(wire: Wire) -> None:
     # The run is too small for rare habits, so many genuine people are asked for a month of transactions.
     settings = settings_for(wire.run.settings.report_dir, customers=5_000)
-    activity = Activity(World.from_scenario(settings.scenario, settings.seed))
+    world = World.from_scenario(settings.scenario, settings.seed)
     genuine: dict[str, set[str]] = defaultdict(set)
-    for n in range(80_000):
-        planned = activity.plan(n * 32.4)
-        if planned is None:
-            continue
-        tx = planned.transaction
+    for tx in (one.transaction for one in planned(world, [n * 32.4 for n in range(80_000)])):
         genuine["currency"].add(tx.currency)
         genuine["channel"].add(str(tx.channel))
         genuine["country"].add(tx.place.country)
