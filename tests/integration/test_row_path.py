@@ -193,8 +193,8 @@ def sent(seen: Seen) -> Counter[bytes]:
     """Every request, without what tells servers apart and where they were read from."""
     port = str(seen.port).encode()
     found = Counter(request.replace(port, b"PORT") for request in seen.requests)
-    # A score is asked for again where the connection was lost, once more where that one had rested.
-    return Counter({request: 1 if is_spoilt(request) else n for request, n in found.items()})
+    # How often a score is asked for again depends on how long its connection had rested.
+    return Counter({request: n for request, n in found.items() if not is_spoilt(request)})
 
 
 def is_spoilt(request: bytes) -> bool:
@@ -203,6 +203,7 @@ def is_spoilt(request: bytes) -> bool:
 
 def counts(measures: Measures) -> dict[str, Any]:
     """What does not depend on how fast this machine is."""
+    books = measures.books.to_state()
     return {
         "tally": measures.tally.as_dict(),
         "detection": [judged(quality.detection) for quality in (measures.warm, measures.cold)],
@@ -212,7 +213,7 @@ def counts(measures: Measures) -> dict[str, Any]:
         "drops": measures.drop_reasons.counts,
         "latencies": {name: series.count for name, series in measures.latency.items()},
         "failed responses": measures.warm.failed_response.count,
-        "books": measures.books.to_state(),
+        "books": books | {"unanswered": sorted(books["unanswered"])},
     }
 
 
