@@ -193,8 +193,10 @@ def sent(seen: Seen) -> Counter[bytes]:
     """Every request, without what tells servers apart and where they were read from."""
     port = str(seen.port).encode()
     found = Counter(request.replace(port, b"PORT") for request in seen.requests)
-    # How often a score is asked for again depends on how long its connection had rested.
-    return Counter({request: n for request, n in found.items() if not is_spoilt(request)})
+    # How often a score is asked for again depends on how long its connection had rested; money is never
+    # sent again.
+    kept = {request: n for request, n in found.items() if not is_spoilt(request)}
+    return Counter({request: 1 if b"POST /score" in request else n for request, n in kept.items()})
 
 
 def is_spoilt(request: bytes) -> bool:
