@@ -191,12 +191,11 @@ def play(case: Case, folder: Path, idle: tuple[str, ...]) -> Played:
 
 def sent(seen: Seen) -> Counter[bytes]:
     """Every request, without what tells servers apart and where they were read from."""
-    port = str(seen.port).encode()
-    found = Counter(request.replace(port, b"PORT") for request in seen.requests)
-    # How often a score is asked for again depends on how long its connection had rested; money is never
-    # sent again.
-    kept = {request: n for request, n in found.items() if not is_spoilt(request)}
-    return Counter({request: 1 if b"POST /score" in request else n for request, n in kept.items()})
+    # The port's digits may also stand in an id.
+    host = f"127.0.0.1:{seen.port}\r\n".encode()
+    found = Counter(request.replace(host, b"127.0.0.1:PORT\r\n", 1) for request in seen.requests)
+    # A score is asked for again where the connection was lost, once more where that one had rested.
+    return Counter({request: 1 if is_spoilt(request) else n for request, n in found.items()})
 
 
 def is_spoilt(request: bytes) -> bool:
