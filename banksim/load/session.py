@@ -33,6 +33,7 @@ from locust.runners import STATE_INIT, STATE_STOPPED
 from banksim.load.options import check_form, from_form, run_settings
 from banksim.load.statistics import LocustStatistics, failures_beside
 from banksim.load.users import SeatDispatcher, idle_seats, seat_names, unplayed
+from banksim.measure.results import WorkerShown
 from banksim.model import BanksimError, ExitCode, UsageError
 from banksim.report.console import print_summary
 from banksim.run.kafka import find_brokers
@@ -222,7 +223,7 @@ class Session:
 
         return Run(settings, prepare)
 
-    def worker_rows(self) -> list[dict[str, Any]] | None:
+    def worker_rows(self) -> list[WorkerShown] | None:
         """Each worker for the status page; None where there are none to be had."""
         return None
 

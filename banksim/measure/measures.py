@@ -229,7 +229,7 @@ class Measures:
         for call in calls:
             name = f"{call.method} {call.name}"
             if call.sent:
-                self.calls.add(call.system, name, call.latency_ms, call.error, at)
+                self.calls.add(call.system, name, call.latency_ms, call.error, at, call.resent)
             else:
                 self.calls.add_unsent(call.system, name, call.error or "")
 

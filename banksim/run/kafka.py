@@ -30,8 +30,9 @@ from banksim.kafka import (
     broker_problem,
     client_security,
 )
+from banksim.measure.kafka import Kafka as Figures
 from banksim.measure.kafka import StreamFigures
-from banksim.measure.results import Kafka as Figures
+from banksim.measure.results import TargetRow
 from banksim.model import BankReply, BankStatus, Planned
 from banksim.run.settings import KafkaUse, Mode, RunSettings
 from banksim.run.sink import Sink
@@ -218,18 +219,18 @@ class Events:
         """For results.json."""
         return self._brokers.described(self.figures.results(), self._form, self._detail())
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> TargetRow:
         """The row for the status page; ``ok`` is None where Kafka was not asked for or not used so far."""
         connected = bool(self._brokers.servers)
         answered = self.figures.counts["delivered"] > 0
         ok = (False if self._trouble() else True if answered else None) if connected else None
-        return {
-            "name": "Kafka",
-            "url": self._brokers.asked_for,
-            "ok": False if self._brokers.wanted and not connected else ok,
-            "detail": self._detail(),
-            "latency_ms": None if self._acknowledged_ms is None else round(self._acknowledged_ms, 2),
-        }
+        return TargetRow(
+            name="Kafka",
+            url=self._brokers.asked_for,
+            ok=False if self._brokers.wanted and not connected else ok,
+            detail=self._detail(),
+            latency_ms=None if self._acknowledged_ms is None else round(self._acknowledged_ms, 2),
+        )
 
     def _trouble(self) -> str:
         return self._failing or (self._publisher.last_error if self._publisher else "")

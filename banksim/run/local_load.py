@@ -16,13 +16,14 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import gevent
 from gevent.event import Event
 
 from banksim.measure import Measures
+from banksim.measure.results import Account, DetectorStats, TargetRow
 from banksim.model import At
 from banksim.report.transaction_log import FILE_NAME, TransactionLog, open_transaction_log
 from banksim.run.capacity import Capacity
@@ -42,7 +43,6 @@ from banksim.run.run import End, Totals
 from banksim.run.settings import RunSettings, counting
 from banksim.run.sink import DebugLines, LastCalls, LogLines, Sink, Tee
 from banksim.run.stand_ins import FaultConductor
-from banksim.run.target_status import target_rows
 from banksim.run.timekeeper import Timekeeper
 from banksim.schedule.arrivals import WHOLE, Share
 from banksim.schedule.simulation import Simulation
@@ -152,7 +152,7 @@ class LocalLoad:
     joiners: Joiners | NoJoiners
     companions: tuple[Companion, ...]
     logs: tuple[TransactionLog, ...]
-    detector_before: Mapping[str, Any] | None
+    detector_before: DetectorStats | None
     closing: ExitStack
     cut: Event = field(default_factory=Event)
 
@@ -183,10 +183,10 @@ class LocalLoad:
         """Customers whose accounts at the bank are known here."""
         return self.connected.targets.directory.customer_count
 
-    def target_rows(self) -> list[dict[str, Any]]:
-        """How each target does, for the status page: see `banksim.run.target_status`."""
+    def target_rows(self) -> list[TargetRow]:
+        """How each target does, for the status page; Kafka last."""
         violations = self.measures.balance_checks.violations
-        return target_rows(self.connected, self.last_calls.by_target, violations, self.events)
+        return [*self.connected.rows(self.last_calls.by_target, violations), self.events.status()]
 
     def shortage_ms(self) -> float:
         """The longest an arrival waited for a busy user since the last call, in ms of wall time."""
@@ -266,29 +266,29 @@ class LocalLoad:
                 self.settings.scenario.invariant.settle_seconds,
             ),
             self.events.results(),
-            self.account() | {"detector": says(self.connected.targets.detector, self.detector_before)},
+            replace(self.account(), detector=says(self.connected.targets.detector, self.detector_before)),
             self.feed.items(),
         )
 
-    def account(self) -> dict[str, Any]:
+    def account(self) -> Account:
         """What became of everything besides the counts, for results.json; closes the transaction log."""
-        found: dict[str, Any] = {"circuits": self.connected.circuits()}
-        accounts = {companion.name: companion.figures() for companion in self.companions}
-        found |= {name: figures for name, figures in accounts.items() if figures is not None}
         not_made = self._fraud_not_made()
         if any(not_made.values()):
-            found["fraud_not_made"] = not_made
             logger.warning(
                 "Planned fraud that was not made: %(missed)d campaigns would have followed after the end, "
                 "%(starved)d had no victim left to follow, %(faults)d ended in an error of their typology",
                 not_made,
             )
-        if self.plan.onboarding is not None:
-            found["onboarding"] = self.joiners.counts()
         for log in self.logs:
             log.close()
-            found["transaction_log"] = log.summary()
-        return found
+        account = Account(
+            circuits=self.connected.circuits(),
+            fraud_not_made=not_made if any(not_made.values()) else None,
+            onboarding=self.joiners.counts() if self.plan.onboarding is not None else None,
+            transaction_log=self.logs[0].summary() if self.logs else None,
+        )
+        accounts = {companion.name: companion.figures() for companion in self.companions}
+        return replace(account, **{name: made for name, made in accounts.items() if made is not None})
 
     def _fraud_not_made(self) -> dict[str, int]:
         """Campaigns that were planned and came to nothing, or to less."""

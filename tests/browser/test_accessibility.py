@@ -61,6 +61,13 @@ def test_nothing_is_found_on_a_page(page: Any, server: Server, slug: str, width:
     assert {dark: found(page, dark) for dark in (False, True)} == {False: [], True: []}
 
 
+def test_nothing_is_found_in_an_opened_transaction(page: Any, server: Server) -> None:
+    page.goto(f"{server.address}/banksim/feed", wait_until="domcontentloaded")
+    page.locator("#feed tr").first.click()
+    page.wait_for_selector("#drawer[open]")
+    assert {dark: found(page, dark) for dark in (False, True)} == {False: [], True: []}
+
+
 @pytest.mark.parametrize(
     "name", ["outage/report.html", "money_differs/report.html", "capacity/report.html", "compare.html"]
 )

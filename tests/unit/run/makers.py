@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 from banksim.activity.block import Block
+from banksim.measure.results import FeedItem
 from banksim.model import (
     AccountRef,
     At,
@@ -141,3 +142,26 @@ class Kept(Ignore):
 
     def called(self, at: At, calls: Sequence[Call]) -> None:
         self.calls += calls
+
+
+def feed_item(seq: int, transaction_id: str) -> FeedItem:
+    """A genuine purchase as the feed has it."""
+    return FeedItem(
+        seq=seq,
+        transaction_id=transaction_id,
+        sim_time="2026-01-05T09:00:00+00:00",
+        customer="Ana Martinez",
+        kind="purchase",
+        amount="12.50",
+        currency="USD",
+        merchant="Blue Door Books",
+        channel="pos",
+        score=0.1,
+        decision="approve",
+        reasons=["velocity"],
+        truth="genuine",
+        typology="",
+        bank="posted",
+        response_ms=2.5,
+        ended_at_ms=1_767_600_000_000.0,
+    )

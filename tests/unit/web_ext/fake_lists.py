@@ -6,17 +6,18 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from banksim.measure.results import TargetRow
 from banksim.model import BanksimError, UsageError
 from tests.recorded import NAMES
 from web_ext.listings import BrokenScenario, Card, Cards, PastRun, RunFile
 from web_ext.plan_view import CampaignRow, PlanEvent, Schedule, Windows
 from web_ext.run_view import Status
 
-TARGETS = (
-    {"name": "Nexum", "url": "http://localhost:8090", "ok": True, "detail": "", "latency_ms": 12.4},
-    {"name": "Bastion", "url": "http://localhost:8080", "ok": True, "detail": "", "latency_ms": 31.0},
-    {"name": "Kafka", "url": "", "ok": None, "detail": "off: no servers named", "latency_ms": None},
-)
+TARGETS = [
+    TargetRow(name="Nexum", url="http://localhost:8090", ok=True, latency_ms=12.4),
+    TargetRow(name="Bastion", url="http://localhost:8080", ok=True, latency_ms=31.0),
+    TargetRow(name="Kafka", url="", detail="off: no servers named"),
+]
 
 DASHBOARD: dict[str, Any] = {}
 
