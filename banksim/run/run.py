@@ -28,7 +28,7 @@ from gevent.event import Event
 
 from banksim.measure import Measures
 from banksim.measure.figures import Reconciliation
-from banksim.measure.results import Kafka, Results
+from banksim.measure.results import CapacityFigures, Kafka, Results
 from banksim.measure.thresholds.judge import thresholds_of
 from banksim.measure.verdicts import exit_code
 from banksim.model import At, BanksimError, ExitCode
@@ -121,6 +121,10 @@ class LoadView(Protocol):
     def shortage_ms(self) -> float:
         """The longest an arrival waited for a busy user since the last call, in ms of wall time."""
 
+    @property
+    def capacity(self) -> CapacityFigures | None:
+        """How far the search for capacity is; None where there is none."""
+
     def stop(self, end: End) -> None:
         """Offer nothing more, since the run came to this end.  Returns at once."""
 
@@ -168,6 +172,7 @@ class NoLoad:
         self.opening = NotOpening()
         self.addresses: Mapping[str, str] = {}
         self.known_customers = 0
+        self.capacity: CapacityFigures | None = None
 
     def target_rows(self) -> list[dict[str, Any]]:
         return []

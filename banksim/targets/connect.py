@@ -53,6 +53,8 @@ class ClientSettings:
     feedback: bool = False
     batch_size: int = 1
     batch_wait_s: float = 0.0
+    #: Whether a circuit breaker spares a system that does not answer; it would thin a step's load.
+    breaker: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ def _targets(
     breakers: list[CircuitBreaker] = []
 
     def guard(name: str, transport: Transport) -> Transport:
-        if not guarded:
+        if not (guarded and settings.breaker):
             return transport
         breakers.append(CircuitBreaker(name))
         return GuardedTransport(transport, breakers[-1])

@@ -16,9 +16,7 @@ from tests.integration.driver import Driver, settings_for
 LOSERS = ("victim", "stolen identity", "bust-out")
 
 
-def test_losses_per_campaign_are_those_of_the_ledger(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_losses_per_campaign_are_those_of_the_ledger(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     bank = BankApi(tmp_path / "bank.db")
     monkeypatch.setattr(targets_module, "BankApi", lambda: bank)
     driver = Driver(settings_for(tmp_path))
