@@ -107,6 +107,9 @@ class CapacitySearch:
 
 #: Wall seconds that a step's transactions get to be answered; what is left then fails the step.
 DRAIN_S = 15.0
+#: The 80 % point of the normal distribution: a step that recall fails by chance (one in five) is repeated,
+#: and both fail by chance one time in 25.
+Z_80 = 0.8416
 #: Wall seconds that a round of reading balances takes at most, as far as a step is planned for it.
 ROUND_S = 1.0
 
@@ -272,7 +275,7 @@ class Capacity:
             return
         kept = 1 - self._recall_drop
         short = kept * before[0] - now[0]
-        if short > Z_95 * math.sqrt(now[1] + kept**2 * before[1]):  # more than chance
+        if short > Z_80 * math.sqrt(now[1] + kept**2 * before[1]):  # more than chance
             yield f"recall at the run's mix: {now[0]:.1%}, {before[0]:.1%} in the first step that held"
 
     def _mix(self) -> tuple[Mix, Mapping[str, float]]:

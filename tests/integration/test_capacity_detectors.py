@@ -31,8 +31,10 @@ max_users: 400
 transaction_rate: {{peak_tps: 10, off_peak_tps: 10}}
 fraud:
   rate: 0.25
-  patterns: [{{type: velocity_attack}}, {{type: online_fraud}}, {{type: large_amount}}]
-load: {{start_tps: 60, factor: 1.6, hold_seconds: 5, precision: 0.3, max_tps: {most}, until: ["{until}"]}}
+  sophistication: 0
+  patterns: [{{type: velocity_attack, transaction_burst: 10}}, {{type: card_testing}}]
+load: {{start_tps: 60, factor: 1.6, hold_seconds: {hold}, precision: 0.3, max_tps: {most},
+  until: ["{until}"]}}
 """
 
 
@@ -60,11 +62,11 @@ class OneDesk(DetectorApi):
 
 
 def search(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, when_busy: str, most: int = 400
+    monkeypatch: pytest.MonkeyPatch, folder: Path, when_busy: str, most: int = 400, hold: float = 5
 ) -> tuple[Results, CapacityFigures, list[CapacityStep]]:
     detector = OneDesk(when_busy)
     monkeypatch.setattr(targets_module, "DetectorApi", lambda: detector)
-    text = SEARCH.format(most=most, until="response_time.p99 < 1s")
+    text = SEARCH.format(most=most, hold=hold, until="response_time.p99 < 1s")
     seen: list[float | None] = []
 
     def look(run: Any) -> None:
@@ -84,13 +86,18 @@ def search(
     return run.results, found, found.steps
 
 
+def held_tps(steps: list[CapacityStep]) -> float:
+    """The highest rate that a step which held offered: campaigns make it differ from the one asked for."""
+    return max(step.offered_tps for step in steps if step.held)
+
+
 def failed(steps: list[CapacityStep]) -> list[CapacityStep]:
     return [step for step in steps if not step.held]
 
 
 def test_one_that_answers_503_is_at_its_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    results, found, steps = search(monkeypatch, tmp_path, "refuses")
-    assert found.found_tps is not None and 60 <= found.found_tps < 1.05 * LIMIT_TPS
+    results, _, steps = search(monkeypatch, tmp_path, "refuses")
+    assert 50 < held_tps(steps) < 1.1 * LIMIT_TPS
     assert all("coverage" in step.reason for step in failed(steps)) and failed(steps)
     assert any(step.repeats for step in failed(steps))  # believed at the second try only
     assert results.run.circuits == []  # no breaker thinned the load of a step
@@ -101,8 +108,8 @@ def test_one_that_answers_503_is_at_its_limit(monkeypatch: pytest.MonkeyPatch, t
 
 
 def test_one_that_approves_when_busy_is_at_its_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    _, found, steps = search(monkeypatch, tmp_path, "approves")
-    assert found.found_tps is not None and 60 <= found.found_tps < 1.6 * LIMIT_TPS
+    _, _, steps = search(monkeypatch, tmp_path, "approves", hold=8)
+    assert 50 < held_tps(steps) < 1.8 * LIMIT_TPS  # a tenth of recall is lost at 1.1 times the limit
     assert all("recall at the run's mix" in step.reason for step in failed(steps)) and failed(steps)
     assert all(step.coverage == 1.0 for step in steps)
     first, worst = steps[0], max(steps, key=lambda step: step.tps)
@@ -111,8 +118,8 @@ def test_one_that_approves_when_busy_is_at_its_limit(monkeypatch: pytest.MonkeyP
 
 
 def test_one_that_only_slows_down_is_at_its_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    _, found, steps = search(monkeypatch, tmp_path, "slows")
-    assert found.found_tps is not None and 60 <= found.found_tps < 1.1 * LIMIT_TPS
+    _, _, steps = search(monkeypatch, tmp_path, "slows")
+    assert 50 < held_tps(steps) < 1.1 * LIMIT_TPS
     assert all("response_time" in step.reason for step in failed(steps)) and failed(steps)
     assert all("coverage" not in step.reason and "mix" not in step.reason for step in failed(steps))
 
