@@ -93,7 +93,9 @@ def page() -> str:
             "",
             "banksim itself is under the MIT licence. An installation also holds the packages below, each",
             "under its own licence and none of them changed. The list covers what installing banksim brings,",
-            "with the extras `postgres`, `parquet` and `check`.",
+            "with the extras `postgres`, `parquet` and `check`. Report and pages hold the bundle of line",
+            "and bar charts of [plotly.js](https://github.com/plotly/plotly.js) (`banksim/report/static`,",
+            "MIT), unchanged.",
             "",
             "<!-- generated from the installed packages by `python -m pytest tests/unit/test_licences.py"
             " --update-docs` -->",

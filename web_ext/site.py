@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from flask import Response
-from flask import send_file as flask_send_file
-from plotly.offline import get_plotlyjs_version
+from flask import Response, request
 
-from banksim.report.theme import tokens_css
+from banksim.report.theme import PLOTLY, plotly_js, template_text
 from web_ext.guard import Guard
 from web_ext.run_view import RunView
 from web_ext.stream import Hub
@@ -46,8 +44,8 @@ PAGES: Final = (
 #
 # Every address carries a digest of all of them, so a browser keeps a file for good and a new
 # version is a new address; modules import each other relatively and stay within one version.
-# The design tokens and the chart theme are the report's own: one source for page and report.
-# Plotly.js comes out of the plotly package, so nothing is fetched from anywhere else.
+# Design tokens, chart library and threshold.js are the report's own: one source for page and report.
+# All are compressed once, at the start, so that the first page does not wait and costs no load.
 
 
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
@@ -58,7 +56,6 @@ MIME_TYPES: Final = {
     ".svg": "image/svg+xml",
 }
 
-_TOKENS: Final = "tokens.css"
 _STATIC: Final = Path(__file__).parent / "static"
 
 
@@ -67,6 +64,7 @@ class Assets:
     """The static files by name, and one digest over them all."""
 
     contents: dict[str, bytes]
+    packed: dict[str, bytes]
     digest: str
 
     def response(self, name: str) -> Response | None:
@@ -74,8 +72,12 @@ class Assets:
         content = self.contents.get(name)
         if content is None:
             return None
-        response = Response(content, mimetype=MIME_TYPES[Path(name).suffix])
+        small = request.accept_encodings["gzip"] > 0
+        response = Response(self.packed[name] if small else content, mimetype=MIME_TYPES[Path(name).suffix])
         response.headers["Cache-Control"] = IMMUTABLE
+        response.headers["Vary"] = "Accept-Encoding"
+        if small:
+            response.headers["Content-Encoding"] = "gzip"
         return response
 
 
@@ -85,24 +87,13 @@ def assets() -> Assets:
     contents = {
         path.name: path.read_bytes() for path in sorted(_STATIC.iterdir()) if path.suffix in MIME_TYPES
     }
-    contents[_TOKENS] = tokens_css().encode()
+    contents |= {name: template_text(name).encode() for name in ("tokens.css", "threshold.js")}
+    contents[PLOTLY] = plotly_js().encode()
     digest = hashlib.blake2b(digest_size=6)
     for name, content in sorted(contents.items()):
         digest.update(name.encode() + b"\0" + content + b"\0")
-    return Assets(contents, digest.hexdigest())
-
-
-def plotly_name() -> str:
-    """File name of the chart library, version in it: an address never means another content."""
-    return f"plotly-{get_plotlyjs_version()}.min.js"
-
-
-def plotly_response() -> Response:
-    """The chart library out of the plotly package."""
-    source = Path(str(files("plotly").joinpath("package_data/plotly.min.js")))
-    response = flask_send_file(source, mimetype="text/javascript", conditional=True)
-    response.headers["Cache-Control"] = IMMUTABLE
-    return response
+    packed = {name: gzip.compress(content, mtime=0) for name, content in contents.items()}
+    return Assets(contents, packed, digest.hexdigest())
 
 
 #: Name of the blueprint, and of the folder of our pages.

@@ -10,8 +10,9 @@ needs one row: the log, the feed, the full path of a client.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,6 @@ from banksim.model import (
     Transaction,
     Truth,
 )
-from banksim.world.columns import MAX_DEVICES
 from banksim.world.draws import Bools, Draws, Floats, Ints, uuid_text, uuid_texts
 
 #: What the codes of ``Block.kind`` and ``Block.channel`` stand for.
@@ -84,6 +84,8 @@ class Legend:
     truths: tuple[Truth, ...]
     ids: Draws
     devices: Draws
+    #: A number for each device from its customer and its number among the customer's.
+    device_keys: Callable[[Any, Any], Any]
 
     def transaction_id(self, row: int) -> str:
         return uuid_text(self.ids.word(row, 0), self.ids.word(row, 1))
@@ -92,14 +94,14 @@ class Legend:
         """n rows of 36 ASCII characters."""
         return uuid_texts(self.ids.words(rows, 0), self.ids.words(rows, 1))
 
-    def device_id(self, customer: int, slot: int) -> str:
-        """The id of a customer's device; slot 0 is the main one."""
-        key = customer * MAX_DEVICES + slot
+    def device_id(self, customer: int, number: int) -> str:
+        """The id of a customer's device; 0 is the main one when the run starts."""
+        key = self.device_keys(customer, number)
         return uuid_text(self.devices.word(key, 0), self.devices.word(key, 1))
 
-    def device_ids(self, customers: Ints, slots: NDArray[np.int8]) -> NDArray[np.uint8]:
+    def device_ids(self, customers: Ints, numbers: Ints) -> NDArray[np.uint8]:
         """n rows of 36 ASCII characters."""
-        keys = customers * MAX_DEVICES + slots
+        keys = self.device_keys(customers, numbers)
         return uuid_texts(self.devices.words(keys, 0), self.devices.words(keys, 1))
 
 
@@ -129,7 +131,7 @@ class Block:
     city: NDArray[np.int16]
     latitude: Floats
     longitude: Floats
-    device: NDArray[np.int8]
+    device: Ints
     description: NDArray[np.int32]
     balance_before_cents: Ints
     refused: Bools
@@ -143,6 +145,10 @@ class Block:
         """The rows at positions ``start`` to ``end`` (exclusive), without copying them."""
         columns = {name: getattr(self, name)[start:end] for name in COLUMNS}
         return Block(self.legend, **columns)
+
+    def at(self, positions: Ints) -> Block:
+        """The rows at some positions."""
+        return Block(self.legend, **{name: getattr(self, name)[positions] for name in COLUMNS})
 
     def planned(self, position: int) -> Planned:
         """The row at ``position`` as the objects of the model."""

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,19 +21,32 @@ from banksim.activity.journeys import Degrees, Who, one
 from banksim.model import Merchant, Place
 from banksim.model.money import to_units
 from banksim.world import Choice, Customer, Persona, World, unit_scale
-from banksim.world.columns import DEGREE
-from banksim.world.draws import Bools, Draws, Floats, Ints, Shares
+from banksim.world.columns import DEGREE, MAX_DEVICES, coprime_near
+from banksim.world.draws import Bools, Draws, Floats, Ints, Shares, uuid_text
 from banksim.world.merchants import NET
-from banksim.world.random import zipf_weights
+from banksim.world.random import stream, zipf_weights
+from banksim.world.world import DAY_S
 
 REGULAR_SHARE = 0.70
 REGULAR_ONLINE_SHARE = 0.50
 #: Most regular shops in town, on the net, and people who are often paid.
 MAX_SHOPS, MAX_ONLINE, MAX_PAYEES = 8, 4, 6
 _MIN_SHOPS, _MIN_ONLINE, _MIN_PAYEES = 3, 2, 2
-NOISY_BILLS = frozenset({"utilities", "telecom"})
+#: Bills whose sum is another one each month; all others repeat their price.
+NOISY_BILLS = frozenset({"utilities"})
+SUBSCRIPTION = "subscription"
+#: What is left over at the end of the month goes there: the sum is decided when the bill is paid.
+SETTLEMENT = "card_issuer"
+#: Bills that come once, by weight (judgement).
+ONE_OFF = {"services": 6.0, "education": 1.0, "tax": 0.5, "other_bank": 2.0, "crypto_exchange": 0.5}
 CACHED_HABITS = 20_000
 _HOME_OWNERS = 0.35
+#: How few people most others pay; set to the in-degrees of AMLSim's 1K network (see docs/realism.md).
+HUB_POWER = 2.8
+#: The device of the household, and for how many days each slot keeps its id (judgement).
+FAMILY_SLOT = 3
+_DEVICE_DAYS = np.array([900, 45, 60, 400], np.int64)
+IntOrInts = TypeVar("IntOrInts", int, Ints)
 _MONTH_DAYS = 30.4
 _VARYING_PAY = 0.35
 _SHOP_TRIES = 4
@@ -75,19 +89,30 @@ class HabitColumns:
             ]
         )
         self._pay_period = np.array([period for period, _ in PAY_CLASSES])
+        # An order of everybody by which households, friends and popular payees are found.
+        self._start_day = int(world.start_epoch_s // DAY_S)
+        size, rng = people.size, stream(world.seed, "circles")
+        self._circle_factor = coprime_near(1 + int(size * rng.random()), size)
+        self._circle_shift = int(size * rng.random())
+        self._circle_inverse = pow(self._circle_factor, -1, size) if size > 1 else 0
 
     def _set_bills(self, personas: Sequence[Persona]) -> None:
         """Tables of the bills of a household by persona × 2, plus 1 for those who own their home."""
         turns = [_bill_turns(p, owns) for p in personas for owns in (False, True)]
         codes = self.shops.category_codes
-        self._bill_turns = Shares([list(weights.values()) for weights in turns])
-        self._bill_category = np.zeros((len(turns), max(map(len, turns))), np.int64)
+        self._bill_category = np.full((len(turns), max(map(len, turns))), -1, np.int64)
         self._bill_model = np.zeros((*self._bill_category.shape, 2))
         for row, names in enumerate(turns):
             models = [personas[row // 2].amounts[name] for name in names]
             self._bill_category[row, : len(names)] = [codes[name] for name in names]
             self._bill_model[row, : len(names)] = models
+        #: Bills a month of a household, by persona.
+        self.bill_counts = np.array([len(names) for names in turns[::2]], np.int64)
         self._rent = codes.get("rent", -1)
+        self.subscription, self.settlement = codes[SUBSCRIPTION], codes[SETTLEMENT]
+        names = [name for name in ONE_OFF if name in codes]
+        self._one_off = np.array([codes[name] for name in names])
+        self._one_off_mix = Shares([[ONE_OFF[name] for name in names]])
 
     # ---- shops
 
@@ -152,8 +177,64 @@ class HabitColumns:
         return _MIN_PAYEES + self._payee.below(customers * MAX_PAYEES, 1, MAX_PAYEES - _MIN_PAYEES + 1)
 
     def payee(self, customers: Ints, ranks: Ints) -> Ints:
-        """Somebody the customer often pays; the customer's own index where there is nobody."""
-        return self._payee.below(customers * MAX_PAYEES + ranks, 0, self._people.size)
+        """Somebody the customer often pays; the customer's own index where there is nobody.
+
+        Ranks 0, 2 and 3 are the household: four people who also pay each other.  Rank 5 is a friend, who pays
+        back.  Ranks 1 and 4 are people whom many pay: a landlord, a club, a seller.
+        """
+        place = self._circle_place(customers)
+        mate = np.choose(ranks, (1, 0, 2, 3, 0, 4))
+        friend = place ^ mate
+        friend = np.where(friend < self._people.size, friend, place)
+        known: Ints = (friend - self._circle_shift) * self._circle_inverse % self._people.size
+        hub = self.popular(self._payee.units(customers * MAX_PAYEES + ranks, 0))
+        payees: Ints = np.where((ranks == 1) | (ranks == 4), hub, known)
+        return payees
+
+    def popular(self, units: Floats) -> Ints:
+        """Somebody whom many pay, for numbers in [0, 1): few are paid by most."""
+        places = (self._people.size * units**HUB_POWER).astype(np.int64)
+        people: Ints = (places - self._circle_shift) * self._circle_inverse % self._people.size
+        return people
+
+    def _circle_place(self, customers: Ints) -> Ints:
+        places: Ints = (customers * self._circle_factor + self._circle_shift) % self._people.size
+        return places
+
+    def households(self, customers: Ints) -> Ints:
+        """A number per household of four."""
+        return self._circle_place(customers) >> 2
+
+    # ---- devices
+    #
+    # Numbers of a customer's devices: slot + 4 × generation.  A new phone comes every few years, a browser is
+    # cleared after weeks, and then has another id.  Slot 3 is the household's.
+
+    def device_numbers(self, customers: Ints, slots: Ints, sim_s: Floats) -> Ints:
+        """Which of their devices the customers use at a moment, if they use these slots."""
+        owner = np.where(slots == FAMILY_SLOT, self.households(customers), customers)
+        period = _DEVICE_DAYS[slots]
+        shift = self._start_day + (owner * 4 + slots) * 7919
+        generation = ((sim_s // DAY_S).astype(np.int64) + shift % period) // period
+        numbers: Ints = slots + MAX_DEVICES * generation
+        return numbers
+
+    def device_keys(self, customers: IntOrInts, numbers: IntOrInts) -> IntOrInts:
+        """A number for each device of anybody; those used once have numbers below 0."""
+        slot, generation = numbers & 3, numbers >> 2
+        family = slot == FAMILY_SLOT
+        place = (customers * self._circle_factor + self._circle_shift) % self._people.size >> 2
+        key = customers + (place - customers) * family
+        key = key * MAX_DEVICES + slot + (generation << 42)
+        once = numbers < 0
+        found: IntOrInts = key * (1 - once) + ((1 << 62) - numbers) * once
+        return found
+
+    def device_id(self, customer: int, slot: int, sim_s: float) -> str:
+        """The id of a customer's device at a moment."""
+        number = self.device_numbers(np.array([customer]), np.array([slot]), np.array([sim_s]))
+        key = self.device_keys(customer, int(number[0]))
+        return uuid_text(self._people.devices.word(key, 0), self._people.devices.word(key, 1))
 
     def bill_rows(self, who: Who) -> Ints:
         """The household's row in the tables of bills."""
@@ -161,29 +242,38 @@ class HabitColumns:
         rows: Ints = who.persona * 2 + owns_home
         return rows
 
-    def due_bill(self, rows: Ints, units: Floats) -> Ints:
-        """One of a household's bills, by how often each comes."""
-        return self._bill_turns.pick(rows, units)
+    def category_of(self, rows: Ints, bills: Ints) -> Ints:
+        """The category of a household's bill."""
+        categories: Ints = self._bill_category[rows, bills]
+        return categories
 
-    def is_rent(self, rows: Ints, bills: Ints) -> Bools:
-        rent: Bools = self._bill_category[rows, bills] == self._rent
-        return rent
+    def one_off(self, who: Who, units: Floats, more: Floats) -> tuple[NDArray[np.int32], Ints]:
+        """A biller that comes once, and its category."""
+        category = self._one_off[self._one_off_mix.pick(np.zeros_like(who.city), units)]
+        return self.shops.pick(who.city, category, more), category
 
     def bill(self, who: Who, rows: Ints, bills: Ints) -> tuple[NDArray[np.int32], Floats]:
         """The biller and the usual amount in units of each household's bill."""
         category, keys = self._bill_category[rows, bills], who.customer * _BILLS + bills * 2
+        where = np.where(self.shops.only_online[category], NET, who.city)
+        biller = self.shops.pick(where, category, self._bill.units(keys, 2))
         median, sigma = self._bill_model[rows, bills].T
-        units = median * np.exp(sigma * self._bill.normals(keys, 0)) * self._scale
+        # A subscription has one price for everybody, which is the shop's.
+        subscribed = category == self.subscription
+        priced = np.where(subscribed, _BILLS * self._people.size + biller.astype(np.int64), keys)
+        units = median * np.exp(sigma * self._bill.normals(priced, 0)) * self._scale
         if self._scale == 1:
             round_rent = np.maximum(10.0, np.rint(units / 10)) * 10
         else:
             round_rent = np.rint(units / 1000) * 1000
         units = np.where(category == self._rent, round_rent, units)
-        return self.shops.pick(who.city, category, self._bill.units(keys, 2)), units
+        if self._scale == 1:
+            units = np.where(subscribed, np.floor(units) + 0.99, units)
+        return biller, units
 
     def bill_count(self, row: int) -> int:
         """How many bills a household of that row has."""
-        return int(np.count_nonzero(self._bill_model[row, :, 0]))
+        return int(self.bill_counts[row // 2])
 
     def machine(
         self, who: Who, latitude: Degrees, longitude: Degrees, is_second: Bools
@@ -210,12 +300,10 @@ class HabitColumns:
         return days, cents, self._pay.units(customers, 0) < _VARYING_PAY
 
 
-def _bill_turns(persona: Persona, owns_home: bool) -> dict[str, float]:
-    """The categories of a household's bills, and how often each comes."""
-    weights = dict(persona.bills)
-    if owns_home and len(weights) > 1:
-        weights.pop("rent", None)
-    return weights
+def _bill_turns(persona: Persona, owns_home: bool) -> list[str]:
+    """The categories of a household's bills, equally many for those who rent and those who own."""
+    names = [SUBSCRIPTION if owns_home and name == "rent" else name for name in persona.bills]
+    return [*names, SUBSCRIPTION, SETTLEMENT]
 
 
 # -- One customer -----------------------------------------------------------------------------------
@@ -302,7 +390,7 @@ class HabitBook:
             payees=tuple(sorted({*payees[: int(columns.payee_counts(own)[0])].tolist()} - {customer.index})),
             cash_machines=tuple(
                 Place(home.city, home.country, north / DEGREE, east / DEGREE)
-                for north, east in zip(*machines, strict=True)
+                for north, east in zip(*(column.tolist() for column in machines), strict=True)
             ),
             pay_period_days=int(days[0]),
             pay_units=to_units(1, currency) * float(pay_cents[0]),

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from math import exp, sqrt
 
 import numpy as np
 
 from banksim.model import Kind
 from banksim.model.money import MINOR_DIGITS, to_cents
 from banksim.world import TIER_LIMIT_UNITS, Customer, Persona, unit_scale
+from banksim.world.columns import PRICE_LEVEL_SIGMA
 from banksim.world.draws import Bools, Floats, Ints, rounded
+from banksim.world.merchants import SHOP_LEVEL_SIGMA
 
 SMALLEST_UNITS = 0.5
 #: How prices end (judgement).
@@ -25,6 +28,9 @@ WHOLE = 0.08
 #: Cash of one machine visit, in dollar-like units (judgement).
 MACHINE_MOST = 800
 ROUND_TRANSFERS = 0.65
+#: Part of the variance of log amounts that lies between people and between shops; the rest is left to chance.
+_BETWEEN = PRICE_LEVEL_SIGMA**2 + SHOP_LEVEL_SIGMA**2
+_LEAST_SIGMA = 0.3
 ALWAYS_99 = frozenset({"subscription", "digital_goods"})
 
 
@@ -52,11 +58,17 @@ class Pricing:
         """A price in a shop of ``category``."""
         return self.price(self.drawn(persona, category, rng), rng, category in ALWAYS_99)
 
-    def drawn(self, persona: Persona, key: str, rng: random.Random) -> float:
-        """An amount of the persona's log-normal for ``key``, in units of this currency."""
+    def drawn(self, persona: Persona, key: str, rng: random.Random, level: float = 0.0) -> float:
+        """An amount of the persona's log-normal for ``key``, in units of this currency.
+
+        With a ``level`` that of a customer with this price level.
+        """
         model = persona.amounts.get(key)
         if model is None:  # a shop outside the persona's own mix, met on the way
             model = persona.amounts["online_retail"]
+        if level > 0:
+            drawn = level * model.median_units * exp(within_sigma(model.sigma) * rng.gauss(0, 1))
+            return drawn * self.scale
         return model.draw(rng) * self.scale
 
     def price(self, units: float, rng: random.Random, always_99: bool = False) -> int:
@@ -111,6 +123,11 @@ class Pricing:
         return cents if cents < limit else int(limit * rng.uniform(0.55, 0.97))
 
 
+def within_sigma(sigma: float) -> float:
+    """What is left to chance of a log-normal's sigma once the customer and the shop are known."""
+    return min(sigma, sqrt(max(sigma * sigma - _BETWEEN, _LEAST_SIGMA**2)))
+
+
 class PriceColumns:
     """The same for many at once, in one currency.  Keys of amounts: category codes, then `key` of a kind."""
 
@@ -120,7 +137,7 @@ class PriceColumns:
         self._keys = {key: code for code, key in enumerate(keys)}
         models = [[p.amounts.get(key) or p.amounts["online_retail"] for key in keys] for p in personas]
         self._median = np.array([[model.median_units for model in row] for row in models]) * self.one.scale
-        self._sigma = np.array([[model.sigma for model in row] for row in models])
+        self._sigma = np.array([[within_sigma(model.sigma) for model in row] for row in models])
         self._ends_in_99 = np.array([category in ALWAYS_99 for category in categories])
         self._smallest = self.one.cents(0)
 
@@ -135,9 +152,14 @@ class PriceColumns:
         units: Floats = self._median[personas, keys] * np.exp(self._sigma[personas, keys] * normals)
         return units
 
-    def purchase(self, personas: Ints, categories: Ints, normals: Floats, ends: Floats) -> Ints:
-        """Prices in shops: some end in .99 or .95, some are whole."""
-        cents = self.cents(self.drawn(personas, categories, normals))
+    def purchase(
+        self, personas: Ints, categories: Ints, normals: Floats, ends: Floats, levels: Floats
+    ) -> Ints:
+        """Prices in shops: some end in .99 or .95, some are whole.
+
+        ``levels`` are the customer's × the shop's.
+        """
+        cents = self.cents(self.drawn(personas, categories, normals) * levels)
         if self.one.per_unit == 1:
             return np.where(ends < 0.6, np.maximum(10, rounded(cents / 10) * 10), cents)
         whole = cents - cents % 100
@@ -146,9 +168,9 @@ class PriceColumns:
         prices = np.where(ends < ENDS_IN_99 + ENDS_IN_95, whole + 95, prices)
         return np.where(in_99, whole + 99, prices)
 
-    def cash(self, personas: Ints, at_machine: Bools, normals: Floats) -> Ints:
+    def cash(self, personas: Ints, at_machine: Bools, normals: Floats, levels: Floats) -> Ints:
         """Notes: from a machine at most a few hundred, at the counter more."""
-        units = self.drawn(personas, self.key(Kind.WITHDRAWAL), normals)
+        units = self.drawn(personas, self.key(Kind.WITHDRAWAL), normals) * levels
         cents = self.cents(np.where(at_machine, units, units * 4))
         note = self.one.note_cents
         notes = np.maximum(1, rounded(cents / note)) * note

@@ -9,10 +9,9 @@ paid once on a pay day.  `rows` settles drafts: what cannot be afforded or reach
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
-from numpy.typing import NDArray
 
 from banksim.activity.block import (
     ACH,
@@ -21,7 +20,6 @@ from banksim.activity.block import (
     BRANCH,
     CHANNELS,
     DEPOSIT,
-    KIND_CODES,
     KINDS,
     MOBILE,
     ONLINE,
@@ -33,33 +31,39 @@ from banksim.activity.block import (
     WITHDRAWAL,
     WORD,
 )
-from banksim.activity.calendar import HOURS_OF_WEEK, PAY_CLASSES, SPENDING, PayDays, Rhythm
+from banksim.activity.calendar import HOURS_OF_WEEK, Rhythm
 from banksim.activity.descriptions import TRANSFER_WORDS
-from banksim.activity.habits import NOISY_BILLS, HabitBook, HabitColumns
-from banksim.activity.journeys import Degrees, Journeys, Stay, Who
+from banksim.activity.finder import Finder
+from banksim.activity.habits import FAMILY_SLOT, NOISY_BILLS, HabitBook, HabitColumns
+from banksim.activity.journeys import Degrees, Who
 from banksim.activity.payments import Draft, Payments
 from banksim.activity.prices import PriceColumns
 from banksim.activity.row_state import Eligible, RowState
-from banksim.activity.salaries import Salaries
+from banksim.activity.salaries import Bills, Salaries
 from banksim.model import Channel, Place
 from banksim.world import Customer, World
 from banksim.world.columns import DEGREE
 from banksim.world.draws import Bools, Draws, Floats, Ints, Shares
 from banksim.world.world import DAY_S, HOUR_S
 
-#: Customers looked at for one arrival before giving up.
-MAX_DRAWS = 64
 #: A persona whose youngest are this old lives on a pension.
 PENSION_FROM_AGE = 60
 _PAYEE_TRIES = 4
+#: How much customers differ in what they buy in shops and on the net.
+_REMOTE_SIGMA, _REMOTE_MIDDLE = 2.5, 0.3
+#: Payments to nobody in particular: to people whom many pay.
+_POPULAR_SHARE = 0.6
 _REGULAR_PAYEE_SHARE = 0.80
-_OWN_TRANSFER_SHARE = 0.20
-_TO_SAVINGS_SHARE = 0.15
+_OWN_TRANSFER_SHARE = 0.12
+_TO_SAVINGS_SHARE = 0.05
 #: A wire is taken for larger sums (judgement).
 _WIRE_FACTOR = 6.0
 _REGULAR_PAY_NOISE = 0.08
 _BILL_NOISE = 0.06
 _MAIN_DEVICE_SHARE = 0.85
+#: Payments from a device of the family, and from one that is used once: a friend's, a private window
+#: (judgement: a few of a hundred log-ins come from a device that was not seen before).
+_FAMILY_DEVICE_SHARE, _STRANGE_DEVICE_SHARE = 0.04, 0.006
 _FIRST_MACHINE_SHARE = 0.75
 
 
@@ -69,10 +73,10 @@ class Drafts:
 
     ``stay_…`` is where the customer stays at that moment, which is not always where they pay.
     ``net_shop`` and ``net_cents`` are what a purchase in a shop becomes when the customer cannot get there.
-    ``rents`` marks a bill that is the rent; ``other_bill`` and ``other_bill_cents`` are the
-    bill that comes instead when the rent was paid lately.  ``paid_after`` is how far the pay day's list was
-    before the row (-1: no salary), ``normal`` the random number that made the amount.  ``words`` is -1 where
-    the merchant decides on them.
+    ``settles`` marks a bill whose sum is what is left over.  ``paid_after`` is how far the list of the pay
+    day, or with a ``day`` of -1 that of the bills, was before the row (-1: neither).  ``bill`` is which of
+    the household's bills it is (-1: none), ``normal`` the random number that made the amount.  ``words`` is
+    -1 where the merchant decides on them.
     """
 
     row: Ints
@@ -98,9 +102,8 @@ class Drafts:
     normal: Floats
     net_shop: Ints
     net_cents: Ints
-    rents: Bools
-    other_bill: Ints
-    other_bill_cents: Ints
+    settles: Bools
+    bill: Ints
     paid_after: Ints
     day: Ints
     #: The payee of a payment of a user's own (-1: none).
@@ -108,6 +111,8 @@ class Drafts:
     #: Not columns: the rows for which no customer was found, and payments of a user's own by position.
     missing: Ints
     own: dict[int, Draft]
+    #: Random numbers of all rows by which sums are made to fit, kept from the first time on.
+    chances: dict[int, Floats] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.row)
@@ -124,7 +129,7 @@ class Drafts:
         return Drafts(**columns, missing=missing, own=own)
 
 
-_COLUMNS = tuple(field.name for field in fields(Drafts) if field.name not in ("missing", "own"))
+_COLUMNS = tuple(each.name for each in fields(Drafts) if each.name not in ("missing", "own", "chances"))
 
 
 class DraftMaker:
@@ -140,17 +145,16 @@ class DraftMaker:
         eligible: Eligible,
         payments: Payments | None,
     ) -> None:
-        self._payments, self._habit_book = payments, HabitBook(world)
+        self._payments, self._habit_book, self._shard = payments, HabitBook(world), shard
         self._world, self._state, self._habits, self._prices = world, state, habits, prices
         self._eligible = eligible
         self._people, self._shops = world.population.people, habits.shops
-        self._act, self._who, self._willing, self._more, self._shop, self._price, self._payee = (
-            Draws(world.seed, "rows", shard, name)
-            for name in ("act", "who", "willing", "more", "shop", "price", "payee")
+        self._more, self._shop, self._price, self._payee = (
+            Draws(world.seed, "rows", shard, name) for name in ("more", "shop", "price", "payee")
         )
-        self._pay_days = PayDays(world.population)
-        self._journeys = Journeys(world)
-        self._set_tables(Rhythm(world))
+        rhythm = Rhythm(world)
+        self.finder = Finder(world, shard, state, habits, eligible, rhythm)
+        self._set_tables(rhythm)
         personas = list(world.personas.values())
         self._limits = self._people.limits_cents
         self._salary_words = np.array(
@@ -158,18 +162,10 @@ class DraftMaker:
         )
         self._noisy = np.array([name in NOISY_BILLS for name in self._shops.categories])
         self.salaries = Salaries(world, state, eligible)
+        self.bills = Bills(world, state, eligible, habits)
 
     def _set_tables(self, rhythm: Rhythm) -> None:
         names = list(self._world.personas)
-        codes = {name: code for code, name in enumerate(names)}
-        acts = [rhythm.acts_at[hour].shares() for hour in range(HOURS_OF_WEEK)]
-        self._acts = Shares([[share for _, share in shares] for shares in acts])
-        most = max(map(len, acts))
-        self._act_persona = np.zeros((HOURS_OF_WEEK, most), np.int64)
-        self._act_kind = np.zeros((HOURS_OF_WEEK, most), np.int64)
-        for hour, shares in enumerate(acts):
-            self._act_persona[hour, : len(shares)] = [codes[act.persona.name] for act, _ in shares]
-            self._act_kind[hour, : len(shares)] = [KIND_CODES[act.kind] for act, _ in shares]
         online_only = [1.0 if channel is Channel.ONLINE else 0.0 for channel in CHANNELS]
         rows: dict[tuple[float, ...], int] = {}
         self._channel_row = np.zeros((len(names), len(KINDS), HOURS_OF_WEEK), np.int64)
@@ -191,7 +187,7 @@ class DraftMaker:
         # The epoch was a Thursday, three days after a Monday.
         hour = ((timestamp_s // HOUR_S).astype(np.int64) + 72) % HOURS_OF_WEEK
         day = (timestamp_s // DAY_S).astype(np.int64)
-        who, kind, stay, left = self._find(row, sim_s, timestamp_s, hour, day)
+        who, kind, stay, left = self.finder.find(row, sim_s, timestamp_s, hour, day)
         missing = row[left]
         if len(left):
             found = np.ones(len(row), bool)
@@ -200,15 +196,22 @@ class DraftMaker:
             hour, day, kind = hour[found], day[found], kind[found]
             who, stay = who.at(found), stay.at(found)
         paid_after = self.salaries.pay(sim_s, timestamp_s, day, who, kind, stay)
-        channel = self._channels.pick(self._channel_row[who.persona, kind, hour], self._more.units(row, 0))
+        bill, listed = self.bills.pay(sim_s, timestamp_s, day, who, kind, stay)
+        paid_after = np.where(listed >= 0, listed, paid_after)
+        day[listed >= 0] = -1
+        subscribed = bill >= 0
+        subscribed &= self._habits.category_of(self._habits.bill_rows(who), bill) == self._habits.subscription
+        kind[subscribed] = PURCHASE
+        channel = self._channel(row, who, kind, hour)
+        channel[subscribed & (channel == POS)] = ONLINE
         count = len(row)
         nothing = np.zeros(count, np.int64)
         drafts = Drafts(
             row, sim_s, who.customer, who.persona, kind, channel, hour, nothing.copy(), nothing.copy(),
             nothing - 1, nothing - 1, nothing.copy(), stay.city.copy(), stay.latitude.copy(),
-            stay.longitude.copy(), *stay[:3], self._device(row, who.customer), nothing - 1,
+            stay.longitude.copy(), *stay[:3], self._device(row, who.customer, sim_s), nothing - 1,
             self._price.normals(row, 0), nothing - 1, nothing.copy(),
-            np.zeros(count, bool), nothing - 1, nothing, paid_after,
+            np.zeros(count, bool), bill, paid_after,
             day, nothing - 1, missing, {},
         )  # fmt: skip
         self._details(drafts, who, ~stay.is_away)
@@ -216,6 +219,13 @@ class DraftMaker:
         if self._payments is not None:
             self._pay_own(self._payments, drafts)
         return drafts
+
+    def _channel(self, row: Ints, who: Who, kind: Ints, hour: Ints) -> Ints:
+        """A channel that is open; customers differ in how much they buy in shops."""
+        units = self._more.units(row, 0)
+        buys = np.flatnonzero(kind == PURCHASE)
+        units[buys] **= np.exp(_REMOTE_SIGMA * (self._state.habit[who.customer[buys]] - _REMOTE_MIDDLE))
+        return self._channels.pick(self._channel_row[who.persona, kind, hour], units)
 
     def _pay_own(self, payments: Payments, drafts: Drafts) -> None:
         """Ask the user's own kinds of payment whether they take the place of a draft."""
@@ -235,54 +245,6 @@ class DraftMaker:
             if draft is not None and draft.amount_cents < self._limits[drafts.persona[at]]:
                 drafts.own[at] = draft
                 drafts.own_other[at] = -1 if draft.counterparty is None else draft.counterparty.customer_index
-
-    def _find(
-        self, row: Ints, sim_s: Floats, timestamp_s: Floats, hour: Ints, day: Ints
-    ) -> tuple[Who, Ints, Stay, Ints]:
-        """Rejection sampling: who is left are the customers that can act, in their own proportions.
-
-        Returns also the positions for which nobody was found in `MAX_DRAWS` draws.
-        """
-        count = len(row)
-        state, habits = self._state, self._habits
-        customer, persona, kind, city = (np.zeros(count, np.int64) for _ in range(4))
-        stay = Stay(
-            np.zeros(count, np.int64),
-            np.zeros(count, np.int32),
-            np.zeros(count, np.int32),
-            np.zeros(count, bool),
-            np.zeros(count, bool),
-        )
-        days, day_of = np.unique(day, return_inverse=True)
-        since = [self._pay_days.since(int(each)) for each in days]
-        spending = np.asarray(SPENDING)[np.array(since, np.int64).reshape(-1, len(PAY_CLASSES))]
-        todo = np.arange(count)
-        new_act = np.ones(count, bool)
-        for draw in range(MAX_DRAWS):
-            fresh = todo[new_act[todo]]
-            act = self._acts.pick(hour[fresh], self._act.units(row[fresh], draw))
-            persona[fresh], kind[fresh] = (
-                self._act_persona[hour[fresh], act],
-                self._act_kind[hour[fresh], act],
-            )
-            drawn = self._people.ranks.pick(persona[todo], self._who.units(row[todo], draw))
-            may_act = self._eligible.may_pay(drawn, sim_s[todo])
-            willing = spending[day_of[todo], habits.pay_classes(drawn)]
-            # Somebody else of this persona, whose money is fresher.
-            spends = (kind[todo] != PURCHASE) | (self._willing.units(row[todo], draw) < willing)
-            who = Who(drawn, persona[todo], state.home_city[drawn].astype(np.int64))
-            here = self._journeys.stay(
-                who, state.home_latitude[drawn], state.home_longitude[drawn], timestamp_s[todo]
-            )
-            fits = may_act & spends & ~here.on_the_way
-            new_act[todo] = ~may_act | spends
-            done = todo[fits]
-            customer[done], city[done] = drawn[fits], who.city[fits]
-            stay.put(done, here.at(fits))
-            todo = todo[~fits]
-            if not len(todo):
-                break
-        return Who(customer, persona, city), kind, stay, todo
 
     # ---- what it is
 
@@ -327,21 +289,21 @@ class DraftMaker:
         drafts.net_shop[there] = net_shops[in_shop]
         net_cents = self.price(drafts, there, drafts.net_shop[there])
         drafts.net_cents[there] = self.within_limit(drafts, there, net_cents)
+        subscribed = np.flatnonzero(drafts.bill[at] >= 0)
+        if len(subscribed):
+            self._billed(drafts, at[subscribed], who.at(subscribed))
 
     def price(self, drafts: Drafts, at: Ints, merchants: Ints) -> Ints:
         """What the rows' purchases cost at some merchants."""
         category = self._shops.category[merchants].astype(np.int64)
         ends = self._price.units(drafts.row[at], 2)
-        return self._prices.purchase(drafts.persona[at], category, drafts.normal[at], ends)
+        levels = self._levels(drafts, at, merchants)
+        return self._prices.purchase(drafts.persona[at], category, drafts.normal[at], ends, levels)
 
-    def price_again(self, drafts: Drafts, at: Ints, attempt: int) -> Ints:
-        """Another price at the same merchants; ``attempt`` from 0 on."""
-        category = self._shops.category[drafts.merchant[at]].astype(np.int64)
-        normal, ends = self._price.normals(drafts.row[at], 10 + 3 * attempt), 12 + 3 * attempt
-        prices = self._prices.purchase(
-            drafts.persona[at], category, normal, self._price.units(drafts.row[at], ends)
-        )
-        return self.within_limit(drafts, at, prices)
+    def _levels(self, drafts: Drafts, at: Ints, merchants: Ints) -> Floats:
+        """The customer's own price level and the shop's."""
+        levels: Floats = self._state.level[drafts.customer[at]] * self._shops.level[merchants]
+        return levels
 
     def within_limit(self, drafts: Drafts, at: Ints | slice, cents: Ints) -> Ints:
         """``cents`` of the rows, or somewhere below their customers' limits."""
@@ -352,7 +314,9 @@ class DraftMaker:
 
     def _withdrawals(self, drafts: Drafts, at: Ints, who: Who, at_home: Bools) -> None:
         at_machine = drafts.channel[at] != BRANCH
-        drafts.amount[at] = self._prices.cash(who.persona, at_machine, drafts.normal[at])
+        drafts.amount[at] = self._prices.cash(
+            who.persona, at_machine, drafts.normal[at], self._state.level[who.customer]
+        )
         drafts.words[at] = np.where(at_machine, WORD["Cash withdrawal"], WORD["Counter withdrawal"])
         near = np.flatnonzero(at_machine & at_home)
         there, own = at[near], who.at(near)
@@ -404,7 +368,10 @@ class DraftMaker:
             some, owner, k = row[todo], customer[todo], 2 + 4 * attempt
             is_known = self._payee.units(some, k) < _REGULAR_PAYEE_SHARE
             rank = self._payee.below(some, k + 1, self._habits.payee_counts(owner))
-            anybody = self._payee.below(some, k + 2, self._people.size)
+            units = self._payee.units(some, k + 2)
+            anybody = (units * self._people.size).astype(np.int64)
+            is_popular = self._payee.units(some, k + 3) < _POPULAR_SHARE
+            anybody[is_popular] = self._habits.popular(units[is_popular])
             other = np.where(is_known, self._habits.payee(owner, rank), anybody)
             fits = (other != owner) & self._eligible.may_be_paid(other, drafts.sim_s[at[todo]])
             found[todo[fits]] = other[fits]
@@ -418,43 +385,44 @@ class DraftMaker:
         drafts.channel[without] = self._channels.pick(channels, self._more.units(drafts.row[without], 0))
 
     def _transfers(self, drafts: Drafts, at: Ints, who: Who, at_home: Bools) -> None:  # noqa: ARG002
-        factor = np.where(drafts.channel[at] == WIRE, _WIRE_FACTOR, 1.0)
+        factor = np.where(drafts.channel[at] == WIRE, _WIRE_FACTOR, 1.0) * self._state.level[who.customer]
         ends = self._price.units(drafts.row[at], 2)
         drafts.amount[at] = self._prices.transfer(who.persona, factor, drafts.normal[at], ends)
         words = WORD[TRANSFER_WORDS[0]] + self._more.below(drafts.row[at], 4, len(TRANSFER_WORDS))
         drafts.words[at] = np.where(drafts.other[at] == who.customer, WORD["To savings"], words)
 
     def _bills(self, drafts: Drafts, at: Ints, who: Who, at_home: Bools) -> None:  # noqa: ARG002
-        habits, row = self._habits, drafts.row[at]
-        household = habits.bill_rows(who)
-        bill = habits.due_bill(household, self._more.units(row, 5))
-        drafts.merchant[at], drafts.amount[at] = self._billed(drafts, at, who, household, bill)
-        rents = np.flatnonzero(habits.is_rent(household, bill))
-        if not len(rents):
-            return
-        # The first of three more bills that is not the rent, else the rent again.
-        there, household, row = at[rents], household[rents], row[rents]
-        instead = bill[rents]
-        for attempt in range(3):
-            again = habits.is_rent(household, instead)
-            another = habits.due_bill(household, self._more.units(row, 6 + attempt))
-            instead = np.where(again, another, instead)
-        own = who.at(rents)
-        drafts.rents[there] = True
-        drafts.other_bill[there], cents = self._billed(drafts, there, own, household, instead)
-        drafts.other_bill_cents[there] = self.within_limit(drafts, there, cents)
+        habits = self._habits
+        due = np.flatnonzero(drafts.bill[at] >= 0)
+        self._billed(drafts, at[due], who.at(due))
+        drafts.settles[at[due]] = self._shops.category[drafts.merchant[at[due]]] == habits.settlement
+        once = np.flatnonzero(drafts.bill[at] < 0)
+        rows, own = at[once], who.at(once)
+        drafts.merchant[rows], category = habits.one_off(
+            own, self._more.units(drafts.row[rows], 5), self._more.units(drafts.row[rows], 6)
+        )
+        units = self._prices.drawn(own.persona, category, drafts.normal[rows])
+        drafts.amount[rows] = self._prices.cents(units * self._state.level[own.customer])
 
-    def _billed(
-        self, drafts: Drafts, at: Ints, who: Who, household: Ints, bill: Ints
-    ) -> tuple[NDArray[np.int32], Ints]:
+    def _billed(self, drafts: Drafts, at: Ints, who: Who) -> None:
         """The biller and the sum of each bill."""
-        biller, units = self._habits.bill(who, household, bill)
+        biller, units = self._habits.bill(who, self._habits.bill_rows(who), drafts.bill[at])
         noise = np.exp(_BILL_NOISE * drafts.normal[at])
         varies = self._noisy[self._shops.category[biller]]
-        return biller, self._prices.cents(np.where(varies, units * noise, units))
+        drafts.merchant[at] = biller
+        drafts.amount[at] = self._prices.cents(np.where(varies, units * noise, units))
 
-    def _device(self, row: Ints, customer: Ints) -> Ints:
-        """The slot of the device: mostly the main one."""
+    def _device(self, row: Ints, customer: Ints, sim_s: Floats) -> Ints:
+        """The number of the device: mostly the main one; sometimes the family's, or one used only once."""
         count = self._people.device_counts(customer).astype(np.int64)
-        is_main = (count == 1) | (self._more.units(row, 9) < _MAIN_DEVICE_SHARE)
-        return np.where(is_main, 0, 1 + self._more.below(row, 10, count - 1))
+        units = self._more.units(row, 9)
+        part = 1 - (units - _MAIN_DEVICE_SHARE) / (1 - _MAIN_DEVICE_SHARE)
+        slot = np.where(
+            (count == 1) | (units < _MAIN_DEVICE_SHARE), 0, 1 + (part * (count - 1)).astype(np.int64)
+        )
+        other = self._more.units(row, 10)
+        slot[other < _FAMILY_DEVICE_SHARE] = FAMILY_SLOT
+        found = self._habits.device_numbers(customer, slot, sim_s)
+        once = np.flatnonzero(other > 1 - _STRANGE_DEVICE_SHARE)
+        found[once] = -1 - (row[once] + (self._shard << 40))
+        return found

@@ -1,6 +1,6 @@
-"""What a plan remembers of each customer: balances, the last place, the last rent.
+"""What a plan remembers of each customer: balances, the last place.
 
-One array per quantity, one entry per customer (account): 50 bytes a customer with one account.
+One array per quantity, one entry per customer (account): 70 bytes a customer with one account.
 Every change that planned rows make can be taken back row by row, the last first.
 """
 
@@ -23,17 +23,13 @@ NEVER_S = -1e18
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The last place of customers, when (simulated seconds), and the shop that was there (-1: none).
-
-    ``rent_s`` is when each last paid rent.
-    """
+    """The last place of customers, when (simulated seconds), and the shop that was there (-1: none)."""
 
     sim_s: Floats
     latitude: Degrees
     longitude: Degrees
     city: NDArray[np.int16]
     merchant: NDArray[np.int32]
-    rent_s: Floats
 
     @classmethod
     def nothing(cls, size: int) -> Seen:
@@ -43,7 +39,6 @@ class Seen:
             np.zeros(size, np.int32),
             np.zeros(size, np.int16),
             np.full(size, -1, np.int32),
-            np.full(size, NEVER_S),
         )
 
     def of(self, customers: Ints) -> Seen:
@@ -93,6 +88,12 @@ class RowState:
             self.balances[slot :: self.slots] = everybody.openings_cents[slot]
         self.balances[funded * self.slots :] = 0
         self.seen = Seen.nothing(population.size)
+        indices = np.arange(population.size, dtype=np.int64)
+        #: How dear each customer shops, and how much of it is remote (0..1).
+        self.level = population.people.price_levels(indices)
+        self.habit = population.people.habits(indices)
+        #: What customers like to keep on the main account, in cents: what they began with.
+        self.comfort = everybody.openings_cents[0]
 
     def available(self, account: AccountRef) -> int:
         """The planned balance in cents; below zero when more was planned than there was."""
@@ -120,10 +121,10 @@ class RowState:
         np.add.at(self.balances, others[paid], cents[paid] * sign)
 
     def move_apart(self, accounts: Ints, others: Ints, cents: Ints, is_credit: Bools) -> None:
-        """The same for rows no two of which touch the same account."""
+        """The same for rows of one level: nobody pays twice, and who pays is not paid."""
         self.balances[accounts] += np.where(is_credit, cents, -cents)
         paid = np.flatnonzero(others >= 0)
-        self.balances[others[paid]] += cents[paid]
+        np.add.at(self.balances, others[paid], cents[paid])
 
     def forget(self, customers: Ints, before: Seen) -> None:
         """Bring the last places back to ``before``, the state found by each of some rows in order."""
@@ -134,8 +135,9 @@ class RowState:
 def levels(payers: Ints, *payees: Ints) -> Ints:
     """The level of each row: above all earlier rows that touch one of its customers.
 
-    ``payees`` are columns of whom a row may pay (-1: nobody).  Rows of one level touch different
-    customers, so they can be settled together, level by level, with the result of settling row by row.
+    ``payees`` are columns of whom a row may pay (-1: nobody).  Rows of one level have different payers, none
+    of whom is paid in it, so they can be settled together, level by level, with the result of settling row
+    by row.  Several may pay one customer: sums add up in any order.
     """
     count = len(payers)
     rows = np.arange(count)
@@ -150,14 +152,24 @@ def levels(payers: Ints, *payees: Ints) -> Ints:
     row, which = np.concatenate(touched), np.repeat(range(len(columns)), list(map(len, touched)))
     order = np.argsort(customer * count + row)
     customer, row, which = customer[order], row[order], which[order]
-    # Per column of customers, the row before that touches the same one; ``count`` where there is none.
-    before = np.full((len(columns), count), count)
-    again = 1 + np.flatnonzero(customer[1:] == customer[:-1])
-    before[which[again], row[again]] = row[again - 1]
-    found = np.zeros(count + 1, np.int64)
-    found[count] = -1
+    # Touches of one customer in order, in stretches: a payment and what is received after it.
+    pays = which == 0
+    again = np.zeros(len(row), bool)
+    again[1:] = customer[1:] == customer[:-1]
+    begins = pays | ~again
+    stretch = np.cumsum(begins) - 1
+    opening = np.flatnonzero(begins)[stretch]
+    after_payment, pays_again = ~pays & pays[opening], np.flatnonzero(pays & again)
+    # Per column of customers, the touch of each row; the last of ``least`` stands for none.
+    touch = np.full((len(columns), count), len(row))
+    touch[which, row] = np.arange(len(row))
+    found, least = np.zeros(count, np.int64), np.zeros(len(row) + 1, np.int64)
     while True:
-        higher: Ints = found[before].max(axis=0) + 1
-        if np.array_equal(higher, found[:count]):
+        level = found[row]
+        highest = np.maximum.accumulate(level + stretch * (count + 1)) - stretch * (count + 1)
+        least[:-1] = np.where(after_payment, level[opening] + 1, 0)
+        least[pays_again] = highest[pays_again - 1] + 1
+        higher: Ints = least[touch].max(axis=0)
+        if np.array_equal(higher, found):
             return higher
-        found[:count] = higher
+        found = higher

@@ -54,14 +54,16 @@ from banksim.world.draws import Bools, Draws, Floats, Ints
 from banksim.world.merchants import Shops
 from banksim.world.places import KM_PER_DEGREE
 
-#: Sums that are more than there is and are tried anyway (judgement).
-OVERDRAWS = 0.02
-SHRINK_DRAWS = 2
+#: Sums that are more than there is and are tried anyway: set so that the bank refuses some of a hundred
+#: payments, most of them for lack of funds (see docs/realism.md).
+OVERDRAWS = 0.85
 FROM_SAVINGS_SHARE = 0.6
 CITY_SPEED_KMH = 60.0
 #: After this long everything in a city is within reach (its parts are under 30 km apart).
 ANYWHERE_AFTER_S = 30 * 60
-RENT_DAYS = 25
+#: The settlement of a card takes this part of what is above so much of what customers like to keep: so
+#: balances stay about where they were (see docs/realism.md).
+SETTLED_SHARE, KEEPS = 0.9, 0.15
 #: Different texts that payments of a user's own may have in a run.
 MAX_OWN_TEXTS = 10_000
 DAY_S = 86_400
@@ -155,6 +157,7 @@ class RowPlanner:
             genuine_truths(tuple(world.personas)),
             Draws(world.seed, "rows", shard, "ids"),
             people.devices,
+            habits.device_keys,
         )
         #: Arrivals for which no customer was found.
         self.unplanned = 0
@@ -192,8 +195,8 @@ class RowPlanner:
             if drafts.own:
                 is_tight[at] = self._pay_own(drafts, at, last)
             self._stay_in_reach(drafts, at, last)
-            self._pay_rent(drafts, at, seen)
-            is_tight[at] |= self._afford_rows(drafts, at, last)
+            self._settle_cards(drafts, at)
+            is_tight[at] |= self._afford_rows(drafts, at, last) | drafts.settles[at]
             account[at] = customer * slots + drafts.slot[at]
             before[at] = state.balances[account[at]]
             paid = drafts.other[at] >= 0
@@ -227,8 +230,14 @@ class RowPlanner:
         undo = undo_of(block)
         self.unplanned -= int(np.count_nonzero(undo.missing >= from_row))
         for position in reversed((start + np.flatnonzero(undo.paid_after[start:] >= 0)).tolist()):
-            key = int(block.persona[position]), int(undo.day[position])
-            self._drafts.salaries.paid[key] = int(undo.paid_after[position])
+            persona, day = int(block.persona[position]), int(undo.day[position])
+            if day < 0:
+                self._drafts.bills.next[persona] = int(undo.paid_after[position])
+            else:
+                self._drafts.salaries.paid[persona, day] = int(undo.paid_after[position])
+        planned = np.concatenate([block.row[:1], undo.missing[:1]])
+        first = max(from_row, int(planned.min())) if len(planned) else from_row
+        self._drafts.finder.forget(first)
 
     # ---- settling
 
@@ -259,7 +268,7 @@ class RowPlanner:
             drafts.other[position] = -1 if other is None else other.customer_index
             drafts.other_slot[position] = 0 if other is None else other.slot
             drafts.words[position] = self._word(own.description)
-            drafts.rents[position] = False
+            drafts.settles[position] = False
             is_short[among] = own.slot > 0  # what the main account covers another may not
         return is_short
 
@@ -302,17 +311,16 @@ class RowPlanner:
             seen.longitude[at],
         )
 
-    def _pay_rent(self, drafts: Drafts, at: Ints, seen: Seen) -> None:
-        """The rent, or another bill when it was paid lately."""
-        rents = np.flatnonzero(drafts.rents[at])
-        if not len(rents):
+    def _settle_cards(self, drafts: Drafts, at: Ints) -> None:
+        """The settlement of a card is most of what is more than the customer likes to keep."""
+        rows = at[drafts.settles[at]]
+        if not len(rows):
             return
-        rows = at[rents]
-        is_due = drafts.sim_s[rows] - seen.rent_s[rents] > RENT_DAYS * DAY_S
-        due, other = rows[is_due], rows[~is_due]
-        self.state.seen.rent_s[drafts.customer[due]] = drafts.sim_s[due]
-        drafts.merchant[other] = drafts.other_bill[other]
-        drafts.amount[other] = drafts.other_bill_cents[other]
+        customer = drafts.customer[rows]
+        surplus = self.state.balances[customer * self.state.slots] - KEEPS * self.state.comfort[customer]
+        sums = np.maximum(drafts.amount[rows], (SETTLED_SHARE * surplus).astype(np.int64))
+        limits = self._limits[drafts.persona[rows]]
+        drafts.amount[rows] = self._prices.within(sums, limits, self._chance(drafts, 1)[rows])
 
     def _afford_rows(self, drafts: Drafts, at: Ints, last: LastSeen) -> Bools:
         """Make what the balance does not cover smaller, or money paid in; a few try all the same.
@@ -322,11 +330,20 @@ class RowPlanner:
         available = self.state.balances[drafts.customer[at] * self.state.slots]
         is_short: Bools = ~_is_credit(drafts.kind[at]) & (drafts.amount[at] > available)
         short = np.flatnonzero(is_short)
-        short = short[self._afford.units(drafts.row[at[short]], 0) >= OVERDRAWS]
+        tries = self._chance(drafts, 0)[at[short]] < OVERDRAWS
+        # Nobody tries with next to nothing.
+        short = short[~tries | (available[short] < self._prices.one.cents(5 * self._prices.one.scale))]
         if len(short):
             fits = self._shrink(drafts, at[short], available[short])
             self._pay_in(drafts, at, short[~fits], last)
         return is_short
+
+    def _chance(self, drafts: Drafts, k: int) -> Floats:
+        """Number ``k`` of all rows, drawn once: levels are many and small."""
+        found = drafts.chances.get(k)
+        if found is None:
+            found = drafts.chances[k] = self._afford.units(drafts.row, k)
+        return found
 
     def _pay_in(self, drafts: Drafts, at: Ints, rest: Ints, last: LastSeen) -> None:
         """Money in for the rows at the positions ``rest`` of ``at``: from the own savings, or a deposit."""
@@ -343,20 +360,14 @@ class RowPlanner:
     def _shrink(self, drafts: Drafts, rows: Ints, available: Ints) -> Bools:
         """Make sums fit, in a way that still looks like it; returns for which rows there was one."""
         kind, one = drafts.kind[rows], self._prices.one
-        part = (available * (0.2 + 0.5 * self._afford.units(drafts.row[rows], 1))).astype(np.int64)
+        part = (available * (0.2 + 0.5 * self._chance(drafts, 1)[rows])).astype(np.int64)
         is_round = part >= one.cents(20 * one.scale)
+        is_round &= kind != PURCHASE
         sums = np.where(is_round, self._prices.rounded(np.maximum(part, 1), 5), part)
         sums = np.where(kind == WITHDRAWAL, part - part % one.note_cents, sums)
         # A withdrawal needs a note, a transfer something worth sending.
-        fits: Bools = (sums >= one.cents(5 * one.scale)) & (sums <= available) & (kind != BILL)
-        buys = kind == PURCHASE
-        fits &= ~buys
-        for attempt in range(SHRINK_DRAWS):
-            todo = np.flatnonzero(buys & ~fits)
-            if not len(todo):
-                break
-            sums[todo] = self._drafts.price_again(drafts, rows[todo], attempt)
-            fits[todo] = sums[todo] <= available[todo]
+        fits: Bools = (sums >= one.cents(5 * one.scale)) & (sums <= available)
+        fits &= (kind != BILL) & (drafts.bill[rows] < 0)
         drafts.amount[rows[fits]] = sums[fits]
         return fits
 
@@ -366,9 +377,9 @@ class RowPlanner:
         done = np.zeros(len(rows), bool)
         for slot in range(1, slots):
             saved = self.state.balances[drafts.customer[rows] * slots + slot]
-            share = 0.1 + 0.3 * self._afford.units(drafts.row[rows], 2 + 2 * slot)
+            share = 0.1 + 0.3 * self._chance(drafts, 2 + 2 * slot)[rows]
             part = self._prices.rounded((np.maximum(saved, 0) * share).astype(np.int64), 10)
-            wants = self._afford.units(drafts.row[rows], 3 + 2 * slot) < FROM_SAVINGS_SHARE
+            wants = self._chance(drafts, 3 + 2 * slot)[rows] < FROM_SAVINGS_SHARE
             fits = np.flatnonzero(~done & wants & (part >= one.cents(50 * one.scale)) & (part <= saved))
             moved = rows[fits]
             drafts.kind[moved], drafts.channel[moved], drafts.merchant[moved] = TRANSFER, MOBILE, -1
@@ -421,7 +432,7 @@ class RowPlanner:
             city=drafts.city.astype(np.int16),
             latitude=drafts.latitude / DEGREE,
             longitude=drafts.longitude / DEGREE,
-            device=drafts.device.astype(np.int8),
+            device=drafts.device,
             description=words.astype(np.int32),
             balance_before_cents=before,
             refused=refused,

@@ -1,17 +1,21 @@
-"""Who is paid a salary: everybody once on each of their pay days, one after the other."""
+"""Who is paid a salary, and whose bills are due: everybody once on their day, one after the other."""
 
 from __future__ import annotations
 
+from datetime import date
 from functools import lru_cache
 
 import numpy as np
 
-from banksim.activity.block import DEPOSIT, SALARY
+from banksim.activity.block import BILL, DEPOSIT, SALARY
 from banksim.activity.calendar import PayDays
+from banksim.activity.habits import HabitColumns
 from banksim.activity.journeys import Journeys, Stay, Who
 from banksim.activity.row_state import Eligible, RowState
 from banksim.world import World
+from banksim.world.columns import coprime_near
 from banksim.world.draws import Floats, Ints
+from banksim.world.random import stream
 from banksim.world.world import DAY_S
 
 #: Pay days whose next person is remembered.
@@ -19,6 +23,11 @@ _MAX_PAY_DAYS = 4096
 #: People of a pay day looked at together.
 _PAY_PAGE = 64
 _PAGES_KEPT = 512
+#: Bills are due on the first 28 days of a month, most on the 1st and some on the 15th (judgement).
+DUE_DAYS = 28
+_FIRST_WEIGHT, _MIDDLE_WEIGHT = 5.0, 2.5
+#: A bill that found nobody to pay it for so many days is paid elsewhere.
+LATE_DAYS = 5
 
 
 class Salaries:
@@ -94,3 +103,95 @@ class Salaries:
         returns = (trip.returns_s < until_s) & (trip.home_s > from_s)
         listed: list[int] = np.where(goes | returns, -1, customers).tolist()
         return listed
+
+
+class Bills:
+    """The bills of all months, persona by persona: a household's are due on one day, one after the other.
+
+    Bill number p of a persona is that of month p ÷ (households × bills); within a month households come in an
+    order of their own.  ``next`` says how far each persona's list is: the one thing that hangs on other rows.
+    """
+
+    def __init__(self, world: World, state: RowState, eligible: Eligible, habits: HabitColumns) -> None:
+        self._state, self._eligible = state, eligible
+        self._ranks = world.population.people.ranks
+        self._journeys = Journeys(world)
+        self._first = np.asarray(self._ranks.edges[:-1], np.int64)
+        self._people = np.diff(np.asarray(self._ranks.edges, np.int64))
+        self._bills = habits.bill_counts
+        rng = stream(world.seed, "bill days")
+        self._factor = np.array([coprime_near(1 + int(n * rng.random()), int(n)) for n in self._people])
+        self._shift = np.array([int(n * rng.random()) for n in self._people])
+        weights = np.ones(DUE_DAYS)
+        weights[0], weights[14] = _FIRST_WEIGHT, _MIDDLE_WEIGHT
+        self._share = np.concatenate([[0.0], np.cumsum(weights) / weights.sum()])
+        self.next: dict[int, int] = {}
+        self._due = lru_cache(maxsize=4096)(self._make_due)
+
+    def pay(
+        self, sim_s: Floats, timestamp_s: Floats, day: Ints, who: Who, kind: Ints, stay: Stay
+    ) -> tuple[Ints, Ints]:
+        """Give every bill payment to the next household whose bill is due.
+
+        Returns which of its bills it is (-1: no bill, or none that is due), and how far the list was before.
+        """
+        bill, before = np.full(len(kind), -1, np.int64), np.full(len(kind), -1, np.int64)
+        at = np.flatnonzero(kind == BILL)
+        if not len(at):
+            return bill, before
+        groups, of, counts = np.unique(
+            day[at] * len(self._bills) + who.persona[at], return_inverse=True, return_counts=True
+        )
+        order = np.argsort(of, kind="stable")
+        edges = np.concatenate([[0], np.cumsum(counts)]).tolist()
+        taken = np.full(len(at), -1, np.int64)
+        for group, start, end in zip(groups.tolist(), edges, edges[1:], strict=False):
+            on_day, persona = divmod(group, len(self._bills))
+            rows, at_first = order[start:end], self.next.get(persona, 0)
+            found = self._take(persona, on_day, at_first, end - start)
+            earlier = np.concatenate([[at_first], found + 1])
+            before[at[rows]] = earlier[np.minimum(np.arange(len(rows)), len(found))]
+            taken[rows[: len(found)]] = found
+            if len(found):
+                self.next[persona] = int(found[-1]) + 1
+        paid = np.flatnonzero(taken >= 0)
+        customer, number = self._household(who.persona[at[paid]], taken[paid])
+        rows = at[paid]
+        city = self._state.home_city[customer].astype(np.int64)
+        own = Who(customer, who.persona[rows], city)
+        latitude, longitude = self._state.home_latitude[customer], self._state.home_longitude[customer]
+        here = self._journeys.stay(own, latitude, longitude, timestamp_s[rows])
+        fits = self._eligible.may_pay(customer, sim_s[rows]) & ~here.on_the_way
+        rows = rows[fits]
+        who.customer[rows], who.city[rows], bill[rows] = customer[fits], city[fits], number[fits]
+        stay.put(rows, here.at(fits))
+        return bill, before
+
+    def _take(self, persona: int, day: int, first: int, most: int) -> Ints:
+        """The next bills that are due on a day, at most so many: those of this process."""
+        first, end = max(first, self._due(persona, day - LATE_DAYS)), self._due(persona, day)
+        if self._eligible.is_mine is None:
+            return np.arange(first, min(end, first + most), dtype=np.int64)
+        found: list[Ints] = [np.zeros(0, np.int64)]
+        while first < end and most > 0:
+            some = np.arange(first, min(end, first + 8 * most), dtype=np.int64)
+            mine = self._eligible.is_mine(self._household(np.full(len(some), persona), some)[0])
+            found.append(some[mine][:most])
+            most, first = most - len(found[-1]), int(some[-1]) + 1
+        return np.concatenate(found)
+
+    def _make_due(self, persona: int, day: int) -> int:
+        """How many bills of a persona are due by the end of a day, from January 1970 on."""
+        moment = date(1970, 1, 1).fromordinal(date(1970, 1, 1).toordinal() + day)
+        month = (moment.year - 1970) * 12 + moment.month - 1
+        people, bills = int(self._people[persona]), int(self._bills[persona])
+        households = int(np.ceil(people * self._share[min(moment.day, DUE_DAYS)]))
+        return (month * people + households) * bills
+
+    def _household(self, persona: Ints, position: Ints) -> tuple[Ints, Ints]:
+        """The customer of each bill of a persona's list, and which of the household's bills it is."""
+        nth, number = np.divmod(position, self._bills[persona])
+        people = self._people[persona]
+        rank = self._first[persona] + (nth % people * self._factor[persona] + self._shift[persona]) % people
+        customer = (rank - self._ranks.shift) * self._ranks.inverse % self._ranks.size
+        return customer, number

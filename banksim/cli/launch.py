@@ -33,7 +33,10 @@ DEFAULT_SCENARIO = "normal_day"
 LOG_FILE = "banking_simulator.log"
 
 #: Flags that Locust's command takes under the same name.
-SAME_NAME = ("speed", "customers", "nexum_url", "bastion_url", "kafka_servers")
+SAME_NAME = (
+    *("speed", "customers", "nexum_url", "bastion_url", "kafka_servers"),
+    *("bank_adapter", "detector_adapter"),
+)
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "run.py") -> int:
@@ -116,8 +119,8 @@ def _parser(prog: str = "run.py") -> argparse.ArgumentParser:
     parser = _frame(prog)
     add = parser.add_argument
     add("--scenario", default=DEFAULT_SCENARIO)
-    for name in ("speed", "customers", "nexum-url", "bastion-url", "kafka-servers"):
-        add(f"--{name}")
+    for name in SAME_NAME:
+        add(f"--{name.replace('_', '-')}")
     for name in ("dry-run", "no-kafka"):
         add(f"--{name}", action="store_true")
     _add_chores(parser, prog)

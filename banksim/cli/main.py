@@ -12,6 +12,7 @@ banksim generate             a labelled data set of a scenario, without a target
 banksim report RUN           a run's page again, as PDF, or its charts as PNG
 banksim compare A B          what got better or worse from one run to another
 banksim reconcile RUN        did the bank lose, double or invent money
+banksim check-target         one customer's life at a system of your own, call by call
 banksim sandbox              the stand-in bank and detector as servers
 """
 
@@ -22,7 +23,7 @@ import sys
 from collections.abc import Sequence
 
 import banksim
-from banksim.cli import launch
+from banksim.cli import check_target, launch
 from banksim.cli import reports as cli_reconcile
 from banksim.cli import reports as cli_reports
 from banksim.cli import scenarios as cli_scenarios
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(LOCUSTFILE)
             return int(ExitCode.COMPLETED)
         if options.command == "schema":
-            return _schema(options.markdown)
+            return _schema(options.markdown, options.mapping)
         if options.command == "generate":
             return generate.run(options)
         if options.command == "report":
@@ -62,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return cli_reports.run_compare(options)
         if options.command == "reconcile":
             return cli_reconcile.run(options)
+        if options.command == "check-target":
+            return check_target.run(options)
         return cli_scenarios.run_list()
     except BanksimError as error:
         print(error, file=sys.stderr)
@@ -84,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     schema = commands.add_parser("schema", help="print the scenario format as JSON Schema")
     schema.add_argument("--markdown", action="store_true", help="print it as Markdown tables instead")
+    schema.add_argument("--mapping", action="store_true", help="that of mapping files for --bank-adapter")
     generate.add_options(
         commands.add_parser("generate", help="write a labelled data set of a scenario, without a target")
     )
@@ -96,10 +100,19 @@ def _parser() -> argparse.ArgumentParser:
     cli_reconcile.add_options(
         commands.add_parser("reconcile", help="report whether the bank's balances are what it acknowledged")
     )
+    check_target.add_options(
+        commands.add_parser("check-target", help="play one customer's life at a system and show each call")
+    )
     commands.add_parser("sandbox", help="serve the stand-in bank and detector (options: sandbox --help)")
     return parser
 
 
-def _schema(markdown: bool) -> int:
-    print(reference() if markdown else schema_text(), end="")
+def _schema(markdown: bool, mapping: bool) -> int:
+    if mapping:
+        # Imported here: it brings the clients along, which the other commands do without.
+        from banksim.targets.mapping_format import mapping_schema
+
+        print(mapping_schema(), end="")
+    else:
+        print(reference() if markdown else schema_text(), end="")
     return int(ExitCode.COMPLETED)

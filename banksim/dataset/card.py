@@ -6,7 +6,7 @@ Holds no date and no machine's name: the same command writes the same card.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import numpy as np
 
 import banksim
 from banksim.activity.block import CHANNELS, KINDS
-from banksim.dataset.files import ACCOUNTS, CUSTOMERS, TRANSACTIONS, TRUTH_COLUMNS, Column, Money
+from banksim.dataset.files import TRUTH_COLUMNS, Column, Money
 from banksim.dataset.stream import Batch, Entry, Stream
 from banksim.model import BankStatus, Label
 from banksim.run.plan import Parts
@@ -121,14 +121,14 @@ _LIMITS = """\
 
 @dataclass(frozen=True, slots=True)
 class CardContents:
-    """Everything a card tells."""
+    """Everything a card tells.  ``files`` are those of the set with their columns, transactions first."""
 
     scenario: Scenario
     seed: int
     parts: Parts
     stream: Stream
     tally: Tally
-    files: Sequence[Path]
+    files: Mapping[Path, Sequence[Column]]
     command: str
     limit: int | None
 
@@ -139,7 +139,7 @@ def write_card(path: Path, card: CardContents) -> None:
 
 def _sections(card: CardContents) -> list[str]:
     return [
-        f"# Data card: {card.files[0].name}",
+        f"# Data card: {next(iter(card.files)).name}",
         "Invented bank transactions with their truth, for training and testing fraud detectors.",
         "## How it was made\n\n" + _origin(card),
         "## Counts\n\n" + _counts(card),
@@ -238,13 +238,13 @@ def _labels() -> str:
 
 
 def _columns(card: CardContents) -> str:
-    parts = [f"In `{card.files[0].name}`:", _column_table(TRANSACTIONS)]
-    for path, columns in zip(card.files[1:], (CUSTOMERS, ACCOUNTS), strict=False):
+    parts: list[str] = []
+    for path, columns in card.files.items():
         parts += [f"In `{path.name}`:", _column_table(columns)]
     return "\n\n".join(parts)
 
 
-def _column_table(columns: tuple[Column, ...]) -> str:
+def _column_table(columns: Sequence[Column]) -> str:
     return _table(("column", "type", "unit", "meaning"), [(f"`{c.name}`", *c[1:]) for c in columns])
 
 

@@ -1,7 +1,8 @@
 """`banksim generate`: a labelled data set of a scenario, without a target.
 
-scenario ─► parts ─► stream ─► lines ─► file.csv or .parquet
-                       └─► tally ─► data card        └─ customers and accounts beside it
+scenario ─► parts ─► stream ─► lines ─► (a public set's columns) ─► .csv, .jsonl or .parquet
+                       │         └─► further tables        customers and accounts beside it
+                       └─► tally ─► data card
 """
 
 from __future__ import annotations
@@ -15,17 +16,21 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, TextIO
 
 from banksim.dataset.card import CardContents, Tally, write_card
-from banksim.dataset.files import ACCOUNTS, CUSTOMERS, TRANSACTIONS, Outputs, check_format
+from banksim.dataset.check import Checker, report
+from banksim.dataset.files import ACCOUNTS, CUSTOMERS, TRANSACTIONS, Column
 from banksim.dataset.lines import BatchLines, PeopleLines, join_for
-from banksim.dataset.stream import Entry, Stream
+from banksim.dataset.public_forms import FORMS, FormSink, dict_rows
+from banksim.dataset.sinks import STDOUT, Outputs, Sink, beside, ending_of
+from banksim.dataset.stream import Batch, Entry, Stream
+from banksim.dataset.tables import TABLES, Reports, Table, croissant, line_of
 from banksim.model import BanksimError, ExitCode, UsageError
 from banksim.report.console import wants_colour
 from banksim.report.terminal import Line, can_rewrite
@@ -80,25 +85,32 @@ BLOCK_ROWS = 2000
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Where a data set goes."""
+    """Where a data set goes: transactions in one file or in one per split, and tables by name.
 
-    transactions: Path
-    customers: Path
-    accounts: Path
+    Without a card nothing but transactions is written.
+    """
+
+    transactions: tuple[Path, ...]
+    tables: Mapping[str, Path]
+    card: Path | None = None
+    croissant: Path | None = None
 
     @property
-    def card(self) -> Path:
-        return self.transactions.with_name(self.transactions.name + ".md")
+    def all(self) -> list[Path]:
+        kept = [path for path in (self.card, self.croissant) if path is not None]
+        return [*self.transactions, *self.tables.values(), *kept]
 
-    @property
-    def tables(self) -> tuple[Path, Path, Path]:
-        return self.transactions, self.customers, self.accounts
+
+#: The parts of a set split by time.
+SPLITS = ("train", "validation", "test")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of `banksim generate`."""
     parser.add_argument("--scenario", required=True, metavar="S", help="a scenario's name or YAML file")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="file.csv or file.parquet to write")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="file to write: .csv, .jsonl (both also .gz), .parquet, or -"
+    )
     parser.add_argument(
         "--seed", type=int, metavar="N", help="decides everything random (default: the scenario's)"
     )
@@ -112,8 +124,38 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--customers-out", type=Path, metavar="FILE", help="customers (default: beside --out)"
     )
     parser.add_argument(
+        "--format", choices=["banksim", *FORMS], default="banksim", help="columns of a public data set"
+    )
+    parser.add_argument(
+        "--tables",
+        type=_tables,
+        default=(),
+        metavar="NAMES",
+        help=f"{', '.join(TABLES)}, or all, beside --out",
+    )
+    parser.add_argument(
+        "--split",
+        type=_split,
+        metavar="A,B,C",
+        help="percent of the time for train, validation and test files",
+    )
+    parser.add_argument(
+        "--label-delay-days",
+        type=_days,
+        metavar="D",
+        help="write when frauds are reported: D days later on average",
+    )
+    parser.add_argument(
+        "--label-noise", type=_share, metavar="P", help="share of frauds nobody reports, and as many mistakes"
+    )
+    parser.add_argument("--croissant", action="store_true", help="write Croissant metadata beside --out")
+    parser.add_argument(
         "--check", action="store_true", help="compare with calibration and try to cheat; exit 99 on a miss"
     )
+    parser.add_argument(
+        "--seeds", type=_positive, default=2, metavar="N",
+        help="sets that --check looks at, of as many seeds in a row (default: 2)",
+    )  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
@@ -128,6 +170,8 @@ def run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("Interrupted: nothing was written", file=sys.stderr)
         return int(ExitCode.INTERRUPTED)
+    except BrokenPipeError:  # the reader of standard output has seen enough
+        return int(ExitCode.COMPLETED)
     except OSError as error:
         raise BanksimError(f"{options.out}: cannot be written: {error.strerror or error}") from error
 
@@ -137,61 +181,126 @@ def _generate(options: argparse.Namespace, scenario: Scenario, files: Files | No
     parts = build_parts(scenario, seed, scenario.speed_multiplier)
     stream, tally = Stream(parts), Tally()
     progress = Progress(scenario.duration_s)
-    watch: Callable[[list[Entry]], None] | None = None
-    checker = None
-    if options.check:
-        from banksim.dataset.check import Checker
-
-        checker = Checker(parts)
-        watch = checker.add
+    checker = Checker(parts) if options.check else None
     with Outputs() as outputs:
         try:
-            _write_rows(options.limit, parts, stream, tally, progress, outputs, files, watch)
+            form = None if options.format == "banksim" else FORMS[options.format](parts)
+            columns = TRANSACTIONS if form is None else form.columns
+            tables = _wanted_tables(options, seed)
+            rows = _Rows(parts, tables)
+            for number, path in enumerate(() if files is None else files.transactions):
+                sink = outputs.open(path, columns, parts.world.currency)
+                end_s = math.inf if options.split is None else options.split[number] * scenario.duration_s
+                rows.sinks.append((end_s, sink if form is None else FormSink(sink, form)))
+            _write_rows(options.limit, stream, tally, progress, rows, checker.add if checker else None)
             _refuse_faults(stream)
-            if files is not None:
-                _write_people(parts, progress, outputs, files)
-                contents = CardContents(
-                    scenario, seed, parts, stream, tally, files.tables, _command(options, seed), options.limit
-                )
+            if files is not None and files.card is not None:
+                made: dict[Path, Sequence[Column]] = dict.fromkeys(files.transactions, columns)
+                made |= _write_people(parts, progress, outputs, files)
+                made |= _write_tables(parts, outputs, files, tables)
+                command = _command(options, seed)
+                contents = CardContents(scenario, seed, parts, stream, tally, made, command, options.limit)
                 write_card(outputs.temporary(files.card), contents)
+                if files.croissant is not None:
+                    now = outputs.close()
+                    text = croissant(
+                        files.card.name.removesuffix(".md"),
+                        f"Invented bank transactions with their truth, made by `{command}`.",
+                        {place: (now[place], its) for place, its in made.items()},
+                    )
+                    outputs.temporary(files.croissant).write_text(text, encoding="utf-8")
             outputs.commit()
         finally:
             progress.clear()
     if files is not None:
-        print(f"{files.transactions}: {tally.rows:,} transactions, {tally.fraud:,} fraud, seed {seed}")
-        print(f"Data card: {files.card}")
+        said = sys.stderr if STDOUT in files.transactions else sys.stdout
+        name = ", ".join("standard output" if path == STDOUT else str(path) for path in files.transactions)
+        print(f"{name}: {tally.rows:,} transactions, {tally.fraud:,} fraud, seed {seed}", file=said)
+        if files.card is not None:
+            print(f"Data card: {files.card}")
     if checker is None:
         return int(ExitCode.COMPLETED)
-    report = checker.report()
-    print(report.text)
-    return int(ExitCode.COMPLETED if report.passed else ExitCode.THRESHOLD_FAILED)
+    more = [_checked(options, scenario, seed + nth) for nth in range(1, options.seeds)]
+    found = report([checker, *more])
+    print(found.text)
+    return int(ExitCode.COMPLETED if found.passed else ExitCode.THRESHOLD_FAILED)
+
+
+def _checked(options: argparse.Namespace, scenario: Scenario, seed: int) -> Checker:
+    """The same set of another seed, which is looked at and not written."""
+    parts = build_parts(scenario, seed, scenario.speed_multiplier)
+    checker, progress = Checker(parts), Progress(scenario.duration_s)
+    _write_rows(options.limit, Stream(parts), Tally(), progress, _Rows(parts, {}), checker.add)
+    progress.clear()
+    return checker
+
+
+class _Rows:
+    """Writes batches to the file of their time, and shows them to the tables."""
+
+    def __init__(self, parts: Parts, tables: Mapping[str, Table]) -> None:
+        expected = parts.offered.total() / parts.clock.speed
+        self._lines = BatchLines(parts.activity.rows.legend, join_for(expected))
+        self._tables = list(tables.values())
+        #: Until which simulated second, exclusive, each takes rows; in order of time.
+        self.sinks: list[tuple[float, Sink]] = []
+
+    def write(self, batch: Batch) -> None:
+        """Rows in order of time."""
+        for end_s, sink in self.sinks:
+            count = len(batch) if end_s == math.inf else batch.before(end_s)
+            if count:
+                now = batch if count == len(batch) else batch.first(count)
+                chunks = self._lines.chunks(now)
+                sink.write(chunks, count)
+                for row in dict_rows(chunks) if self._tables else ():
+                    for table in self._tables:
+                        table.add(row)
+            if count == len(batch):
+                return
+            batch = batch.rest(count)
 
 
 def _write_rows(
     limit: int | None,
-    parts: Parts,
     stream: Stream,
     tally: Tally,
     progress: Progress,
-    outputs: Outputs,
-    files: Files | None,
+    rows: _Rows,
     watch: Callable[[list[Entry]], None] | None,
 ) -> None:
-    currency, left = parts.world.currency, math.inf if limit is None else limit
-    sink = None if files is None else outputs.open(files.transactions, TRANSACTIONS, currency)
-    expected = min(left, parts.offered.total() / parts.clock.speed)
-    lines = BatchLines(parts.activity.rows.legend, join_for(expected))
+    left = math.inf if limit is None else limit
     for whole in stream.batches():
         batch = whole if len(whole) <= left else whole.first(int(left))
         left -= len(batch)
         tally.add(batch)
-        if sink is not None:
-            sink.write(lines.chunks(batch), len(batch))
+        if len(batch):
+            rows.write(batch)
         if watch is not None:
             watch(list(batch.entries()))
         progress.rows(tally.last_s, tally.rows)
         if left <= 0:
             return
+
+
+def _wanted_tables(options: argparse.Namespace, seed: int) -> dict[str, Table]:
+    tables: dict[str, Table] = {name: TABLES[name]() for name in options.tables}
+    if options.label_delay_days is not None or options.label_noise is not None:
+        tables["reports"] = Reports(seed, options.label_delay_days or 0.0, options.label_noise or 0.0)
+    return tables
+
+
+def _write_tables(
+    parts: Parts, outputs: Outputs, files: Files, tables: Mapping[str, Table]
+) -> dict[Path, Sequence[Column]]:
+    made: dict[Path, Sequence[Column]] = {}
+    for name, table in tables.items():
+        path = files.tables[name]
+        sink, found = outputs.open(path, table.columns, parts.world.currency), table.finish()
+        while block := list(islice(found, BLOCK_ROWS)):
+            sink.write(["".join(line_of(table.columns, cells) for cells in block).encode()], len(block))
+        made[path] = table.columns
+    return made
 
 
 def _refuse_faults(stream: Stream) -> None:
@@ -201,10 +310,14 @@ def _refuse_faults(stream: Stream) -> None:
         raise BanksimError(f"{len(stream.faults)} campaigns failed, the first was {name}: {fault}")
 
 
-def _write_people(parts: Parts, progress: Progress, outputs: Outputs, files: Files) -> None:
+def _write_people(
+    parts: Parts, progress: Progress, outputs: Outputs, files: Files
+) -> dict[Path, Sequence[Column]]:
+    if "customers" not in files.tables:
+        return {}
     currency, size = parts.world.currency, parts.world.population.size
-    customers = outputs.open(files.customers, CUSTOMERS, currency)
-    accounts = outputs.open(files.accounts, ACCOUNTS, currency)
+    customers = outputs.open(files.tables["customers"], CUSTOMERS, currency)
+    accounts = outputs.open(files.tables["accounts"], ACCOUNTS, currency)
     done = 0
     everybody = PeopleLines(parts).all()
     while block := list(islice(everybody, BLOCK_ROWS)):
@@ -213,6 +326,7 @@ def _write_people(parts: Parts, progress: Progress, outputs: Outputs, files: Fil
         accounts.write([text.encode()], text.count("\n"))
         done += len(block)
         progress.step("Customers", done, size)
+    return {files.tables["customers"]: CUSTOMERS, files.tables["accounts"]: ACCOUNTS}
 
 
 def _scenario(options: argparse.Namespace) -> Scenario:
@@ -226,14 +340,34 @@ def _scenario(options: argparse.Namespace) -> Scenario:
 
 def _files(options: argparse.Namespace) -> Files:
     out: Path = options.out
-    files = Files(
-        out,
-        options.customers_out or out.with_name(f"{out.stem}.customers{out.suffix}"),
-        options.accounts or out.with_name(f"{out.stem}.accounts{out.suffix}"),
-    )
-    for path in files.tables:
-        check_format(path)
-    if len({path.resolve() for path in (*files.tables, files.card)}) < 4:
+    if out == STDOUT:
+        extra = (
+            "accounts",
+            "customers_out",
+            "tables",
+            "split",
+            "label_delay_days",
+            "label_noise",
+            "croissant",
+        )
+        asked = [f"--{name.replace('_', '-')}" for name in extra if getattr(options, name)]
+        if asked:
+            raise UsageError(f"generate: {asked[0]} needs files; give --out a file name")
+        return Files((STDOUT,), {})
+    names = ["customers", "accounts"] if options.format == "banksim" else []
+    own = {"customers": options.customers_out, "accounts": options.accounts}
+    names = [name for name in own if name in names or own[name] is not None]
+    tables = {name: own[name] or beside(out, name) for name in names}
+    tables |= {name: beside(out, name) for name in options.tables}
+    if options.label_delay_days is not None or options.label_noise is not None:
+        tables["reports"] = beside(out, "reports")
+    transactions = (out,) if options.split is None else tuple(beside(out, part) for part in SPLITS)
+    card = out.with_name(f"{out.name}.md")
+    metadata = out.with_name(f"{out.name}.croissant.json") if options.croissant else None
+    files = Files(transactions, tables, card, metadata)
+    for path in (*transactions, *tables.values()):
+        ending_of(path)
+    if len({path.resolve() for path in files.all}) < len(files.all):
         raise UsageError("generate: --out, --accounts and --customers-out must be different files")
     return files
 
@@ -241,10 +375,15 @@ def _files(options: argparse.Namespace) -> Files:
 def _command(options: argparse.Namespace, seed: int) -> str:
     words = ["banksim", "generate", "--scenario", str(options.scenario), "--out", options.out.name]
     words += ["--seed", str(seed)]
-    for name in ("customers", "speed", "limit"):
+    for name in ("customers", "speed", "limit", "label_delay_days", "label_noise"):
         value = getattr(options, name)
         if value is not None:
-            words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]
+            words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
+    words += [] if options.format == "banksim" else ["--format", options.format]
+    words += ["--tables", ",".join(options.tables)] if options.tables else []
+    if options.split is not None:
+        shares = [100 * (b - a) for a, b in pairwise((0.0, *options.split[:-1], 1.0))]
+        words += ["--split", ",".join(f"{share:g}" for share in shares)]
     return shlex.join(words)
 
 
@@ -256,6 +395,40 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
     return value
+
+
+def _number(text: str, expected: str, holds: Callable[[float], bool]) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not holds(value):
+        raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
+    return value
+
+
+def _days(text: str) -> float:
+    return _number(text, "a number of days from 0 to 3650", lambda value: 0 <= value <= 3650)
+
+
+def _share(text: str) -> float:
+    return _number(text, "a share from 0 to 1", lambda value: 0 <= value <= 1)
+
+
+def _tables(text: str) -> tuple[str, ...]:
+    names = tuple(TABLES) if text == "all" else tuple(name.strip() for name in text.split(","))
+    for name in names:
+        if name not in TABLES:
+            raise argparse.ArgumentTypeError(f"expected {', '.join(TABLES)} or all, got {name!r}")
+    return tuple(dict.fromkeys(names))
+
+
+def _split(text: str) -> tuple[float, ...]:
+    """The ends of the three parts as shares of the time."""
+    shares = [_number(part, "three percentages", lambda value: value > 0) for part in text.split(",")]
+    if len(shares) != len(SPLITS) or not math.isclose(sum(shares), 100):
+        raise argparse.ArgumentTypeError(f"expected three percentages that add up to 100, got {text!r}")
+    return (shares[0] / 100, (shares[0] + shares[1]) / 100, math.inf)
 
 
 @contextmanager

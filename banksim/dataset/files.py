@@ -1,25 +1,17 @@
-"""Files that appear whole or not at all: CSV and Parquet.
+"""What is in the files of a data set: the columns, and rows as CSV lines.
 
-Everything is written under another name beside its place and renamed when all files are
-complete, so an interrupted command leaves nothing behind, and an older data set stays
-until the new one is there.
-
-A Parquet file is made from the CSV lines, block by block, with the types of `columns`; so
-the two forms cannot differ.
+A Parquet file and JSON lines are made from the CSV lines, with the types of the columns; so the forms
+cannot differ.
 """
 
 from __future__ import annotations
 
-import io
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 from banksim.dataset.stream import Entry
-from banksim.model import BanksimError, BankStatus, Merchant, Place, Truth, UsageError
+from banksim.model import BankStatus, Merchant, Place, Truth
 from banksim.model.money import minor_digits
 
 # -- Cells of CSV files: safe in spreadsheets, and cheap by the million -----------------------------
@@ -28,7 +20,8 @@ from banksim.model.money import minor_digits
 # an apostrophe in front; numbers are ours and never do.
 
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+#: What a formula begins with.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _QUOTED = frozenset(',"\n\r')
 _HOUR_MS = 3_600_000
 _MINUTE_SECOND = tuple(f"{second // 60:02d}:{second % 60:02d}." for second in range(3600))
@@ -39,7 +32,7 @@ FRACTION = tuple(f".{cents:02d}" for cents in range(100))
 
 def cell(text: str) -> str:
     """``text`` as one cell: guarded against formulas, quoted where it must be."""
-    if text.startswith(_FORMULA):
+    if text.startswith(FORMULA):
         text = "'" + text
     if not _QUOTED.isdisjoint(text):
         return '"' + text.replace('"', '""') + '"'
@@ -272,193 +265,6 @@ ACCOUNTS: tuple[Column, ...] = (
 )
 
 
-def header(columns: tuple[Column, ...]) -> str:
+def header(columns: Sequence[Column]) -> str:
     """The first line of a CSV file."""
     return ",".join(column.name for column in columns) + "\n"
-
-
-FORMATS = (".csv", ".parquet")
-#: Lines of one row group of a Parquet file.
-GROUP_LINES = 100_000
-NO_PYARROW = (
-    "Parquet files need pyarrow: pip install 'banksim[parquet]', or choose a file name ending in .csv"
-)
-
-
-class Sink(Protocol):
-    """Takes whole lines, each with its newline, as UTF-8 in parts; ``count`` is how many lines they are."""
-
-    def write(self, parts: Sequence[bytes | memoryview], count: int) -> None: ...
-    def close(self) -> None: ...
-
-
-class CsvSink:
-    """UTF-8, one header line, \\n at the ends of lines."""
-
-    def __init__(self, path: Path, columns: tuple[Column, ...]) -> None:
-        self._file = path.open("wb", buffering=1 << 20)
-        self._file.write(header(columns).encode())
-
-    def write(self, parts: Sequence[bytes | memoryview], count: int) -> None:  # noqa: ARG002 - as in `Sink`
-        self._file.writelines(parts)
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class ParquetSink:
-    """Money as decimals, times as timestamps in milliseconds, text as strings ("" where there is none).
-
-    Text is written without the guard against formulas: a Parquet file runs none.
-    """
-
-    def __init__(self, path: Path, columns: tuple[Column, ...], currency: str) -> None:
-        _, csv, parquet = import_pyarrow()
-        types = _arrow_types(columns, currency)
-        self._convert = csv.ConvertOptions(column_types=types, strings_can_be_null=False)
-        self._header = header(columns).encode()
-        self._parse = csv.ParseOptions(newlines_in_values=True)
-        self._csv = csv
-        self._parts: list[bytes | memoryview] = []
-        self._count = 0
-        # What is left of the last lines when whole groups are written: groups do not depend on the parts.
-        self._rest: Any = None
-        self._file = path.open("wb")
-        self._writer = parquet.ParquetWriter(self._file, _schema(types))
-
-    def write(self, parts: Sequence[bytes | memoryview], count: int) -> None:
-        self._parts.extend(parts)
-        self._count += count
-        if self._count >= GROUP_LINES:
-            self._flush(whole_groups=True)
-
-    def close(self) -> None:
-        if self._file.closed:
-            return
-        try:
-            self._flush()
-            self._writer.close()
-        finally:
-            self._file.close()
-
-    def _flush(self, whole_groups: bool = False) -> None:
-        arrow, _, _ = import_pyarrow()
-        tables = [] if self._rest is None else [self._rest]
-        if self._parts:
-            text = io.BytesIO(b"".join([self._header, *self._parts]))
-            self._parts.clear()
-            table = self._csv.read_csv(text, parse_options=self._parse, convert_options=self._convert)
-            tables.append(_unguarded(table))
-        if not tables:
-            return
-        table = arrow.concat_tables(tables)
-        count = len(table) // GROUP_LINES * GROUP_LINES if whole_groups else len(table)
-        if count:
-            self._writer.write_table(table.slice(0, count), row_group_size=GROUP_LINES)
-        self._rest = table.slice(count)
-        self._count = len(self._rest)
-
-
-class Outputs:
-    """The files of one data set, as a context: kept by `commit`, else removed."""
-
-    def __init__(self) -> None:
-        self._sinks: list[Sink] = []
-        self._places: dict[Path, Path] = {}
-
-    def __enter__(self) -> Outputs:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            for sink in self._sinks:
-                sink.close()
-        except Exception:
-            if error is None:
-                raise
-        finally:
-            for temporary in self._places:
-                temporary.unlink(missing_ok=True)
-
-    def open(self, path: Path, columns: tuple[Column, ...], currency: str) -> Sink:
-        """A file for lines of ``columns``; the ending of its name decides on the format."""
-        temporary = self.temporary(path)
-        sink: Sink
-        if path.suffix == ".parquet":
-            sink = ParquetSink(temporary, columns, currency)
-        else:
-            sink = CsvSink(temporary, columns)
-        self._sinks.append(sink)
-        return sink
-
-    def temporary(self, path: Path) -> Path:
-        """The name under which ``path`` is written until `commit`."""
-        if path.is_dir():
-            raise BanksimError(f"{path} is a folder; give the name of a file")
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            temporary.touch()
-        except OSError as error:
-            raise BanksimError(f"{path}: cannot be written: {error.strerror}") from error
-        self._places[temporary] = path
-        return temporary
-
-    def commit(self) -> None:
-        """Close all files and put them in their places."""
-        for sink in self._sinks:
-            sink.close()
-        self._sinks.clear()
-        for temporary, path in self._places.items():
-            temporary.replace(path)
-        self._places.clear()
-
-
-def check_format(path: Path) -> None:
-    """Raise UsageError when ``path`` ends in neither .csv nor .parquet, BanksimError without pyarrow."""
-    if path.suffix not in FORMATS:
-        raise UsageError(f"{path}: expected a file name ending in .csv or .parquet")
-    if path.suffix == ".parquet":
-        import_pyarrow()
-
-
-def import_pyarrow() -> tuple[Any, Any, Any]:
-    """pyarrow, its CSV reader and its Parquet writer.  Raises BanksimError where it is not installed."""
-    try:
-        import pyarrow
-        from pyarrow import csv, parquet
-    except ImportError as error:
-        raise BanksimError(NO_PYARROW) from error
-    return pyarrow, csv, parquet
-
-
-def _arrow_types(columns: tuple[Column, ...], currency: str) -> dict[str, Any]:
-    arrow, _, _ = import_pyarrow()
-    by_type = {
-        "text": arrow.string(),
-        "money": arrow.decimal128(18, minor_digits(currency)),
-        "time": arrow.timestamp("ms", tz="UTC"),
-        "date": arrow.date32(),
-        "integer": arrow.int64(),
-        "real": arrow.float64(),
-    }
-    return {column.name: by_type[column.type] for column in columns}
-
-
-def _unguarded(table: Any) -> Any:
-    """``table`` without the apostrophes that `csv_text.cell` put before = + - @."""
-    from pyarrow import compute, types
-
-    for position, column in enumerate(table.schema):
-        if types.is_string(column.type):
-            cells = table.column(position)
-            if compute.any(compute.starts_with(cells, "'")).as_py():
-                plain = compute.replace_substring_regex(cells, "^'([=+@\\t\\r-])", "\\1")
-                table = table.set_column(position, column.name, plain)
-    return table
-
-
-def _schema(types: dict[str, Any]) -> Any:
-    arrow, _, _ = import_pyarrow()
-    return arrow.schema(list(types.items()))

@@ -27,8 +27,8 @@ from banksim.dataset.files import (
     account_id,
     cell,
     customer_id,
-    import_pyarrow,
 )
+from banksim.dataset.sinks import import_pyarrow
 from banksim.dataset.stream import Batch
 from banksim.model import BanksimError, Merchant
 from banksim.model.money import minor_digits

@@ -121,6 +121,18 @@ class Batch:
         kept = [(at, entry) for number, (at, entry) in enumerate(self.dated) if at + number < count]
         return Batch(self.block.part(0, count - len(kept)), kept)
 
+    def rest(self, count: int) -> Batch:
+        """All but the first ``count`` entries."""
+        first = self.first(count)
+        start = len(first.block)
+        kept = [(at - start, entry) for at, entry in self.dated[len(first.dated) :]]
+        return Batch(self.block.part(start, len(self.block)), kept)
+
+    def before(self, sim_s: float) -> int:
+        """How many entries come before a simulated moment."""
+        dated = sum(planned.sim_s < sim_s for _, (planned, _, _) in self.dated)
+        return int(np.searchsorted(self.block.sim_s, sim_s)) + dated
+
     def entries(self) -> Iterator[Entry]:
         """All of it as objects, in order."""
         dated = iter([*self.dated, (len(self.block) + 1, None)])
@@ -219,8 +231,6 @@ class Stream:
             self._join(event)
             return None, end
         planned = event.planned
-        if planned is None:
-            return None, end
         if event.missing:
             self.impossible += 1
             self._simulation.answered(planned, REFUSED)

@@ -13,16 +13,19 @@ from banksim.activity.calendar import Rhythm
 from banksim.activity.habits import HabitBook, Habits
 from banksim.activity.journeys import Trips
 from banksim.model import Channel, Kind, Merchant, Place
-from banksim.world import Choice, Customer, World, distance_km, opaque_id
+from banksim.world import Choice, Customer, World, distance_km, opaque_id, stream
 from banksim.world.persona import load_categories
 from banksim.world.places import CITY_RADIUS_KM
 
 #: Devices of one attacker, fewest and most (judgement).
 DEVICES = (1, 3)
+#: Devices that attackers used before, and how often one of them is used again (judgement).
+USED_DEVICES, USED_SHARE = 40, 0.5
 #: How often a fully sophisticated attacker acts through the victim's own device (judgement).
 HIJACKED_AT_BEST = 0.8
-#: How often a clumsy attacker acts from another country (judgement).
-ABROAD_AT_WORST = 0.5
+#: How often an attacker who is not near the victim acts from another country (judgement; in the EEA card
+#: fraud is far more frequent across borders, EBA and ECB 2024).
+ABROAD = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,13 @@ class Attacker:
         self._rng = rng
         self._sophistication = sophistication
         self._genuine = genuine
-        self.devices = tuple(opaque_id(rng) for _ in range(rng.randint(*DEVICES)))
+        self.devices = tuple(self._device() for _ in range(rng.randint(*DEVICES)))
+
+    def _device(self) -> str:
+        """A new device, or one of a gang's."""
+        if self._rng.random() >= USED_SHARE:
+            return opaque_id(self._rng)
+        return opaque_id(stream(self._world.seed, "used device", self._rng.randrange(USED_DEVICES)))
 
     def device(self, customer: Customer) -> str:
         """The device of one step: the attacker's, or the customer's own, taken over."""
@@ -85,19 +94,19 @@ class Attacker:
         """The place the attacker appears to use the customer's account from."""
         if self._genuine or self._rng.random() < self._sophistication:
             return customer.home
-        abroad = self._rng.random() < ABROAD_AT_WORST * (1 - self._sophistication)
+        abroad = self._rng.random() < ABROAD
         place = self._world.places.destination(self._rng, customer.home, abroad)
         return place or customer.home
 
     def far_place(self, origin: Place, least_km: float) -> Place:
         """A city all of whose shops are at least ``least_km`` from ``origin``, or else the farthest city.
 
-        It is in the home country if that has such a city and the attacker is careful enough.
+        Half of the time it is in the home country, if that has such a city.
         """
         cities, away_km = self._world.places.cities, least_km + CITY_RADIUS_KM
         far = [city for city in cities if distance_km(origin, city.place) >= away_km]
         far = far or [max(cities, key=lambda city: distance_km(origin, city.place))]
-        abroad = self._rng.random() < ABROAD_AT_WORST * (1 - self._sophistication)
+        abroad = self._rng.random() < ABROAD
         domestic = [city for city in far if city.country == origin.country]
         choice = domestic if domestic and not abroad else far
         # Large cities most often, as on genuine journeys: no country belongs to fraud alone.

@@ -147,7 +147,9 @@ class Campaign:
 
     # -- people ---------------------------------------------------------------------------
 
-    def victim(self, least_limit_cents: int = 0, least_balance_cents: int = 0) -> Customer:
+    def victim(
+        self, least_limit_cents: int = 0, least_balance_cents: int = 0, suits: Suits = lambda _: True
+    ) -> Customer:
         """The next victim: inherited ones first, each once; then exposed customers, none twice.
 
         With `requires_successful` only inherited ones, over and over.  The minimums are preferences:
@@ -157,8 +159,9 @@ class Campaign:
         if self.inherited and (turn < len(self.inherited) or self.options.requires_successful):
             index = self.inherited[turn % len(self.inherited)]
             return self._remembered(self.world.population.customer(index))
-        suits = self._able_to_pay(least_limit_cents, least_balance_cents)
-        return self._remembered(self._pool.victim(self.rng, suits, self._used))
+        able = self._able_to_pay(least_limit_cents, least_balance_cents)
+        found = self._pool.victim(self.rng, lambda c: able(c) and suits(c), self._used)
+        return self._remembered(found)
 
     def stolen_cards(self) -> Iterator[Customer]:
         """Victims without end; the campaign stops by itself at its size."""
@@ -382,7 +385,7 @@ class Campaign:
         return self.step(
             Kind.TRANSFER,
             customer,
-            amount_cents,
+            self.wallet.written(amount_cents),
             moment_s,
             channel,
             here,
@@ -430,7 +433,9 @@ class Campaign:
             channel=channel,
             timestamp_s=self.world.timestamp_s(at),
             place=place,
-            device_id=self.scene.device(customer) if device is None else device,
+            device_id=self._own_device(
+                customer, self.scene.device(customer) if device is None else device, at
+            ),
             description=self._description(kind, customer, channel, merchant),
             counterparty=None if payee is None else AccountRef(payee.index),
             merchant=merchant,
@@ -438,6 +443,12 @@ class Campaign:
         stage = self._stage(kind, role) if self._label is Label.FRAUD else FraudStage.NONE
         truth = Truth(self._label, customer.persona, self.spec.typology, self.spec.campaign_id, role, stage)
         return Planned(transaction, truth, at)
+
+    def _own_device(self, customer: Customer, device: str, at: float) -> str:
+        """``device``, or what the customer has in its place by now."""
+        if device not in customer.devices:
+            return device
+        return self._normal.habits.columns.device_id(customer.index, customer.devices.index(device), at)
 
     @staticmethod
     def preparation(step: Planned) -> Planned:

@@ -14,7 +14,9 @@ from __future__ import annotations
 import math
 import random
 
-from banksim.activity.prices import Pricing
+import numpy as np
+
+from banksim.activity.prices import ROUND_TRANSFERS, Pricing
 from banksim.model import CREDIT_KINDS, Outcome, Transaction
 from banksim.model.money import to_cents, to_units
 from banksim.world import Customer, World, unit_scale
@@ -61,13 +63,17 @@ class Wallet:
     def usual(self, customer: Customer, key: str) -> int:
         """An amount as ``customer`` might pay it; ``key`` is a category word or a kind."""
         persona = self._world.personas[customer.persona]
-        return self._pricing.cents(self._pricing.drawn(persona, key, self._rng))
+        return self._pricing.cents(self._pricing.drawn(persona, key, self._rng, self._level(customer)))
+
+    def _level(self, customer: Customer) -> float:
+        people = self._world.population.people
+        return float(people.price_levels(np.array([customer.index], np.int64))[0])
 
     def median(self, customer: Customer, key: str) -> int:
         """The customer's middle amount for ``key``."""
         persona = self._world.personas[customer.persona]
         model = persona.amounts.get(key) or persona.amounts["online_retail"]
-        return self.scaled_cents(model.median_units)
+        return self.scaled_cents(model.median_units * self._level(customer))
 
     def price(self, amount_cents: float) -> int:
         """``amount_cents`` as a price tag."""
@@ -77,6 +83,12 @@ class Wallet:
     def notes(self, amount_cents: float) -> int:
         """The nearest amount a cash machine hands out, at least one note."""
         return self._pricing.whole_notes(max(1, round(amount_cents)))
+
+    def written(self, amount_cents: float) -> int:
+        """A transfer as people write one: mostly a round sum, here the next below."""
+        cents, pricing = max(1, round(amount_cents)), self._pricing
+        step = pricing.step_cents(5 if cents < pricing.step_cents(100) else 10)
+        return cents if cents < step or self._rng.random() >= ROUND_TRANSFERS else cents - cents % step
 
     def counted(self, amount_cents: float) -> int:
         """The nearest amount of cash that people pay in: whole tens."""

@@ -39,6 +39,8 @@ SCENARIO_OPTIONS = (
     "seed",
     "nexum_url",
     "bastion_url",
+    "bank_adapter",
+    "detector_adapter",
     "kafka_servers",
     "no_kafka",
     "flow",
@@ -146,6 +148,14 @@ def add_options(parser: Any) -> None:
         metavar="URL",
         help="Address of the fraud detector. Default: BASTION_URL, else the scenario's",
     )
+    for role, system in (("bank", "Nexum"), ("detector", "Bastion")):
+        add(
+            f"--{role}-adapter",
+            metavar="NAME|FILE",
+            include_in_web_ui=False,
+            help=f"What the {role} speaks where that is not {system}'s API: a shipped mapping, "
+            "a mapping file, or FILE.py:CLASS (docs/targets.md)",
+        )
     add(
         "--kafka-servers",
         metavar="A,B",
@@ -261,6 +271,9 @@ def from_form(form: Mapping[str, str], defaults: Mapping[str, Any]) -> dict[str,
     """
     options = {name: defaults.get(name) for name in OPTION_NAMES}
     options.update({name: form[name].strip() or None for name in OPTION_NAMES if name in form})
+    if "threshold" in form:  # one a line, in addition to the command line's
+        lines = [line.strip() for line in form["threshold"].splitlines() if line.strip()]
+        options["threshold"] = [*(defaults.get("threshold") or ()), *lines]
     return options
 
 

@@ -1,6 +1,7 @@
 """Counts that add up: latency, detection, the tally, the timeline and the books."""
 
-from banksim.measure.books import ExpectedBalances, compare
+from banksim.measure.books import ExpectedBalances
+from banksim.measure.comparison import compare
 from banksim.measure.counts import Fate, Tally, fate_of
 from banksim.measure.detection import DEFAULT_PREVALENCE, Detection
 from banksim.measure.latency import LatencyHistogram

@@ -5,14 +5,18 @@ movements and the sum of movements whose answer never came.  An account balances
 
     opening + certain - unknown out  ≤  actual  ≤  opening + certain + unknown in
 
-so an unknown movement is tolerated within its amount and never guessed.  Everything is
-integer cents and adds up, also over workers: a transfer may credit an account that another
+and, as long as the unanswered movements are few enough to be tried, only when *some* of them, each booked
+whole or not at all, come to just that: an amount between the bounds that no choice of them reaches is a
+difference, and so is a transfer that one account has and the other has not.  Nothing is guessed: a choice
+counts once the balances leave no other.  The sum over all accounts is not loosened by transfers between them.
+Everything is integer cents and adds up, also over workers: a transfer may credit an account that another
 worker opened.
 
 What a difference probably is follows from the amounts that were acknowledged on the account:
 
     too little by x   a debit of x was acknowledged → booked twice;  a credit of x → lost
     too much by x     a credit of x → booked twice;                  a debit of x → lost
+    half of a transfer that was never answered → half booked
     anything else     unexplained (several faults at once, or money from nowhere)
 
 Not handled: fees and interest that a bank books by itself show up as differences.
@@ -24,14 +28,13 @@ each, used up within the first minutes of a busy run.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
 
-from banksim.measure.figures import BalanceRow, BalanceTotal, FaultSum, Invariant, Reconciliation
+from banksim.measure.figures import BalanceRow, BalanceTotal, Invariant
 from banksim.measure.scores import Ints
 
 # -- What reading balances back during a run came to: counts, and the accounts that did not agree ---
@@ -77,16 +80,13 @@ class BalanceChecks:
         )
 
 
+#: Sides of one movement: account ids and signed cents.
+Movement = tuple[tuple[str, int], ...]
+#: Unanswered movements that are kept whole; further ones are tolerated within their amounts.
+MOST_UNANSWERED = 20_000
+
 #: Sums per account, by its place.
 _SUMS = ("certain", "unknown_in", "unknown_out")
-
-
-class Agreement(StrEnum):
-    """What comparing the balances came to."""
-
-    BALANCED = "balanced"
-    DIFFERENCES = "differences"
-    NOT_CHECKED = "not checked"
 
 
 class Fault(StrEnum):
@@ -95,6 +95,7 @@ class Fault(StrEnum):
     DOUBLED = "doubled"
     LOST = "lost"
     GONE = "account gone"
+    HALF = "half booked"
     UNEXPLAINED = "unexplained"
 
 
@@ -158,7 +159,7 @@ _NEW_AMOUNTS = 8_192
 class ExpectedBalances:
     """Expected balances by the bank's account id, in integer cents."""
 
-    __slots__ = (*_SUMS, "_amounts", "_max_accounts", "_places", "opening", "overflow")
+    __slots__ = (*_SUMS, "_amounts", "_max_accounts", "_places", "opening", "overflow", "unanswered")
 
     def __init__(self, max_accounts: int = 1_000_000, max_amounts: int = 300_000) -> None:
         self._max_accounts = max_accounts
@@ -168,6 +169,8 @@ class ExpectedBalances:
         self.opening: dict[str, int] = {}
         self.certain, self.unknown_in, self.unknown_out = array("q"), array("q"), array("q")
         self.overflow = 0
+        #: Movements whose answer never came, whole: (account id, signed cents) of their sides.
+        self.unanswered: list[Movement] = []
 
     def open(self, account_id: str, balance_cents: int) -> None:
         """An account was opened with this balance."""
@@ -186,6 +189,17 @@ class ExpectedBalances:
             self._add(self.certain, account_id, -amount_cents, True)
         else:
             self._add(self.unknown_out, account_id, amount_cents, False)
+
+    def not_answered(self, movement: Movement) -> None:
+        """A movement was sent and its answer never came."""
+        for account_id, cents in movement:
+            part = self.unknown_in if cents >= 0 else self.unknown_out
+            self._add(part, account_id, abs(cents), False)
+        self._keep(movement)
+
+    def _keep(self, movement: Movement) -> None:
+        if len(self.unanswered) < MOST_UNANSWERED:
+            self.unanswered.append(movement)
 
     def place_of(self, account_id: str) -> int | None:
         """The number that `acknowledged` knows an account by; None when there is no room for it."""
@@ -227,6 +241,16 @@ class ExpectedBalances:
         sure += self.certain[place]
         return sure - self.unknown_out[place], sure + self.unknown_in[place]
 
+    def sure_of(self, account_id: str) -> int:
+        """What the account holds by what was acknowledged alone."""
+        place = self._places.get(account_id)
+        return self.opening.get(account_id, 0) + (self.certain[place] if place is not None else 0)
+
+    def is_doubtful(self, account_id: str) -> bool:
+        """Whether a movement of the account was never answered."""
+        low, high = self.range_of(account_id)
+        return low != high
+
     def merge_state(self, state: Mapping[str, Any]) -> None:
         for account_id, cents in state["opening"].items():
             self.open(account_id, cents)
@@ -234,6 +258,8 @@ class ExpectedBalances:
             for account_id, cents in state[name].items():
                 self._add(getattr(self, name), account_id, cents, False)
         self.overflow += state["overflow"]
+        for movement in state.get("unanswered", ()):
+            self._keep(tuple((str(account_id), int(cents)) for account_id, cents in movement))
         for account_id, amounts in state.get("amounts", {}).items():
             place = self.place_of(account_id)
             if place is not None:
@@ -246,119 +272,6 @@ class ExpectedBalances:
             "opening": dict(self.opening),
             **{name: {k: cents for k, cents in part.items() if cents} for name, part in sums.items()},
             "overflow": self.overflow,
+            "unanswered": [[list(leg) for leg in movement] for movement in self.unanswered],
             "amounts": {names[place]: amounts for place, amounts in self._amounts.by_account().items()},
         }
-
-
-def compare(
-    books: ExpectedBalances,
-    actual: Mapping[str, int],
-    max_differences: int = 100,
-    *,
-    gone: Collection[str] = frozenset(),
-) -> Reconciliation:
-    """Judge the bank's balances (cents by account id) against the books.
-
-    ``gone``: accounts that the bank says it does not have, which is a difference of all they held.
-
-    ``unread`` accounts are missing in ``actual`` (nothing is said about them), ``tolerated`` ones agree
-    only within their unknown movements, ``total`` compares the sum over all accounts that were read,
-    ``differences`` lists the largest.  ``balanced`` is None when no account could be read.
-    """
-    unread = tolerated = total_low = total_high = total_actual = 0
-    differences: list[BalanceRow] = []
-    for account_id in books.opening:
-        is_gone = account_id in gone
-        cents = 0 if is_gone else actual.get(account_id)
-        if cents is None:
-            unread += 1
-            continue
-        low, high = books.range_of(account_id)
-        total_low += low
-        total_high += high
-        total_actual += cents
-        if low <= cents <= high and not is_gone:
-            tolerated += low != high
-            continue
-        differences.append(_difference(books, account_id, cents, is_gone))
-    differences.sort(key=_largest_first)
-    judged = len(books.opening) - unread
-    reason = ""
-    if not judged:
-        reason = f"not one of {unread:,} accounts could be read" if unread else "no account was touched"
-    return Reconciliation(
-        verdict=str(_verdict(judged, differences)),
-        reason=reason,
-        balanced=not differences if judged else None,
-        accounts=judged,
-        unread=unread,
-        tolerated=tolerated,
-        differing=len(differences),
-        difference_cents=sum(row.difference_cents for row in differences),
-        by_fault=_by_fault((row.fault, 1, row.difference_cents) for row in differences),
-        total=BalanceTotal(total_low, total_high, total_actual),
-        differences=differences[:max_differences],
-        overflow=books.overflow,
-    )
-
-
-def not_checked(books: ExpectedBalances, reason: str) -> Reconciliation:
-    """Balances that were not compared, and why."""
-    return replace(compare(books, {}), reason=reason)
-
-
-def combined(verdicts: Iterable[Reconciliation], max_differences: int = 100) -> Reconciliation:
-    """Several banks' comparisons as one: every worker of a dry run has a bank of its own."""
-    parts = list(verdicts)
-    accounts = sum(part.accounts for part in parts)
-    differences = sorted((row for part in parts for row in part.differences), key=_largest_first)
-    faults = ((name, sums) for part in parts for name, sums in part.by_fault.items())
-    return Reconciliation(
-        verdict=str(_verdict(accounts, differences)),
-        reason=next((part.reason for part in parts if part.reason), ""),
-        balanced=not differences if accounts else None,
-        accounts=accounts,
-        unread=sum(part.unread for part in parts),
-        tolerated=sum(part.tolerated for part in parts),
-        differing=sum(part.differing for part in parts),
-        difference_cents=sum(part.difference_cents for part in parts),
-        by_fault=_by_fault((name, sums.accounts, sums.cents) for name, sums in faults),
-        total=BalanceTotal(
-            sum(part.total.expected_low_cents for part in parts),
-            sum(part.total.expected_high_cents for part in parts),
-            sum(part.total.actual_cents for part in parts),
-        ),
-        differences=differences[:max_differences],
-        overflow=sum(part.overflow for part in parts),
-    )
-
-
-def _largest_first(row: BalanceRow) -> tuple[int, str]:
-    return -abs(row.difference_cents), row.account
-
-
-def _verdict(judged: int, differences: list[BalanceRow]) -> Agreement:
-    if not judged:
-        return Agreement.NOT_CHECKED
-    return Agreement.DIFFERENCES if differences else Agreement.BALANCED
-
-
-def _difference(books: ExpectedBalances, account_id: str, cents: int, is_gone: bool) -> BalanceRow:
-    low, high = books.range_of(account_id)
-    difference_cents = cents - (high if cents > high else low)
-    return BalanceRow(
-        account=account_id,
-        expected_low_cents=low,
-        expected_high_cents=high,
-        actual_cents=cents,
-        difference_cents=0 if is_gone and low <= 0 else difference_cents,
-        fault=str(Fault.GONE if is_gone else books.fault_of(account_id, difference_cents)),
-    )
-
-
-def _by_fault(entries: Iterable[tuple[str, int, int]]) -> dict[str, FaultSum]:
-    sums: dict[str, FaultSum] = {}
-    for fault, accounts, cents in entries:
-        known = sums.get(fault, FaultSum(0, 0))
-        sums[fault] = FaultSum(known.accounts + accounts, known.cents + cents)
-    return sums

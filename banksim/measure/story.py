@@ -87,11 +87,14 @@ def _attack(one: Stretch, currency: str) -> Happening:
     alerts = [line.first_alert_sim_s for line in one.campaigns if line.first_alert_sim_s is not None]
     first_s = min(line.first_sim_s for line in one.campaigns)
     first = f"first alert after {duration(max(0.0, min(alerts) - first_s))}" if alerts else "no alert yet"
-    amounts = f"{money(sum(line.tried_cents for line in one.campaigns), currency)} tried"
+    said = [f"{count(tried)} tried", f"{count(sum(line.alerted for line in one.campaigns))} caught", first]
+    if worth := sum(line.tried_cents for line in one.campaigns):
+        said.append(f"{money(worth, currency)} tried")
+    if moved := sum(line.moved_cents for line in one.campaigns):
+        said.append(f"{money(moved, currency)} moved on")
     if lost := sum(line.lost_before_cents for line in one.campaigns):
-        amounts += f", {money(lost, currency)} lost before the first alert"
-    caught = count(sum(line.alerted for line in one.campaigns))
-    return Happening("attack", title, f"{count(tried)} tried, {caught} caught, {first}, {amounts}")
+        said.append(f"{money(lost, currency)} lost before the first alert")
+    return Happening("attack", title, ", ".join(said))
 
 
 def _fault(one: Stretch, timeline: Timeline) -> Happening:
@@ -113,13 +116,13 @@ def _fault(one: Stretch, timeline: Timeline) -> Happening:
 
 
 def amounts(found: DetectionFigures, currency: str) -> list[Amount]:
-    """Money that fraud tried to move: at stake, stopped by an alert, let through."""
-    at_stake, stopped = found.value_cents, found.caught_cents
-    if not at_stake:
+    """Money that fraud tried to take: at stake, stopped (alerted and not booked), lost (booked)."""
+    if not found.tried_cents:
         return []
-    rows = [("at_stake", "At stake", at_stake), ("stopped", "Stopped", stopped)]
-    rows.append(("lost", "Let through", at_stake - stopped))
-    return [Amount(key, label, money(cents, currency), share(cents, at_stake)) for key, label, cents in rows]
+    rows = [("at_stake", "At stake", found.tried_cents), ("stopped", "Stopped", found.stopped_cents)]
+    rows.append(("lost", "Lost", found.lost_cents))
+    of = found.tried_cents
+    return [Amount(key, label, money(cents, currency), share(cents, of)) for key, label, cents in rows]
 
 
 def findings(results: Results) -> list[str]:
@@ -169,12 +172,12 @@ def _by_typology(results: Results) -> str:
 
 def _by_money(results: Results) -> str:
     detection, currency = results.detection, results.run.currency
-    if not detection.value_cents:
+    if not detection.tried_cents:
         return ""
-    let_through = detection.value_cents - detection.caught_cents
     return (
-        f"{money(let_through, currency)} of {money(detection.value_cents, currency)} fraud money was let "
-        f"through ({percent(let_through / detection.value_cents)})."
+        f"{money(detection.lost_cents, currency)} of {money(detection.tried_cents, currency)} that fraud "
+        f"tried to take was lost ({percent(share(detection.lost_cents, detection.tried_cents))}), "
+        f"{money(detection.stopped_cents, currency)} was stopped."
     )
 
 

@@ -6,7 +6,7 @@ currency's minor unit; the yen has none, so one JPY "cent" is one yen.
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+import re
 
 #: Digits after the decimal point, per currency the core bank accepts.
 MINOR_DIGITS: dict[str, int] = {"USD": 2, "EUR": 2, "GBP": 2, "JPY": 0, "CAD": 2, "CHF": 2}
@@ -31,19 +31,25 @@ def to_wire(amount_cents: int, currency: str) -> str:
     return f"{sign}{whole}.{fraction:0{digits}d}"
 
 
-def from_wire(text: str, currency: str) -> int:
-    """Cents from decimal text, rounded half-up as the core bank does.
+#: Decimal text as a bank writes it: plain digits, no more than a 64-bit number of cents holds.
+_AMOUNT = re.compile(r"([+-]?)([0-9]{1,16})(?:\.([0-9]{1,16}))?", re.ASCII)
 
-    Raises ValueError when ``text`` is not a finite decimal number.
+
+def from_wire(text: object, currency: str) -> int:
+    """Cents from decimal text, or from a whole number of units.
+
+    Raises ValueError for anything else: a fraction of a cent, a binary fraction, other digits, a power.
     """
-    try:
-        value = Decimal(text)
-        if not value.is_finite():
-            raise ValueError(f"not a finite amount: {text!r}")
-        scaled = value.scaleb(minor_digits(currency))
-        return int(scaled.quantize(Decimal(1), rounding=ROUND_HALF_UP))
-    except InvalidOperation as error:
-        raise ValueError(f"not an amount: {text!r}") from error
+    is_text = isinstance(text, str | int) and not isinstance(text, bool)
+    found = _AMOUNT.fullmatch(str(text)) if is_text else None
+    if found is None:
+        raise ValueError(f"not an amount: {repr(text)[:40]}")
+    sign, whole, fraction = found[1], found[2], (found[3] or "").rstrip("0")
+    digits = minor_digits(currency)
+    if len(fraction) > digits:
+        raise ValueError(f"not a whole number of cents: {text}")
+    cents: int = int(whole) * 10**digits + int(fraction.ljust(digits, "0") or "0")
+    return -cents if sign == "-" else cents
 
 
 def to_units(amount_cents: int, currency: str) -> float:

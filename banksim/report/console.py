@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from banksim.measure.figures import Invariant, Reconciliation
-from banksim.measure.formats import THIN, duration, money, percent
+from banksim.measure.formats import THIN, count, duration, money, percent
 from banksim.measure.results import Kind, Results, ThresholdRow
 from banksim.model.money import to_wire
 
@@ -43,11 +43,12 @@ def headline(found: Reconciliation | None, currency: str) -> str:
     verdict = found.verdict
     if verdict == "not checked":
         return f"not checked: {found.reason}" if found.reason else "not checked"
-    if verdict == "balanced":
-        text = f"balanced: {found.accounts:,} accounts hold what the bank acknowledged"
+    if not found.differing:
+        text = f"{verdict}: {found.accounts:,} accounts hold what the bank acknowledged"
     else:
         text = (
             f"differences: {found.differing:,} of {found.accounts:,} accounts, "
+            f"{exact(found.gross_cents, currency)} misplaced, "
             f"{exact(found.difference_cents, currency)} in sum ({_faults(found, currency)})"
         )
     if found.tolerated:
@@ -59,9 +60,9 @@ def headline(found: Reconciliation | None, currency: str) -> str:
 
 def violated(found: Invariant) -> str:
     """One line about the balances that were read while the run went on."""
-    text = f"{found.readings:,} balances read in {found.rounds:,} rounds while the run went on, "
-    text += f"{found.violations:,} violations" if found.violations else "all agreed"
-    return text + (f", {found.late:,} only at a second look" if found.late else "")
+    text = f"{count(found.readings)} balances read in {count(found.rounds)} rounds while the run went on, "
+    text += f"{count(found.violations)} violations" if found.violations else "all agreed"
+    return text + (f", {count(found.late)} only at a second look" if found.late else "")
 
 
 def account_lines(found: Reconciliation, currency: str, most: int = LISTED) -> list[str]:
@@ -137,6 +138,13 @@ def summary(results: Results, colour: bool = False, page: str = "") -> str:
         lines.append(
             f"  fraud     {tried} tried, {stopped} stopped, {lost} lost; {in_reach} in reach at the first "
             f"alerts; recall on harm {percent(found.harm_recall)} of {found.harm:,}"
+        )
+    if (contest := results.contest) is not None:
+        lines.append(
+            f"  rinha     {contest.points:,.2f} points by the contest's rules: {contest.latency_points:,.2f} "
+            f"for p99 {contest.p99_ms:.2f} ms, {contest.detection_points:,.2f} for "
+            f"{contest.false_positives} FP, {contest.false_negatives} FN, {contest.errors} errors "
+            f"of {count(contest.asked)}"
         )
     if results.invariant is not None:
         lines.append(f"  invariant {violated(results.invariant)}")

@@ -7,20 +7,19 @@ merchant names and error texts come from outside.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib.resources import files
+from dataclasses import dataclass, fields
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from banksim.measure import formats
-from banksim.measure.figures import ScoreTable
 from banksim.measure.formats import NOT_AVAILABLE, THIN, count
-from banksim.measure.results import Results, encode
+from banksim.measure.results import FeedItem, Results, encode
 from banksim.measure.scores import enough
+from banksim.measure.story import findings
 from banksim.measure.tiles import money_stages
 from banksim.measure.verdicts import too_few
 from banksim.model.money import minor_digits
@@ -34,9 +33,9 @@ from banksim.report.charts_load import (
     rate_chart,
 )
 from banksim.report.console import exact, violated
-from banksim.report.theme import chart_layout, colours, tokens_css
+from banksim.report.theme import chart_layout, colours, plotly_js, script, template_text, tokens_css
 
-# -- Two pictures made of counts: the response-time ranges, and what another threshold would have done ---
+# -- The response-time ranges as one bar ------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,41 +64,6 @@ def range_parts(results: Results) -> list[RangePart]:
             ("failed", found.failed, "failed or unanswered"),
         )
     ]
-
-
-def what_if(results: Results) -> dict[str, Any] | None:
-    """What the page needs to work out any threshold; None when there were not both kinds of scores.
-
-    ``start`` is the threshold that flags about as many as the detector itself did: where the handle
-    stands before it is moved.
-    """
-    bins = results.scores.bins
-    if not sum(bins.fraud) or not sum(bins.genuine):
-        return None
-    found = results.detection
-    own = found.confusion
-    unscored_fraud = max(0, own.tp + own.fn - sum(bins.fraud))
-    unscored_genuine = max(0, own.fp + own.tn - sum(bins.genuine))
-    currency = results.run.currency
-    return {
-        "bins": encode(bins),
-        "start": _like_own(bins, own.tp + own.fp),
-        "unscored": {"fraud": unscored_fraud, "genuine": unscored_genuine},
-        "false_positive_cost_cents": found.false_positive_cost_cents,
-        "currency": currency,
-        "minor_digits": minor_digits(currency),
-    }
-
-
-def _like_own(bins: ScoreTable, alerts: int) -> float:
-    flagged, best, best_gap = 0, 1.0, alerts
-    for low, fraud, genuine in zip(
-        reversed(bins.low), reversed(bins.fraud), reversed(bins.genuine), strict=True
-    ):
-        flagged += fraud + genuine
-        if abs(flagged - alerts) < best_gap:
-            best, best_gap = low, abs(flagged - alerts)
-    return float(best)
 
 
 # -- All charts of the report, each a Plotly figure as JSON with the rows behind it -----------------
@@ -135,23 +99,33 @@ FUNNEL_ROLES = {
 }
 #: Rows of the feed shown in the page; feed.csv has all that were kept.
 MAX_FEED_ROWS = 50
-MAX_FEED_COLUMNS = 14
-SCRIPTS = ("report.js", "report_threshold.js", "report_export.js")
-#: Of use to a program, not to a reader.
-HIDDEN_FEED_COLUMNS = frozenset({"seq", "transaction_id"})
+SCRIPTS = ("threshold.js", "report.js", "report_threshold.js", "report_export.js")
+STAND_IN = "Bank and detector were the built-in stand-ins: the figures say nothing about your systems."
+#: Those that a reader wants; feed.csv has them all.
+FEED_COLUMNS = [one.name for one in fields(FeedItem)][2:16]
 
 
-def render_html(results: Results, feed: Sequence[Mapping[str, Any]] = ()) -> str:
-    """The page for a run's results and the kept feed rows, newest last."""
-    made = charts(results)
-    return (
+STAND_INS = ("dry-run", "sandbox")
+_SECTION = re.compile(r'<h2 id="([a-z-]+)">([^<]+)</h2>')
+_SCROLLER = '<div tabindex="0" role="group" aria-label="Table" class="scroll'
+
+
+def render_html(
+    results: Results, feed: Sequence[FeedItem] = (), before: Mapping[str, Any] | None = None
+) -> str:
+    """The page for a run's results and the kept feed rows, newest last.
+
+    ``before`` is results.json of the last run of the same scenario, for the column "last run".
+    """
+    made, run = charts(results), results.run
+    html = (
         _environment()
         .get_template("report.html")
         .render(
             results=results,
             as_json=encode(results),
-            run=results.run,
-            currency=results.run.currency,
+            run=run,
+            currency=run.currency,
             roles=FUNNEL_ROLES,
             exact=exact,
             money_stages=money_stages(results.detection),
@@ -160,21 +134,33 @@ def render_html(results: Results, feed: Sequence[Mapping[str, Any]] = ()) -> str
             enough=lambda text: _with_enough(results, text),
             charts=made,
             ranges=range_parts(results),
-            what_if=what_if(results),
+            findings=findings(results),
+            stand_in=STAND_IN if run.mode in STAND_INS else "",
+            minor_digits=minor_digits(run.currency),
+            before={tile["key"]: tile["value"] for tile in before["tiles"]} if before else {},
+            before_run=before["run"]["run_id"] if before else "",
             specs={key: chart.spec for key, chart in made.items() if chart.spec},
             theme={
                 "colours": {"light": colours("light"), "dark": colours("dark")},
                 "layout": {"light": chart_layout("light"), "dark": chart_layout("dark")},
             },
             feed=list(feed)[-MAX_FEED_ROWS:],
-            feed_columns=_feed_columns(feed),
+            feed_columns=FEED_COLUMNS,
             feed_total=len(feed),
             # Our own files and Plotly's: trusted, and broken by escaping.
-            styles=Markup(tokens_css() + _template_text("report.css")),
-            script=Markup("".join(map(_template_text, SCRIPTS))),
-            plotly_js=Markup(get_plotlyjs()),
+            styles=Markup(tokens_css() + template_text("report.css")),
+            script=Markup("".join(map(script, SCRIPTS))),
+            plotly_js=Markup(plotly_js()),
         )
     )
+    return _with_contents(html)
+
+
+def _with_contents(html: str) -> str:
+    """Links to all sections below the verdict, and scrolling tables that a keyboard reaches."""
+    links = "".join(f'<a href="#{name}">{title}</a>' for name, title in _SECTION.findall(html))
+    html = html.replace("<!-- contents -->", f'<nav class="contents" aria-label="Contents">{links}</nav>', 1)
+    return html.replace('<div class="scroll', _SCROLLER)
 
 
 def _with_enough(results: Results, text: str) -> str:
@@ -183,11 +169,6 @@ def _with_enough(results: Results, text: str) -> str:
     if text == NOT_AVAILABLE or enough(frauds):
         return text
     return f"{NOT_AVAILABLE}: {too_few(frauds, results.detection.asked)}"
-
-
-def _feed_columns(feed: Sequence[Mapping[str, Any]]) -> list[str]:
-    keys = dict.fromkeys(key for row in feed for key in row if key not in HIDDEN_FEED_COLUMNS)
-    return list(keys)[:MAX_FEED_COLUMNS]
 
 
 def _environment() -> Environment:
@@ -211,7 +192,3 @@ def _environment() -> Environment:
     ):
         environment.filters[name] = getattr(formats, name)
     return environment
-
-
-def _template_text(name: str) -> str:
-    return files("banksim.report").joinpath("templates", name).read_text(encoding="utf-8")

@@ -24,10 +24,30 @@ ROLES = (
 _DECLARATION = re.compile(r"--([a-z0-9-]+):\s*([^;]+);")
 
 
+#: The chart library's bundle of line and bar charts, a quarter of the whole, under its own MIT licence.
+PLOTLY = "plotly-basic.min.js"
+
+
+def template_text(name: str) -> str:
+    """A file of this package's templates."""
+    return files("banksim.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+@cache
+def plotly_js() -> str:
+    """The chart library, of the version that the plotly package draws for."""
+    return files("banksim.report").joinpath("static", PLOTLY).read_text(encoding="utf-8")
+
+
+def script(name: str) -> str:
+    """A script as the report embeds it; what pages import as a module is plain functions there."""
+    return template_text(name).replace("\nexport ", "\n")
+
+
 @cache
 def tokens_css() -> str:
     """The text of the design token file."""
-    return files("banksim.report").joinpath("templates/tokens.css").read_text(encoding="utf-8")
+    return template_text("tokens.css")
 
 
 @cache
@@ -59,6 +79,7 @@ def chart_layout(theme: Theme) -> dict[str, Any]:
     return {
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
+        "separators": ".\u202f",
         "font": {"family": every["font-sans"], "size": 13, "color": every["text"]},
         "hoverlabel": {
             "bgcolor": every["surface-sunken"],

@@ -16,7 +16,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from banksim.measure.figures import TimelinePoint
-from banksim.measure.results import Results, ThresholdRow, Word, encode
+from banksim.measure.results import FeedItem, Results, ThresholdRow, Word, encode
 from banksim.measure.verdicts import NOT_JUDGED
 from banksim.model import ReportFolderError
 from banksim.report.html import render_html
@@ -87,9 +87,8 @@ def errors_csv(results: Results) -> str:
     return as_csv(("target", "call", "error", "count"), map(encode, results.errors))
 
 
-def feed_csv(feed: Sequence[Mapping[str, Any]]) -> str:
-    columns = list(dict.fromkeys(key for row in feed for key in row))
-    return as_csv(columns, feed)
+def feed_csv(feed: Sequence[FeedItem]) -> str:
+    return as_csv([one.name for one in fields(FeedItem)], map(encode, feed))
 
 
 # -- junit.xml: a run as a pipeline's test page shows it --------------------------------------------
@@ -190,13 +189,17 @@ def _text(value: object) -> str:
 # -- Writing files so that a reader never sees half of one ------------------------------------------
 
 
+#: Earlier runs among which the last one of the same scenario is looked for.
+LOOKED_AT = 40
+
+
 def check_folder(folder: Path) -> None:
     """Make the folder and try a file in it, before a long run and not after.
 
     Raises ReportFolderError with one sentence when that fails.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # names, balances and the truth are in it
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".write-test-"):
             pass
     except OSError as error:
@@ -223,9 +226,28 @@ def _refused(folder: Path, error: OSError) -> ReportFolderError:
     return ReportFolderError(f"cannot write the report to {folder}: {why} (choose another with --report-dir)")
 
 
-def write_report(
-    folder: Path, results: Results, feed: Sequence[Mapping[str, Any]] = (), csv: bool = True
-) -> None:
+def last_run(folder: Path, results: Results) -> dict[str, Any] | None:
+    """results.json of the newest finished run of the same scenario beside this one; None without any.
+
+    Looks at the newest LOOKED_AT runs.
+    """
+    earlier = (path for path in folder.resolve().parent.glob("*/results.json"))
+    names = sorted((path for path in earlier if path.parent.name < folder.name), reverse=True)
+    for path in names[:LOOKED_AT]:
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            same = (
+                found["schema"] == results.schema
+                and found["run"]["scenario"]["name"] == results.run.scenario.name
+            )
+            if same and found["tiles"] and found["run"]["run_id"] != results.run.run_id:
+                return dict(found)
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None
+
+
+def write_report(folder: Path, results: Results, feed: Sequence[FeedItem] = (), csv: bool = True) -> None:
     """Write results.json, junit.xml, report.html, and with ``csv`` timeline, detection and errors as CSV.
 
     feed.csv is there only if there is a feed.
@@ -244,4 +266,4 @@ def write_report(
         write_whole(folder / "errors.csv", errors_csv(results))
         if feed:
             write_whole(folder / "feed.csv", feed_csv(feed))
-    write_whole(folder / "report.html", render_html(results, feed))
+    write_whole(folder / "report.html", render_html(results, feed, last_run(folder, results)))

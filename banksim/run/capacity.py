@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import gevent
@@ -204,11 +204,7 @@ class Capacity:
             self.search.judge(row.held)
         self._dispatcher.stop()
 
-    def figures(self) -> dict[str, Any]:
-        """For results.json; see `state`."""
-        return asdict(self.state())
-
-    def state(self) -> CapacityFigures:
+    def figures(self) -> CapacityFigures:
         """The limit, between which rates it lies, every step, and how far the search is."""
         mix, effects = self._mix()
         steps = [
@@ -330,17 +326,16 @@ def _row(tps: float, step: Measures, held_s: float, reason: str, repeats: bool) 
     """One step's figures: rates per wall second, latency in ms, shares 0..1 (None without data)."""
     detection = step.detection.figures(step.settings.prevalence, step.settings.false_positive_cost_cents)
     p50, p95, p99 = step.latency["response"].percentiles((50, 95, 99))
-    tally = step.tally.as_dict()
-    sent = tally["sent"]
+    tally = step.tally
     return CapacityStep(
         tps=tps,
-        offered_tps=tally["offered"] / held_s,
-        achieved_tps=sent / held_s,
+        offered_tps=tally.offered / held_s,
+        achieved_tps=tally.started / held_s,
         p50_ms=p50,
         p95_ms=p95,
         p99_ms=p99,
-        errors=(tally["failed"] + tally["unknown"]) / sent if sent else None,
-        dropped=tally["dropped"],
+        errors=(tally.failed + tally.unknown) / tally.started if tally.started else None,
+        dropped=tally.dropped,
         recall=detection.recall,
         recall_low=detection.recall_low,
         recall_high=detection.recall_high,

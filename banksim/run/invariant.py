@@ -6,8 +6,8 @@ in flight or was never answered.  A bank that loses, doubles or invents
 money is thereby found while the run goes on, minutes or hours before the last comparison.
 
 A stand-in returns a page of balances in one answer; a live bank is asked for a few accounts a
-round, those that moved last first.  An account outside of its range is read again before it
-counts, since a bank may answer readings from a copy that lags behind.
+round, those that moved last first.  An account outside of its range is read again, for as long as the
+scenario allows, before it counts: a bank may answer readings from a copy that lags behind.
 
 Readings are kept out of the load's figures.  Not handled: several processes, none of which
 knows what the others have in flight.
@@ -16,9 +16,10 @@ knows what the others have in flight.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
+from typing import Protocol
 
 import gevent
 
@@ -74,6 +75,18 @@ class Window:
         return low - self._maybe_out.get(account_id, 0), high + self._maybe_in.get(account_id, 0)
 
 
+class RowsUnderWay(Protocol):
+    """Movements that are entered by the block."""
+
+    def legs(self) -> Iterable[tuple[str, int]]:
+        """Account ids and signed cents of those that were or will be sent and are not entered."""
+
+
+class NoRows:
+    def legs(self) -> Iterable[tuple[str, int]]:
+        return ()
+
+
 class MovementBooks:
     """Is notified of every movement on an account, before and after it."""
 
@@ -82,6 +95,7 @@ class MovementBooks:
         self._in: dict[str, int] = {}  # as bounded as the calls in flight
         self._out: dict[str, int] = {}
         self._windows: list[Window] = []
+        self.rows: RowsUnderWay = NoRows()
         #: Accounts that moved since this was last emptied, the latest last; None where this is not asked for.
         self.moved: dict[str, None] | None = None
 
@@ -103,24 +117,63 @@ class MovementBooks:
             else:
                 del part[account_id]
 
-    def on_movement(self, account_id: str, amount_cents: int, certain: bool) -> None:
-        """Signed cents, positive into the account; not certain when the answer never came."""
+    @property
+    def is_read(self) -> bool:
+        """Whether a reading goes on, so that each movement has to be told of."""
+        return bool(self._windows)
+
+    def announce(self, legs: Iterable[tuple[str, int]]) -> None:
+        """Rows are about to be sent: account ids and signed cents of their sides."""
+        for account_id, amount_cents in legs:
+            for window in self._windows:
+                window.begins(account_id, amount_cents)
+
+    def before_entry(self, account_id: str) -> None:
+        """The books of an account are about to change."""
         for window in self._windows:
             window.before_entry(account_id)
+
+    def place_of(self, account_id: str) -> int | None:
+        """The account's place in the books; None when there is no room for it."""
+        self.books.open(account_id, 0)  # every account starts empty; its opening deposit is a movement
+        return self.books.place_of(account_id)
+
+    def note_moved(self, account_ids: Iterable[str]) -> None:
+        """These accounts moved, the latest last."""
+        if self.moved is not None:
+            for account_id in account_ids:
+                self.moved.pop(account_id, None)
+                self.moved[account_id] = None
+
+    def on_movement(self, account_id: str, amount_cents: int, certain: bool) -> None:
+        """Signed cents, positive into the account; not certain when the answer never came."""
+        self.before_entry(account_id)
         if account_id not in self.books.opening:
-            self.books.open(account_id, 0)  # every account starts empty; its opening deposit is a movement
+            self.books.open(account_id, 0)
         if amount_cents >= 0:
             self.books.credited(account_id, amount_cents, certain)
         else:
             self.books.debited(account_id, -amount_cents, certain)
-        if self.moved is not None:
-            self.moved.pop(account_id, None)
-            self.moved[account_id] = None
+        self.note_moved((account_id,))
+
+    def not_answered(self, legs: Sequence[tuple[str, int]]) -> None:
+        """The answer to a movement never came: its sides, of which the bank booked both or neither."""
+        for account_id, _ in legs:
+            for window in self._windows:
+                window.before_entry(account_id)
+            if account_id not in self.books.opening:
+                self.books.open(account_id, 0)
+            if self.moved is not None:
+                self.moved.pop(account_id, None)
+                self.moved[account_id] = None
+        self.books.not_answered(tuple(legs))
 
     @contextmanager
     def reading(self) -> Iterator[Window]:
         """Open from before the request until the answer has been judged."""
         window = Window(self.books, self._in, self._out)
+        for account_id, amount_cents in self.rows.legs():
+            window.begins(account_id, amount_cents)
         self._windows.append(window)
         try:
             yield window
@@ -132,7 +185,7 @@ BALANCES = "/ledger/balances"
 PAGE = 1_000
 #: Pages read from a stand-in in one round; the next round goes on where this one ended.
 PAGES_PER_ROUND = 5
-#: Wall seconds until an account that did not agree is read again.
+#: Wall seconds between two looks at an account that did not agree; there are at least two.
 SECOND_LOOK_S = 0.5
 #: Second looks in one round; a bank that is wrong everywhere is known after these.
 MAX_SECOND_LOOKS = 20
@@ -181,16 +234,23 @@ class BalanceWatch:
     def run(self) -> None:
         while True:
             gevent.sleep(self._settings.every_seconds)
-            self.check()
+            try:
+                self.check()
+            except Exception as error:  # a check that ends must not look as if all agreed
+                self._checks.unread += 1
+                if self._checks.unread in (1, 10, 100):
+                    logger.exception("Balances could not be checked: %s", type(error).__name__)
 
     def check(self) -> None:
         """One round."""
         suspects = self._read_pages(self._ledger) if self._ledger is not None else self._read_moved()
         self._checks.rounds += 1
-        if suspects:
-            gevent.sleep(SECOND_LOOK_S)
-            for account_id in suspects[:MAX_SECOND_LOOKS]:
-                self._look_again(account_id)
+        suspects = suspects[:MAX_SECOND_LOOKS]
+        looks = max(1, round(self._settings.settle_seconds / SECOND_LOOK_S))
+        for look in range(looks):
+            if suspects:
+                gevent.sleep(SECOND_LOOK_S)
+                suspects = [name for name in suspects if not self._agrees(name, look == looks - 1)]
 
     # -- reading ----------------------------------------------------------------------------
 
@@ -251,13 +311,16 @@ class BalanceWatch:
         total["actual_cents"] += cents
         return [] if low <= cents <= high or account_id in self._found else [account_id]
 
-    def _look_again(self, account_id: str) -> None:
+    def _agrees(self, account_id: str, last: bool) -> bool:
+        """Whether an account agrees now, or cannot be read; at the last look it is a violation else."""
         cents, (low, high), gone = self._read(account_id)
         if cents is None:
-            return
+            return True
         if low <= cents <= high:
             self._checks.late += 1
-            return
+            return True
+        if not last:
+            return False
         self._found.add(account_id)
         wall_s, sim_s = self._timekeeper.now()
         difference = cents - (high if cents > high else low)
@@ -272,3 +335,4 @@ class BalanceWatch:
                 exact(difference, self._currency),
                 fault,
             )
+        return False

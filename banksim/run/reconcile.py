@@ -15,19 +15,24 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
+import gevent
 import orjson
 from gevent.pool import Pool
 
-from banksim.measure.books import Agreement, ExpectedBalances, compare, not_checked
+from banksim.measure.books import ExpectedBalances
+from banksim.measure.comparison import Agreement, compare, not_checked
 from banksim.measure.figures import Reconciliation
 from banksim.model import BanksimError
 from banksim.report.console import headline
 from banksim.run.connect import Connected, credentials, read_balances
+from banksim.run.process import in_thread
 from banksim.run.settings import Mode, RunSettings
+from banksim.scenario.models import Invariant
 from banksim.targets import CA_FILE, ClientSettings, NexumClient, Transport, http_targets, probe
 
 logger = logging.getLogger(__name__)
@@ -40,6 +45,10 @@ MAX_ACCOUNTS = 20_000
 MAX_READ_S = 120.0
 #: Accounts in a row that could not be read, after which the rest is not tried.
 GIVE_UP_AFTER = 50
+#: Wall seconds between two readings of what did not agree.
+AGAIN_S = 0.5
+#: Accounts listed in the results.
+MAX_LISTED = 100
 BOOKS_FILE = "books.json"
 
 
@@ -52,33 +61,58 @@ class Balances:
     problem: str = ""
 
 
-def reconcile(books: ExpectedBalances, connected: Connected, currency: str) -> Reconciliation:
-    """Compare, whatever kind of bank the run had."""
-    found = _compare(books, connected)
+def reconcile(
+    books: ExpectedBalances, connected: Connected, currency: str, settle_s: float = 0.0
+) -> Reconciliation:
+    """Compare, whatever kind of bank the run had.
+
+    What differs or could not be read is read again for ``settle_s`` wall seconds: a bank may acknowledge
+    a movement before it shows in a balance.
+    """
+    found = _compare(books, connected, settle_s)
     verdict = Agreement(found.verdict)
     level = logging.INFO if verdict is Agreement.BALANCED else logging.WARNING
     logger.log(level, "Balances: %s", headline(found, currency))
     return found
 
 
-def _compare(books: ExpectedBalances, connected: Connected) -> Reconciliation:
+def _compare(books: ExpectedBalances, connected: Connected, settle_s: float) -> Reconciliation:
     bank = connected.targets.bank
     if bank is None:
         return not_checked(books, "the run had no bank")
-    if connected.ledger is not None:
-        return judged(books, _all_balances(connected.ledger, books.opening))
+    if ledger := connected.ledger:
+        return settled(books, lambda names: _all_balances(ledger, names), settle_s)
     if len(books.opening) > MAX_ACCOUNTS:
         count = f"{len(books.opening):,} accounts were touched"
         return not_checked(books, f"{count}; more than {MAX_ACCOUNTS:,} are not read one by one")
-    return judged(books, read_accounts(bank, books.opening))
+    return settled(books, lambda names: read_accounts(bank, names), settle_s)
 
 
-def judged(books: ExpectedBalances, found: Balances) -> Reconciliation:
-    """The comparison, with the reason for what could not be read."""
-    verdict = compare(books, found.cents, gone=found.gone)
+def settled(
+    books: ExpectedBalances, read: Callable[[Iterable[str]], Balances], settle_s: float
+) -> Reconciliation:
+    """The comparison, once it agrees or after ``settle_s`` wall seconds of reading the rest again."""
+    found = read(books.opening)
+    until_s = time.monotonic() + settle_s
+    while True:
+        verdict = in_thread(partial(compare, books, found.cents, len(books.opening), gone=found.gone))
+        if verdict.balanced or not verdict.accounts or time.monotonic() >= until_s:
+            return _listed(verdict, found)
+        gevent.sleep(AGAIN_S)
+        doubtful = {row.account for row in verdict.differences}
+        doubtful |= {name for name in books.opening if name not in found.cents and name not in found.gone}
+        again = read(doubtful & books.opening.keys())
+        found.problem = again.problem
+        found.gone = (found.gone - again.cents.keys()) | again.gone
+        found.cents |= again.cents
+
+
+def _listed(verdict: Reconciliation, found: Balances) -> Reconciliation:
+    """With the reason for what could not be read, and no more differences than a report holds."""
+    reason = verdict.reason
     if found.problem and verdict.unread:
-        return replace(verdict, reason=f"{verdict.unread:,} accounts could not be read: {found.problem}")
-    return verdict
+        reason = f"{verdict.unread:,} accounts could not be read: {found.problem}"
+    return replace(verdict, reason=reason, differences=verdict.differences[:MAX_LISTED])
 
 
 def read_accounts(
@@ -169,6 +203,7 @@ def ask_again(kept: KeptBooks) -> Reconciliation | str:
     if targets.bank is None:
         return "The kept books name no bank."
     try:
-        return judged(kept.books, read_accounts(targets.bank, kept.books.opening))
+        bank = targets.bank
+        return settled(kept.books, lambda names: read_accounts(bank, names), Invariant().settle_seconds)
     finally:
         targets.close()

@@ -22,6 +22,7 @@ from banksim.scenario.errors import Path as KeyPath
 from banksim.scenario.errors import Problem, problems_of, without_empty_blocks
 from banksim.scenario.fraud import KNOWN_PATTERN_TYPES
 from banksim.scenario.models import CHECKED_BY_LOADER, Scenario
+from banksim.scenario.targets import with_addresses
 from banksim.scenario.yaml_text import MAX_BYTES, Document, read_yaml
 
 # -- The folders shipped with banksim, in a checkout and in an installed package --------------------
@@ -130,6 +131,8 @@ OPTION_PATHS: dict[str, KeyPath] = {
     "threshold": ("thresholds",),
     "nexum_url": ("connections", "nexum_url"),
     "bastion_url": ("connections", "bastion_url"),
+    "bank_adapter": ("targets", "bank", "adapter"),
+    "detector_adapter": ("targets", "detector", "adapter"),
     "kafka_servers": ("connections", "kafka_bootstrap_servers"),
     "no_kafka": ("connections", "kafka_bootstrap_servers"),
     "dashboard": ("dashboard", "enabled"),
@@ -287,7 +290,7 @@ def parse_scenario(
     problems = list(document.problems)
     if document.data is None:
         raise ScenarioError([_line(problem, document, source, settings) for problem in problems])
-    data = without_empty_blocks(apply_settings(document.data, settings), Scenario)
+    data = without_empty_blocks(apply_settings(with_addresses(document.data), settings), Scenario)
     scenario = None
     try:
         scenario = Scenario.model_validate(data, context={CHECKED_BY_LOADER: True})

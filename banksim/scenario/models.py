@@ -36,6 +36,7 @@ from banksim.scenario.fields import (
     Url,
 )
 from banksim.scenario.fraud import KNOWN_PATTERN_TYPES, FraudSettings
+from banksim.scenario.targets import TargetsBlock
 
 # -- `transaction_rate`: how many transactions a wall-clock second, hour by hour --------------------
 #
@@ -156,6 +157,11 @@ class Invariant(Block):
         default=10,
         description="Accounts read in a round at a live bank, one after the other, those that moved last "
         "first; a stand-in returns a thousand at once and ignores this.",
+    )
+    settle_seconds: Annotated[float, Number(0, 600)] = Field(
+        default=3.0,
+        description="Wall-clock seconds that a balance which does not agree, or is not read, is read again: "
+        "books may lag behind what the bank has acknowledged.",
     )
 
 
@@ -391,7 +397,7 @@ class Scenario(Block):
         default="poisson", description="Whether transactions arrive at random or evenly spaced."
     )
     max_users: Annotated[int, Number(1, 100_000)] = Field(
-        default=200, description="Most transactions that are in flight at once."
+        default=200, description="Most connections to each target, and most users, of a process."
     )
     warm_up_hours: Annotated[float, Number(0, 8784)] = Field(
         default=0.0, description="Simulated hours at the start that count in no result."
@@ -406,6 +412,9 @@ class Scenario(Block):
     )
     connections: Connections = Field(
         default_factory=Connections, description="Where the systems under test are."
+    )
+    targets: TargetsBlock = Field(
+        default_factory=TargetsBlock, description="Systems that are not Nexum and Bastion, and their doors."
     )
     dashboard: Dashboard = Field(default_factory=Dashboard, description="The web pages.")
     metrics: Metrics = Field(default_factory=Metrics, description="The collector of measurements.")
@@ -460,9 +469,11 @@ class Scenario(Block):
     def hash(self) -> str:
         """SHA-256 (64 hex digits) of what a run sends: equal scenarios have equal hashes, whatever the file.
 
-        The seed, and what a run is held against or shown with, are left out.
+        The seed, whom it is sent to, and what a run is held against or shown with, are left out.
         """
-        sent = self.model_dump(mode="json", exclude={"seed", "thresholds", "goals", "dashboard", "metrics"})
+        sent = self.model_dump(
+            mode="json", exclude={"seed", "thresholds", "goals", "dashboard", "metrics", "targets"}
+        )
         content = json.dumps(sent, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()
 

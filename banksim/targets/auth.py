@@ -5,6 +5,9 @@ wait for it and go on with its token.  A token with a known end is renewed befor
 is reached, while calls go on under the old one.
 
 A failed login is not repeated for a while, so a wrong password cannot turn into a load of its own.
+
+`FrontDoor` is everything else that a system asks at its door: headers, certificates, a proxy, and
+secrets, which come out of the environment or files and are shown nowhere.
 """
 
 from __future__ import annotations
@@ -12,13 +15,19 @@ from __future__ import annotations
 import base64
 import logging
 import math
+import os
+import re
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import orjson
 from gevent.lock import BoundedSemaphore
 
+from banksim.model import UsageError
 from banksim.targets.calls import Reply, Request, Transport, failure_text
 
 LOGIN_PATH = "/rbac/auth/login"
@@ -61,7 +70,7 @@ class Login:
 
     def renew(self, transport: Transport, generation: int, report: Callable[[Request, Reply], None]) -> bool:
         """True when there is a token newer than ``generation`` to try again with."""
-        if not self._username:
+        if not self.has_credentials:
             self._log_once(
                 "The bank asks for a login (HTTP 401). Give one in the environment (NEXUM_USERNAME and "
                 "NEXUM_PASSWORD, or a NEXUM_TOKEN that it takes), or start the bank without authentication."
@@ -76,10 +85,31 @@ class Login:
                 return False
             return self._log_in(transport, report)
 
-    def _log_in(self, transport: Transport, report: Callable[[Request, Reply], None]) -> bool:
+    @property
+    def has_credentials(self) -> bool:
+        return bool(self._username)
+
+    @property
+    def due_first(self) -> bool:
+        """Whether nothing can be asked before the first login."""
+        return False
+
+    def close(self) -> None:
+        """Let go of what only the login needs."""
+
+    def _ask(self, transport: Transport) -> tuple[Request, Reply]:
         credentials = {"username": self._username, "password": self._password}
         request = Request("POST", LOGIN_PATH, LOGIN_PATH, credentials)
-        reply = transport.send(request)
+        return request, transport.send(request)
+
+    def _failure(self, reply: Reply) -> str:
+        return (
+            f"The login to the bank as {self._username!r} failed: {failure_text(reply)}. "
+            "Check NEXUM_USERNAME and NEXUM_PASSWORD."
+        )
+
+    def _log_in(self, transport: Transport, report: Callable[[Request, Reply], None]) -> bool:
+        request, reply = self._ask(transport)
         report(request, reply)
         now_s = self._monotonic()
         data = reply.data if isinstance(reply.data, Mapping) else {}
@@ -87,10 +117,7 @@ class Login:
         if reply.status != 200 or not isinstance(token, str) or not token:
             answered = 200 <= reply.status < 500 and reply.status != 429
             self._next_at_s = now_s + (AFTER_REFUSAL_S if answered else AFTER_NO_ANSWER_S)
-            self._log_once(
-                f"The login to the bank as {self._username!r} failed: {failure_text(reply)}. "
-                "Check NEXUM_USERNAME and NEXUM_PASSWORD."
-            )
+            self._log_once(self._failure(reply))
             return False
         transport.authorize(token)
         self.generation += 1
@@ -103,6 +130,169 @@ class Login:
         if message not in self._logged:  # as many as there are messages here
             self._logged.add(message)
             _log.error(message)
+
+
+class SignedIn:
+    """Base of a client: its calls, with a login where the system asks for one."""
+
+    what = "bank"
+
+    def __init__(self, transport: Transport, login: Login | None) -> None:
+        self.transport = transport
+        self._login = login or Login()
+        self._limit_logged = False
+
+    @property
+    def address(self) -> str:
+        return self.transport.address
+
+    def report(self, request: Request, reply: Reply, error: str | None) -> None:
+        """Notify the observer of a call that ended; ``error`` is why it failed."""
+        raise NotImplementedError
+
+    def send(self, request: Request) -> Reply:
+        """Send one request, and once more after a login when the system answers 401: it did nothing then."""
+        login = self._login
+        if login.ends_soon or login.due_first:
+            self.log_in()
+        generation = login.generation
+        reply = self.transport.send(request)
+        if reply.status == 401:
+            if request.begun is not None and generation:  # it may have been made under an older token
+                self.report(request, reply, failure_text(reply))
+                return self.send(request._replace(begun=None))
+            if login.renew(self.transport, generation, self._report_login):
+                self.report(request, reply, failure_text(reply))
+                reply = self.transport.send(request._replace(begun=None))
+        elif reply.status == 429 and not self._limit_logged:
+            self._limit_logged = True
+            _log.error(
+                "The %s at %s limits requests (HTTP 429%s). It is not prepared for load: "
+                "every figure of this run is the limiter's, not the %s's. Switch the limiter off.",
+                self.what,
+                self.address,
+                f", {reply.error}" if reply.error else "",
+                self.what,
+            )
+        return reply
+
+    def close(self) -> None:
+        self.transport.close()
+        self._login.close()
+
+    @property
+    def login_ends_soon(self) -> bool:
+        """True for one caller when the token is about to end: that one is to call `log_in`."""
+        return self._login.ends_soon
+
+    def log_in(self) -> None:
+        """Get a new token, while other calls go on under the old one."""
+        self._login.renew(self.transport, self._login.generation, self._report_login)
+
+    def _report_login(self, request: Request, reply: Reply) -> None:
+        self.report(request, reply, None if reply.status == 200 else failure_text(reply))
+
+
+class OAuthLogin(Login):
+    """OAuth 2.0 client credentials (RFC 6749, section 4.4): a token before the first call, renewed."""
+
+    def __init__(
+        self, door: FrontDoor, to_issuer: Transport, monotonic: Callable[[], float] = time.monotonic
+    ):
+        super().__init__(monotonic=monotonic)
+        self._door = door
+        self._issuer = to_issuer
+
+    @property
+    def has_credentials(self) -> bool:
+        return True
+
+    @property
+    def due_first(self) -> bool:
+        return self.generation == 0
+
+    def close(self) -> None:
+        self._issuer.close()
+
+    def _ask(self, transport: Transport) -> tuple[Request, Reply]:  # noqa: ARG002
+        path = urlsplit(self._door.token_url).path or "/"
+        form = "grant_type=client_credentials"
+        form += f"&scope={quote(self._door.scope)}" if self._door.scope else ""
+        basic = basic_credentials(self._door.client_id, self._door.client_secret)
+        headers = f"Content-Type: application/x-www-form-urlencoded\r\nAuthorization: Basic {basic}\r\n"
+        request = Request("POST", path, path, form.encode(), headers=headers)
+        return request, self._issuer.send(request)
+
+    def _failure(self, reply: Reply) -> str:
+        return (
+            f"No token from {self._issuer.address}: {failure_text(reply)}. "
+            "Check oauth.client_id and oauth.client_secret of the target."
+        )
+
+
+class _NoLogin(Login):
+    """A system whose 401 is an answer."""
+
+    def renew(self, transport: Transport, generation: int, report: Callable[[Request, Reply], None]) -> bool:  # noqa: ARG002
+        return False
+
+
+NO_LOGIN = _NoLogin()
+
+
+# -- What a system asks at its door ------------------------------------------------------------------
+
+
+_SECRET = re.compile(r"\$\{(file:)?([^}]+)\}")
+
+
+def secret(text: str, where: str) -> str:
+    """``text`` with ``${NAME}`` out of the environment and ``${file:PATH}`` out of a file.
+
+    ``${NAME:-}`` may be missing, and is then what stands behind the dash.
+
+    Raises UsageError that names ``where`` and what is missing, never a value.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        is_file, name = match.groups()
+        if not is_file:
+            name, dash, default = name.partition(":-")
+            if name not in os.environ and not dash:
+                raise UsageError(f"{where}: the environment has no {name}, which ${{{name}}} asks for")
+            return os.environ.get(name, default)
+        try:
+            return Path(name).expanduser().read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not text"
+            raise UsageError(f"{where}: the file {name} cannot be read: {reason}") from None
+
+    filled = _SECRET.sub(value, text)
+    if not filled.isascii() or any(c < " " for c in filled):
+        raise UsageError(
+            f"{where}: expected visible ASCII characters in one line (after secrets are filled in)"
+        )
+    return filled
+
+
+def basic_credentials(user: str, password: str) -> str:
+    return base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class FrontDoor:
+    """Secrets filled in.  ``headers`` are sent with every call; files are paths, empty for none."""
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    token: str = field(default="", repr=False)
+    ca_file: str = ""
+    certificate: str = ""
+    key: str = ""
+    proxy: str = field(default="", repr=False)
+    token_url: str = ""
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
+    scope: str = ""
 
 
 def lifetime_s(expires_in: Any, token: str) -> float:

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import gevent
 from gevent.event import AsyncResult
 from gevent.pool import Pool
 
-from banksim.model import Decision, ScoreReply, Transaction
+from banksim.model import NOT_SCORED, Decision, ScoreReply, Transaction
+from banksim.targets.adapters import DetectorAdapter, Late, Names
+from banksim.targets.auth import NO_LOGIN, Login, SignedIn
 from banksim.targets.bastion_wire import is_usable, read_alerts, read_batch, read_score, score_body
 from banksim.targets.calls import (
+    HEALTH,
     Begun,
     Health,
     Observer,
@@ -26,9 +30,10 @@ from banksim.targets.calls import (
     Transport,
     as_health,
     call_of,
-    check_health,
+    failure_text,
     ignore_call,
 )
+from banksim.targets.completion import Completions
 from banksim.targets.nexum import AccountDirectory
 
 # -- Collects transactions that ask for a score into batches ----------------------------------------
@@ -81,6 +86,7 @@ class ScoreBatches:
 
 
 _log = logging.getLogger(__name__)
+NO_REPLY = Reply(0, None, 0.0, "the adapter asks nothing", sent=False)
 
 NAME = "Bastion"
 SCORE_PATH = "/score"
@@ -91,8 +97,10 @@ ALONE_AT_ONCE = 32
 FEEDBACK_PATH = "/feedback"
 
 
-class BastionClient:
+class BastionClient(SignedIn):
     """One detector.  ``directory`` gives customers and accounts their names on the wire."""
+
+    what = "detector"
 
     def __init__(
         self,
@@ -103,22 +111,23 @@ class BastionClient:
         feedback: bool = False,
         batch_size: int = 1,
         batch_wait_s: float = 0.0,
+        login: Login | None = None,
+        adapter: DetectorAdapter | None = None,
     ) -> None:
         """``feedback`` allows reporting to the detector what was fraud; see `feedback`.
 
         With a ``batch_size`` above 1 `score` waits up to ``batch_wait_s`` for others to be asked along.
         """
-        self.transport = transport
+        super().__init__(transport, login or NO_LOGIN)
+        self.adapter: DetectorAdapter = adapter or BastionAdapter()
+        self.completions: Completions | None = None
         self._directory = directory
         self._observer = observer
-        self._feedback = feedback
+        self._feedback = feedback and self.adapter.is_bastion
         self._batch_paths: tuple[str, ...] = BATCH_PATHS
         self._refusal_logged = False
-        self._batches = ScoreBatches(self.score_batch, batch_size, batch_wait_s) if batch_size > 1 else None
-
-    @property
-    def address(self) -> str:
-        return self.transport.address
+        batched = batch_size > 1 and self.adapter.is_bastion
+        self._batches = ScoreBatches(self.score_batch, batch_size, batch_wait_s) if batched else None
 
     def score(self, tx: Transaction, begun: Begun | None = None) -> ScoreReply:
         """Ask for one score.  Never raises for what the detector does: ``error`` says it.
@@ -135,11 +144,21 @@ class BastionClient:
         return self._batches is not None and bool(self._batch_paths)
 
     def _score_alone(self, tx: Transaction, begun: Begun | None = None) -> ScoreReply:
-        body = score_body(tx, self._directory)
-        request = Request("POST", SCORE_PATH, SCORE_PATH, body, repeatable=True, begun=begun)
-        reply = self.transport.send(request)
-        score = read_score(reply)
-        self._report(request, reply, None if is_usable(score) else score.error)
+        adapter, score, reply = self.adapter, NOT_SCORED, NO_REPLY
+        requests = adapter.score(tx, self._directory)
+        for number, request in enumerate(requests, 1):
+            reply = self.send(request if begun is None else request._replace(begun=begun))
+            awaited = adapter.awaits(reply, tx.transaction_id) if self.completions is not None else ""
+            last = number == len(requests)
+            score = adapter.read(reply) if last and not awaited else NOT_SCORED
+            failed = not awaited and not (is_usable(score) if last else 200 <= reply.status < 300)
+            self.report(request, reply, (score.error or failure_text(reply)) if failed else None)
+            if failed and not last:
+                return ScoreReply(None, Decision.NONE, (), reply.latency_ms, failure_text(reply), reply.limit)
+            if awaited and last and self.completions is not None:
+                found, reply = self.completions.wait(awaited, reply, adapter.read_late)
+                score = found or ScoreReply(None, Decision.NONE, (), 0.0, reply.error)
+                score = replace(score, latency_ms=reply.latency_ms)
         return score
 
     def score_batch(self, transactions: Sequence[Transaction]) -> list[ScoreReply]:
@@ -158,7 +177,7 @@ class BastionClient:
                 self._batch_paths = tuple(other for other in self._batch_paths if other != path)
                 continue
             scores = read_batch(reply, ids)
-            self._report(request, reply, next((s.error for s in scores if not is_usable(s)), None))
+            self.report(request, reply, next((s.error for s in scores if not is_usable(s)), None))
             return scores
         return Pool(ALONE_AT_ONCE).map(self._score_alone, transactions)  # type: ignore[no-any-return]
 
@@ -166,11 +185,15 @@ class BastionClient:
 
     def alerts(self, limit: int = 100) -> list[Mapping[str, Any]]:
         """The detector's newest alerts; none where it has no such route or does not answer."""
+        if not self.adapter.is_bastion:
+            return []
         reply = self.transport.send(Request("GET", "/alerts", "/alerts", query={"limit": str(limit)}))
         return read_alerts(reply.data)[:limit] if reply.status == 200 else []
 
     def stats(self) -> Mapping[str, Any] | None:
         """The detector's own figures, None where it has no such route or does not answer."""
+        if not self.adapter.is_bastion:
+            return None
         reply = self.transport.send(Request("GET", "/stats", "/stats"))
         return reply.data if reply.status == 200 and isinstance(reply.data, Mapping) else None
 
@@ -195,12 +218,14 @@ class BastionClient:
 
     def health(self) -> Health:
         """One health check.  The observer is not notified: it is no part of the load."""
-        return as_health(NAME, check_health(self.transport))
+        return as_health(NAME, self.transport.send(self.adapter.health()))
 
     def close(self) -> None:
-        self.transport.close()
+        super().close()
+        if self.completions is not None:
+            self.completions.close()
 
-    def _report(self, request: Request, reply: Reply, error: str | None) -> None:
+    def report(self, request: Request, reply: Reply, error: str | None) -> None:
         if reply.status in (401, 403) and not self._refusal_logged:
             self._refusal_logged = True
             _log.error(
@@ -211,3 +236,26 @@ class BastionClient:
             )
         if reply.limit is None:  # else there was no call
             self._observer(call_of("bastion", request, reply, error))
+
+
+class BastionAdapter:
+    """Bastion's contract, as `bastion_wire` knows it."""
+
+    name = NAME
+    late: Late | None = None
+    is_bastion = True
+
+    def health(self) -> Request:
+        return HEALTH
+
+    def score(self, tx: Transaction, names: Names) -> Sequence[Request]:
+        return (Request("POST", SCORE_PATH, SCORE_PATH, score_body(tx, names), repeatable=True),)
+
+    def read(self, reply: Reply) -> ScoreReply:
+        return read_score(reply)
+
+    def awaits(self, reply: Reply, transaction_id: str) -> str:  # noqa: ARG002  it is never late
+        return ""
+
+    def read_late(self, reply: Reply) -> ScoreReply | None:  # noqa: ARG002
+        return None

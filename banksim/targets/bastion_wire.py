@@ -16,8 +16,8 @@ from typing import Any
 
 from banksim.model import Decision, ScoreReply, Transaction
 from banksim.model.money import to_units
+from banksim.targets.adapters import Names
 from banksim.targets.calls import Reply, failure_text
-from banksim.targets.nexum import AccountDirectory
 
 SCORE_FIELDS = ("risk_score", "fraud_score", "score")
 DECISION_FIELDS = ("action", "decision")
@@ -37,7 +37,7 @@ DECISION_WORDS: dict[str, Decision] = {
 }
 
 
-def score_body(tx: Transaction, directory: AccountDirectory) -> dict[str, Any]:
+def score_body(tx: Transaction, directory: Names) -> dict[str, Any]:
     """Body of ``POST /score``: amount in whole units, timestamp in unix seconds of simulated time."""
     merchant = tx.merchant
     counterparty = tx.counterparty

@@ -25,17 +25,19 @@ class Begun:
 class Request(NamedTuple):
     """One request.  ``name`` is its path as a template ("/customers/{id}/kyc"), by which figures are grouped.
 
-    ``body`` is sent as JSON.  ``repeatable`` means that doing it twice does no harm; a GET always is.
-    ``begun`` is its first attempt, when that was made elsewhere: the transport finishes it.
+    ``body`` is sent as JSON; bytes are sent as they are.  ``repeatable`` means that doing it twice does no
+    harm; a GET always is.  ``begun`` is its first attempt, when that was made elsewhere: the transport
+    finishes it.  ``headers`` are whole lines, each with its line end, in addition to the transport's own.
     """
 
     method: str
     path: str
     name: str
-    body: Mapping[str, Any] | None = None
+    body: Mapping[str, Any] | bytes | None = None
     query: Mapping[str, str] | None = None
     repeatable: bool = False
     begun: Begun | None = None
+    headers: str = ""
 
 
 class Reply(NamedTuple):
@@ -152,9 +154,12 @@ class Health:
     detail: str = ""
 
 
+HEALTH = Request("GET", "/health", "/health")
+
+
 def check_health(transport: Transport) -> Reply:
     """``GET /health``, which both systems have."""
-    return transport.send(Request("GET", "/health", "/health"))
+    return transport.send(HEALTH)
 
 
 def as_health(name: str, reply: Reply) -> Health:
@@ -193,6 +198,8 @@ class Call(NamedTuple):
     error: str | None
     #: False when the circuit to the system was open: it never saw this call, so there is no latency.
     sent: bool = True
+    #: How often it was sent again, after a lost connection or a gateway's error.
+    resent: int = 0
 
 
 def call_of(system: System, request: Request, reply: Reply, error: str | None) -> Call:
@@ -208,6 +215,7 @@ def call_of(system: System, request: Request, reply: Reply, error: str | None) -
         reply.response_bytes,
         error,
         reply.attempts > 0,
+        max(0, reply.attempts - 1),
     )
 
 

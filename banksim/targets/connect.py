@@ -7,19 +7,40 @@ Make them after a process has forked: connections cannot be shared with a child.
 
 from __future__ import annotations
 
+import difflib
+import importlib.util
 import random
+import re
 import ssl
+import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from banksim.model import UsageError
-from banksim.targets.auth import Login
+from banksim.model import Place, UsageError
+from banksim.scenario.targets import Callbacks, Target, TargetsBlock
+from banksim.targets.auth import FrontDoor, Login, OAuthLogin, basic_credentials, secret
 from banksim.targets.bastion import NAME as BASTION
 from banksim.targets.bastion import BastionClient
-from banksim.targets.breaker import CircuitBreaker, CircuitStatus, GuardedTransport
-from banksim.targets.calls import Health, Observer, Reply, Transport, check_health, failure_text, ignore_call
+from banksim.targets.breaker import FAILURES_TO_OPEN, CircuitBreaker, CircuitStatus, GuardedTransport
+from banksim.targets.calls import (
+    HEALTH,
+    Health,
+    Observer,
+    Relay,
+    Reply,
+    Request,
+    System,
+    Transport,
+    failure_text,
+    ignore_call,
+)
+from banksim.targets.completion import Completions, listen, subscribe
 from banksim.targets.http.connection import HttpTransport
 from banksim.targets.in_process import Handler, InProcessTransport
+from banksim.targets.mapping import read_mapping
 from banksim.targets.nexum import NAME as NEXUM
 from banksim.targets.nexum import AccountDirectory, Books, NexumClient
 from banksim.world.random import stream
@@ -33,6 +54,10 @@ CA_FILE = "BANKSIM_CA_FILE"
 
 PROBE_TIMEOUT_S = 5.0
 WAYS_OUT = "Or start the stand-ins with `banksim sandbox`, or run with --sandbox or --dry-run."
+
+
+#: Failures in a row that no run has.
+NEVER = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +80,11 @@ class ClientSettings:
     batch_wait_s: float = 0.0
     #: Whether a circuit breaker spares a system that does not answer; it would thin a step's load.
     breaker: bool = True
+    #: The scenario's own words for systems that are not Nexum and Bastion, and where its file is.
+    blocks: TargetsBlock = field(default_factory=TargetsBlock)
+    base: Path = Path()
+    #: The address a bank has of a customer, for features of a detector.
+    home_of: Callable[[int], Place] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,24 +119,29 @@ def http_targets(
 ) -> Targets:
     """Clients of the systems at these addresses.  Raises UsageError for an address that cannot be one."""
     check_ca_file(settings.ca_file)
+    bank = _chosen(settings, "bank") if nexum_url else None
+    detector = _chosen(settings, "detector") if bastion_url else None
 
-    def transport(name: str, url: str, token: str) -> HttpTransport:
+    def transport(name: str, url: str, token: str, chosen: Chosen) -> HttpTransport:
         return HttpTransport(
             url,
             rng=stream(settings.seed, "systems", "backoff", name),
             timeout_s=settings.timeout_s,
             concurrency=settings.concurrency,
             max_retries=settings.max_retries,
-            token=token,
+            token=chosen.door.token or token,
             ca_file=settings.ca_file,
+            door=chosen.door,
         )
 
     return _targets(
-        transport(NEXUM, nexum_url, settings.nexum_token) if nexum_url else None,
-        transport(BASTION, bastion_url, settings.bastion_token) if bastion_url else None,
+        transport(NEXUM, nexum_url, settings.nexum_token, bank) if bank is not None else None,
+        transport(BASTION, bastion_url, settings.bastion_token, detector) if detector is not None else None,
         settings,
         observer,
         books,
+        bank=bank,
+        detector=detector,
     )
 
 
@@ -142,38 +177,200 @@ def _targets(
     books: Books | None,
     *,
     guarded: bool = True,
+    bank: Chosen | None = None,
+    detector: Chosen | None = None,
 ) -> Targets:
     """Both clients over their transports; ``guarded`` puts a circuit breaker in front of each."""
     breakers: list[CircuitBreaker] = []
 
-    def guard(name: str, transport: Transport) -> Transport:
-        if not (guarded and settings.breaker):
+    def guard(name: str, transport: Transport, chosen: Chosen | None) -> Transport:
+        if not guarded:
             return transport
-        breakers.append(CircuitBreaker(name))
-        return GuardedTransport(transport, breakers[-1])
+        patience = FAILURES_TO_OPEN if settings.breaker else NEVER
+        breakers.append(CircuitBreaker(name, failures_to_open=patience))
+        guarded_transport = GuardedTransport(transport, breakers[-1])
+        mapped = chosen is not None and chosen.adapter is not None
+        return Mapped(guarded_transport) if mapped else guarded_transport
 
     directory = AccountDirectory(settings.seed)
-    bank = detector = None
+    bank_client = detector_client = None
     if to_bank is not None:
-        bank = NexumClient(
-            guard(NEXUM, to_bank),
+        guarded_bank = guard(NEXUM, to_bank, bank)
+        bank_client = NexumClient(
+            guarded_bank,
             directory,
             currency=settings.currency,
             observer=observer,
             books=books,
-            login=Login(settings.nexum_username, settings.nexum_password),
+            login=_login(bank, settings) or Login(settings.nexum_username, settings.nexum_password),
             account_prefix=settings.account_prefix,
+            adapter=bank.adapter if bank is not None else None,
         )
+        _ready(bank_client, "nexum", bank, settings, observer)
     if to_detector is not None:
-        detector = BastionClient(
-            guard(BASTION, to_detector),
+        detector_client = BastionClient(
+            guard(BASTION, to_detector, detector),
             directory,
             observer=observer,
             feedback=settings.feedback,
             batch_size=settings.batch_size,
             batch_wait_s=settings.batch_wait_s,
+            login=_login(detector, settings),
+            adapter=detector.adapter if detector is not None else None,
         )
-    return Targets(bank, detector, directory, tuple(breakers))
+        _ready(detector_client, "bastion", detector, settings, observer)
+    return Targets(bank_client, detector_client, directory, tuple(breakers))
+
+
+# -- Systems that are not Nexum and Bastion ----------------------------------------------------------
+
+#: Mappings that come with banksim.
+SHIPPED_MAPPINGS = Path(__file__).parent / "mappings"
+Role = Literal["bank", "detector"]
+
+
+class Mapped(Relay):
+    """In front of a system with words of its own: what makes requests from rows passes it by."""
+
+    def send(self, request: Request) -> Reply:
+        return self._transport.send(request)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A system as the scenario describes it, with secrets filled in; no ``adapter``: the built-in one."""
+
+    adapter: Any
+    door: FrontDoor
+    callbacks: Callbacks
+
+
+def shipped_mappings() -> list[str]:
+    return sorted(path.stem for path in SHIPPED_MAPPINGS.glob("*.yaml"))
+
+
+def role_of(name: str, base: Path = Path()) -> Role:
+    """Whether an adapter is a bank's or a detector's.  Raises UsageError."""
+    if name in ("", "nexum", "bastion"):
+        return "detector" if name == "bastion" else "bank"
+    return "bank" if callable(getattr(load_adapter(None, name, base), "movement", None)) else "detector"
+
+
+def load_adapter(role: Role | None, name: str, base: Path = Path()) -> Any:
+    """The adapter of that name; None for the built-in one.  Raises UsageError."""
+    if name in ("", {"bank": "nexum", "detector": "bastion"}.get(str(role))):
+        return None
+    where, _, class_name = name.partition(".py:")
+    if class_name:
+        adapter: Any = _plugin(base / f"{where}.py", class_name)
+    else:
+        shipped = SHIPPED_MAPPINGS / f"{name}.yaml"
+        found = next((path for path in (base / name, Path(name), shipped) if path.is_file()), None)
+        if found is None:
+            near = difflib.get_close_matches(name, shipped_mappings(), n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise UsageError(
+                f"{role or 'target'} adapter: there is no mapping {name!r}; {hint}shipped are "
+                f"{', '.join(shipped_mappings())}"
+            )
+        adapter = read_mapping(found)
+    wanted = "movement" if role == "bank" else "score"
+    if role is not None and not callable(getattr(adapter, wanted, None)):
+        raise UsageError(f"{role} adapter: {name} describes no {role} (it has no {wanted}())")
+    return adapter
+
+
+def _plugin(path: Path, class_name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(f"banksim_adapter_{path.stem}", path)
+    try:
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module
+        spec.loader.exec_module(module)
+        return getattr(module, class_name)()
+    except Exception as error:  # whatever a user's file does
+        reason = f"{type(error).__name__}: {error}"
+        raise UsageError(f"adapter {path}:{class_name} cannot be loaded: {reason}") from None
+
+
+def _chosen(settings: ClientSettings, role: Role) -> Chosen:
+    block = getattr(settings.blocks, role) or Target()
+    adapter = load_adapter(role, block.adapter, settings.base)
+    return Chosen(adapter, door_of(block, f"targets.{role}", settings.base, adapter), block.callbacks)
+
+
+def door_of(block: Target, where: str, base: Path, adapter: Any = None) -> FrontDoor:
+    """What ``block`` says of the door.  Raises UsageError naming the place of what is missing."""
+    headers = {
+        name: secret(text, f"{where}.headers.{name}")
+        for name, text in {**getattr(adapter, "headers", {}), **block.headers}.items()
+    }
+    for name in headers:
+        if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+            raise UsageError(f"{where}.headers: expected the name of a header, got {name!r}")
+    if block.basic is not None:
+        user, _, password = secret(block.basic, f"{where}.basic").partition(":")
+        headers["Authorization"] = f"Basic {basic_credentials(user, password)}"
+    oauth = block.oauth
+
+    def file(name: str) -> str:
+        return str(base / name) if name else ""
+
+    return FrontDoor(
+        headers=headers,
+        token=secret(block.token, f"{where}.token") if block.token is not None else "",
+        ca_file=file(block.ca_file),
+        certificate=file(block.certificate),
+        key=file(block.key),
+        proxy=secret(block.proxy, f"{where}.proxy"),
+        token_url=oauth.token_url if oauth is not None else "",
+        client_id=secret(oauth.client_id, f"{where}.oauth.client_id") if oauth is not None else "",
+        client_secret=(
+            secret(oauth.client_secret, f"{where}.oauth.client_secret") if oauth is not None else ""
+        ),
+        scope=oauth.scope if oauth is not None else "",
+    )
+
+
+def _login(chosen: Chosen | None, settings: ClientSettings) -> Login | None:
+    if chosen is None or not chosen.door.token_url:
+        return None
+    parts = urlsplit(chosen.door.token_url)
+    issuer = HttpTransport(
+        f"{parts.scheme}://{parts.netloc}",
+        rng=stream(settings.seed, "systems", "backoff", "tokens"),
+        timeout_s=settings.timeout_s,
+        concurrency=1,
+        max_retries=0,
+        ca_file=settings.ca_file,
+        door=FrontDoor(ca_file=chosen.door.ca_file, proxy=chosen.door.proxy),
+    )
+    return OAuthLogin(chosen.door, issuer)
+
+
+def _ready(
+    client: NexumClient | BastionClient,
+    system: System,
+    chosen: Chosen | None,
+    settings: ClientSettings,
+    observer: Observer,
+) -> None:
+    """Tell an adapter of its run, and listen for completions.  Raises UsageError for a port that is taken."""
+    if chosen is None or chosen.adapter is None:
+        return
+    chosen.adapter.run = settings.account_prefix
+    if hasattr(chosen.adapter, "history"):
+        chosen.adapter.history.home_of = settings.home_of
+    late = client.adapter.late
+    if late is None:
+        return
+    client.completions = completions = Completions(system, late, client.send, observer)
+    callbacks = chosen.callbacks
+    if callbacks.topic:
+        subscribe(completions, late, callbacks.topic)
+    elif not late.every_s:
+        listening = listen(completions, late, callbacks.host, callbacks.port)
+        chosen.adapter.callback_url = callbacks.url or listening
 
 
 def check_ca_file(path: str) -> None:
@@ -188,12 +385,16 @@ def check_ca_file(path: str) -> None:
         raise UsageError(f"{CA_FILE}: {path} cannot be read: {error.strerror}") from None
 
 
-def probe(url: str, name: str = NEXUM, ca_file: str = "") -> str | None:
+def probe(
+    url: str, name: str = NEXUM, ca_file: str = "", blocks: TargetsBlock | None = None, base: Path = Path()
+) -> str | None:
     """None when the system answers its health check at ``url``, else what is wrong and what to do.
 
-    Raises UsageError for a ``ca_file`` that is none.
+    Raises UsageError for a ``ca_file`` that is none, an address that is none, and a door that is wrong.
     """
     check_ca_file(ca_file)
+    role: Role = "bank" if name == NEXUM else "detector"
+    chosen = _chosen(ClientSettings(seed=0, blocks=blocks or TargetsBlock(), base=base), role)
     try:
         transport = HttpTransport(
             url,
@@ -201,13 +402,22 @@ def probe(url: str, name: str = NEXUM, ca_file: str = "") -> str | None:
             timeout_s=PROBE_TIMEOUT_S,
             concurrency=1,
             max_retries=0,
+            token=chosen.door.token,
             ca_file=ca_file,
+            door=chosen.door,
         )
     except UsageError as error:
-        return f"--{name.lower()}-url: {error}"
-    reply = check_health(transport)
+        raise UsageError(f"--{name.lower()}-url: {error}") from None
+    mapped = chosen.adapter
+    reply = transport.send(mapped.health() if mapped is not None else HEALTH)
     transport.close()
-    check = f"Check --{name.lower()}-url ({name.upper()}_URL). {WAYS_OUT}"
+    if mapped is not None and reply.status in (401, 403) and chosen.door.token_url:
+        return None  # its token is got when the run begins
+    if mapped is not None and reply.status in getattr(mapped, "healthy", (200,)):
+        return None
+    option = f"--{name.lower()}-url ({name.upper()}_URL)"
+    check = f"Check targets.{role}.url, or {option}." if mapped is not None else f"Check {option}. {WAYS_OUT}"
+    name = mapped.name if mapped is not None else name
     if reply.status == 0 and "certificate" in reply.error:
         return f"{name} at {url}: {reply.error}. Name the authority that signed it in {CA_FILE} (a PEM file)."
     if reply.status == 0:

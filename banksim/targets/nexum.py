@@ -8,15 +8,17 @@ once.  It remembers nothing itself but the ids in its directory.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from banksim.model import AccountRef, BankReply, BanksimError, BankStatus, Transaction
 from banksim.targets import nexum_wire as wire
-from banksim.targets.auth import Login
+from banksim.targets.adapters import BalanceReply, BankAdapter, Late, Names, Opening, Verdict
+from banksim.targets.auth import Login, SignedIn
 from banksim.targets.calls import (
+    HEALTH,
     Begun,
     Health,
     Observer,
@@ -25,11 +27,11 @@ from banksim.targets.calls import (
     Transport,
     as_health,
     call_of,
-    check_health,
     failure_text,
     ignore_call,
 )
-from banksim.targets.nexum_wire import BalanceReply, Verdict
+from banksim.targets.completion import Completions
+from banksim.targets.nexum_wire import movement_of
 from banksim.world import Customer
 
 # -- Which of the population the bank knows, and under which ids ------------------------------------
@@ -108,8 +110,6 @@ class AccountDirectory:
 # -- The client -------------------------------------------------------------------------------------
 
 
-_log = logging.getLogger(__name__)
-
 #: Account id and signed cents of each side of a movement.
 Legs = Sequence[tuple[str, int]]
 
@@ -126,6 +126,9 @@ class Books(Protocol):
     def on_movement(self, account_id: str, amount_cents: int, certain: bool) -> None:
         """Signed cents, positive into the account; not certain when the answer never came."""
 
+    def not_answered(self, legs: Legs) -> None:
+        """The answer to a movement never came: the bank may have booked it, both sides or neither."""
+
 
 NAME = "Nexum"
 
@@ -134,7 +137,7 @@ class OpeningFailed(BanksimError):
     """A customer could not be opened: the step that failed, and what the bank said."""
 
 
-class NexumClient:
+class NexumClient(SignedIn):
     """One bank.  All calls may come from many greenlets at once."""
 
     def __init__(
@@ -147,54 +150,17 @@ class NexumClient:
         books: Books | None = None,
         login: Login | None = None,
         account_prefix: str = "BANKSIM",
+        adapter: BankAdapter | None = None,
     ) -> None:
         """``account_prefix`` starts every account number: the bank does not keep them unique by itself."""
-        self.transport = transport
+        super().__init__(transport, login)
         self._observer = observer
         self._books = books
-        self._login = login or Login()
-        self._limit_logged = False
         self.directory = directory
         self.currency = currency
-        self._account_prefix = account_prefix
-
-    @property
-    def address(self) -> str:
-        return self.transport.address
-
-    # The promises that every route of the bank shares
-
-    def send(self, request: Request) -> Reply:
-        """Send one request, and once more after a login when the bank answers 401: it did nothing then."""
-        login = self._login
-        if login.ends_soon:
-            self.log_in()
-        generation = login.generation
-        reply = self.transport.send(request)
-        if reply.status == 401:
-            if request.begun is not None and generation:  # it may have been made under an older token
-                self.report(request, reply, failure_text(reply))
-                return self.send(request._replace(begun=None))
-            if login.renew(self.transport, generation, self._report_login):
-                self.report(request, reply, failure_text(reply))
-                reply = self.transport.send(request._replace(begun=None))
-        elif reply.status == 429 and not self._limit_logged:
-            self._limit_logged = True
-            _log.error(
-                "The bank at %s limits requests (HTTP 429). It is not prepared for load: "
-                "every figure of this run is the limiter's, not the bank's. Switch the limiter off.",
-                self.address,
-            )
-        return reply
-
-    @property
-    def login_ends_soon(self) -> bool:
-        """True for one caller when the token is about to end: that one is to call `log_in`."""
-        return self._login.ends_soon
-
-    def log_in(self) -> None:
-        """Get a new token, while other calls go on under the old one."""
-        self._login.renew(self.transport, self._login.generation, self._report_login)
+        self.account_prefix = account_prefix
+        self.adapter: BankAdapter = adapter or NexumAdapter()
+        self.completions: Completions | None = None
 
     def move(self, request: Request, legs: Legs, judge: Callable[[Reply], Verdict]) -> BankReply:
         """Post one movement, once.  Never raises for what the bank does."""
@@ -205,8 +171,6 @@ class NexumClient:
         finally:
             if self._books is not None:
                 self._books.ends(legs)
-        answered = verdict.status in (BankStatus.POSTED, BankStatus.REFUSED)
-        self.report(request, reply, None if answered else verdict.detail)
         return BankReply(verdict.status, verdict.detail, reply.latency_ms, reply.limit)
 
     def _move_once(
@@ -214,13 +178,18 @@ class NexumClient:
     ) -> tuple[Verdict, Reply]:
         try:
             reply = self.send(request)
+            verdict = judge(reply)
+            good = bool(verdict.awaits) or verdict.status in (BankStatus.POSTED, BankStatus.REFUSED)
+            self.report(request, reply, None if good else verdict.detail)
+            if verdict.awaits and self.completions is not None:
+                found, reply = self.completions.wait(verdict.awaits, reply, self.adapter.judge_late)
+                verdict = found or Verdict(BankStatus.UNKNOWN, reply.error or verdict.detail)
         except BaseException:
             # The greenlet was killed while it waited: the bank may have booked it.
-            self._book(legs, certain=False)
+            self.book(legs, certain=False)
             raise
-        verdict = judge(reply)
         if verdict.status in (BankStatus.POSTED, BankStatus.UNKNOWN):
-            self._book(legs, certain=verdict.status is BankStatus.POSTED)
+            self.book(legs, certain=verdict.status is BankStatus.POSTED)
         return verdict, reply
 
     def report(self, request: Request, reply: Reply, error: str | None) -> None:
@@ -228,13 +197,15 @@ class NexumClient:
         if reply.limit is None:  # else there was no call
             self._observer(call_of("nexum", request, reply, error))
 
-    def _book(self, legs: Legs, certain: bool) -> None:
-        if self._books is not None:
-            for account_id, amount_cents in legs:
-                self._books.on_movement(account_id, amount_cents, certain)
-
-    def _report_login(self, request: Request, reply: Reply) -> None:
-        self.report(request, reply, None if reply.status == 200 else failure_text(reply))
+    def book(self, legs: Legs, certain: bool = True) -> None:
+        """What was, or may have been, booked."""
+        if self._books is None:
+            return
+        if not certain:
+            self._books.not_answered(legs)
+            return
+        for account_id, amount_cents in legs:
+            self._books.on_movement(account_id, amount_cents, certain)
 
     # Opening
 
@@ -247,48 +218,11 @@ class NexumClient:
         """
         if self.directory.is_open(customer.index):
             return True
-        data = self._step(Request("POST", "/customers", "/customers", wire.customer_body(customer)), 201)
-        customer_id = self._id_from(data, "customer_id", "/customers")
-        kyc = wire.kyc_body(customer, kyc_approved)
-        path = f"/customers/{customer_id}/kyc"
-        self._step(Request("PUT", path, "/customers/{id}/kyc", kyc, repeatable=True), 200)
-        if not kyc_approved:
+        found = self.adapter.open(customer, kyc_approved, CustomerOpening(self, customer))
+        if found is None:
             return False
-        account_ids = [
-            self._open_account(customer, customer_id, slot) for slot in range(len(customer.accounts))
-        ]
-        self.directory.add(customer.index, customer_id, account_ids)
+        self.directory.add(customer.index, *found)
         return True
-
-    def _open_account(self, customer: Customer, customer_id: str, slot: int) -> str:
-        spec = customer.accounts[slot]
-        number = f"{self._account_prefix}-{customer.index:07d}-{slot}"
-        body = wire.account_body(customer_id, spec.product, self.currency, number)
-        data = self._step(Request("POST", "/accounts", "/accounts", body), 201)
-        account_id = self._id_from(data, "account_id", "/accounts")
-        if spec.opening_balance_cents > 0:
-            deposit = wire.opening_deposit_body(account_id, spec.opening_balance_cents, self.currency, number)
-            reply = self._move("deposit", deposit, [(account_id, spec.opening_balance_cents)])
-            if reply.status is not BankStatus.POSTED:
-                raise OpeningFailed(f"The bank did not take an opening deposit: {reply.detail}")
-        return account_id
-
-    def _step(self, request: Request, wanted: int) -> Any:
-        reply = self.send(request)
-        if reply.status == wanted and not reply.error:
-            self.report(request, reply, None)
-            return reply.data
-        reason = failure_text(reply)
-        if 200 <= reply.status < 300 and not reply.error:
-            reason = f"HTTP {reply.status} where Nexum answers {wanted} ({str(reply.data)[:80]!r})"
-        self.report(request, reply, reason)
-        raise OpeningFailed(f"{request.method} {request.name} at {self.address} failed: {reason}")
-
-    def _id_from(self, data: Any, key: str, name: str) -> str:
-        value = wire.usable_id(data, key)
-        if value is None:
-            raise OpeningFailed(f"The bank answered POST {name} without a usable {key!r}: {str(data)[:80]!r}")
-        return value
 
     # Posting
 
@@ -300,22 +234,19 @@ class NexumClient:
         account_id = self.directory.account_id(tx.account)
         if account_id is None:
             return _not_open(tx.account.customer_index)
-        movement = wire.movement_of(tx)
-        if movement != "transfer" or tx.counterparty is None:
-            sign = 1 if movement == "deposit" else -1
-            body = wire.movement_body(tx, account_id, None)
-            return self._move(movement, body, [(account_id, sign * tx.amount_cents)], begun)
-        counterparty_id = self.directory.account_id(tx.counterparty)
-        if counterparty_id is None:
-            return _not_open(tx.counterparty.customer_index)
-        legs = [(account_id, -tx.amount_cents), (counterparty_id, tx.amount_cents)]
-        return self._move(movement, wire.movement_body(tx, account_id, counterparty_id), legs, begun)
-
-    def _move(
-        self, movement: wire.Movement, body: dict[str, Any], legs: Legs, begun: Begun | None = None
-    ) -> BankReply:
-        path = f"/transactions/{movement}"
-        return self.move(Request("POST", path, path, body, begun=begun), legs, wire.judge_movement)
+        movement, counterparty_id = movement_of(tx), None
+        if movement == "transfer" and tx.counterparty is not None:
+            counterparty_id = self.directory.account_id(tx.counterparty)
+            if counterparty_id is None:
+                return _not_open(tx.counterparty.customer_index)
+            legs = [(account_id, -tx.amount_cents), (counterparty_id, tx.amount_cents)]
+        else:
+            legs = [(account_id, tx.amount_cents if movement == "deposit" else -tx.amount_cents)]
+        request = self.adapter.movement(tx, self.directory, account_id, counterparty_id)
+        if begun is not None:
+            request = request._replace(begun=begun)
+        reference = tx.transaction_id
+        return self.move(request, legs, lambda reply: self.adapter.judge(reply, reference))
 
     # Asking
 
@@ -325,19 +256,135 @@ class NexumClient:
 
     def read_balance(self, account_id: str, *, told: bool = True) -> BalanceReply:
         """The account's book balance.  ``told`` False keeps it out of the figures: it is no load."""
-        request = Request("GET", f"/accounts/{account_id}", "/accounts/{id}")
+        request = self.adapter.balance(account_id)
+        if request is None:
+            return BalanceReply(None, f"{self.adapter.name} tells no balances (its mapping has none)")
         reply = self.send(request)
-        balance = wire.read_balance(reply, self.currency)
+        balance = self.adapter.read_balance(reply, self.currency)
         if told:
             self.report(request, reply, balance.error or None)
         return balance
 
     def health(self) -> Health:
         """One health check.  The observer is not notified: it is no part of the load."""
-        return as_health(NAME, check_health(self.transport))
+        return as_health(NAME, self.transport.send(self.adapter.health()))
 
     def close(self) -> None:
-        self.transport.close()
+        super().close()
+        if self.completions is not None:
+            self.completions.close()
+
+
+class CustomerOpening:
+    """What an adapter does to the bank while it opens one customer: sent, counted and booked here."""
+
+    def __init__(self, client: NexumClient, customer: Customer) -> None:
+        self._client = client
+        self._index = customer.index
+
+    @property
+    def currency(self) -> str:
+        return self._client.currency
+
+    def number(self, slot: int) -> str:
+        return f"{self._client.account_prefix}-{self._index:07d}-{slot}"
+
+    def step(self, request: Request, expected: Sequence[int]) -> Reply:
+        client = self._client
+        reply = client.send(request)
+        good = reply.status in expected if expected else 200 <= reply.status < 300
+        if good and not reply.error:
+            client.report(request, reply, None)
+            return reply
+        reason = failure_text(reply)
+        if 200 <= reply.status < 300 and not reply.error:
+            wanted = " or ".join(map(str, expected))
+            name = client.adapter.name
+            reason = f"HTTP {reply.status} where {name} answers {wanted} ({str(reply.data)[:80]!r})"
+        client.report(request, reply, reason)
+        return self._fail(f"{request.method} {request.name} at {client.address} failed: {reason}")
+
+    def fund(self, request: Request | None, account_id: str, cents: int) -> None:
+        client = self._client
+        if request is None:
+            client.book([(account_id, cents)])
+            return
+        judge = partial(client.adapter.judge, reference=self.number(0))
+        reply = client.move(request, [(account_id, cents)], judge)
+        if reply.status is not BankStatus.POSTED:
+            self._fail(f"The bank did not take an opening deposit: {reply.detail}")
+
+    def failed(self, text: str) -> Exception:
+        return OpeningFailed(text)
+
+    def _fail(self, text: str) -> NoReturn:
+        raise OpeningFailed(text)
+
+
+class NexumAdapter:
+    """Nexum's contract, as `nexum_wire` knows it."""
+
+    name = NAME
+    late: Late | None = None
+
+    def health(self) -> Request:
+        return HEALTH
+
+    def open(self, customer: Customer, approved: bool, opening: Opening) -> tuple[str, list[str]] | None:
+        made = opening.step(Request("POST", "/customers", "/customers", wire.customer_body(customer)), (201,))
+        customer_id = self._id_from(opening, made.data, "customer_id", "/customers")
+        path = f"/customers/{customer_id}/kyc"
+        kyc = wire.kyc_body(customer, approved)
+        opening.step(Request("PUT", path, "/customers/{id}/kyc", kyc, repeatable=True), (200,))
+        if not approved:
+            return None
+        account_ids = []
+        for slot, spec in enumerate(customer.accounts):
+            number, currency = opening.number(slot), opening.currency
+            body = wire.account_body(customer_id, spec.product, currency, number)
+            made = opening.step(Request("POST", "/accounts", "/accounts", body), (201,))
+            account_id = self._id_from(opening, made.data, "account_id", "/accounts")
+            account_ids.append(account_id)
+            if spec.opening_balance_cents > 0:
+                cents = spec.opening_balance_cents
+                deposit = wire.opening_deposit_body(account_id, cents, currency, number)
+                opening.fund(_movement("deposit", deposit), account_id, cents)
+        return customer_id, account_ids
+
+    @staticmethod
+    def _id_from(opening: Opening, data: Any, key: str, name: str) -> str:
+        value = wire.usable_id(data, key)
+        if value is None:
+            raise opening.failed(
+                f"The bank answered POST {name} without a usable {key!r}: {str(data)[:80]!r}"
+            )
+        return value
+
+    def movement(
+        self,
+        tx: Transaction,
+        names: Names,  # noqa: ARG002
+        account_id: str,
+        counterparty_id: str | None,
+    ) -> Request:
+        return _movement(movement_of(tx), wire.movement_body(tx, account_id, counterparty_id))
+
+    def judge(self, reply: Reply, reference: str) -> Verdict:  # noqa: ARG002
+        return wire.judge_movement(reply)
+
+    def judge_late(self, reply: Reply) -> Verdict | None:  # noqa: ARG002  it is never late
+        return None
+
+    def balance(self, account_id: str) -> Request | None:
+        return Request("GET", f"/accounts/{account_id}", "/accounts/{id}")
+
+    def read_balance(self, reply: Reply, currency: str) -> BalanceReply:
+        return wire.read_balance(reply, currency)
+
+
+def _movement(movement: wire.Movement, body: dict[str, Any]) -> Request:
+    path = f"/transactions/{movement}"
+    return Request("POST", path, path, body)
 
 
 def _not_open(index: int) -> BankReply:

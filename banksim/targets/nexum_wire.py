@@ -8,11 +8,11 @@ answer from an error.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from banksim.model import CREDIT_KINDS, BankStatus, Channel, Kind, Transaction
 from banksim.model.money import from_wire, to_wire
+from banksim.targets.adapters import BalanceReply, Verdict
 from banksim.targets.calls import Reply, detail_of, failure_text
 from banksim.world import Customer
 
@@ -43,23 +43,7 @@ _NOT_BOOKED_STATES = frozenset({"failed", "declined", "rejected", "reversed"})
 _GATEWAY_STATUSES = frozenset({502, 504})
 
 
-class Verdict(NamedTuple):
-    """What an answer means: the status, and the reason where it is not posted."""
-
-    status: BankStatus
-    detail: str = ""
-
-
 _POSTED = Verdict(BankStatus.POSTED)
-
-
-@dataclass(frozen=True, slots=True)
-class BalanceReply:
-    """A book balance in cents, None when it could not be read; ``gone``: there is no such account."""
-
-    cents: int | None
-    error: str = ""
-    gone: bool = False
 
 
 def read_balance(reply: Reply, currency: str) -> BalanceReply:
@@ -73,8 +57,10 @@ def read_balance(reply: Reply, currency: str) -> BalanceReply:
         if money["currency"] != currency:
             return BalanceReply(None, f"the account is in {money['currency']}, not {currency}")
         return BalanceReply(from_wire(money["amount"], currency))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError):
         return BalanceReply(None, "the answer holds no book_balance")
+    except ValueError as error:
+        return BalanceReply(None, f"book_balance is {error}")
 
 
 def movement_of(tx: Transaction) -> Movement:

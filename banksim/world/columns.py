@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import exp
+from math import exp, gcd
 from typing import NamedTuple
 
 import numpy as np
@@ -21,18 +21,28 @@ from banksim.model.money import to_cents
 from banksim.world.draws import Draws, Floats, Ints, Shares, rounded, unit, uuid_text
 from banksim.world.persona import TIER_LIMIT_UNITS, Persona
 from banksim.world.places import CITY_RADIUS_KM, KM_PER_DEGREE, City, Places
-from banksim.world.random import unit_scale
+from banksim.world.random import stream_key, unit_scale
 
 #: Units of latitude and longitude in one degree.
 DEGREE = 10_000
 #: A customer has one to three devices; their ids are numbered with room for a fourth.
 MAX_DEVICES = 4
+#: Customers of a persona are not equally busy: the busiest tenth makes a fifth of the transactions, as by the
+#: rule of the Fraud Detection Handbook's simulator, and nobody more than 2.5 times the mean.  Positions are
+#: drawn as this part of u plus the rest of u to the power 2.5.
+EVEN_PART = 0.4
+#: Early, usual and late people: the hours they prefer, and how much less they do at others (judgement).
+_CHRONOTYPES, _CHRONOTYPE_SPREAD_H, _CHRONOTYPE_FLOOR = (9.5, 14.0, 20.0), 4.0, 0.35
+#: How far people's own price levels are apart: sigma of the logarithm (set so that amounts of one customer
+#: are as alike as in the Handbook's rule, see docs/realism.md).
+PRICE_LEVEL_SIGMA = 0.5
 HOME_SPREAD_KM = 4.0
 _DEVICES = np.array([1, 1, 2, 2, 3], np.int8)
-_BALANCE_SIGMA = 0.5
+#: Many live from pay day to pay day (judgement).
+_BALANCE_SIGMA = 1.0
 _INCOME_SIGMA = 0.25
 # Which number of the stream "customer" decides on what.
-_CITY, _HOME, _DEVICE_COUNT, _INCOME, _BALANCE = 0, 1, 3, 4, 6
+_CITY, _HOME, _DEVICE_COUNT, _INCOME, _BALANCE, _LEVEL, _HABIT = 0, 1, 3, 4, 6, 60, 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +79,72 @@ class Ranks:
         """The customers at some positions of a persona, 0 ≤ position < its count."""
         customers: Ints = (self.edges[persona] + positions - self.shift) * self.inverse % self.size
         return customers
+
+
+class Crowd:
+    """Who of a persona acts at some hour: some are busier than others, and each has hours of their own.
+
+    A persona's customers stand in an order of their own, the busiest first; every third of them is early,
+    usual or late.
+    """
+
+    def __init__(self, seed: int, ranks: Ranks, hourly: Sequence[Sequence[float]]) -> None:
+        """``hourly`` has 24 weights per persona."""
+        self._ranks = ranks
+        self._first = np.asarray(ranks.edges[:-1], np.int64)
+        self._count = np.diff(np.asarray(ranks.edges, np.int64))
+        rng = np.random.default_rng(stream_key(seed, "crowd"))
+        self._factor = np.array([coprime_near(int(n * rng.random()), int(n)) for n in self._count])
+        self._shift = np.array([int(n * rng.random()) for n in self._count])
+        #: Customers per persona and chronotype, and the edges between the chronotypes by persona × 24 hours.
+        self._size = (self._count[:, None] + 2 - np.arange(3)) // 3
+        self._edges = np.stack(
+            [_chronotypes(hours, size) for hours, size in zip(hourly, self._size, strict=True)]
+        )
+
+    def pick(self, personas: Ints, hours: Ints, units: Floats) -> Ints:
+        """A customer of each persona, for clock hours and numbers in [0, 1)."""
+        low, high = self._edges[personas, hours].T
+        kind = (units >= low).astype(np.int64) + (units >= high)
+        start = np.where(kind == 0, 0.0, np.where(kind == 1, low, high))
+        end = np.where(kind == 0, low, np.where(kind == 1, high, 1.0))
+        size = self._size[personas, kind]
+        part = np.clip((units - start) / np.maximum(end - start, 1e-12), 0.0, 1 - 1e-9)
+        part = EVEN_PART * part + (1 - EVEN_PART) * part * part * np.sqrt(part)
+        position = (size * part).astype(np.int64) * 3 + kind
+        rank = (
+            self._first[personas]
+            + (position * self._factor[personas] + self._shift[personas]) % (self._count[personas])
+        )
+        customers: Ints = (rank - self._ranks.shift) * self._ranks.inverse % self._ranks.size
+        return customers
+
+
+def _chronotypes(hourly: Sequence[float], sizes: Ints) -> Floats:
+    """For each hour up to which numbers the early, and up to which the usual people act: 24 × 2.
+
+    The weights are fitted so that each chronotype acts in all as often as it has people.
+    """
+    away_h = np.abs(np.arange(24)[:, None] + 0.5 - np.array(_CHRONOTYPES))
+    away_h = np.minimum(away_h, 24 - away_h)
+    liking = np.exp(-0.5 * (away_h / _CHRONOTYPE_SPREAD_H) ** 2) + _CHRONOTYPE_FLOOR
+    weights = np.asarray(hourly, np.float64)[:, None] + 1e-9
+    wanted = sizes / max(1, sizes.sum())
+    for _ in range(50):
+        liking /= np.maximum(liking.sum(axis=1, keepdims=True), 1e-300)
+        acted = (weights * liking).sum(axis=0) / weights.sum()
+        liking *= wanted / np.maximum(acted, 1e-12)
+    liking /= np.maximum(liking.sum(axis=1, keepdims=True), 1e-300)
+    edges: Floats = np.cumsum(liking, axis=1)[:, :2]
+    return edges
+
+
+def coprime_near(value: int, size: int) -> int:
+    """The next number from ``value`` on that shares no factor with ``size``."""
+    candidate = max(1, value)
+    while gcd(candidate, max(1, size)) != 1:
+        candidate += 1
+    return candidate
 
 
 class Map:
@@ -218,6 +294,16 @@ class People:
         """A month's income."""
         factor = np.exp(_INCOME_SIGMA * self._draws.normals(customers, _INCOME))
         return rounded(self._incomes[self.ranks.personas(customers)] * factor)
+
+    def price_levels(self, customers: Ints) -> Floats:
+        """How dear each customer shops against the persona's middle; 1 on average."""
+        drift = PRICE_LEVEL_SIGMA * PRICE_LEVEL_SIGMA / 2
+        levels: Floats = np.exp(PRICE_LEVEL_SIGMA * self._draws.normals(customers, _LEVEL) - drift)
+        return levels
+
+    def habits(self, customers: Ints) -> Floats:
+        """A number in [0, 1) that decides how much of a customer's shopping is remote."""
+        return self._draws.units(customers, _HABIT)
 
     def openings_cents(self, customers: Ints, slot: int) -> Ints:
         """The opening balance of the account ``slot``."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from banksim.model import Merchant, Place
 from banksim.world.columns import DEGREE, Map
-from banksim.world.draws import Floats, Ints, Shares
+from banksim.world.draws import Draws, Floats, Ints, Shares
 from banksim.world.persona import Category, load_categories, load_shop_words
 from banksim.world.places import City, Places, near
 from banksim.world.random import Choice, opaque_id, stream, zipf_weights
@@ -32,6 +32,8 @@ _MIN_PER_CATEGORY = 2
 
 _Choices = dict[str, Choice[Merchant]]
 
+#: How far shops of one category are apart in price: sigma of the logarithm (judgement).
+SHOP_LEVEL_SIGMA = 0.25
 #: The net among the cities of `Shops`: the last row.
 NET = -1
 
@@ -42,6 +44,7 @@ class MerchantDirectory:
     def __init__(self, seed: int, places: Places) -> None:
         self._seed = seed
         self._places = places
+        self.draws = Draws(seed, "merchants")
         everything = load_categories()
         self.categories: tuple[str, ...] = tuple(n for n, c in everything.items() if c.in_store)
         self.online_categories: tuple[str, ...] = tuple(n for n, c in everything.items() if c.online)
@@ -195,6 +198,12 @@ class Shops:
         self.city = np.array([cities.codes[m.place.city, m.place.country] for m in everything], np.int16)
         places = np.array([(m.place.latitude, m.place.longitude) for m in everything])
         self.latitude, self.longitude = np.rint(places.T * DEGREE).astype(np.int32)
+        #: How dear each shop is against the middle of its category.
+        self.level = np.exp(SHOP_LEVEL_SIGMA * directory.draws.normals(np.arange(len(everything))))
+        #: Categories that are sold on the net alone.
+        self.only_online = np.array(
+            [c.online and not c.in_store and not c.is_bill for c in categories.values()]
+        )
         #: Whether shops of a category are open at a clock hour.
         self.is_open = np.array([[c.is_open(hour) for hour in range(24)] for c in categories.values()])
 

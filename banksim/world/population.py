@@ -26,13 +26,12 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
 from itertools import accumulate
-from math import gcd
 
 from faker import Faker
 
 from banksim.model import Place, ScenarioError
 from banksim.model.transaction import record
-from banksim.world.columns import DEGREE, People, Ranks, kyc_tier
+from banksim.world.columns import DEGREE, People, Ranks, coprime_near, kyc_tier
 from banksim.world.draws import Draws, unit
 from banksim.world.persona import Persona
 from banksim.world.places import Places, country_of_locale, load_countries
@@ -217,7 +216,7 @@ class Population:
         self._edges = list(accumulate(counts, initial=0))
         self._first_rank = dict(zip(self._persona_names, self._edges, strict=False))
         rng = stream(seed, "population")
-        self._factor = _coprime_near(int(size * 0.6180339887) + rng.randrange(max(1, size // 100)), size)
+        self._factor = coprime_near(int(size * 0.6180339887) + rng.randrange(max(1, size // 100)), size)
         self._inverse = pow(self._factor, -1, size) if size > 1 else 0
         self._shift = rng.randrange(size)
         #: Per persona: its first rank, shifted as indices are, and how many have it.
@@ -362,11 +361,3 @@ def _exact_counts(shares: Sequence[float], size: int) -> list[int]:
     for position in by_remainder[: size - sum(counts)]:
         counts[position] += 1
     return counts
-
-
-def _coprime_near(value: int, size: int) -> int:
-    """The next number from ``value`` on that shares no factor with ``size``."""
-    candidate = max(1, value)
-    while gcd(candidate, size) != 1:
-        candidate += 1
-    return candidate

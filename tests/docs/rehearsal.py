@@ -7,7 +7,8 @@ the real thing:
 locust, run.py      run for real, headless, at full speed, against the in-process stand-ins, without a broker;
                     shipped scenarios without phases last six simulated hours at most; the same command
                     runs once for all pages; a master runs alone, a worker's options are read
-banksim             run for real (`run` as run.py); data sets of 300 rows; `sandbox` until it listens
+banksim             run for real (`run` as run.py); data sets of 300 rows; `sandbox` until it
+                    listens; `check-target` reads the mapping
 make                `make -n`: the target exists
 docker compose      the services named exist in docker-compose.yml
 curl                the route exists, with this method
@@ -216,6 +217,10 @@ def _banksim(arguments: Sequence[str]) -> int:
             return _python(["run.py", *flags])
         case ["sandbox", *options]:
             return _sandbox(options)
+        case ["check-target", "--target", target, *_]:  # for real: tests/integration/test_other_targets.py
+            return _run(
+                sys.executable, "-c", f"from banksim.targets.connect import role_of; role_of({target!r})"
+            )
         case ["generate", *options]:
             if "--check" in options:  # tests/integration/test_generate_docs.py runs it in full
                 options.remove("--check")

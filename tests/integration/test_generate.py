@@ -19,7 +19,8 @@ import pyarrow.parquet
 import pytest
 
 from banksim.cli import main as cli
-from banksim.dataset.files import ACCOUNTS, CUSTOMERS, NO_PYARROW, TRANSACTIONS, TRUTH_COLUMNS
+from banksim.dataset.files import ACCOUNTS, CUSTOMERS, TRANSACTIONS, TRUTH_COLUMNS
+from banksim.dataset.sinks import NO_PYARROW
 from banksim.scenario import load_scenario
 from tests.integration.commands import ROOT, environment
 
@@ -172,7 +173,7 @@ def test_limit_and_own_names(tmp_path: Path) -> None:
     ("arguments", "code", "said"),
     [
         (("--scenario", "no_such", "--out", "x.csv"), 2, "no_such"),
-        (("--scenario", "demo", "--out", "x.txt"), 2, ".csv or .parquet"),
+        (("--scenario", "demo", "--out", "x.txt"), 2, ".jsonl or .parquet"),
         (("--scenario", "demo"), 2, "--out"),
         (("--scenario", "demo", "--out", "x.csv", "--customers", "0"), 2, "--customers"),
         (("--scenario", "demo", "--out", "x.csv", "--accounts", "x.csv"), 2, "different files"),

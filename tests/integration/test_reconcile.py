@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import gevent
 import pytest
 
 from banksim.cli.main import main
@@ -34,7 +35,7 @@ transaction_rate: {peak_tps: 60, off_peak_tps: 60}
 WATCHED = (
     SCENARIO.replace("duration_hours: 2", "duration_hours: 6")
     + """\
-invariant: {every_seconds: 0.3}
+invariant: {every_seconds: 0.3, settle_seconds: 0.5}
 thresholds: ["balance_violations == 0 abort"]
 """
 )
@@ -195,6 +196,61 @@ def test_the_verdict_can_be_read_and_checked_again_later(
         assert "USD -0.01" in told
     assert main(["reconcile", folder]) == 0
     assert "cannot be asked again" in capsys.readouterr().out
+
+
+class LaggingBank(BankApi):
+    """An honest bank whose books follow what it acknowledges after ``lag_s`` wall seconds."""
+
+    def __init__(self, lag_s: float) -> None:
+        super().__init__()
+        self._lag_s = lag_s
+
+    def handle(self, method: str, path: str, query: Mapping[str, str], body: Any = None) -> tuple[int, Any]:
+        if not path.startswith("/transactions/") or body["channel"] == "system" or path.endswith("withdraw"):
+            return super().handle(method, path, query, body)
+        gevent.spawn_later(self._lag_s, super().handle, method, path, query, body)
+        return 200, {"transaction_id": "t", "state": "completed", "message": "ok"}
+
+
+@pytest.mark.parametrize("lag_s", [0.3, 1.0])
+def test_books_that_lag_are_given_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lag_s: float) -> None:
+    monkeypatch.setattr(targets, "BankApi", lambda: LaggingBank(lag_s))
+    text = SCENARIO + "invariant: {every_seconds: 0.5}\n"
+    text = text.replace("peak_tps: 60, off_peak_tps: 60", "peak_tps: 20, off_peak_tps: 20")
+    text += "flow: post_then_score\nfraud: {rate: 0}\n"
+    run = Driver(settings_for(tmp_path, text)).conduct()
+    assert run.results is not None
+    found = encode(run.results)
+    assert found["reconciliation"]["verdict"] == "balanced", found["reconciliation"]
+    assert found["invariant"]["violations"] == 0
+
+
+class SilentOrFailing(BankApi):
+    """Opens accounts, and then carries out nothing at all."""
+
+    def handle(self, method: str, path: str, query: Mapping[str, str], body: Any = None) -> tuple[int, Any]:
+        if path.startswith("/transactions/") and body["channel"] != "system":
+            return 500, {"detail": "out of order"}
+        return super().handle(method, path, query, body)
+
+
+def test_a_run_in_which_nothing_worked_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(targets, "BankApi", SilentOrFailing)
+    run = Driver(settings_for(tmp_path, SCENARIO)).conduct()
+    assert run.end is End.COMPLETED
+    assert run.exit_code is ExitCode.ERROR
+
+
+@pytest.mark.parametrize("times", [0, 2])
+def test_the_last_comparison_is_a_gate_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    monkeypatch.setattr(targets, "BankApi", lambda: FaultyBank("withdraw", times))
+    text = SCENARIO + "invariant: {enabled: false}\ngoals: {money: warn}\n"
+    for limit, code in (("== 0", ExitCode.THRESHOLD_FAILED), ("<= 1", ExitCode.COMPLETED)):
+        gate = f'thresholds: ["balance_differences {limit}", "balances_unread == 0"]\n'
+        run = Driver(settings_for(tmp_path, text + gate)).conduct()
+        assert run.exit_code is code, run.message
 
 
 class BankAtWork:

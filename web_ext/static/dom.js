@@ -49,17 +49,18 @@ export function setIcon(svg, name) {
   if (use.getAttribute("href") !== `#i-${name}`) use.setAttribute("href", `#i-${name}`);
 }
 
+/** A header row; an empty corner is no header. */
+export const headRow = (heads) => element("tr", "", ...heads.map((text) => element(text ? "th" : "td", "", text)));
+
 /** Fill a table; cells are text, the first of each row is its header. */
 export function fillTable(table, heads, rows) {
-  const head = element("tr");
-  for (const text of heads) head.append(element("th", "", text));
   const body = element("tbody");
   for (const [first, ...rest] of rows) {
     const rowHead = element("th", "", first);
     rowHead.scope = "row";
     body.append(element("tr", "", rowHead, ...rest.map((text) => element("td", "", text))));
   }
-  table.replaceChildren(element("thead", "", head), body);
+  table.replaceChildren(element("thead", "", headRow(heads)), body);
 }
 
 /** A line through numbers, as one SVG path; nulls leave gaps. */

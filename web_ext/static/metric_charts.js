@@ -4,6 +4,7 @@
 import { CONFIG, axisTitle, colour, faded, stopwatchTicks, themed } from "./axis.js";
 import { scoreBars, scoreTable } from "./charts.js";
 import { byId, fillTable, setHidden } from "./dom.js";
+import { EXPLORABLE, clipped, explore, shownRange } from "./explore.js";
 import { count, dayAndClock, figure, known, milliseconds, percent, stopwatch } from "./format.js";
 
 const TABLE_ROWS = 30;
@@ -148,19 +149,23 @@ function draw(chart, data, theme) {
   const legend = { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 12 } };
   const layout = { ...theme, legend, ...(chart.timed ? timeLayout(chart, data, theme, traces) : chart.layout(theme)) };
   Plotly.react(`${chart.id}-chart`, traces, layout, CONFIG);
+  if (chart.timed) explore(`${chart.id}-chart`, data.fromS, data.toS);
 }
 
 function timeLayout(chart, data, theme, traces) {
   const width = byId(`${chart.id}-chart`).clientWidth;
-  const first = traces.filter((trace) => !trace.yaxis).flatMap((trace) => trace.y.filter(known));
-  const top = Math.max(chart.minTop ?? 0, ...first) * 1.06 || 1;
+  const first = traces.filter((trace) => !trace.yaxis).map((trace) => trace.y);
+  const { range, marks } = chart.range ? { range: chart.range, marks: [] } : clipped(data.xs, first, "y", chart.minTop);
+  const [fromS, toS] = shownRange(data.fromS, data.toS);
   const layout = {
+    ...EXPLORABLE,
     hovermode: "x unified",
     xaxis: {
-      ...theme.xaxis, range: [data.fromS, data.toS], fixedrange: true, showgrid: false, ...stopwatchTicks(data.fromS, data.toS, width),
+      ...theme.xaxis, range: [fromS, toS], showgrid: false, ...stopwatchTicks(fromS, toS, width),
       unifiedhovertitle: { text: "%{customdata}" },
     },
-    yaxis: { ...theme.yaxis, range: chart.range ?? [0, top], fixedrange: true, nticks: 5, title: axisTitle(theme, chart.unit) },
+    yaxis: { ...theme.yaxis, range, fixedrange: true, nticks: 5, title: axisTitle(theme, chart.unit) },
+    annotations: marks,
   };
   for (const trace of traces) trace.customdata = data.moments;
   if (!chart.second) return layout;

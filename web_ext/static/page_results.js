@@ -153,7 +153,7 @@ function showDetails() {
     ["Area under the ROC curve", known(d.roc_auc) ? figure(d.roc_auc) : "–"],
     ["Kafka messages delivered", kafka?.enabled ? count(kafka.delivered ?? kafka.events?.delivered) : "–"],
   ];
-  fillTable(byId("details-table"), ["Figure", ""], rows);
+  fillTable(byId("details-table"), ["Figure", "Value"], rows);
 }
 
 const shell = new Shell({ render });

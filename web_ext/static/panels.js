@@ -55,8 +55,8 @@ export function showStory({ now = [], money = [] } = {}, over = false) {
   fillOnce(byId("stakes"), money, ({ key, label, value, part }) => {
     const bar = element("i");
     bar.style.width = `${100 * (part ?? 0)}%`;
-    const note = key === "at_stake" ? null : element("span", "muted", percent(part));
-    const row = element("div", "", element("dt", "", label), element("dd", "", element("b", "", value), " ", note), bar);
+    const note = key === "at_stake" ? "" : ` ${percent(part)}`;
+    const row = element("div", "", element("dt", "", label), element("dd", "", element("span", "", element("b", "", value), element("span", "muted", note)), bar));
     row.dataset.key = key;
     return row;
   });

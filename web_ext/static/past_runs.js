@@ -1,6 +1,6 @@
 // Runs of the report folder: a table, and two of them side by side.
 
-import { byId, element, setHidden, setText } from "./dom.js";
+import { byId, element, headRow, setHidden, setText } from "./dom.js";
 import { MISSING, count, figure, interval, known, milliseconds, percent, span, withUnit, words } from "./format.js";
 
 const COLUMNS = [
@@ -62,7 +62,7 @@ export class PastRuns {
     setHidden(byId("runs"), none);
     setText(byId("runs-count"), none ? "" : `${count(this.runs.length)} in the report folder`);
     const heads = ["", "Run", "Scenario", "Verdict", ...COLUMNS.map(([name]) => name), "Thresholds", ""];
-    const head = element("tr", "", ...heads.map((text) => element("th", "", text)));
+    const head = headRow(heads);
     byId("runs").replaceChildren(element("thead", "", head), element("tbody", "", ...this.runs.map((run) => this.row(run))));
   }
 
@@ -101,7 +101,7 @@ export class PastRuns {
     const page = byId("compare-page");
     setHidden(page, false);
     page.href = `${this.base}/banksim/compare/${encodeURIComponent(before.run_id)}/${encodeURIComponent(after.run_id)}`;
-    const head = element("tr", "", ...["", before.run_id, after.run_id, "Difference"].map((text) => element("th", "", text)));
+    const head = headRow(["", before.run_id, after.run_id, "Difference"]);
     const rows = COMPARED.map(([name, show, value, unit]) =>
       element("tr", "", element("th", "", name), element("td", "", show(before)), element("td", "", show(after)), element("td", "", value ? difference(value(before), value(after), unit) : "")),
     );

@@ -1,11 +1,10 @@
 /* The movable threshold: drag it on the score chart or use the slider, and the matrix follows.
  *
- * Counts come from the score bins of the results, so a threshold acts at the bin that holds
- * it.  What got no score raises no alert at any threshold.
+ * threshold.js works out the counts; pages and report share it.
  */
 (function () {
   "use strict";
-  const data = JSON.parse(document.getElementById("what-if-data").textContent);
+  const data = whatIf(JSON.parse(document.getElementById("results").textContent));
   const slider = document.getElementById("threshold");
   const plot = document.getElementById("chart-scores");
   const matrix = document.getElementById("confusion");
@@ -27,22 +26,12 @@
   const digits = (value) => (value === 0 ? "0" : Number(value.toPrecision(3)).toString());
   const percent = (part, whole) => (whole ? digits((part / whole) * 100) + THIN + "%" : "n/a");
 
+  const { currency, minorDigits } = matrix.dataset;
   function money(cents) {
-    const units = Math.abs(cents) / 10 ** data.minor_digits;
-    const fixed = units.toFixed(units >= 10000 ? 0 : data.minor_digits).split(".");
+    const units = Math.abs(cents) / 10 ** minorDigits;
+    const fixed = units.toFixed(units >= 10000 ? 0 : minorDigits).split(".");
     const text = [count(Number(fixed[0])), ...fixed.slice(1)].join(".");
-    return data.currency + THIN + (cents < 0 ? "\u2212" : "") + text;
-  }
-
-  function at(threshold) {
-    const found = { tp: 0, fp: 0, fn: data.unscored.fraud, tn: data.unscored.genuine, caught: 0 };
-    data.bins.low.forEach((low, place) => {
-      const alert = low >= threshold - 1e-12;
-      found[alert ? "tp" : "fn"] += data.bins.fraud[place];
-      found[alert ? "fp" : "tn"] += data.bins.genuine[place];
-      if (alert) found.caught += data.bins.fraud_cents[place];
-    });
-    return found;
+    return currency + THIN + (cents < 0 ? "\u2212" : "") + text;
   }
 
   let threshold = data.start;
@@ -76,14 +65,14 @@
       title.textContent = own.title;
       for (const [name, cell] of cells) cell.textContent = own[name];
     } else {
-      const now = at(threshold);
+      const now = countsAt(data, threshold);
       title.textContent = "What a threshold of " + threshold.toFixed(3) + " on the score would have done.";
       for (const name of ["tp", "fp", "fn", "tn"]) cells.get(name).textContent = count(now[name]);
       cells.get("recall").textContent = percent(now.tp, now.tp + now.fn);
       cells.get("precision").textContent = percent(now.tp, now.tp + now.fp);
       const genuine = now.fp + now.tn;
       cells.get("per10000").textContent = genuine ? digits((now.fp / genuine) * 10000) : "n/a";
-      cells.get("savings").textContent = money(now.caught - now.fp * data.false_positive_cost_cents);
+      cells.get("savings").textContent = money(now.caughtCents - now.fp * data.falsePositiveCents);
     }
     line();
   }

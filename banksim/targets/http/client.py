@@ -12,8 +12,8 @@ What is sent again, and what never is:
 One deadline (``timeout_s``) covers the whole call: waiting for a connection, connecting,
 writing, reading, and retries.  A server that drips one byte a second hits it too.
 
-A client adds how one attempt is made.  Not handled: redirects (an answer like any other),
-proxies, compression, HTTP/2.
+With ``max_retries`` 0 nothing is sent twice.  A client adds how one attempt is made.  A redirect is
+not followed: it is an answer that says where it leads.  Not handled: HTTP/2.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ import gevent
 import orjson
 
 from banksim.model import LocalLimit, UsageError
+from banksim.targets.auth import FrontDoor
 from banksim.targets.calls import Begun, Reply, Request
 
 # -- When a repeatable call may be tried again, and how long to wait first --------------------------
@@ -165,11 +166,17 @@ class BaseUrl:
             parts = urlsplit(text.strip())
             port = parts.port
         except ValueError as error:
-            raise UsageError(f"{text!r} is not a usable address ({error}): {wanted}") from None
+            shown = repr(text) if "@" not in text else "it"
+            raise UsageError(f"{shown} is not a usable address ({error}): {wanted}") from None
         if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
             raise UsageError(f"{text!r} is not a usable address: {wanted}")
-        if parts.username is not None or parts.query or parts.fragment:
-            raise UsageError(f"{text!r} holds a user name, a query or a fragment: {wanted}")
+        if parts.username is not None:  # without the address: it may hold a password
+            raise UsageError(
+                f"the address of {parts.hostname!r} holds a user name: give it as basic: in the scenario's "
+                f"targets block, out of the environment; {wanted}"
+            )
+        if parts.query or parts.fragment:
+            raise UsageError(f"{text!r} holds a query or a fragment: {wanted}")
         if not parts.path.isascii() or any(c <= " " for c in parts.path) or not parts.hostname.isascii():
             raise UsageError(f"{text!r} holds characters that no address can: {wanted}")
         return cls(parts.scheme, parts.hostname, port or _DEFAULT_PORTS[parts.scheme], parts.path.rstrip("/"))
@@ -241,9 +248,13 @@ class Progress:
 class Answer:
     """A status and as much of the body as came."""
 
-    __slots__ = ("body", "error", "received_bytes", "status")
+    __slots__ = ("body", "error", "note", "received_bytes", "status")
 
-    def __init__(self, status: int, body: bytes, received_bytes: int, error: str = "") -> None:
+    def __init__(
+        self, status: int, body: bytes, received_bytes: int, error: str = "", note: str = ""
+    ) -> None:
+        """``note`` is what the head says about why (a redirect, a pause asked for)."""
+        self.note = note
         self.status = status
         self.body = body
         self.received_bytes = received_bytes
@@ -296,9 +307,12 @@ class HttpCalls(ABC):
         ca_file: str = "",
         max_answer_bytes: int = MAX_ANSWER_BYTES,
         max_age_s: float = MAX_AGE_S,
+        door: FrontDoor | None = None,
     ) -> None:
         """``max_age_s`` is how long one connection may serve; see `MAX_AGE_S`."""
         self._url = BaseUrl.parse(url)
+        self.door = door or FrontDoor()
+        ca_file = self.door.ca_file or ca_file
         self._rng = rng
         self._timeout_s = timeout_s
         self._max_retries = max_retries
@@ -307,6 +321,8 @@ class HttpCalls(ABC):
         self._deadlines = Deadlines(timeout_s)
         self.max_age_s = max_age_s
         self._open(max(1, concurrency), min(connect_timeout_s, timeout_s), ca_file)
+        #: Through a proxy without TLS the request names the whole address.
+        self._origin = f"http://{self._url.host_header}" if self.door.proxy and not self.tls else ""
         self._headers = ""
         self._heads: dict[tuple[str, str], bytes] = {}
         self.authorize(token)
@@ -331,10 +347,17 @@ class HttpCalls(ABC):
     def authorize(self, token: str) -> None:
         if not token.isascii() or any(c <= " " for c in token):
             raise UsageError("an access token may hold visible ASCII characters only")
-        bearer = f"Authorization: Bearer {token}\r\n" if token else ""
-        self._headers = (
-            f"Host: {self._url.host_header}\r\nUser-Agent: banksim\r\nAccept: application/json\r\n{bearer}"
-        )
+        headers = {
+            "Host": self._url.host_header,
+            "User-Agent": "banksim",
+            "Accept": "application/json",
+            **({"Authorization": f"Bearer {token}"} if token else {}),
+        }
+        known = {name.lower(): name for name in headers}
+        for name, value in self.door.headers.items():
+            if not (token and name.lower() == "authorization"):
+                headers[known.get(name.lower(), name)] = value
+        self._headers = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self._heads.clear()
 
     @abstractmethod
@@ -384,6 +407,7 @@ class HttpCalls(ABC):
             self._deadlines.finish()
         latency_ms = (time.perf_counter() - started_s) * 1000.0
         content, error = decoded(answer)
+        error = error or answer.note
         # By position: a tuple made of names takes twice as long, and this is made for every call.
         return Reply(
             answer.status,
@@ -399,19 +423,22 @@ class HttpCalls(ABC):
 
     def encode(self, request: Request) -> bytes:
         """The whole request.  ``name`` equals ``path`` where a route has no ids in it: its head is kept."""
-        method, path, name, body, query, *_ = request
+        method, path, name, body, query, _, _, headers = request
         head = None if query else self._heads.get((method, path))
         if head is None:
             head = self._head(method, path, query)
             if path == name and not query and len(self._heads) < MAX_HEADS:
                 self._heads[method, path] = head
+        if headers:
+            head += headers.encode("ascii")
         if body is not None:
-            payload = orjson.dumps(body)
-            return b"%b%b%d\r\n\r\n%b" % (head, JSON_OF_LENGTH, len(payload), payload)
+            payload = body if isinstance(body, bytes) else orjson.dumps(body)
+            kind = JSON_OF_LENGTH if b"\r\nContent-Type:" not in head else b"Content-Length: "
+            return b"%b%b%d\r\n\r\n%b" % (head, kind, len(payload), payload)
         return head + (b"\r\n" if method in _REPEATABLE_METHODS else b"Content-Length: 0\r\n\r\n")
 
     def _head(self, method: str, path: str, query: Mapping[str, str] | None) -> bytes:
-        target = f"{self._url.prefix}{path}"
+        target = f"{self._origin}{self._url.prefix}{path}"
         if query:
             target = f"{target}?{urlencode(query)}"
         if not target.isascii() or any(c <= " " for c in target):
@@ -431,7 +458,8 @@ class HttpCalls(ABC):
                     first, begun = begun, None
                     answer = self._finish(first, progress)
             except NoAnswer as failure:
-                if failure.stale and not refreshed and (repeatable or not progress.sent):
+                again = not progress.sent or (repeatable and self._max_retries > 0)
+                if failure.stale and not refreshed and again:
                     refreshed = True
                     self._forget_idle()
                     continue

@@ -28,7 +28,8 @@ import gevent.ssl
 from gevent import monkey
 from gevent.lock import BoundedSemaphore
 
-from banksim.model import LocalLimit
+from banksim.model import LocalLimit, UsageError
+from banksim.targets.auth import FrontDoor
 from banksim.targets.http.client import (
     Answer,
     AnswerTooLarge,
@@ -89,6 +90,8 @@ def describe(error: BaseException) -> str:
             return f"not a whole HTTP answer ({error})"
         case ssl.SSLCertVerificationError():
             return f"the server's certificate is not accepted: {error.verify_message}"
+        case ssl.SSLError() if "CERTIFICATE_REQUIRED" in (error.reason or ""):
+            return "the server asks for a client certificate (certificate and key of the target)"
         case ssl.SSLError():
             return f"TLS failed: {error.reason or error}"
         case socket.gaierror():
@@ -151,7 +154,7 @@ class Connection(ABC):
                 progress.status = reader.status
         except (OSError, BrokenAnswer, AnswerTooLarge) as error:
             return self.broken(error)
-        return Answer(reader.status, reader.body, reader.received_bytes)
+        return Answer(reader.status, reader.body, reader.received_bytes, note=reader.note)
 
     def feed(self, block: bytes) -> None:
         """What `receive` gave.  Raises OSError, BrokenAnswer and AnswerTooLarge."""
@@ -249,12 +252,24 @@ Made = TypeVar("Made", bound=PlainConnection)
 class Connector:
     """Makes connections to one address.  Certificate and host name are verified."""
 
-    def __init__(self, url: BaseUrl, *, timeout_s: float, limit_bytes: int, ca_file: str = "") -> None:
+    def __init__(
+        self,
+        url: BaseUrl,
+        *,
+        timeout_s: float,
+        limit_bytes: int,
+        ca_file: str = "",
+        door: FrontDoor | None = None,
+    ) -> None:
+        """``door`` gives the client's certificate and the proxy.  Raises UsageError for wrong files."""
         self._url = url
         self._timeout_s = timeout_s
         self._limit_bytes = limit_bytes
         self.heads: Heads = {}  # all connections lead to one server, whose heads are alike
-        self._tls = _tls_context(ca_file) if url.tls else None
+        self._door = door or FrontDoor()
+        self._proxy = BaseUrl.parse(self._door.proxy) if self._door.proxy else None
+        self._tls = _tls_context(ca_file, self._door) if url.tls else None
+        self._made = 0
 
     def connect(self) -> Connection:
         """Raises OSError: no such host, refused, too slow, a certificate that is not accepted."""
@@ -277,19 +292,59 @@ class Connector:
         return make(native, self._reader())
 
     def _connected(self) -> Any:
-        sock = gevent.socket.create_connection((self._url.host, self._url.port), timeout=self._timeout_s)
+        """A socket to the proxy where there is one, else to one of the name's addresses, in turns."""
+        to = self._proxy or self._url
+        found = gevent.socket.getaddrinfo(to.host, to.port, 0, socket.SOCK_STREAM)
+        self._made += 1
+        for number in range(len(found)):
+            address = found[(self._made + number) % len(found)][4]
+            try:
+                sock = gevent.socket.create_connection(address[:2], timeout=self._timeout_s)
+                break
+            except OSError:
+                if number == len(found) - 1:
+                    raise
         # A request larger than one segment must not wait for the acknowledgement of its first.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._proxy is not None and self._url.tls:
+            self._tunnel(sock)
         return sock
+
+    def _tunnel(self, sock: Any) -> None:
+        """Ask the proxy for a way through (RFC 9110, section 9.3.6).  Raises OSError."""
+        place = f"{self._url.host}:{self._url.port}"
+        sock.sendall(f"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n\r\n".encode())
+        said = b""
+        while b"\r\n\r\n" not in said and len(said) < READ_BLOCK_BYTES:
+            block = sock.recv(1)  # not a byte of what comes after
+            if not block:
+                break
+            said += block
+        if said.split(b" ")[1:2] != [b"200"]:
+            sock.close()
+            raise OSError(
+                f"the proxy does not let us through: {said[:60].decode('ascii', 'replace').strip()}"
+            )
 
     def _reader(self) -> AnswerReader:
         return AnswerReader(self._limit_bytes, self.heads)
 
 
-def _tls_context(ca_file: str) -> Any:
+def _tls_context(ca_file: str, door: FrontDoor) -> Any:
     """The system's authorities, or certifi's where it has none, or only those of ``ca_file``."""
     system = ssl.get_default_verify_paths()
-    return gevent.ssl.create_default_context(cafile=ca_file or system.cafile or certifi.where())
+    context = gevent.ssl.create_default_context(cafile=ca_file or system.cafile or certifi.where())
+    if door.certificate:
+        try:
+            context.load_cert_chain(door.certificate, door.key or None)
+        except ssl.SSLError as error:
+            key = door.key or "(in the same file)"
+            reason = error.reason or str(error)
+            raise UsageError(f"certificate {door.certificate} and key {key} do not fit: {reason}") from None
+        except OSError as error:
+            files = f"{door.certificate}{', ' + door.key if door.key else ''}"
+            raise UsageError(f"certificate: {files} cannot be read: {error.strerror}") from None
+    return context
 
 
 def affordable_connections() -> int:
@@ -378,7 +433,11 @@ class HttpTransport(HttpCalls):
 
     def _open(self, concurrency: int, connect_timeout_s: float, ca_file: str) -> None:
         self.connector = Connector(
-            self._url, timeout_s=connect_timeout_s, limit_bytes=self._max_answer_bytes, ca_file=ca_file
+            self._url,
+            timeout_s=connect_timeout_s,
+            limit_bytes=self._max_answer_bytes,
+            ca_file=ca_file,
+            door=self.door,
         )
         self._pool = Pool(self.connector.connect, concurrency, self.max_age_s)
 

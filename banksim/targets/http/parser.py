@@ -14,6 +14,7 @@ the same to the byte goes the long way, so there is one understanding of HTTP an
 
 from __future__ import annotations
 
+import zlib
 from typing import NamedTuple
 
 import httptools
@@ -21,6 +22,8 @@ import httptools
 from banksim.targets.http.client import ENDED_EARLY, SWITCHES_PROTOCOL, AnswerTooLarge, BrokenAnswer
 
 _FRAMING_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
+#: Headers that change how an answer is read, or say why it is one.
+_NOTED = frozenset({b"location", b"retry-after", b"content-encoding"})
 HEAD_END = b"\r\n\r\n"
 #: Heads remembered per connector; when it is full all are forgotten, for most hold an old date.
 MAX_HEADS = 256
@@ -49,6 +52,7 @@ class AnswerReader:
         "_headers_only",
         "_heads",
         "_limit_bytes",
+        "_noted",
         "_parser",
         "_parts",
         "complete",
@@ -68,6 +72,7 @@ class AnswerReader:
         """The next answer begins.  ``headers_only``: it was asked for with HEAD and has no body."""
         self._headers_only = headers_only
         self._framed = False
+        self._noted: dict[bytes, str] = {}
         self._parts: list[bytes] = []
         self._first_block = b""
         self.status = 0
@@ -77,8 +82,27 @@ class AnswerReader:
 
     @property
     def body(self) -> bytes:
+        """Unpacked where the server packed it, asked for or not."""
         parts = self._parts
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        if self._noted.get(b"content-encoding", "").lower() not in ("gzip", "x-gzip", "deflate"):
+            return body
+        unpack = zlib.decompressobj(zlib.MAX_WBITS | 32)
+        try:
+            unpacked = unpack.decompress(body, self._limit_bytes)
+        except zlib.error:
+            return body  # which then reads as what it is: no JSON
+        return body if unpack.unconsumed_tail else unpacked
+
+    @property
+    def note(self) -> str:
+        """Where a redirect leads, or for how long the server asks to be left alone; mostly empty."""
+        if not self._noted or self.status < 300:
+            return ""
+        if 300 <= self.status < 400 and b"location" in self._noted:
+            return f"it redirects to {self._noted[b'location']}, which is not followed"
+        pause = self._noted.get(b"retry-after")
+        return f"asks to come back after {pause}{' s' if pause.isdigit() else ''}" if pause else ""
 
     def feed(self, block: bytes) -> None:
         """Take what came.  Raises AnswerTooLarge, and BrokenAnswer for what is not HTTP."""
@@ -114,6 +138,8 @@ class AnswerReader:
         """Keep the head of an answer that is nothing but a head, whole in its first block, and a body."""
         head, end, _ = self._first_block.partition(HEAD_END)
         body_bytes = sum(map(len, self._parts))
+        if self._noted:
+            return
         if end and self.received_bytes == len(head) + len(end) + body_bytes:  # else chunks, or more answers
             if len(self._heads) >= MAX_HEADS:
                 self._heads.clear()
@@ -131,9 +157,12 @@ class AnswerReader:
         if self.complete:
             self.reusable = False
 
-    def on_header(self, name: bytes, value: bytes) -> None:  # noqa: ARG002  the parser's
-        if name.lower() in _FRAMING_HEADERS:
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name in _FRAMING_HEADERS:
             self._framed = True
+        elif name in _NOTED:
+            self._noted[name] = value[:300].decode("ascii", "replace").strip()
 
     def on_headers_complete(self) -> None:
         status: int = self._parser.get_status_code()

@@ -9,11 +9,11 @@ import pytest
 
 from banksim.activity import Activity
 from banksim.activity.calendar import is_salary_hour
-from banksim.activity.row_drafts import MAX_DRAWS
+from banksim.activity.finder import MAX_DRAWS
 from banksim.model import CREDIT_KINDS, AccountRef, Channel, Kind, Label, Place, Planned, Transaction
 from banksim.world import TIER_LIMIT_UNITS, World, distance_km, stream
 from banksim.world.persona import load_categories
-from tests.unit.activity.helpers import Ahead
+from tests.unit.activity.helpers import Ahead, activity_at, taken
 from tests.unit.activity.helpers import planned as planned_at
 from tests.unit.world.scenarios import OnboardingSettings, WorldSettings
 
@@ -76,12 +76,13 @@ def test_another_seed_or_shard_gives_other_plans(world: World, week: list[Planne
 
 
 def test_every_plan_is_whole(world: World, week: list[Planned]) -> None:
+    own_device = 0
     for planned in week:
         tx = planned.transaction
         customer = world.population.customer(tx.account.customer_index)
         assert planned.truth.label is Label.GENUINE and planned.truth.persona == customer.persona
         assert tx.timestamp_s == world.start_epoch_s + planned.sim_s
-        assert tx.device_id in customer.devices
+        own_device += tx.device_id in customer.devices
         assert tx.description and tx.currency == "USD"
         assert tx.amount_cents > 0
         assert (tx.merchant is not None) == (tx.kind in (Kind.PURCHASE, Kind.BILL_PAYMENT))
@@ -91,6 +92,8 @@ def test_every_plan_is_whole(world: World, week: list[Planned]) -> None:
             Channel.ONLINE,  # a shop out of reach
             Channel.MOBILE,  # money fetched from savings
         )
+    # The others are the household's, browsers that were cleared, and devices used once.
+    assert 0.9 < own_device / len(week) < 0.98
 
 
 def test_amounts_are_under_the_tiers_limit(world: World, week: list[Planned]) -> None:
@@ -112,7 +115,8 @@ def test_personas_follow_their_hourly_profile(world: World, week: list[Planned])
             expected[name, how % 24] += count * weight / sum(weights.values())
     seen = Counter((planned.truth.persona, world.hour(planned.sim_s)) for planned in week)
     chi_square = sum((seen[cell] - mean) ** 2 / mean for cell, mean in expected.items())
-    assert chi_square < 180  # fewer than 1 in 1,000 genuine draws exceed this
+    # Independent draws would stay below 180 in 999 of 1,000 cases; people who are out pay more than once.
+    assert chi_square < 360
 
 
 def test_kinds_follow_the_task_weights(week: list[Planned], world: World) -> None:
@@ -155,16 +159,16 @@ def test_customers_come_back_to_their_shops(week: list[Planned]) -> None:
 
 
 @pytest.mark.parametrize(("count", "days"), [(20_000, 7.0), (12_000, 1.0)])
-def test_hardly_anybody_overdraws(count: int, days: float) -> None:
+def test_some_overdraw_and_most_do_not(count: int, days: float) -> None:
     world = World.from_scenario(WorldSettings(customers=300), 7)
     planned = plans(world, count, days)
-    assert overdrafts(world, planned) < 0.01 * len(planned)
+    assert 0.01 * len(planned) < overdrafts(world, planned) < 0.10 * len(planned)
 
 
-def test_the_poor_do_not_overdraw_either() -> None:
+def test_the_poor_overdraw_more_but_not_all_the_time() -> None:
     world = World.from_scenario(WorldSettings(customers=100, initial_balance=20), 7)  # type: ignore[arg-type]
     planned = plans(world, 6000, 3)
-    assert overdrafts(world, planned) < 0.01 * len(planned)
+    assert overdrafts(world, planned) < 0.22 * len(planned)
 
 
 def fastest_kmh(planned: Iterable[Planned], channels: set[Channel]) -> float:
@@ -207,9 +211,8 @@ def test_in_a_rush_people_still_pay_in_shops() -> None:
 
 
 def test_only_open_customers_act_and_are_paid(world: World) -> None:
-    ahead = Ahead(moments(2000, 2))
-    activity = Activity(world, upcoming=ahead.upcoming)
-    found = ahead.plan(activity, is_open=lambda index: index % 4 == 0)
+    activity = activity_at(world, moments(2000, 2))
+    found = taken(activity, is_open=lambda index: index % 4 == 0)
     for tx in (planned.transaction for planned in found if planned is not None):
         assert tx.account.customer_index % 4 == 0
         assert tx.counterparty is None or tx.counterparty.customer_index % 4 == 0
@@ -227,13 +230,13 @@ def test_only_my_customers_pay_but_anybody_is_paid(world: World) -> None:
 
 
 def test_nobody_to_act_is_counted_and_looked_for_a_bounded_time(world: World) -> None:
-    activity, asked = Activity(world), []
+    activity, asked = activity_at(world, [0.0]), []
 
     def closed(index: int) -> bool:
         asked.append(index)
         return False
 
-    assert activity.plan(0.0, is_open=closed) is None
+    assert taken(activity, is_open=closed) == [None]
     assert (activity.unplanned, len(asked)) == (1, MAX_DRAWS)
 
 
@@ -255,7 +258,7 @@ def test_who_joins_later_pays_in_first() -> None:
 
 def test_a_noted_deposit_can_be_spent(world: World) -> None:
     settings = WorldSettings(customers=50, onboarding=OnboardingSettings(existing_share=0.0))
-    activity = Activity(World.from_scenario(settings, 7), settings)
+    activity = activity_at(World.from_scenario(settings, 7), [], settings)
     deposits = (p.transaction for p in plans(world, 2000, 1) if p.transaction.kind is Kind.DEPOSIT)
     deposit = next(tx for tx in deposits if tx.account.customer_index < 50 and tx.account.slot == 0)
     activity.note(deposit)
@@ -264,9 +267,8 @@ def test_a_noted_deposit_can_be_spent(world: World) -> None:
 
 def test_memory_is_bounded_by_the_population() -> None:
     world = World.from_scenario(WorldSettings(customers=30, accounts_per_customer=2), 7)
-    ahead = Ahead(moments(6000, 200))
-    activity = Activity(world, upcoming=ahead.upcoming)
-    ahead.plan(activity)
+    activity = activity_at(world, moments(6000, 200))
+    assert len(taken(activity)) == 6000
     state, salaries = activity.rows.state, activity.rows._drafts.salaries
     assert len(state.balances) == 60 and len(state.seen.sim_s) == 30
     assert len(salaries.paid) < 200 * len(world.personas)
@@ -275,35 +277,45 @@ def test_memory_is_bounded_by_the_population() -> None:
 
 def test_planning_ahead_changes_nothing(world: World) -> None:
     some = moments(400, 3)
-    activity = Activity(world)
-    assert planned_at(world, some) == [activity.plan(moment) for moment in some]
+    activity, found = activity_at(world, some), []
+    for _ in some:
+        found += taken(activity, 1)
+        activity.take_back()
+    assert planned_at(world, some) == found
 
 
 def test_what_was_planned_ahead_is_planned_again_when_moments_change(world: World) -> None:
     """A change of speed moves what is to come: the plan is that of somebody who knew it all along."""
     some, later = moments(600, 3), [3 * DAY_S + moment for moment in moments(300, 1)]
     ahead = Ahead(some)
-    activity = Activity(world, upcoming=ahead.upcoming)
-    ahead.moments = np.array(some[:250])
-    found = ahead.plan(activity)
-    ahead.moments, ahead.taken = np.array(some), 250
-    activity.plan(some[250])  # the block that this begins reaches far beyond
-    ahead.moments, ahead.taken = np.array(later), 0
-    found += [activity.plan(some[251]), *ahead.plan(activity)]
-    known = planned_at(world, [*some[:252], *later])
-    assert found == [*known[:250], *known[251:]]
+    activity = Activity(world, None, 0, (), ahead)
+    found = taken(activity, 251)
+    activity.take_back()
+    assert ahead.taken == 251
+    ahead.moments = np.array([*some[:251], *later])
+    found += taken(activity)
+    assert found == planned_at(world, [*some[:251], *later])
+
+
+def test_arrivals_that_are_due_are_taken_together(world: World) -> None:
+    """However they are taken, the same rows come, and each arrival is taken once."""
+    some = moments(700, 3)
+    ahead = Ahead(some)
+    activity = Activity(world, None, 0, (), ahead)
+    found, until_s = [], 0.0
+    while activity.peek() is not None:
+        block, start, end, missing = activity.take(until_s, 40)
+        assert 1 <= end - start + missing <= 40
+        found += [block.planned(position) for position in range(start, end)]
+        until_s = found[-1].sim_s + 3600.0
+    assert found == planned_at(world, some) and ahead.taken == len(some)
 
 
 def test_who_acts_for_another_process_by_now_is_planned_again(world: World) -> None:
-    ahead = Ahead(moments(800, 3))
-    activity = Activity(world, upcoming=ahead.upcoming)
-    mine = {"below": 400}
-    found = []
-    for number, moment in enumerate(ahead.moments.tolist()):
-        ahead.taken += 1
-        if number == 300:
-            mine["below"] = 100
-        found.append(activity.plan(moment, is_mine=lambda index: index < mine["below"]))
+    activity = activity_at(world, moments(800, 3))
+    found = taken(activity, 300, is_mine=lambda index: index < 400)
+    activity.take_back()  # as the simulation does when the share changes
+    found += taken(activity, is_mine=lambda index: index < 100)
     customers = [p.transaction.account.customer_index for p in found if p is not None]
     assert len(customers) == 800
     assert max(customers[:300]) >= 100 > max(customers[300:])
@@ -320,7 +332,7 @@ def test_other_currencies(currency: str, locale: str, balance: int) -> None:
     for tx in (item.transaction for item in planned):
         tier = world.population.customer(tx.account.customer_index).kyc_tier
         assert tx.currency == currency and 0 < tx.amount_cents < TIER_LIMIT_UNITS[tier] * per_unit
-    assert overdrafts(world, planned) < 0.01 * len(planned)
+    assert overdrafts(world, planned) < 0.08 * len(planned)
 
 
 def test_amounts_are_varied(week: list[Planned]) -> None:

@@ -112,7 +112,7 @@ def test_balances_before_are_those_of_a_ledger(customers: int, days: float) -> N
             if tx.counterparty is not None:
                 held[tx.counterparty] += tx.amount_cents
     assert all(planner.state.available(account) == cents for account, cents in held.items())
-    assert min(held.values()) >= 0 and refused < 40
+    assert min(held.values()) >= 0 and 0 < refused < 320
 
 
 def test_a_block_is_whole() -> None:
@@ -127,7 +127,6 @@ def test_a_block_is_whole() -> None:
         tx = planned.transaction
         assert planned == block.planned(100 + position)
         assert (tx.transaction_id, tx.device_id) == (ids[100 + position], devices[100 + position])
-        assert tx.device_id in WORLD.population.customer(tx.account.customer_index).devices
     with pytest.raises(ValueError):
         RowPlanner(WORLD).take_back(part, 100)
 
@@ -182,13 +181,12 @@ def test_who_joins_later_starts_with_nothing_and_can_spend_what_is_booked() -> N
 @given(
     st.lists(st.tuples(st.integers(0, 6), st.integers(-1, 6)), max_size=40),
 )
-def test_a_level_touches_nobody_twice_and_keeps_the_order(rows: list[tuple[int, int]]) -> None:
+def test_who_pays_in_a_level_is_touched_once_and_the_order_is_kept(rows: list[tuple[int, int]]) -> None:
     payers, payees = (np.array([row[k] for row in rows], np.int64) for k in (0, 1))
     found = levels(payers, payees).tolist()
-    touched = [{payer, payee} - {-1} for payer, payee in rows]
-    for later in range(len(rows)):
-        for earlier in range(later):
-            if touched[earlier] & touched[later]:
+    for later, (payer, payee) in enumerate(rows):
+        for earlier, (payer_before, payee_before) in enumerate(rows[:later]):
+            if payer in (payer_before, payee_before) or payee == payer_before:
                 assert found[earlier] < found[later]
 
 

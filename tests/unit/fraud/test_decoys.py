@@ -49,11 +49,13 @@ def test_the_mix_is_of_decoys_that_exist_and_are_no_kinds_of_fraud():
 def test_decoys_are_labelled_so_and_act_from_their_own_devices():
     campaigns = decoys()
     assert {steps[0].truth.typology for steps in campaigns} == set(DECOYS)
-    for step in (step for steps in campaigns for step in steps):
+    steps = [step for steps in campaigns for step in steps]
+    # A phone may have been replaced and a browser cleared since the run began.
+    assert mean(step.transaction.device_id in person(step).devices for step in steps) > 0.95
+    for step in steps:
         assert step.truth.label is Label.DECOY
         assert not step.truth.is_fraud
         assert step.truth.role and step.truth.campaign_id
-        assert step.transaction.device_id in person(step).devices
 
 
 def test_nobody_in_a_decoy_is_an_accomplice():

@@ -69,7 +69,7 @@ def test_a_refused_victim_is_talked_into_less_and_to_another_account_if_that_was
     stories = [story for story in scams(2, lambda _: REFUSED, duration_minutes=1400) if len(story) >= 3]
     halved = [
         story[-1].transaction.amount_cents
-        == pytest.approx(0.5 * story[-2].transaction.amount_cents, rel=0.01)
+        == pytest.approx(0.5 * story[-2].transaction.amount_cents, rel=0.02, abs=1000)
         for story in stories
     ]
     assert mean(halved) > 0.9  # the last story of the campaign may be cut before the second ask

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from banksim.measure import ExpectedBalances
 from banksim.measure import compare as typed_compare
-from banksim.measure.books import Fault, not_checked
+from banksim.measure.books import Fault
+from banksim.measure.comparison import not_checked
 from banksim.measure.results import encode
 
 
@@ -202,3 +203,103 @@ def test_an_amount_beyond_all_measure_is_counted_and_not_remembered() -> None:
     made.credited("a", 1 << 50, certain=True)
     assert made.range_of("a") == (1 << 50, 1 << 50)
     assert made.fault_of("a", 1 << 50) == Fault.UNEXPLAINED
+
+
+# -- Movements whose answer never came --------------------------------------------------------------
+
+
+def unanswered(*movements: tuple[tuple[str, int], ...]) -> ExpectedBalances:
+    made = ExpectedBalances()
+    for account_id in ("a", "b", "c"):
+        made.open(account_id, 100_000)
+    for movement in movements:
+        made.not_answered(movement)
+    return made
+
+
+def transfer(payer: str, payee: str, cents: int) -> tuple[tuple[str, int], ...]:
+    return (payer, -cents), (payee, cents)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "agrees"),
+    [
+        (100_000, 100_000, True),
+        (90_000, 110_000, True),
+        (90_000, 100_000, False),  # debited only
+        (100_000, 110_000, False),  # credited only
+        (95_000, 105_000, False),  # between the bounds, and no choice comes to it
+        (90_000, 120_000, False),  # credited twice
+    ],
+)
+def test_an_unanswered_transfer_is_booked_whole_or_not_at_all(a: int, b: int, agrees: bool) -> None:
+    verdict = compare(unanswered(transfer("a", "b", 10_000)), {"a": a, "b": b, "c": 100_000})
+    assert verdict["balanced"] is agrees
+    low, high = verdict["total"]["expected_low_cents"], verdict["total"]["expected_high_cents"]
+    assert low == high == 300_000, "a transfer between accounts does not loosen the sum"
+
+
+def test_half_a_transfer_is_named() -> None:
+    verdict = compare(unanswered(transfer("a", "b", 10_000)), {"a": 90_000, "b": 100_000, "c": 100_000})
+    assert verdict["by_fault"] == {"half booked": {"accounts": 1, "cents": -10_000}}
+
+
+@pytest.mark.parametrize("off", [0, 1, -1])
+def test_a_balance_must_be_reachable_by_some_choice(off: int) -> None:
+    made = unanswered((("a", 7_000),), (("a", -500),), (("a", 3_333),), transfer("a", "b", 900))
+    verdict = compare(made, {"a": 100_000 + 7_000 - 900 + off, "b": 100_900, "c": 100_000})
+    assert verdict["balanced"] is (off == 0)
+
+
+def test_what_one_balance_leaves_no_choice_about_holds_for_the_next() -> None:
+    # a and b alone could have come about otherwise; with c, half of the second transfer is missing.
+    made = unanswered(transfer("a", "b", 100), transfer("b", "c", 100))
+    assert compare(made, {"a": 100_000, "b": 99_900, "c": 100_100})["balanced"] is True
+    assert compare(made, {"a": 99_900, "b": 100_000, "c": 100_100})["balanced"] is True
+    assert compare(made, {"a": 99_900, "b": 100_000, "c": 100_000})["balanced"] is False
+
+
+def test_equal_transfers_that_cannot_be_told_apart_still_add_up() -> None:
+    made = unanswered(*(transfer("a", "b", 100) for _ in range(4)))
+    assert compare(made, {"a": 99_800, "b": 100_200, "c": 100_000})["balanced"] is True
+    verdict = compare(made, {"a": 99_700, "b": 100_200, "c": 100_000})
+    assert verdict["balanced"] is False
+    assert verdict["differences"][0]["account"] == "all accounts"
+
+
+def test_the_choice_travels_with_the_state_of_a_worker() -> None:
+    merged = unanswered()
+    state = json.loads(json.dumps(unanswered(transfer("a", "b", 10_000)).to_state()))
+    merged.merge_state({**state, "opening": {}})
+    assert compare(merged, {"a": 90_000, "b": 100_000, "c": 100_000})["balanced"] is False
+    assert compare(merged, {"a": 90_000, "b": 110_000, "c": 100_000})["balanced"] is True
+
+
+def test_too_many_to_try_are_judged_within_their_amounts() -> None:
+    made = unanswered(*((("a", 1_000 + n),) for n in range(40)))
+    assert compare(made, {"a": 100_003, "b": 100_000, "c": 100_000})["balanced"] is True
+    assert compare(made, {"a": 200_000, "b": 100_000, "c": 100_000})["balanced"] is False
+
+
+def test_accounts_that_were_not_read_make_it_partly_checked() -> None:
+    verdict = compare(unanswered(), {"a": 100_000})
+    assert (verdict["verdict"], verdict["balanced"], verdict["unread"]) == ("partly checked", None, 2)
+    assert compare(unanswered(), {"a": 1})["verdict"] == "differences"
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.sampled_from("abc"), st.integers(1, 500), st.booleans()),
+        max_size=12,
+    )
+)
+def test_an_honest_bank_is_never_accused(drawn) -> None:
+    made = unanswered()
+    actual = dict.fromkeys("abc", 100_000)
+    for payer, payee, cents, booked in drawn:
+        movement = transfer(payer, payee, cents) if payer != payee else ((payer, -cents),)
+        made.not_answered(movement)
+        for account_id, change in movement if booked else ():
+            actual[account_id] += change
+    assert compare(made, actual)["balanced"] is True

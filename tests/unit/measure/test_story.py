@@ -63,10 +63,15 @@ def test_a_fault_of_the_detector_tells_recall_before_and_since() -> None:
 
 
 def test_money_adds_up_and_is_left_out_without_fraud() -> None:
-    found = recorded("outage").detection
-    at_stake, stopped, lost = amounts(found, "USD")
-    assert at_stake.part == 1.0 and stopped.part is not None and lost.part == pytest.approx(1 - stopped.part)
-    assert [one.key for one in (at_stake, stopped, lost)] == ["at_stake", "stopped", "lost"]
+    none = replace(recorded("calm").detection, tried_cents=0)
+    assert amounts(none, "USD") == []
+    some = replace(none, tried_cents=200_00, stopped_cents=50_00, lost_cents=120_00)  # the rest was refused
+    shown = [(one.key, one.value.replace(THIN, " "), one.part) for one in amounts(some, "USD")]
+    assert shown == [
+        ("at_stake", "USD 200.00", 1.0),
+        ("stopped", "USD 50.00", 0.25),
+        ("lost", "USD 120.00", 0.6),
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from banksim.measure import Measures, MeasureSettings
+from banksim.measure import Measures, MeasureSettings, compare
 from banksim.measure.figures import BalanceRow
 from banksim.measure.results import encode
 from banksim.measure.summary import build_results
@@ -65,6 +65,9 @@ def test_figures_are_those_of_the_results() -> None:
     measures.balance_checks.readings = 10
     for _ in range(2):
         measures.balance_checks.violation(BalanceRow("a", 1, 1, 2, 1, "unexplained"))
+    measures.books.open("a", 5)
+    measures.books.open("b", 5)
+    measures.reconciliation = compare(measures.books, {"a": 4})
     results = encode(build_results(replace(RUN, wall_s=WALL_S), measures, ASKED))
     found, latency, rate = results["detection"], results["latency_ms"], results["rate"]
     typologies = results["fraud"]["by_typology"]
@@ -93,6 +96,8 @@ def test_figures_are_those_of_the_results() -> None:
         "failed >= 0": tally.failed,
         "unknown >= 0": tally.unknown,
         "balance_violations >= 0": 2,
+        "balance_differences >= 0": 1,
+        "balances_unread >= 0": len(measures.books.opening) - 1,
         "drops >= 0": tally.dropped,
         "achieved_rate >= 0": rate["achieved_share"],
         "transactions >= 0": tally.started,
@@ -115,15 +120,16 @@ def test_figures_are_those_of_the_results() -> None:
     assert {text: value(measures, text) for text in expected} == expected
     assert all(figure is not None for figure in expected.values())
     named = {text.split("[")[0].split(".")[0].split(" ")[0] for text in expected}
-    assert named == {metric.name for metric in CATALOGUE}  # none left out
+    elsewhere = {"completion", "within", "growth", "resent"}  # test_growth.py
+    assert named | elsewhere == {metric.name for metric in CATALOGUE}  # none left out
 
 
 def test_what_was_never_measured_is_a_failure_in_words() -> None:
     empty = Measures(MeasureSettings())
     counts = {"transactions", "fraud_transactions"}
     for metric in CATALOGUE:
-        label = "[nexum]" if metric.bracket is Bracket.SYSTEM else ""
-        dot, unit = (".p99", "ms") if metric.statistics else ("", "")
+        label = {Bracket.SYSTEM: "[nexum]", Bracket.LENGTH: "[10s]"}.get(metric.bracket, "")
+        dot, unit = ".p99" if metric.statistics else "", "ms" if metric.unit.name == "time" else ""
         (verdict,) = Judge(parse_thresholds([f"{metric.name}{label}{dot} >= 0{unit}"])).verdicts(
             Figures(empty, 0.0)
         )

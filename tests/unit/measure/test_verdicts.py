@@ -90,7 +90,9 @@ def balances(**changes: Any) -> Reconciliation:
 
 
 DIFFERENT = balances(verdict="differences", balanced=False, differing=3, difference_cents=-4_200)
-UNREAD = balances(unread=2, reason="2 accounts could not be read: timeout")
+UNREAD = balances(
+    verdict="partly checked", balanced=None, unread=2, reason="2 accounts could not be read: timeout"
+)
 
 
 def evidence(

@@ -1,8 +1,9 @@
 import re
 
 import pytest
+from plotly.offline import get_plotlyjs_version
 
-from banksim.report.theme import ROLES, Theme, chart_layout, colours, tokens, tokens_css
+from banksim.report.theme import ROLES, Theme, chart_layout, colours, plotly_js, tokens, tokens_css
 
 
 def test_the_dark_theme_is_the_same_by_choice_and_by_system() -> None:
@@ -41,6 +42,12 @@ def test_contrast_meets_wcag_aa(theme: Theme) -> None:
     assert contrast(every["on-replay"], every["replay"]) >= 4.5
     for mark in (role for role in ROLES if role.startswith("data-") and not role.endswith("-band")):
         assert contrast(every[mark], every["surface"]) >= 3, mark
+
+
+def test_the_chart_library_is_the_one_that_the_figures_are_made_for() -> None:
+    head = plotly_js()[:200]
+    assert f"plotly.js (basic - minified) v{get_plotlyjs_version()}" in head
+    assert "MIT license" in head
 
 
 def test_layouts_differ_by_theme() -> None:

@@ -12,7 +12,8 @@ from banksim.measure.results import DetectorStats
 from banksim.model import ReportFolderError
 from banksim.report import check_folder, write_report
 from banksim.report.html import render_html
-from banksim.report.write import as_csv, cell
+from banksim.report.write import as_csv, cell, last_run
+from tests.recorded import NAMES, recorded
 from tests.unit.report.make import FEED, HOSTILE, busy_results, empty_results
 
 
@@ -150,3 +151,34 @@ def test_a_run_that_ended_before_its_first_score_has_a_report() -> None:
     assert "bastion" not in results.latency_ms
     page = render_html(replace(results, run=replace(results.run, detector=own)), [])
     assert "mean time to score" in page
+
+
+def test_the_report_is_small_enough_to_send(tmp_path: Path) -> None:
+    for name in NAMES:
+        write_report(tmp_path / name, recorded(name))
+        assert (tmp_path / name / "report.html").stat().st_size < 1_700_000, name
+
+
+def test_the_report_shows_the_last_run_of_the_same_scenario(tmp_path: Path) -> None:
+    before, other = recorded("calm"), recorded("capacity")
+    now = replace(before, run=replace(before.run, run_id="2-now"))
+    write_report(tmp_path / "0-before", before)
+    write_report(tmp_path / "1-other", replace(other, run=replace(other.run, run_id="1-other")))
+    assert last_run(tmp_path / "0-before", before) is None
+    write_report(tmp_path / "2-now", now)
+    page = (tmp_path / "2-now" / "report.html").read_text()
+    assert f"Last run of this scenario: {before.run.run_id}" in page
+    recall = next(tile for tile in before.tiles if tile.key == "recall")
+    assert f"last run: {recall.value}" in page
+    assert "last run:" not in (tmp_path / "0-before" / "report.html").read_text()
+
+
+def test_the_report_has_contents_and_says_what_was_tested(tmp_path: Path) -> None:
+    page = render_html(recorded("outage"), [])
+    links = re.findall(r'<a href="#([a-z-]+)">', page)
+    assert (
+        {"way", "load", "detection", "money", "limits"}
+        <= set(links)
+        == set(re.findall(r'<h2 id="([^"]+)"', page))
+    )
+    assert "say nothing about your systems" in page.partition('class="verdict')[0]

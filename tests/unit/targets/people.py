@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -96,3 +97,6 @@ class Notebook:
 
     def on_movement(self, account_id: str, amount_cents: int, certain: bool) -> None:
         self.movements.append((account_id, amount_cents, certain))
+
+    def not_answered(self, legs: Sequence[tuple[str, int]]) -> None:
+        self.movements += [(account_id, amount_cents, False) for account_id, amount_cents in legs]

@@ -365,7 +365,10 @@ def test_a_movement_lost_on_an_old_connection_is_unknown_and_not_sent_again() ->
     assert riding.booked() == [("a1", 1250, False), ("a0", 1250, True)]
 
 
-def test_a_score_lost_on_an_old_connection_is_asked_again_at_once() -> None:
+@pytest.mark.parametrize(("retries", "sent"), [(1, 3), (0, 2)])
+def test_a_score_lost_on_an_old_connection_is_asked_again_unless_nothing_may_be(
+    retries: int, sent: int
+) -> None:
     def behave(c: Conversation) -> None:
         c.request()
         c.answer(SCORE)
@@ -373,10 +376,13 @@ def test_a_score_lost_on_an_old_connection_is_asked_again_at_once() -> None:
 
     with (
         odd_server(behave) as seen,
-        ride(System(detector_url=seen.url, options={"max_retries": 0}), concurrency=1) as riding,
+        ride(System(detector_url=seen.url, options={"max_retries": retries}), concurrency=1) as riding,
     ):
         for row in range(2):
             riding.send(row)
             riding.wait()
-    assert [riding.outcome(row).detector.decision for row in range(2)] == [Decision.REVIEW] * 2
-    assert len(seen.requests) == 3
+    assert [riding.outcome(row).detector.decision for row in range(2)] == [
+        Decision.REVIEW,
+        Decision.REVIEW if retries else Decision.NONE,
+    ]
+    assert len(seen.requests) == sent

@@ -97,4 +97,12 @@ def test_a_servers_error_page_is_told_in_one_plain_line() -> None:
 
 
 def test_probe_of_an_address_that_is_none() -> None:
-    assert (probe("localhost:8090") or "").startswith("--nexum-url: 'localhost:8090' is not a usable address")
+    with pytest.raises(UsageError, match="--nexum-url: 'localhost:8090' is not a usable address"):
+        probe("localhost:8090")
+
+
+def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
+    for address in ("http://user:hunter2@bank:8090", "http://user:hunter2@bank:port"):
+        with pytest.raises(UsageError) as refused:
+            probe(address)
+        assert "hunter2" not in str(refused.value)

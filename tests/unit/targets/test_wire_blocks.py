@@ -37,6 +37,7 @@ def legend(currency: str) -> Legend:
         truths=genuine_truths(("student",)),
         ids=Draws(1, "ids"),
         devices=Draws(1, "devices"),
+        device_keys=lambda customers, numbers: customers * 4 + numbers,
     )
 
 

@@ -43,7 +43,8 @@ from banksim.model import (
     Transaction,
     Truth,
 )
-from banksim.run.feed import Feed
+from banksim.run.feed import Feed, FeedPage
+from banksim.run.monitor import Curve
 from banksim.scenario.models import Goals
 from banksim.targets import Call
 from tests.recorded import NAMES, recorded
@@ -153,7 +154,7 @@ class DemoView(DemoLists):
             wall_s=0.0 if idle else now_s - self._started_s,
             progress=self._sim_s / self._duration_s,
             opening=OpeningShown(opened, 500) if opening else None,
-            targets=[dict(target) for target in TARGETS],
+            targets=TARGETS,
             report=f"/banksim/report/{RUN_ID}/report.html" if self._state == "finished" else None,
             users=0 if idle else 40,
             workers=None,
@@ -208,9 +209,9 @@ class DemoView(DemoLists):
         rows = [verdict.as_row() for verdict in Judge(self._asked.thresholds).verdicts(figures)]
         return build_results(run, self._measures, self._asked, thresholds=rows, partial=not over)
 
-    def timeline(self, since: int = 0) -> dict[str, Any]:
+    def timeline(self, since: int = 0) -> Curve:
         self._catch_up()
-        return {"next": len(self._points), "points": self._points[since:]}
+        return Curve(len(self._points), self._points[since:])
 
     def windows(self) -> Windows:
         hours = range(0, int(self._duration_s), 3600)
@@ -221,7 +222,7 @@ class DemoView(DemoLists):
             business_hours=[Hours(28_800, 64_800)],
         )
 
-    def feed(self, since: int) -> dict[str, Any]:
+    def feed(self, since: int) -> FeedPage:
         self._catch_up()
         if self.failing is not None:
             raise self.failing
@@ -267,8 +268,8 @@ class DemoView(DemoLists):
         self._feed.ended(at, ended)
         for _, outcome in ended:
             bank_ms, score_ms = outcome.bank.latency_ms, outcome.detector.latency_ms
-            self._measures.called(at, Call("nexum", "POST", "/transactions", bank_ms, 200, 300, 200, ""))
-            self._measures.called(at, Call("bastion", "POST", "/score", score_ms, 200, 300, 200, ""))
+            self._measures.called(at, [Call("nexum", "POST", "/transactions", bank_ms, 200, 300, 200, "")])
+            self._measures.called(at, [Call("bastion", "POST", "/score", score_ms, 200, 300, 200, "")])
         if self._random.random() < 0.2:
             self._measures.offered(at)
             self._measures.dropped(at, None, "no free user")

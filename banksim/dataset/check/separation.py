@@ -1,0 +1,200 @@
+"""Can fraud be told from a glance?  Detectors that must fail, and a strong one to compare them with.
+
+All learn on the set of one seed and are measured on that of another, by average precision: the base rate
+is what a coin reaches, 1 is perfect.
+
+    one column   scorers that learn the fraud rate of each value (of fifty bins, where values are numbers)
+    glance       a depth-2 tree on every column of the file and three features that are one line to write
+    row          boosted trees on the same
+    reference    boosted trees with what a customer, a device, a shop and a payee did before
+
+Decoys count as genuine, as they do everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from banksim.dataset.check.sample import Figure, Sample, most
+from banksim.dataset.check.trees import (
+    Boosted,
+    average_precision,
+    first_of_pair,
+    pair_key,
+    rank_within,
+    seconds_since,
+    sums_before,
+)
+from banksim.world.draws import Bools, Floats, Ints
+
+#: Fraud rows in a set below which nothing can be said.
+LEAST_FRAUD = 50
+#: The most a naive detector may reach: this much average precision above the base rate.
+MARGIN = 0.05
+#: Genuine rows that trees learn from; the others are left out and the rest weigh more.
+_LEARNS = 40_000
+_BINS = 50
+_SMOOTHING = 50.0
+#: Columns whose values are names, not amounts.
+_NAMES = frozenset({"kind", "channel", "category", "name", "away", "status", "account"})
+HOUR_S, DAY_S = 3600, 86_400
+
+
+def columns(sample: Sample) -> dict[str, Floats | Ints]:
+    """Every column of the file as a detector may read it, then three features of one line each."""
+    time_s, customer = sample.time_s, sample["customer"]
+    hours = time_s // HOUR_S
+    _, home = _homes(sample)
+    return {
+        "amount": sample["amount_cents"],
+        "cents": sample["amount_cents"] % 100,
+        "hour": hours % 24,
+        "weekday": (hours // 24 + 3) % 7,
+        "customer": customer,
+        "account": sample["slot"],
+        "id": sample["id_number"],
+        "name": sample["name"],
+        "balance": sample["balance_cents"],
+        "kind": sample["kind"],
+        "channel": sample["channel"],
+        "category": sample["category"] + 1,
+        "latitude": sample.real("latitude"),
+        "longitude": sample.real("longitude"),
+        "away": (sample["city"] != home).astype(np.int64),
+        "status": sample["refused"],
+        "device not seen before": first_of_pair(customer, sample["device"]).astype(np.int64),
+        "seconds since the last": np.minimum(seconds_since(customer, time_s), 1e8),
+        "payee not seen before": (first_of_pair(customer, sample["payee"]) & (sample["payee"] >= 0)).astype(
+            np.int64
+        ),
+    }
+
+
+def _homes(sample: Sample) -> tuple[Ints, Ints]:
+    """The city in which each customer acts most often, and that of each row's customer."""
+    customer, city = sample["customer"].astype(np.int64), sample["city"].astype(np.int64)
+    size = int(city.max()) + 1
+    keys, counts = np.unique(customer * size + city, return_counts=True)
+    order = np.lexsort((counts, keys // size))
+    home = np.zeros(int(customer.max()) + 1, np.int64)
+    home[keys[order] // size] = keys[order] % size
+    return home, home[customer]
+
+
+def history(sample: Sample) -> dict[str, Floats | Ints]:
+    """What the past says, each row seen with nothing but the rows before it."""
+    time_s, customer, kind = sample.time_s, sample["customer"], sample["kind"]
+    device, payee, merchant = sample["device"], sample["payee"], sample["merchant"]
+    out = np.log(np.maximum(1, sample["amount_cents"]).astype(np.float64))
+    own_kind = pair_key(customer, kind)
+    mean, rows = _mean_before(own_kind, out)
+    shop_mean, _ = _mean_before(pair_key(customer, sample["category"]), out)
+    paid, bought = payee >= 0, merchant >= 0
+    new_device, new_shop = first_of_pair(device, customer), first_of_pair(customer, merchant)
+    transfer_from = np.where(paid, payee, -1 - np.arange(len(payee)))
+    received = _last_received(sample)
+    return {
+        "amount against own mean": out - mean,
+        "amount against own mean in category": out - shop_mean,
+        "rows of this kind before": rows,
+        "seconds since the last of this kind": np.minimum(seconds_since(own_kind, time_s), 1e8),
+        "of this kind in an hour": rank_within(own_kind, time_s, HOUR_S),
+        "of this kind in a day": rank_within(own_kind, time_s, DAY_S),
+        "of any kind in a day": rank_within(customer, time_s, DAY_S),
+        "of any kind in a week": rank_within(customer, time_s, 7 * DAY_S),
+        "customers of the device before": sums_before(device, new_device.astype(np.float64))[0],
+        "rows of the device before": sums_before(pair_key(customer, device), out)[1],
+        "seconds since the device's last": np.minimum(seconds_since(device, time_s), 1e8),
+        "of the device in an hour": rank_within(device, time_s, HOUR_S),
+        "shop not seen before": (new_shop & bought).astype(np.int64),
+        "rows at the shop in an hour": np.where(bought, rank_within(merchant, time_s, HOUR_S), 0),
+        "payments to the payee in a day": np.where(paid, rank_within(transfer_from, time_s, DAY_S), 0),
+        "payments to the payee in a week": np.where(paid, rank_within(transfer_from, time_s, 7 * DAY_S), 0),
+        "payments to the payee by the customer": sums_before(pair_key(customer, payee), out)[1],
+        "seconds since money came in": np.minimum(received[0], 1e8),
+        "share of what came in": np.minimum(received[1], 1e3),
+        "share of the balance": sample["amount_cents"] / np.maximum(1, sample["balance_cents"]),
+    }
+
+
+def _mean_before(key: Ints, values: Floats) -> tuple[Floats, Ints]:
+    total, count = sums_before(key, values)
+    return (total + 3 * values.mean()) / (count + 3), count
+
+
+def _last_received(sample: Sample) -> tuple[Floats, Floats]:
+    """Seconds since the payer was last paid by a customer, and the amount as a part of what came then."""
+    time_s, cents = sample.time_s, sample["amount_cents"].astype(np.float64)
+    count = len(time_s)
+    paid = np.flatnonzero((sample["payee"] >= 0) & (sample["refused"] == 0))
+    keys = np.sort(sample["payee"][paid].astype(np.int64) * count + paid)
+    at = np.searchsorted(keys, sample["customer"].astype(np.int64) * count + np.arange(count)) - 1
+    last = keys[np.maximum(at, 0)] if len(keys) else np.full(count, -1)
+    known = (at >= 0) & (last // count == sample["customer"])
+    source = np.where(known, last % count, 0)
+    since = np.where(known, time_s - time_s[source], np.inf)
+    return since, np.where(known, cents / np.maximum(1, cents[source]), 1e3)
+
+
+def naive(train: Sample, test: Sample, judged: bool) -> Iterator[Figure]:
+    """Average precision of what must fail, learnt on one set and measured on the other."""
+    if min(train.is_fraud.sum(), test.is_fraud.sum()) < LEAST_FRAUD:
+        return
+    learnt, measured = columns(train), columns(test)
+    base = float(test.is_fraud.mean())
+    for name, values in measured.items():
+        scores = _scored(learnt[name], train.is_fraud, values, name in _NAMES)
+        yield _limited(f"{name} alone", average_precision(test.is_fraud, scores), base, judged)
+    glance = boosted(learnt, train.is_fraud, Boosted(trees=1, depth=2, rate=1.0))
+    scores = glance.scores(_table(measured))
+    yield _limited("depth-2 tree on all of them", average_precision(test.is_fraud, scores), base, judged)
+    row = boosted(learnt, train.is_fraud, Boosted())
+    found = average_precision(test.is_fraud, row.scores(_table(measured)))
+    yield Figure(
+        "average precision: boosted trees on all of them", "shown", found, 0, 1, "rule", "{:.3f}", False
+    )
+
+
+def reference(train: Sample) -> Boosted:
+    """The strong model, learnt on one set."""
+    return boosted(columns(train) | history(train), train.is_fraud, Boosted(trees=120, depth=4))
+
+
+def reference_scores(model: Boosted, test: Sample) -> Floats:
+    return model.scores(_table(columns(test) | history(test)))
+
+
+def _limited(name: str, precision: float, base: float, judged: bool) -> Figure:
+    found = most(f"average precision: {name}", base + MARGIN, precision, "rule", "{:.3f}")
+    return Figure(
+        found.name, "near the base rate", precision, found.low, found.high, "rule", "{:.3f}", judged
+    )
+
+
+def boosted(learnt: Mapping[str, Floats | Ints], is_fraud: Bools, model: Boosted) -> Boosted:
+    """Trees learnt from all fraud and an even choice of genuine rows, which weigh as much as all of them."""
+    genuine = np.flatnonzero(~is_fraud)
+    step = max(1, len(genuine) // _LEARNS)
+    keep = np.sort(np.concatenate([genuine[::step], np.flatnonzero(is_fraud)]))
+    weight = np.where(is_fraud[keep], 1.0, float(step))
+    return model.fit(_table(learnt, keep), is_fraud[keep], weight)
+
+
+def _table(named: Mapping[str, Floats | Ints], keep: Ints | slice = slice(None)) -> Floats:
+    return np.column_stack([np.asarray(values, np.float64)[keep] for values in named.values()])
+
+
+def _scored(learnt: Floats | Ints, fraud: Bools, values: Floats | Ints, is_name: bool) -> Floats:
+    """For every value the fraud rate it had where it was learnt, drawn towards the mean."""
+    if is_name or len(np.unique(learnt)) <= 2:
+        known, bins = learnt.astype(np.int64), values.astype(np.int64)
+    else:
+        edges = np.unique(np.quantile(learnt, np.linspace(0, 1, _BINS + 1)[1:-1]))
+        known, bins = (np.searchsorted(edges, each, side="right") for each in (learnt, values))
+    size = int(max(known.max(), bins.max())) + 1
+    rows = np.bincount(known, minlength=size)
+    hits = np.bincount(known, weights=fraud, minlength=size)
+    scores: Floats = ((hits + _SMOOTHING * fraud.mean()) / (rows + _SMOOTHING))[bins]
+    return scores

@@ -1,0 +1,93 @@
+"""axe-core finds nothing on any page, in either theme, from a phone to a desktop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from banksim.report import write_report
+from banksim.report.compare import compare_runs
+from banksim.report.compare_page import render_comparison
+from tests.browser.server import Server
+from tests.recorded import recorded
+from web_ext.site import PAGES
+
+axe = pytest.importorskip("axe_playwright_python", reason="pip install -r requirements-dev.txt")
+pytestmark = pytest.mark.browser
+
+SCRIPT = Path(axe.__file__).with_name("axe.min.js").read_text("utf-8")
+WIDTHS = (420, 1400)
+#: By the rules of WCAG 2.2 AA and axe's own of good practice.
+RUN = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations.map(
+    (rule) => `${rule.id}: ${rule.nodes.map((node) => node.target.join(" ")).slice(0, 4).join(" | ")}`)"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(
+        tmp_path_factory.mktemp("axe"), "--autostart", "-u", "1", speed=600.0, duration_s=864_000.0
+    )
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of a run with everything in it, one of a run that lost money, and a comparison."""
+    folder = tmp_path_factory.mktemp("reports")
+    for name in ("outage", "money_differs", "capacity"):
+        write_report(folder / name, recorded(name))
+    both = compare_runs(recorded("calm"), recorded("outage"))
+    (folder / "compare.html").write_text(render_comparison(both), "utf-8")
+    return folder
+
+
+def found(page: Any, dark: bool) -> list[str]:
+    page.evaluate("name => { document.documentElement.dataset.theme = name; }", "dark" if dark else "light")
+    page.evaluate(SCRIPT)
+    return list(page.evaluate(RUN))
+
+
+@pytest.mark.parametrize("slug", [page.slug for page in PAGES])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_is_found_on_a_page(page: Any, server: Server, slug: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(f"{server.address}/banksim/{slug}", wait_until="domcontentloaded")
+    page.wait_for_selector("#state[data-state=running]")
+    page.wait_for_timeout(1_500)  # charts, tables and the first transactions
+    assert {dark: found(page, dark) for dark in (False, True)} == {False: [], True: []}
+
+
+def test_nothing_is_found_in_an_opened_transaction(page: Any, server: Server) -> None:
+    page.goto(f"{server.address}/banksim/feed", wait_until="domcontentloaded")
+    page.locator("#feed tr").first.click()
+    page.wait_for_selector("#drawer[open]")
+    assert {dark: found(page, dark) for dark in (False, True)} == {False: [], True: []}
+
+
+@pytest.mark.parametrize(
+    "name", ["outage/report.html", "money_differs/report.html", "capacity/report.html", "compare.html"]
+)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_is_found_in_a_report(context: Any, files: Path, name: str, width: int) -> None:
+    page = context.new_page()
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(f"file://{files / name}")
+    page.wait_for_timeout(500)
+    assert {dark: found(page, dark) for dark in (False, True)} == {False: [], True: []}
+    page.close()
+
+
+@pytest.mark.parametrize("state", ["idle", "finished"])
+def test_nothing_is_found_before_and_after_a_run(page: Any, tmp_path: Path, state: str) -> None:
+    server = Server(tmp_path, "--autostart", "-u", "1", state=state)
+    try:
+        page.goto(f"{server.address}/banksim/")
+        page.wait_for_selector("#pick-scenario option", state="attached")
+        assert {dark: found(page, dark) for dark in (False, True)} == {False: [], True: []}
+        page.goto("about:blank")
+    finally:
+        server.stop()
