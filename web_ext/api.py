@@ -149,7 +149,10 @@ MAX_BODY_BYTES = 4096
 TAIL = 300
 
 #: What a start may contain in addition to "switch"; each means what the option of the same name means.
-START_OPTIONS = ("scenario", "speed", "seed", "customers", "target_mode", "nexum_url", "bastion_url")
+START_OPTIONS = (
+    *("scenario", "speed", "seed", "customers", "target_mode", "nexum_url", "bastion_url"),
+    *("threshold", "transaction_log"),
+)
 
 
 def add_api(blueprint: Blueprint, site: Site) -> None:

@@ -32,7 +32,7 @@ from locust.runners import STATE_INIT, STATE_STOPPED
 
 from banksim.load.options import check_form, from_form, run_settings
 from banksim.load.statistics import LocustStatistics, failures_beside
-from banksim.load.users import SeatDispatcher, seat_names, unplayed
+from banksim.load.users import SeatDispatcher, idle_seats, seat_names, unplayed
 from banksim.measure.results import WorkerShown
 from banksim.model import BanksimError, ExitCode, UsageError
 from banksim.report.console import print_summary
@@ -214,7 +214,8 @@ class Session:
             run.request_end(End.STOPPED)
 
     def _new_run(self, settings: RunSettings) -> Run:
-        queues = self._queues = UserQueues(seat_names(self.environment.user_classes))
+        classes = self.environment.user_classes
+        queues = self._queues = UserQueues(seat_names(classes), idle_seats(classes))
         sinks = [self._statistics]
 
         def prepare(plan: Parts, timekeeper: Timekeeper) -> LocalLoad:
@@ -262,6 +263,23 @@ class Session:
 #     second signal   exit 130 at once
 
 
+#: A closed terminal or a lost connection (SIGHUP) ends a run like Ctrl-C.
+ENDING_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+
+
+def end_quietly_before_the_start() -> None:
+    """Until `Endings` listens there is nothing to report: the documented exit code, and no traceback."""
+
+    def leave(number: int, _: object) -> None:
+        print(f"{signal.Signals(number).name}: ended before anything had begun", file=sys.stderr)
+        raise SystemExit(int(ExitCode.INTERRUPTED))
+
+    for number in ENDING_SIGNALS:
+        signal.signal(number, leave)
+
+
 class Ending(Protocol):
     """What can be ended: a session of this process."""
 
@@ -284,7 +302,7 @@ class Endings:
         self._session = session
         self._interrupted = False
         self._main = gevent.getcurrent()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in ENDING_SIGNALS:
             gevent.signal_handler(number, self._on_signal, signal.Signals(number).name)
         environment.events.quitting.add_listener(self._on_quitting)
 

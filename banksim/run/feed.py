@@ -16,6 +16,9 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Protocol
 
+import numpy as np
+
+from banksim.measure.block import ResultBlock
 from banksim.measure.results import FeedItem
 from banksim.model import At, Ended, Label, Outcome, Planned, money
 from banksim.run.sink import Ignore
@@ -98,8 +101,24 @@ class Feed(Ignore):
         self.seen = 0
 
     def ended(self, at: At, results: Sequence[Ended]) -> None:
+        if isinstance(results, ResultBlock):
+            self._offer_some(results, at.wall_s)
+            return
         for planned, outcome in results:
             self._offer(planned, outcome, at.wall_s)
+
+    def _offer_some(self, block: ResultBlock, wall_s: float) -> None:
+        """The same for many genuine ones at once: an object is made only of what is taken."""
+        self.seen += len(block)
+        alerts, place = set(np.flatnonzero(block.alert).tolist()), 0
+        while place < len(block) and self._room.take(wall_s):
+            self._add(*block[place])
+            alerts.discard(place)
+            place += 1
+        for place in sorted(alerts):
+            if not self._reserved.take(wall_s):
+                return
+            self._add(*block[place])
 
     def _offer(self, planned: Planned, outcome: Outcome, wall_s: float) -> None:
         """Consider one finished transaction for the feed; cheap when it is not taken."""
@@ -108,6 +127,9 @@ class Feed(Ignore):
             notable = planned.truth.is_fraud or outcome.detector.decision.is_alert
             if not (notable and self._reserved.take(wall_s)):
                 return
+        self._add(planned, outcome)
+
+    def _add(self, planned: Planned, outcome: Outcome) -> None:
         self._items.append(self._item(planned, outcome))
         self._sequence += 1
 

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 import gevent
 from gevent.pool import Pool
 
+from banksim.measure.block import ResultBlock, take
 from banksim.measure.results import Feedback as Figures
 from banksim.model import At, Ended, Outcome, Planned
 from banksim.run.sink import Ignore
@@ -55,6 +56,8 @@ class Feedback(Ignore):
         )
 
     def ended(self, at: At, results: Sequence[Ended]) -> None:  # noqa: ARG002
+        if isinstance(results, ResultBlock):  # all genuine
+            results = take(results, results.alert)
         for planned, outcome in results:
             self._take(planned, outcome)
 

@@ -169,6 +169,11 @@ class Events:
         self._reader = TopicReader(servers, (DECISIONS, ALERTS), self._heard)
         self._reader.start()
 
+    @property
+    def wanted(self) -> bool:
+        """Whether transactions have to be told of at all."""
+        return self._brokers.wanted
+
     def transaction(self, planned: Planned, reply: BankReply) -> None:
         """A transaction was answered by the bank.  Returns at once."""
         if not self._brokers.wanted:
@@ -255,15 +260,17 @@ class Events:
             self._acknowledged_ms = delivery.latency_ms
         self._sink.called(
             self._timekeeper.now(),
-            Call(
-                system="kafka",
-                method="PUBLISH",
-                name=delivery.topic,
-                latency_ms=delivery.latency_ms,
-                status=None,
-                request_bytes=0,
-                response_bytes=0,
-                error=delivery.error or None,
+            (
+                Call(
+                    "kafka",
+                    "PUBLISH",
+                    delivery.topic,
+                    delivery.latency_ms,
+                    None,
+                    0,
+                    0,
+                    delivery.error or None,
+                ),
             ),
         )
 

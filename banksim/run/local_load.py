@@ -1,6 +1,7 @@
 """The load of one process: everything that plans arrivals, sends them and counts them.
 
-    plan ─► dispatcher ─► queues ─► a user ─► executor ─► bank, detector
+    plan ─► dispatcher ──────────────────► row executor ─► bank, detector
+                 │   └─► queues ─► a user ─► executor ──────┘
                  │                                │
                  └────────────► tee ◄─────────────┘
                                  └─► measures, feed, transaction log, feedback, campaigns, …
@@ -22,29 +23,31 @@ import gevent
 from gevent.event import Event
 
 from banksim.measure import Measures
-from banksim.measure.results import Account, DetectorStats, TargetRow
+from banksim.measure.results import Account, CapacityFigures, DetectorStats, TargetRow
 from banksim.model import At
 from banksim.report.transaction_log import FILE_NAME, TransactionLog, open_transaction_log
 from banksim.run.capacity import Capacity
 from banksim.run.connect import Connected, connect, read_stats, says
 from banksim.run.customers import Joiners, NoJoiners, Opening, Register
 from banksim.run.dispatcher import ALWAYS, CampaignDriver, Dispatcher, Lease, Wakeup
-from banksim.run.executor import DROP_AFTER_S, Executor
+from banksim.run.executor import DROP_AFTER_S, Executor, RowExecutor
 from banksim.run.feed import ITEMS_PER_SECOND, Feed
 from banksim.run.feedback import Feedback
 from banksim.run.invariant import BalanceWatch, MovementBooks
 from banksim.run.kafka import Brokers, Events
 from banksim.run.plan import LiveSimulation, Parts
 from banksim.run.process import rare_collections
-from banksim.run.queues import ENDED_FIRST, UserQueues
+from banksim.run.queues import UserQueues
 from banksim.run.reconcile import reconcile
 from banksim.run.run import End, Totals
 from banksim.run.settings import RunSettings, counting
 from banksim.run.sink import DebugLines, LastCalls, LogLines, Sink, Tee
 from banksim.run.stand_ins import FaultConductor
 from banksim.run.timekeeper import Timekeeper
-from banksim.schedule.simulation import WHOLE, Share, Simulation
+from banksim.schedule.arrivals import WHOLE, Share
+from banksim.schedule.simulation import Simulation
 from banksim.targets import Call, Targets
+from banksim.targets.carrier import ENDED_FIRST, Carrier
 from banksim.world import Customer, World
 
 logger = logging.getLogger(__name__)
@@ -96,11 +99,22 @@ class Backlog:
 
     queues: UserQueues
     executor: Executor
+    rows: Carrier
 
     @property
     def in_flight(self) -> int:
-        """Transactions that wait for a user or for an answer."""
-        return self.queues.waiting + self.executor.in_flight
+        """Transactions that wait for a user or a connection, for an answer, or to be counted."""
+        return self.queues.waiting + self.executor.in_flight + self.rows.in_flight
+
+    @property
+    def waiting(self) -> int:
+        """Those that have not begun."""
+        return self.queues.waiting + self.rows.waiting
+
+    @property
+    def begun(self) -> int:
+        """All that have begun so far."""
+        return self.queues.taken + self.rows.begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +192,11 @@ class LocalLoad:
         """The longest an arrival waited for a busy user since the last call, in ms of wall time."""
         return self.queues.shortage_ms()
 
+    @property
+    def capacity(self) -> CapacityFigures | None:
+        """How far the search for capacity is."""
+        return next((one.figures() for one in self.companions if isinstance(one, Capacity)), None)
+
     def counted_until(self) -> At:
         return self.timekeeper.now()
 
@@ -236,6 +255,7 @@ class LocalLoad:
             self.drop_late()
             gevent.sleep(0.01)
         self._drop_waiting()
+        self.backlog.rows.close()
 
     def totals(self, report: Callable[[str], None]) -> Totals:
         """What it all came to, after `drain`; waits for the last events, then compares balances."""
@@ -298,6 +318,7 @@ class LocalLoad:
         at = self.timekeeper.now()
         for arrival in self.queues.drain():
             self.tee.dropped(at, arrival.planned, ENDED_FIRST)
+        self.backlog.rows.drop_waiting(ENDED_FIRST)
 
 
 def prepare_local_load(
@@ -322,7 +343,7 @@ def prepare_local_load(
         tee = Tee([last_calls, *sinks])
 
         def observe(call: Call) -> None:
-            tee.called(timekeeper.now(), call)
+            tee.called(timekeeper.now(), (call,))
 
         entered = MovementBooks(measures.books)
         # The process that started the stand-ins also lets their detector decide on Kafka, once for all.
@@ -357,7 +378,9 @@ def prepare_local_load(
         wakeup = Wakeup()
         feed = Feed(plan.world, scenario.dashboard.max_feed_items, role.feed_per_second)
         executor = Executor(targets, scenario.flow, tee, timekeeper, events)
-        backlog = Backlog(queues, executor)
+        rows = RowExecutor(targets, plan, scenario, tee, timekeeper, events, entered)
+        stack.callback(rows.carrier.close)
+        backlog = Backlog(queues, executor, rows.carrier)
         register = Registration(events, plan.world, role.registers)
         joiners = (
             Joiners(plan.onboarding, targets.bank, simulation, wakeup, role.share, register)
@@ -369,6 +392,8 @@ def prepare_local_load(
             timekeeper,
             queues,
             executor,
+            rows,
+            backlog,
             tee,
             joiners,
             wakeup,

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import gevent
 
 from banksim.activity import Activity
+from banksim.activity.block import Block
 from banksim.activity.onboarding import OnboardingPlan
 from banksim.activity.payments import check_payments, payments_in
 from banksim.fraud import CampaignRun, CampaignSpec, FraudProgram
@@ -36,7 +37,7 @@ from banksim.schedule.simulation import Replan, Simulation
 from banksim.world import World, load_personas
 from banksim.world.random import stream
 
-LiveSimulation = Simulation[CampaignSpec, CampaignRun]
+LiveSimulation = Simulation[CampaignSpec, CampaignRun, Block]
 
 
 class Adopter(Protocol):
@@ -145,7 +146,7 @@ def build_parts(scenario: Scenario, seed: int, speed: float, shard: int = 0) -> 
         genuine=genuine,
         clock=Clock(scenario.duration_s, speed),
         arrivals=arrivals,
-        activity=Activity(world, scenario, shard, payments, arrivals.upcoming),
+        activity=Activity(world, scenario, shard, payments, arrivals),
         desk=desk,
         onboarding=onboarding,
     )

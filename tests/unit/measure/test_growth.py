@@ -66,7 +66,7 @@ def test_workers_add_up_whatever_their_length() -> None:
 def measured(*calls: Call) -> Figures:
     measures = Measures(MeasureSettings())
     for number, call in enumerate(calls):
-        measures.called(At(float(number), 0.0), call)
+        measures.called(At(float(number), 0.0), [call])
     return Figures(measures, 10.0)
 
 

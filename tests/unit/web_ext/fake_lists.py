@@ -33,6 +33,9 @@ CARDS = [
         peak_tps=20.0,
         transactions=4321,
         fraud_rate=0.01,
+        frauds=43,
+        curve=[8.0, 20.0, 8.0],
+        attacks=[(0.25, 0.5)],
         typologies=["card_testing", "account_takeover"],
         search=False,
     )

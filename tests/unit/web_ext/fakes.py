@@ -268,8 +268,8 @@ class DemoView(DemoLists):
         self._feed.ended(at, ended)
         for _, outcome in ended:
             bank_ms, score_ms = outcome.bank.latency_ms, outcome.detector.latency_ms
-            self._measures.called(at, Call("nexum", "POST", "/transactions", bank_ms, 200, 300, 200, ""))
-            self._measures.called(at, Call("bastion", "POST", "/score", score_ms, 200, 300, 200, ""))
+            self._measures.called(at, [Call("nexum", "POST", "/transactions", bank_ms, 200, 300, 200, "")])
+            self._measures.called(at, [Call("bastion", "POST", "/score", score_ms, 200, 300, 200, "")])
         if self._random.random() < 0.2:
             self._measures.offered(at)
             self._measures.dropped(at, None, "no free user")
