@@ -39,7 +39,7 @@ from banksim.run.queues import ENDED_FIRST, UserQueues
 from banksim.run.reconcile import reconcile
 from banksim.run.run import End, Totals
 from banksim.run.settings import RunSettings, counting
-from banksim.run.sink import DebugLines, LastCalls, LogLines, Sink, Tee
+from banksim.run.sink import CustomerCounts, DebugLines, LastCalls, LogLines, Sink, Tee
 from banksim.run.stand_ins import FaultConductor
 from banksim.run.target_status import target_rows
 from banksim.run.timekeeper import Timekeeper
@@ -127,6 +127,7 @@ class LocalLoad:
     tee: Tee
     measures: Measures
     feed: Feed
+    customers: CustomerCounts
     last_calls: LastCalls
     connected: Connected
     events: Events
@@ -385,7 +386,8 @@ def prepare_local_load(
         ]
         if scenario.load is not None:
             companions.append(Capacity(scenario.load, measures, tee, timekeeper, backlog, dispatcher))
-        own: list[Sink] = [feed, *(LogLines(log) for log in logs), *feedback]
+        customers = CustomerCounts(population.size)
+        own: list[Sink] = [feed, customers, *(LogLines(log) for log in logs), *feedback]
         if logger.isEnabledFor(logging.DEBUG):
             own.append(DebugLines())
         for sink in (*own, CampaignDriver(simulation, wakeup)):
@@ -397,6 +399,7 @@ def prepare_local_load(
             tee=tee,
             measures=measures,
             feed=feed,
+            customers=customers,
             last_calls=last_calls,
             connected=connected,
             events=events,

@@ -19,7 +19,7 @@ axe = pytest.importorskip("axe_playwright_python", reason="pip install -r requir
 pytestmark = pytest.mark.browser
 
 SCRIPT = Path(axe.__file__).with_name("axe.min.js").read_text("utf-8")
-WIDTHS = (420, 1400)
+WIDTHS = (420, 900, 1400)
 #: By the rules of WCAG 2.2 AA and axe's own of good practice.
 RUN = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations.map(
     (rule) => `${rule.id}: ${rule.nodes.map((node) => node.target.join(" ")).slice(0, 4).join(" | ")}`)"""
