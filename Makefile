@@ -8,7 +8,7 @@ SCENARIO ?= showcase
 PORT ?= 8089
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test pythons lint format gauges audit picture bench clean
+.PHONY: help run setup test pythons lint format gauges audit picture screenshots bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ audit: $(VENV)/.dev ## Look the pinned packages up in the list of known vulnerab
 
 picture: $(VENV)/.run ## Draw the picture of the architecture from the imports
 	$(BIN)/python docs/draw_architecture.py
+
+screenshots: $(VENV)/.dev ## Take the pictures of the pages and of a report in docs/images anew (needs Chromium)
+	$(BIN)/python docs/take_screenshots.py
 
 bench: $(VENV)/.bench ## Benchmarks: ratios measured side by side
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done

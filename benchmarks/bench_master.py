@@ -34,11 +34,11 @@ from locust.rpc import Message, zmqrpc  # noqa: E402
 
 import banksim  # noqa: E402
 from banksim.load.worker import TO_MASTER, TO_WORKER  # noqa: E402
+from banksim.measure.results import Account  # noqa: E402
 from banksim.run.queues import ANY_PERSONA, FRAUD_SEAT  # noqa: E402
 from banksim.run.run import Run  # noqa: E402
 from banksim.run.settings import Mode, RunSettings  # noqa: E402
 from banksim.run.workers.messages import (  # noqa: E402
-    Account,
     Ack,
     Assigned,
     ClockState,
@@ -141,10 +141,8 @@ class FakeWorker:
                 case EndRun():
                     self._final = True
                     wall_s, counts = self._counted()
-                    account = Account(end="interrupted")
-                    self._say(
-                        Final(run=self._run, seq=self._seq, wall_s=wall_s, counts=counts, account=account)
-                    )
+                    head = {"run": self._run, "seq": self._seq, "wall_s": wall_s, "counts": counts}
+                    self._say(Final(**head, end="interrupted", account=Account()))
 
     def _counted(self) -> tuple[float, bytes]:
         wall_s = max(0.0, time.monotonic() - self._origin_s) if self._origin_s else 0.0

@@ -84,7 +84,7 @@ def counting(digits: int) -> None:
         figures = (
             cpu_us(lambda: measures.ended(at, block), times),  # noqa: B023
             cpu_us(lambda: measures.ended(at, rows), times),  # noqa: B023
-            cpu_us(lambda: measures.called_many(at, made), times),  # noqa: B023
+            cpu_us(lambda: measures.called(at, made), times),  # noqa: B023
         )
         print(
             f"{size:14}"
@@ -132,7 +132,7 @@ def long_run(minutes: float, tps: int, digits: int) -> None:
         measures.started(at, tps)
         for _ in range(5):
             measures.ended(at, results(rng, tps // 5, second * 60.0, digits))
-            measures.called_many(at, calls(rng, tps // 5))
+            measures.called(at, calls(rng, tps // 5))
         live(measures, second, Asked(Goals()))
         measures.timeline.points(second - 3.0)
         if second in looks:

@@ -143,7 +143,7 @@ class Stages:
             self.seats.take(ANY_PERSONA)
 
     def observe(self) -> None:
-        self.measures.called(self.moment(), self.call)
+        self.measures.called(self.moment(), (self.call,))
         self.statistics.add(self.call)
 
     def count(self, planned: Planned) -> None:

@@ -319,7 +319,7 @@ speed_multiplier: 4320
 start_at: 2026-01-05 10:00:00
 customers: 60
 accounts_per_customer: 2
-transaction_rate: {peak_tps: 60, off_peak_tps: 60}
+transaction_rate: {peak_tps: 240, off_peak_tps: 240}
 fraud:
   rate: 0.1
   decoy_rate: 0.02
@@ -335,8 +335,10 @@ fraud:
 class Watched:
     """What a short run against the stand-ins over HTTP showed."""
 
-    #: Files that the median genuine transaction passed, from the dispatcher until it was counted.
+    #: Files that the median genuine transaction passed, from the dispatcher until it was counted; and
+    #: those that only planned its block or made the block's requests.
     journey: list[str]
+    by_the_block: list[str]
     transactions: int
     #: Paths of everything in results.json and in the messages to the pages.
     published: frozenset[str]
@@ -359,7 +361,7 @@ def watch_run(folder: Path) -> Watched:
     for line in gzip.decompress((run / "record.jsonl.gz").read_bytes()).splitlines():
         message = json.loads(line)
         published.update(leaves(message["data"], message["event"]))
-    return Watched(told["files"], told["transactions"], frozenset(published))
+    return Watched(told["files"], told["by_the_block"], told["transactions"], frozenset(published))
 
 
 @cache

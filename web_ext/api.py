@@ -150,7 +150,10 @@ MAX_BODY_BYTES = 4096
 TAIL = 300
 
 #: What a start may contain in addition to "switch"; each means what the option of the same name means.
-START_OPTIONS = ("scenario", "speed", "seed", "customers", "target_mode", "nexum_url", "bastion_url")
+START_OPTIONS = (
+    *("scenario", "speed", "seed", "customers", "target_mode", "nexum_url", "bastion_url"),
+    *("threshold", "transaction_log"),
+)
 
 
 def add_api(blueprint: Blueprint, site: Site) -> None:
@@ -171,7 +174,7 @@ def _add_reading(blueprint: Blueprint, site: Site) -> None:
         found = view.snapshot()
         if found is None:
             return json_response({})
-        return json_response(encode(found) | {"timeline_tail": view.timeline()["points"][-TAIL:]})
+        return json_response(encode(found) | {"timeline_tail": view.timeline().points[-TAIL:]})
 
     @blueprint.get("/api/timeline")
     def timeline() -> Response:
@@ -186,7 +189,7 @@ def _add_reading(blueprint: Blueprint, site: Site) -> None:
 
     @blueprint.get("/api/feed.csv")
     def feed_as_csv() -> Response:
-        response = Response(feed_csv(view.feed(0)["items"]), mimetype="text/csv")
+        response = Response(feed_csv(view.feed(0).items), mimetype="text/csv")
         run_id = view.status().run_id or "no-run"
         response.headers["Content-Disposition"] = f'attachment; filename="banksim-feed-{run_id}.csv"'
         response.headers["Cache-Control"] = "no-store"
@@ -214,7 +217,7 @@ def _add_reading(blueprint: Blueprint, site: Site) -> None:
     @blueprint.get("/api/health")
     def health() -> Response:
         now, counts = view.status(), site.hub.counts
-        failing = [target["name"] for target in now.targets if target["ok"] is False]
+        failing = [target.name for target in now.targets if target.ok is False]
         answer = {
             "status": "degraded" if failing or now.state == "failed" else "ok",
             "state": now.state,
@@ -302,6 +305,7 @@ def _body(action: str) -> Mapping[str, Any]:
     """The request's JSON object; an empty body is an empty object.  Raises UsageError."""
     if (request.content_length or 0) > MAX_BODY_BYTES:
         raise UsageError(f"{action}: expected a short JSON object, got {request.content_length} bytes")
+    request.max_content_length = MAX_BODY_BYTES  # a chunked body has no length before it is read
     data = request.get_data()
     try:
         body = orjson.loads(data) if data else {}
@@ -336,6 +340,7 @@ def _speed_asked() -> float:
     expected = f'expected {{"multiplier": a number from {MIN_SPEED:g} to {MAX_SPEED:g}}}'
     if (request.content_length or 0) > MAX_BODY_BYTES:
         raise UsageError(f"speed: {expected}, got a body of {request.content_length} bytes")
+    request.max_content_length = MAX_BODY_BYTES
     try:
         body = orjson.loads(request.get_data())
     except orjson.JSONDecodeError as error:

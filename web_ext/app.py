@@ -30,7 +30,7 @@ from banksim.load.install import pages_wanted
 from banksim.model import BanksimError, UsageError
 from banksim.report.theme import PLOTLY, chart_layout
 from web_ext.api import PLAIN_NAME, add_api, add_files
-from web_ext.guard import SAFE_METHODS, Guard, check_starts, harden, is_loopback, set_up_login, trusted_hosts
+from web_ext.guard import Guard, check_starts, harden, is_loopback, set_up_login, trusted_hosts
 from web_ext.recorder import Recorder
 from web_ext.run_view import MAX_SPEED, MIN_SPEED, RunView
 from web_ext.site import NAME, NOT_FOUND, PAGES, Page, Site, assets
@@ -40,6 +40,11 @@ from web_ext.wire import problem
 
 logger = logging.getLogger(__name__)
 
+
+#: The largest body of a request, in bytes; Locust's start form has some hundred.
+MAX_BODY_BYTES = 262_144
+#: Locust's page runs scripts of its own; another site may not put it into a frame.
+LOCUSTS_POLICY = "frame-ancestors 'self'"
 
 _ERROR_HINTS = {404: NOT_FOUND, 405: "This address does not take that method."}
 
@@ -88,12 +93,25 @@ def create_blueprint(
 
 
 def protect_locust(app: Flask, guard: Guard) -> None:
-    """Ask the host and origin questions of Locust's own state-changing routes (start, stop, reset)."""
+    """Locust's own routes answer this site alone too, and no route takes a large body.
+
+    Its logs hold what a run knows of the truth, and its other pages addresses and errors.
+    """
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES  # chunked bodies are counted as they arrive
 
     @app.before_request
     def refuse_other_sites() -> AnyResponse | None:
-        ours_to_ask = (request.endpoint or "").startswith("locust.") and request.method not in SAFE_METHODS
-        return (guard.refuse_host() or guard.refuse_origin()) if ours_to_ask else None
+        if not _is_locusts():
+            return None
+        return guard.refuse_host() or guard.refuse_origin()
+
+    @app.after_request
+    def close_to_other_sites(response: Response) -> Response:
+        return harden(response, LOCUSTS_POLICY) if _is_locusts() else response
+
+
+def _is_locusts() -> bool:
+    return (request.endpoint or "static").startswith(("locust.", "static"))
 
 
 def _ask_the_guard(blueprint: Blueprint, site: Site) -> None:

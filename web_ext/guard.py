@@ -21,11 +21,13 @@ import ipaddress
 import logging
 import os
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask, jsonify, redirect, request, session, url_for
@@ -55,6 +57,10 @@ _OTHER_HOST = (
     "Refused: Locust listens on this machine only, and the request names another host. Open it as "
     f"localhost, or name the host in {TRUSTED_HOSTS_VARIABLE}."
 )
+_UNKNOWN_HOST = (
+    "Refused: the request names a host that this machine does not know as its own. Open the page by its "
+    f"address, name the host in {TRUSTED_HOSTS_VARIABLE}, or have people sign in (--web-login)."
+)
 _NOT_SIGNED_IN = "Sign in first: Locust runs with --web-login."
 _LOGIN_NOT_SET_UP = (
     "Nobody can sign in: --web-login is on, but there is no SECRET_KEY or no user_loader. banksim's own "
@@ -68,9 +74,16 @@ PAGE_POLICY = (
 )
 
 
+AnyResponse = TypeVar("AnyResponse", bound=Response)
+
+
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """The rules of one web UI.  ``loopback_only``: it listens on this machine alone."""
+    """The rules of one web UI.  ``loopback_only``: it listens on this machine alone.
+
+    Where it listens to others too and nobody signs in, the name in a request must be one that no stranger can
+    point here: an address, a name without a dot, this machine's own, or a trusted one.
+    """
 
     login: bool = False
     loopback_only: bool = False
@@ -81,13 +94,15 @@ class Guard:
         return self.refuse_host() or self.refuse_origin() or self._refuse_anonymous(wants_page)
 
     def refuse_host(self) -> Response | None:
-        """403 for a host name that is not this machine's, when only this machine is served."""
-        if not self.loopback_only:
-            return None
+        """403 for a host name that is not this machine's, unless somebody has to sign in anyway."""
         name = _host_name(request.host)
         if is_loopback(name) or name in self.trusted_hosts:
             return None
-        return problem(_OTHER_HOST, 403)
+        if self.loopback_only:
+            return problem(_OTHER_HOST, 403)
+        if self.login or is_address(name) or "." not in name or name in _own_names():
+            return None
+        return problem(_UNKNOWN_HOST, 403)
 
     def refuse_origin(self) -> Response | None:
         """403 for a state-changing request that a browser sent on behalf of another site."""
@@ -131,6 +146,20 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_address(host: str) -> bool:
+    """True for an IPv4 or IPv6 address."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+@cache
+def _own_names() -> frozenset[str]:
+    return frozenset({socket.gethostname().lower(), socket.getfqdn().lower()})
+
+
 def trusted_hosts(more: Iterable[str] = ()) -> frozenset[str]:
     """Host names from BANKSIM_TRUSTED_HOSTS (commas between) and ``more``, in lower case."""
     return frozenset(name.strip().lower() for name in _names(more) if name.strip())
@@ -145,13 +174,13 @@ def _host_name(netloc: str) -> str:
     return (urlsplit(f"//{netloc}").hostname or "").lower()
 
 
-def harden(response: Response) -> Response:
-    """Take Locust's open CORS headers off an answer of ours and put the strict ones on."""
+def harden(response: AnyResponse, policy: str = PAGE_POLICY) -> AnyResponse:
+    """Take Locust's open CORS headers off an answer and put the strict ones on."""
     for name in [name for name in response.headers.keys() if name.startswith("Access-Control-")]:  # noqa: SIM118
         del response.headers[name]
     # flask-cors leaves an answer alone that carries this mark.
     setattr(response, FLASK_CORS_EVALUATED, True)
-    response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
+    response.headers.setdefault("Content-Security-Policy", policy)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "same-origin"
     return response
@@ -193,7 +222,8 @@ def check_starts(app: Flask, guard: Guard, prepare: Callable[[Mapping[str, str]]
 #                                              so that all users sign in again then
 #
 # Name and password are compared in constant time, both always, and a wrong one costs
-# FAILURE_DELAY_S; at most MAX_WAITING_FAILURES are served at a time, the others are refused.
+# FAILURE_DELAY_S; at most MAX_WAITING_FAILURES are looked at at a time, the others are refused unseen.
+# Who signs out ends the session: its cookie opens nothing any more.
 
 
 USER_VARIABLE: Final = "BANKSIM_WEB_USER"
@@ -202,6 +232,9 @@ SECRET_VARIABLE: Final = "BANKSIM_WEB_SECRET"
 
 FAILURE_DELAY_S: Final = 0.5
 MAX_WAITING_FAILURES: Final = 5
+#: Where a session keeps its own name, and how many that have ended are remembered.
+SESSION_ID: Final = "banksim_session"
+MOST_ENDED: Final = 10_000
 
 
 class _User(UserMixin):  # type: ignore[misc]
@@ -223,12 +256,21 @@ def set_up_login(web_ui: Any, environ: Mapping[str, str], base_path: str, guard:
     app = web_ui.app
     app.secret_key = environ.get(SECRET_VARIABLE) or secrets.token_hex(32)
     app.config["SESSION_COOKIE_SAMESITE"] = "Lax"
-    web_ui.login_manager.user_loader(lambda asked: _User(name) if asked == name else None)
+    app.config["SESSION_COOKIE_SECURE"] = bool(web_ui.tls_cert)
+    ended: dict[str, None] = {}
+
+    def load(asked: str) -> _User | None:
+        number = session.get(SESSION_ID)
+        return _User(name) if asked == name and number and number not in ended else None
+
+    web_ui.login_manager.user_loader(load)
     web_ui.auth_args = {"username_password_callback": f"{base_path}/banksim-login"}
-    app.register_blueprint(_login_blueprint(name, password, base_path, guard))
+    app.register_blueprint(_login_blueprint(name, password, base_path, guard, ended))
 
 
-def _login_blueprint(name: str, password: str, base_path: str, guard: Guard) -> Blueprint:
+def _login_blueprint(
+    name: str, password: str, base_path: str, guard: Guard, ended: dict[str, None]
+) -> Blueprint:
     blueprint = Blueprint("banksim_login", __name__, url_prefix=base_path or None)
     places = threading.BoundedSemaphore(MAX_WAITING_FAILURES)
 
@@ -240,16 +282,17 @@ def _login_blueprint(name: str, password: str, base_path: str, guard: Guard) -> 
 
     @blueprint.post("/banksim-login")
     def sign_in() -> Response:
-        given_name, given_password = request.form.get("username", ""), request.form.get("password", "")
-        # Both are always compared: the answer takes no longer for a right name.
-        if _same(given_name, name) & _same(given_password, password):
-            wanted = session.get(NEXT_PAGE)
-            session.clear()
-            login_user(_User(name))
-            return redirect(wanted if isinstance(wanted, str) else url_for("locust.index"))
         if not places.acquire(blocking=False):
             return problem("Too many wrong passwords at once. Try again in a moment.", 429)
         try:
+            given_name, given_password = request.form.get("username", ""), request.form.get("password", "")
+            # Both are always compared: the answer takes no longer for a right name.
+            if _same(given_name, name) & _same(given_password, password):
+                wanted = session.get(NEXT_PAGE)
+                session.clear()
+                session[SESSION_ID] = secrets.token_hex(16)
+                login_user(_User(name))
+                return redirect(wanted if isinstance(wanted, str) else url_for("locust.index"))
             time.sleep(FAILURE_DELAY_S)
         finally:
             places.release()
@@ -258,6 +301,9 @@ def _login_blueprint(name: str, password: str, base_path: str, guard: Guard) -> 
 
     @blueprint.post("/banksim-logout")
     def sign_out() -> Response:
+        ended[session.get(SESSION_ID, "")] = None
+        if len(ended) > MOST_ENDED:
+            del ended[next(iter(ended))]
         logout_user()
         session.clear()
         return redirect(url_for("locust.login"))

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import gevent
 
+from banksim.cli.scenarios import describe
+from banksim.fraud.calendar import Calendar
 from banksim.measure.results import Results
 from banksim.model import ScenarioError, UsageError
 from banksim.report.export import read_results
@@ -30,9 +32,16 @@ logger = logging.getLogger(__name__)
 # thread, and again only when a file has changed.
 
 
+#: Points of a card's curve.
+CURVE_POINTS = 48
+
+
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A scenario in numbers; lengths as named, rates per wall second, ``fraud_rate`` 0..1."""
+    """A scenario in numbers; lengths as named, rates per wall second, ``fraud_rate`` 0..1 of all.
+
+    ``curve`` is the rate at even moments, ``attacks`` are (from, to) as parts of the length.
+    """
 
     name: str
     title: str
@@ -44,6 +53,9 @@ class Card:
     peak_tps: float
     transactions: int
     fraud_rate: float
+    frauds: int
+    curve: list[float]
+    attacks: list[tuple[float, float]]
     typologies: list[str]
     search: bool
 
@@ -111,9 +123,9 @@ def _read(given: str) -> Cards:
 
 
 def _card(name: str, scenario: Scenario) -> Card:
-    offered = offered_rate(scenario)
-    patterns = scenario.fraud.all_patterns
-    counted = sum(pattern.count or 0 for pattern in patterns)
+    offered, length_s = offered_rate(scenario), scenario.duration_s
+    summed = describe(scenario, offered)
+    windows = Calendar.of(scenario.fraud, scenario.start_at, length_s).windows
     return Card(
         name=name,
         title=scenario.name,
@@ -122,10 +134,13 @@ def _card(name: str, scenario: Scenario) -> Card:
         speed=scenario.speed_multiplier,
         wall_s=scenario.duration_s / scenario.speed_multiplier,
         customers=scenario.customers,
-        peak_tps=max(piece.value for piece in offered),
-        transactions=round(offered.total() / scenario.speed_multiplier + counted),
-        fraud_rate=scenario.fraud.rate,
-        typologies=list(dict.fromkeys(pattern.type for pattern in patterns)),
+        peak_tps=summed.peak_tps,
+        transactions=round(summed.expected_transactions),
+        fraud_rate=summed.fraud_share,
+        frauds=round(summed.expected_fraud),
+        curve=[offered.at(length_s * place / CURVE_POINTS) for place in range(CURVE_POINTS)],
+        attacks=[(window.start_s / length_s, window.end_s / length_s) for window in windows],
+        typologies=list(dict.fromkeys(pattern.type for pattern in scenario.fraud.all_patterns)),
         search=scenario.load is not None,
     )
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from banksim.measure.results import Snapshot
+from banksim.measure.results import FeedItem, Snapshot
 from web_ext.run_view import Status
 from web_ext.wire import Json, to_json
 
@@ -58,56 +58,55 @@ def metrics_update(status: Status, snapshot: Snapshot | None) -> Json:
     }
 
 
-def transaction_feed(item: Json) -> Json:
+def transaction_feed(item: FeedItem) -> Json:
     """``timestamp`` is the transaction's own: simulated time."""
     return {
         "type": "transaction_feed",
         "data": {
-            "id": item["transaction_id"],
-            "customer": item["customer"],
-            "amount": _number(item["amount"]),
-            "merchant": item.get("merchant") or str(item.get("kind", "")).replace("_", " "),
-            "fraud_score": item["score"],
-            "timestamp": f"{item['sim_time'][:19]}Z",
-            "transaction_type": item.get("kind"),
-            "currency": item.get("currency"),
-            "channel": item.get("channel"),
-            "decision": item.get("decision"),
-            "bank": item.get("bank"),
-            "response_ms": item.get("response_ms"),
-            "truth": item.get("truth"),
-            "typology": item.get("typology") or None,
-            "sequence": item.get("seq"),
-            "ended_at_ms": item.get("ended_at_ms"),
+            "id": item.transaction_id,
+            "customer": item.customer,
+            "amount": float(item.amount),
+            "merchant": item.merchant or item.kind.replace("_", " "),
+            "fraud_score": item.score,
+            "timestamp": f"{item.sim_time[:19]}Z",
+            "transaction_type": item.kind,
+            "currency": item.currency,
+            "channel": item.channel,
+            "decision": item.decision,
+            "bank": item.bank,
+            "response_ms": item.response_ms,
+            "truth": item.truth,
+            "typology": item.typology or None,
+            "sequence": item.seq,
+            "ended_at_ms": item.ended_at_ms,
         },
     }
 
 
-def fraud_alert(item: Json) -> Json:
+def fraud_alert(item: FeedItem) -> Json:
     """For an item whose score is known."""
     return {
         "type": "fraud_alert",
-        "severity": severity_of(item["score"]),
+        "severity": severity_of(item.score or 0.0),
         "timestamp": wall_now(),
         "data": {
-            "transaction_id": item["transaction_id"],
-            "fraud_score": item["score"],
-            "customer": item["customer"],
-            "amount": _number(item["amount"]),
-            "risk_factors": list(item.get("reasons") or ()),
-            "merchant": item.get("merchant"),
-            "currency": item.get("currency"),
-            "decision": item.get("decision"),
-            "truth": item.get("truth"),
-            "typology": item.get("typology") or None,
-            "simulated_time": f"{item['sim_time'][:19]}Z",
+            "transaction_id": item.transaction_id,
+            "fraud_score": item.score,
+            "customer": item.customer,
+            "amount": float(item.amount),
+            "risk_factors": item.reasons,
+            "merchant": item.merchant,
+            "currency": item.currency,
+            "decision": item.decision,
+            "truth": item.truth,
+            "typology": item.typology or None,
+            "simulated_time": f"{item.sim_time[:19]}Z",
         },
     }
 
 
-def is_alert(item: Json, threshold: float) -> bool:
-    score = item.get("score")
-    return score is not None and score > threshold
+def is_alert(item: FeedItem, threshold: float) -> bool:
+    return item.score is not None and item.score > threshold
 
 
 def alert_threshold(status: Status) -> float:
@@ -147,7 +146,7 @@ Framed = tuple[Json, bytes]
 _TEXT: Final = 0x81
 
 
-def feed_entry(item: Json) -> Framed:
+def feed_entry(item: FeedItem) -> Framed:
     message = transaction_feed(item)
     return message, frame_of(message)
 
@@ -169,7 +168,3 @@ def text_frame(payload: bytes) -> bytes:
 def _mean_ms(snapshot: Snapshot | None, name: str) -> float | None:
     found = snapshot.latency_ms.get(name) if snapshot is not None else None
     return None if found is None or found.mean is None else round(found.mean, 2)
-
-
-def _number(amount: Any) -> float:
-    return float(amount)

@@ -13,26 +13,26 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 
 from banksim.load.session import Session
-from banksim.measure.results import Results, RunInfo, Snapshot, decode
+from banksim.measure.results import Results, Snapshot, TargetRow, WorkerShown
 from banksim.measure.story import Story
 from banksim.measure.summary import Asked, build_results, live
 from banksim.model import UsageError
 from banksim.model.money import to_wire
-from banksim.run.closing import asked, run_info
-from banksim.run.plan import Parts
+from banksim.run.feed import EmptyFeed, FeedPage
+from banksim.run.monitor import Curve
+from banksim.run.plan import Parts, asked
 from banksim.run.run import End, Run, State
 from banksim.run.sink import CustomerCounts
 from banksim.scenario import Dashboard
 from banksim.world import Population
 from web_ext.listings import Cards, PastRun, PastRuns, ScenarioList
 from web_ext.plan_view import Schedule, Windows, schedule, story, windows
-from web_ext.wire import Json
 
 #: What `RunView.control` understands.
 ACTIONS = ("pause", "resume", "stop", "speed")
@@ -85,14 +85,13 @@ class Status:
     """Where the run is; the defaults are those of a process that has run nothing.
 
     ``state``: idle, opening, running, paused, draining, finished or failed.  ``sim_time`` is ISO 8601,
-    ``progress`` 0..1, ``report`` an address, ``selected`` the scenario of the next start.  ``targets`` are
-    {name, url, ok, detail, latency_ms}; ``workers``, None without any, {number, host, pid, standing, share,
-    cpu_percent, rss_bytes}; ``story`` says what is under way.
+    ``progress`` 0..1, ``report`` an address, ``selected`` the scenario of the next start, ``workers`` None
+    where there are none to be had; ``story`` says what is under way.
     """
 
     selected: str
     dashboard: DashboardShown
-    workers: list[Json] | None
+    workers: list[WorkerShown] | None
     state: str = "idle"
     message: str = "No run yet"
     run_id: str | None = None
@@ -106,7 +105,7 @@ class Status:
     wall_s: float = 0.0
     progress: float = 0.0
     opening: OpeningShown | None = None
-    targets: list[Json] = field(default_factory=list)
+    targets: list[TargetRow] = field(default_factory=list)
     report: str | None = None
     users: int = 0
     story: Story = field(default_factory=Story)
@@ -233,15 +232,13 @@ class RunView:
             kept = self._snapshot = (now_s, run, self._picture(run))
         return kept[2]
 
-    def timeline(self, since: int = 0) -> Json:
+    def timeline(self, since: int = 0) -> Curve:
         run = self._session.last_run
         if run is None:
-            return {"next": 0, "points": []}
+            return Curve(0, [])
         found = run.history.since(since)
         oldest_s = run.moment()[0] - run.settings.scenario.dashboard.chart_retention_hours * 3600.0
-        if oldest_s > 0:
-            found["points"] = [point for point in found["points"] if point["wall_s"] >= oldest_s]
-        return found
+        return Curve(found.next, [point for point in found.points if (point["wall_s"] or 0.0) >= oldest_s])
 
     def windows(self) -> Windows:
         return windows(self._session.last_run)
@@ -249,11 +246,9 @@ class RunView:
     def schedule(self) -> Schedule:
         return schedule(self._session.last_run)
 
-    def feed(self, since: int) -> Json:
+    def feed(self, since: int) -> FeedPage:
         run = self._session.last_run
-        if run is None or run.feed is None:
-            return {"next": 0, "shown_of": {"sampled": 0, "seen": 0}, "items": []}
-        return run.feed.since(since)
+        return run.feed.since(since) if run is not None else EmptyFeed().since(0)
 
     def customers(self, sort: str, start: int, truth: bool) -> Customers:
         """Who acted, MOST_SHOWN from place ``start`` on, those with the most of ``sort`` first."""
@@ -288,7 +283,11 @@ class RunView:
         now_s = time.monotonic()
         kept = self._results
         if kept is None or kept[1] is not run or now_s - kept[0] > RESULTS_FRESH_S:
-            kept = self._results = (now_s, run, self._results_so_far(run, run.started_at))
+            kept = self._results = (
+                now_s,
+                run,
+                build_results(run.info(str(run.state)), run.measures, self._asked_of(run), partial=True),
+            )
         return kept[2]
 
     def control(self, action: str, value: float | None) -> Status:
@@ -342,13 +341,6 @@ class RunView:
         if done is None:
             return picture
         return replace(picture, rate=done.rate, verdict=done.verdict, tiles=done.tiles, funnel=done.funnel)
-
-    def _results_so_far(self, run: Run, started_at: datetime) -> Results:
-        parts = run.parts
-        if parts is None:
-            raise UsageError("The run has not been prepared.")
-        info = run_info(run.settings, parts, run.addresses, run.moment(), started_at, str(run.state))
-        return build_results(decode(RunInfo, info), run.measures, self._asked_of(run), partial=True)
 
     def _asked_of(self, run: Run) -> Asked:
         """What the run is held against; with its plan once it is made."""

@@ -31,6 +31,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
+from banksim.measure.results import FeedItem
+from banksim.run.feed import FeedPage
+from banksim.run.monitor import Point
 from web_ext import messages
 from web_ext.run_view import DashboardShown, RunView, Status
 from web_ext.wire import Json, to_json
@@ -53,7 +56,7 @@ _AVERAGED = frozenset(
 _ADDED = frozenset(("fraud", "fraud_alerted", "false_positives", "alerts", "failed", "unknown", "dropped"))
 
 
-def thin(points: Sequence[Json], limit: int = MAX_POINTS) -> list[Json]:
+def thin(points: Sequence[Point], limit: int = MAX_POINTS) -> list[Point]:
     """At most ``limit`` points with the same rates, counts and peaks."""
     if len(points) <= limit:
         return list(points)
@@ -61,13 +64,13 @@ def thin(points: Sequence[Json], limit: int = MAX_POINTS) -> list[Json]:
     return [_merge(points[start : start + size]) for start in range(0, len(points), size)]
 
 
-def _merge(group: Sequence[Json]) -> Json:
+def _merge(group: Sequence[Point]) -> Point:
     merged = dict(group[-1])
     for name in {name for point in group for name in point}:
-        known = [point[name] for point in group if point.get(name) is not None]
+        known = [value for point in group if (value := point.get(name)) is not None]
         if name in _AVERAGED:
             merged[name] = sum(known) / len(known) if known else None
-        elif name in _ADDED or name.endswith("_failed"):
+        elif name in _ADDED:
             merged[name] = sum(known) if known else None
         elif name.endswith("_ms"):
             merged[name] = max(known, default=None)
@@ -90,7 +93,7 @@ class Reader:
     view: RunView
     feed_items: int = 60
     cut: int = 0
-    fresh: list[Json] = field(default_factory=list)
+    fresh: list[FeedItem] = field(default_factory=list)
     _place: tuple[Any, ...] | None = None
     _timeline: int = 0
     _feed: int = 0
@@ -102,7 +105,7 @@ class Reader:
             "status": self.view.status(),
             "snapshot": self.view.snapshot(),
             "windows": self.view.windows(),
-            "timeline": {"since": 0, "next": timeline["next"], "points": thin(timeline["points"])},
+            "timeline": {"since": 0, "next": timeline.next, "points": thin(timeline.points)},
             "feed": self._fitting(self.view.feed(0), 0),
         }
 
@@ -112,7 +115,7 @@ class Reader:
             return "update", self.news(status)
         whole = self.whole()
         same_run = self._place is not None and self._place[0] == status.run_id
-        self.fresh = self.view.feed(self._feed if same_run else 0)["items"]
+        self.fresh = self.view.feed(self._feed if same_run else 0).items
         self._place = _place(status)
         self._timeline, self._feed = whole["timeline"]["next"], whole["feed"]["next"]
         return "state", whole
@@ -120,13 +123,13 @@ class Reader:
     def skip(self) -> None:
         """Count what there is as read."""
         status = self.view.status()
-        self._timeline, self._feed = self.view.timeline(0)["next"], self.view.feed(0)["next"]
+        self._timeline, self._feed = self.view.timeline(0).next, self.view.feed(0).next
         self._place, self.fresh = _place(status), []
 
-    def recent(self, number: int) -> list[Json]:
+    def recent(self, number: int) -> list[FeedItem]:
         """The last transactions that have been read."""
-        items = self.view.feed(max(0, self._feed - number))["items"]
-        return [item for item in items if item["seq"] < self._feed][-number:]
+        items = self.view.feed(max(0, self._feed - number)).items
+        return [item for item in items if item.seq < self._feed][-number:]
 
     def changed(self, status: Status) -> bool:
         """Whether this is another run, state or speed than at the last reading."""
@@ -138,11 +141,11 @@ class Reader:
         timeline_since, feed_since = self._timeline, self._feed
         timeline = self.view.timeline(timeline_since)
         feed = self.view.feed(feed_since)
-        self._timeline, self._feed, self.fresh = timeline["next"], feed["next"], feed["items"]
+        self._timeline, self._feed, self.fresh = timeline.next, feed.next, feed.items
         return {
             "status": status,
             "snapshot": self.view.snapshot(),
-            "timeline": {"since": timeline_since, **timeline},
+            "timeline": {"since": timeline_since, "next": timeline.next, "points": timeline.points},
             "feed": self._fitting(feed, feed_since),
         }
 
@@ -152,16 +155,16 @@ class Reader:
             return None
         since = self._feed
         feed = self.view.feed(since)
-        if not feed["items"]:
+        if not feed.items:
             return None
-        self._feed, self.fresh = feed["next"], feed["items"]
+        self._feed, self.fresh = feed.next, feed.items
         return self._fitting(feed, since)
 
-    def _fitting(self, feed: Json, since: int) -> Json:
-        items = feed["items"]
-        cut = max(0, len(items) - self.feed_items)
+    def _fitting(self, feed: FeedPage, since: int) -> Json:
+        cut = max(0, len(feed.items) - self.feed_items)
         self.cut += cut
-        return {**feed, "since": since, "cut": cut, "items": items[cut:]}
+        items = feed.items[cut:]
+        return {"next": feed.next, "shown_of": feed.shown_of, "since": since, "cut": cut, "items": items}
 
 
 def _place(status: Status) -> tuple[Any, ...]:

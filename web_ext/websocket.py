@@ -18,6 +18,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -235,6 +236,8 @@ def _headers() -> list[tuple[bytes, bytes]]:
 
 
 MAX_MESSAGE_BYTES: Final = 16_384
+#: Fragments of one message, empty ones included.
+MAX_PARTS: Final = 256
 PING_EVERY_S: Final = 15.0
 SEND_TIMEOUT_S: Final = 30.0
 #: Small, so that a slow client's backlog stays here, where it is dropped in order, and not in the kernel.
@@ -259,6 +262,7 @@ class Connection:
         self._writer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         self._writing = threading.Lock()
         self._parts: list[str] = []
+        self._size = 0
         self._protocol = WSConnection(ConnectionType.SERVER)
         try:
             self._accept(headers, environ.get("PATH_INFO", "/"))
@@ -289,6 +293,7 @@ class Connection:
             if not data:
                 return
             unanswered = 0
+            time.sleep(0)  # a client that has much to say is read piece by piece, and others in between
             try:
                 self._protocol.receive_data(data)
                 yield from self._take_events()
@@ -317,10 +322,11 @@ class Connection:
                 raise _Closed
             elif isinstance(event, TextMessage | BytesMessage):
                 self._parts.append(_text_of(event))
-                if sum(map(len, self._parts)) > MAX_MESSAGE_BYTES:
+                self._size += len(self._parts[-1])
+                if self._size > MAX_MESSAGE_BYTES or len(self._parts) > MAX_PARTS:
                     raise _Closed
                 if event.message_finished:
-                    text, self._parts = "".join(self._parts), []
+                    text, self._parts, self._size = "".join(self._parts), [], 0
                     yield text
 
     def _try_send(self, data: bytes) -> None:

@@ -146,6 +146,10 @@ class Block:
         columns = {name: getattr(self, name)[start:end] for name in COLUMNS}
         return Block(self.legend, **columns)
 
+    def at(self, positions: Ints) -> Block:
+        """The rows at some positions."""
+        return Block(self.legend, **{name: getattr(self, name)[positions] for name in COLUMNS})
+
     def planned(self, position: int) -> Planned:
         """The row at ``position`` as the objects of the model."""
         legend = self.legend

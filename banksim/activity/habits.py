@@ -390,7 +390,7 @@ class HabitBook:
             payees=tuple(sorted({*payees[: int(columns.payee_counts(own)[0])].tolist()} - {customer.index})),
             cash_machines=tuple(
                 Place(home.city, home.country, north / DEGREE, east / DEGREE)
-                for north, east in zip(*machines, strict=True)
+                for north, east in zip(*(column.tolist() for column in machines), strict=True)
             ),
             pay_period_days=int(days[0]),
             pay_units=to_units(1, currency) * float(pay_cents[0]),

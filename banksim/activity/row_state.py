@@ -152,17 +152,24 @@ def levels(payers: Ints, *payees: Ints) -> Ints:
     row, which = np.concatenate(touched), np.repeat(range(len(columns)), list(map(len, touched)))
     order = np.argsort(customer * count + row)
     customer, row, which = customer[order], row[order], which[order]
-    # Per column of customers, the row before that touches the same one; ``count`` where there is none.
-    before = np.full((len(columns), count), count)
-    again = 1 + np.flatnonzero(customer[1:] == customer[:-1])
-    before[which[again], row[again]] = row[again - 1]
-    higher_by = np.ones((len(columns), count), np.int64)
-    both_paid = again[(which[again] > 0) & (which[again - 1] > 0)]
-    higher_by[which[both_paid], row[both_paid]] = 0
-    found = np.zeros(count + 1, np.int64)
-    found[count] = -1
+    # Touches of one customer in order, in stretches: a payment and what is received after it.
+    pays = which == 0
+    again = np.zeros(len(row), bool)
+    again[1:] = customer[1:] == customer[:-1]
+    begins = pays | ~again
+    stretch = np.cumsum(begins) - 1
+    opening = np.flatnonzero(begins)[stretch]
+    after_payment, pays_again = ~pays & pays[opening], np.flatnonzero(pays & again)
+    # Per column of customers, the touch of each row; the last of ``least`` stands for none.
+    touch = np.full((len(columns), count), len(row))
+    touch[which, row] = np.arange(len(row))
+    found, least = np.zeros(count, np.int64), np.zeros(len(row) + 1, np.int64)
     while True:
-        higher: Ints = (found[before] + higher_by).max(axis=0)
-        if np.array_equal(higher, found[:count]):
+        level = found[row]
+        highest = np.maximum.accumulate(level + stretch * (count + 1)) - stretch * (count + 1)
+        least[:-1] = np.where(after_payment, level[opening] + 1, 0)
+        least[pays_again] = highest[pays_again - 1] + 1
+        higher: Ints = least[touch].max(axis=0)
+        if np.array_equal(higher, found):
             return higher
-        found[:count] = higher
+        found = higher

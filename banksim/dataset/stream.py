@@ -231,8 +231,6 @@ class Stream:
             self._join(event)
             return None, end
         planned = event.planned
-        if planned is None:
-            return None, end
         if event.missing:
             self.impossible += 1
             self._simulation.answered(planned, REFUSED)

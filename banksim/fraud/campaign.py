@@ -147,7 +147,9 @@ class Campaign:
 
     # -- people ---------------------------------------------------------------------------
 
-    def victim(self, least_limit_cents: int = 0, least_balance_cents: int = 0) -> Customer:
+    def victim(
+        self, least_limit_cents: int = 0, least_balance_cents: int = 0, suits: Suits = lambda _: True
+    ) -> Customer:
         """The next victim: inherited ones first, each once; then exposed customers, none twice.
 
         With `requires_successful` only inherited ones, over and over.  The minimums are preferences:
@@ -157,8 +159,9 @@ class Campaign:
         if self.inherited and (turn < len(self.inherited) or self.options.requires_successful):
             index = self.inherited[turn % len(self.inherited)]
             return self._remembered(self.world.population.customer(index))
-        suits = self._able_to_pay(least_limit_cents, least_balance_cents)
-        return self._remembered(self._pool.victim(self.rng, suits, self._used))
+        able = self._able_to_pay(least_limit_cents, least_balance_cents)
+        found = self._pool.victim(self.rng, lambda c: able(c) and suits(c), self._used)
+        return self._remembered(found)
 
     def stolen_cards(self) -> Iterator[Customer]:
         """Victims without end; the campaign stops by itself at its size."""

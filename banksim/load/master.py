@@ -20,11 +20,12 @@ from locust.runners import MasterRunner
 import banksim
 from banksim.load.session import Session
 from banksim.load.worker import TO_MASTER, MasterMail
+from banksim.measure.results import WorkerShown
 from banksim.model import UsageError
 from banksim.run.run import Run
 from banksim.run.settings import RunSettings
 from banksim.run.workers import Members, RemoteSource
-from banksim.run.workers.members import Member
+from banksim.run.workers.members import Member, Standing
 from banksim.run.workers.messages import Bye, Final, Hello, Rejected, Welcome, from_worker
 
 logger = logging.getLogger(__name__)
@@ -169,15 +170,11 @@ class MasterSession(Session):
     def quit(self) -> None:
         self._runner.quit()
 
-    def worker_rows(self) -> list[dict[str, Any]]:
+    def worker_rows(self) -> list[WorkerShown]:
         """Each worker for the status page: those of the run, and those that wait for one."""
         if self.active and self._source is not None:
             return self._source.standings()
-        return [
-            {"number": m.number, "host": m.host, "pid": m.pid, "standing": "idle", "share": 0.0}
-            | {"cpu_percent": None, "rss_bytes": None}
-            for m in self.members.present()
-        ]
+        return [WorkerShown(m.number, m.host, m.pid, str(Standing.IDLE)) for m in self.members.present()]
 
     def _new_run(self, settings: RunSettings) -> Run:
         source = self._source = RemoteSource(settings, self.members, self._mail)

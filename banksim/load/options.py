@@ -271,6 +271,9 @@ def from_form(form: Mapping[str, str], defaults: Mapping[str, Any]) -> dict[str,
     """
     options = {name: defaults.get(name) for name in OPTION_NAMES}
     options.update({name: form[name].strip() or None for name in OPTION_NAMES if name in form})
+    if "threshold" in form:  # one a line, in addition to the command line's
+        lines = [line.strip() for line in form["threshold"].splitlines() if line.strip()]
+        options["threshold"] = [*(defaults.get("threshold") or ()), *lines]
     return options
 
 

@@ -32,7 +32,8 @@ from locust.runners import STATE_INIT, STATE_STOPPED
 
 from banksim.load.options import check_form, from_form, run_settings
 from banksim.load.statistics import LocustStatistics, failures_beside
-from banksim.load.users import SeatDispatcher, seat_names, unplayed
+from banksim.load.users import SeatDispatcher, idle_seats, seat_names, unplayed
+from banksim.measure.results import WorkerShown
 from banksim.model import BanksimError, ExitCode, UsageError
 from banksim.report.console import print_summary
 from banksim.run.kafka import find_brokers
@@ -213,7 +214,8 @@ class Session:
             run.request_end(End.STOPPED)
 
     def _new_run(self, settings: RunSettings) -> Run:
-        queues = self._queues = UserQueues(seat_names(self.environment.user_classes))
+        classes = self.environment.user_classes
+        queues = self._queues = UserQueues(seat_names(classes), idle_seats(classes))
         sinks = [self._statistics]
 
         def prepare(plan: Parts, timekeeper: Timekeeper) -> LocalLoad:
@@ -221,7 +223,7 @@ class Session:
 
         return Run(settings, prepare)
 
-    def worker_rows(self) -> list[dict[str, Any]] | None:
+    def worker_rows(self) -> list[WorkerShown] | None:
         """Each worker for the status page; None where there are none to be had."""
         return None
 

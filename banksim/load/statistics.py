@@ -16,12 +16,16 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import gevent
+import numpy as np
 from locust import stats
 from locust.env import Environment
 
+from banksim.measure.block import CallBlock
 from banksim.model import At
 from banksim.run.sink import Ignore
 from banksim.targets import Call
@@ -34,6 +38,14 @@ class CallFailed(Exception):
     """What Locust's failure table shows for a call that went wrong."""
 
 
+@dataclass(slots=True)
+class Lot:
+    """Calls of one name that went well, in the current second."""
+
+    latencies_ms: list[float] = field(default_factory=list)
+    received_bytes: int = 0
+
+
 class LocustStatistics(Ignore):
     """Enters calls under names that never vary.  Belongs to one Locust environment."""
 
@@ -41,32 +53,46 @@ class LocustStatistics(Ignore):
         self._environment = environment
         self._listeners: list[Any] = environment.events.request._handlers
         self._last_s = 0.0
-        self._lots: dict[tuple[str, str], list[Call]] = {}
+        self._lots: dict[tuple[str, str], Lot] = {}
 
-    def called(self, at: At, call: Call) -> None:  # noqa: ARG002
-        """A call ended, now."""
+    def called(self, at: At, calls: Sequence[Call]) -> None:  # noqa: ARG002
+        """Calls ended, now."""
         now_s = time.time()
         if int(now_s) != int(self._last_s):
             self.enter()
         # Locust's own listener comes with its runner.
-        if call.error or not call.sent or len(self._listeners) != 1 or self._environment.runner is None:
-            self._fire(call)
+        alone = len(self._listeners) == 1 and self._environment.runner is not None
+        if alone and isinstance(calls, CallBlock):  # all went well
+            self._last_s = now_s
+            for number in np.unique(calls.call).tolist():
+                method, name = calls.calls[number]
+                these = calls.call == number
+                self._collect(
+                    name, method, calls.latency_ms[these].tolist(), int(calls.response_bytes[these].sum())
+                )
             return
-        self._last_s = now_s
-        key = (call.name, call.method)
-        lot = self._lots.get(key)
+        for call in calls:
+            if call.error or not call.sent or not alone:
+                self._fire(call)
+            else:
+                self._last_s = now_s
+                self._collect(call.name, call.method, [call.latency_ms], call.response_bytes)
+
+    def _collect(self, name: str, method: str, latencies_ms: Iterable[float], received_bytes: int) -> None:
+        lot = self._lots.get((name, method))
         if lot is None:
             if not self._lots:
                 gevent.spawn_later(LATEST_S, self.enter)
-            lot = self._lots[key] = []
-        lot.append(call)
+            lot = self._lots[name, method] = Lot()
+        lot.latencies_ms.extend(latencies_ms)
+        lot.received_bytes += received_bytes
 
     def enter(self) -> None:
         """Enter what has been collected."""
         lots, self._lots = self._lots, {}
-        for key, calls in lots.items():
+        for key, lot in lots.items():
             entries = self._environment.stats
-            _enter(calls, self._last_s, (entries.total, entries.entries[key]))
+            _enter(lot, self._last_s, (entries.total, entries.entries[key]))
 
     def _fire(self, call: Call) -> None:
         self._environment.events.request.fire(
@@ -79,25 +105,23 @@ class LocustStatistics(Ignore):
         )
 
 
-def _enter(calls: list[Call], last_s: float, entries: tuple[stats.StatsEntry, ...]) -> None:
+def _enter(lot: Lot, last_s: float, entries: tuple[stats.StatsEntry, ...]) -> None:
     """What `StatsEntry.log` does for each call, for all calls of one second and name at once."""
-    second = int(last_s)
-    latencies_ms = [call.latency_ms for call in calls]
+    second, latencies_ms = int(last_s), lot.latencies_ms
     rounded_ms = Counter(map(stats.bucket_response_time, latencies_ms))
-    received_bytes = sum(call.response_bytes for call in calls)
+    total_ms, shortest_ms, longest_ms = sum(latencies_ms), min(latencies_ms), max(latencies_ms)
     for entry in entries:
         before_s = entry.last_request_timestamp
         if entry.use_response_times_cache and before_s and second > int(before_s):
             entry._cache_response_times(second - 1)
-        entry.num_requests += len(calls)
-        entry.num_reqs_per_sec[second] += len(calls)
+        entry.num_requests += len(latencies_ms)
+        entry.num_reqs_per_sec[second] += len(latencies_ms)
         entry.last_request_timestamp = max(before_s or 0.0, last_s)
-        entry.total_response_time += sum(latencies_ms)
-        shortest_ms, longest_ms = min(latencies_ms), max(latencies_ms)
+        entry.total_response_time += total_ms
         known_ms = entry.min_response_time
         entry.min_response_time = shortest_ms if known_ms is None else min(known_ms, shortest_ms)
         entry.max_response_time = max(entry.max_response_time, longest_ms)
-        entry.total_content_length += received_bytes
+        entry.total_content_length += lot.received_bytes
         for value_ms, count in rounded_ms.items():
             entry.response_times[value_ms] += count
 

@@ -8,6 +8,7 @@ arrivals from the run's seats.
 
 from __future__ import annotations
 
+import dis
 import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -81,7 +82,10 @@ class AcceleratedClockShape(LoadTestShape):
         classes = sum(map(has_seat, self.runner.environment.user_classes))
         max_users = max(classes, session.max_users)
         if self._users == 0:
-            self._users = first_users(session.peak_tps / max(1, session.makers), classes, max_users)
+            # Most of the load needs no user where those of every persona do nothing of their own.
+            idle = idle_seats(self.runner.environment.user_classes)
+            tps = 0.0 if len(idle) >= classes - 1 else session.peak_tps / max(1, session.makers)
+            self._users = first_users(tps, classes, max_users)
         elif session.shortage_ms() > SHORT_AFTER_MS:
             self._users = min(max_users, math.ceil(self._users * GROWTH))
         self._seat_newcomers(session.maker_ids)
@@ -310,6 +314,40 @@ class SeatUser(User):
 
 #: Different lines of log about one class.
 MAX_SAID = 20
+
+
+def idle_seats(user_classes: Iterable[type]) -> set[str]:
+    """Seats of personas whose users do nothing of their own, so that no transaction needs one of them."""
+    classes = list(user_classes)
+    return seat_names(classes) - seat_names(cls for cls in classes if not _is_idle(cls))
+
+
+#: Who overrides one of these wants to be asked.
+_OWN = ("carry_out", "task_for")
+
+
+def _is_idle(cls: type) -> bool:
+    return (
+        issubclass(cls, PersonaUser)
+        and all(getattr(cls, name) is getattr(SeatUser, name) for name in _OWN)
+        and bool(cls.tasks)
+        and all(_instructions(getattr(cls, task.__name__, task)) == _PLAIN for task in cls.tasks)
+    )
+
+
+def _only_carry_out(self: SeatUser) -> None:
+    self.carry_out()
+
+
+def _instructions(task: Any) -> list[tuple[str, Any]] | None:
+    """What a function does, whatever its name and its text; None for anything but a plain function."""
+    code = getattr(task, "__code__", None)
+    if code is None or getattr(task, "__wrapped__", None) is not None:
+        return None
+    return [(one.opname, one.argval) for one in dis.get_instructions(code)]
+
+
+_PLAIN = _instructions(_only_carry_out)
 
 
 class PersonaUser(SeatUser):

@@ -21,7 +21,7 @@ from locust.runners import STATE_INIT, STATE_STOPPED, STATE_STOPPING, Runner
 
 import banksim
 from banksim.load.statistics import LocustStatistics
-from banksim.load.users import seat_names
+from banksim.load.users import idle_seats, seat_names
 from banksim.model import BanksimError, ExitCode
 from banksim.run.queues import UserQueues
 from banksim.run.run import End
@@ -207,7 +207,8 @@ class WorkerSession:
             self._run.request_end(End.STOPPED)  # the master has moved on
         self._in_run = orders.run
         try:
-            queues = UserQueues(seat_names(self.environment.user_classes))
+            classes = self.environment.user_classes
+            queues = UserQueues(seat_names(classes), idle_seats(classes))
             run = WorkerRun(orders, queues, [self._statistics], self._mail)
         except BanksimError as error:
             logger.error("This worker cannot take part in the run: %s", error)

@@ -10,7 +10,7 @@ from banksim.measure.formats import THIN, count, duration, milliseconds, percent
 from banksim.measure.measures import Measures
 from banksim.measure.results import RunInfo
 from banksim.measure.scores import FEW
-from banksim.measure.verdicts import Evidence
+from banksim.measure.verdicts import Evidence, held_up_by, held_up_text
 
 #: The generator's CPU is mentioned when it was busy (see BUSY_PERCENT) in this share of the samples.
 BUSY_SHARE = 0.05
@@ -22,6 +22,10 @@ ALWAYS = (
     "Percentiles of the whole run are exact to 0.1 %, those of one timeline point to 2 %. Ranking figures "
     "are exact for up to 4,096 different scores, and come from as many bins beyond that.",
 )
+
+
+#: A detector that processed so many times what it was asked is asked by somebody else as well.
+ASKED_TWICE = 1.5
 
 
 def caveats(evidence: Evidence, fraud: Fraud, measures: Measures) -> list[str]:
@@ -50,6 +54,13 @@ def _of_the_run(run: RunInfo, evidence: Evidence) -> list[str]:
         found.append(f"The stand-ins had faults on purpose, and all figures contain them: {', '.join(made)}.")
     if run.feedback is not None and run.feedback.accepted:
         found.append("The detector received labels during the run: later scores may rest on them.")
+    asked, own = evidence.detection.scored + evidence.detection.missing, run.detector
+    if own is not None and own.processed and asked and own.processed > ASKED_TWICE * asked:
+        found.append(
+            f"The detector says that it processed {count(round(own.processed))} transactions, and this run "
+            f"put {count(asked)} to it: somebody else asks it too, such as a bank that has its transactions "
+            "scored. Then it sees each of them twice, and rules that count see double; leave one out."
+        )
     if evidence.warmed_up:
         found.append("Detection and latency leave out the warm-up; its figures are reported separately.")
     if run.transaction_log is not None and run.transaction_log.lost:
@@ -98,10 +109,15 @@ def _of_the_load(evidence: Evidence) -> list[str]:
         found.append(f"{count(counts.unknown)} transactions got no answer: they may or may not be booked.")
     lag_ms = evidence.p99("lag")
     if lag_ms is not None and lag_ms >= goals.lag_p99_ms:
-        found.append(
-            f"At the 99th percentile {milliseconds(lag_ms)} lay between the intended and the actual start: "
-            "the generator was late, and response times contain that. Add workers, or ask for less."
+        waited_for = held_up_by(evidence)
+        why = (
+            f"response times contain that. {held_up_text(evidence, waited_for)}, so more workers would not "
+            "help. Raise max_users to see what an open queue would do."
+            if waited_for
+            else "the generator was late, and response times contain that. Add workers, or ask for less."
         )
+        lay = f"At the 99th percentile {milliseconds(lag_ms)} lay between the intended and the actual start"
+        found.append(f"{lay}: {why}")
     use = evidence.generator
     if use is not None and use.busy_samples > max(1.0, BUSY_SHARE * use.samples):
         found.append(

@@ -13,7 +13,8 @@ left over; a negative one is a fault in the caller, and `problems` says so.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from math import inf
 from typing import Any, Generic, TypeVar
@@ -22,6 +23,7 @@ import numpy as np
 
 from banksim.measure.block import CallBlock
 from banksim.measure.figures import CallRow, ErrorRow, SingleCall
+from banksim.measure.growth import Growth
 from banksim.measure.latency import LatencyHistogram, whole_us
 from banksim.model import At, BankStatus, Outcome
 
@@ -148,6 +150,10 @@ class BoundedCounts(Generic[Key]):
 #: Longer error texts are cut: their start says what happened, their end which id.
 MAX_ERROR_CHARACTERS = 200
 OTHER = "other"
+#: What a system completed later is counted under this word and the call it accepted.
+COMPLETION = "COMPLETION "
+#: What ends the name of a completion that never came.
+NEVER = " (never came)"
 
 
 class Calls:
@@ -157,6 +163,8 @@ class Calls:
         self._max_calls = max_calls
         self.by_call: dict[tuple[str, str], LatencyHistogram] = {}
         self.failed: dict[tuple[str, str], int] = {}
+        self.resent: dict[tuple[str, str], int] = {}
+        self.growth: defaultdict[str, Growth] = defaultdict(Growth)  # a handful of systems
         self.errors: BoundedCounts[tuple[str, str, str]] = BoundedCounts(max_errors)
         self.extremes = Extremes()
 
@@ -167,8 +175,9 @@ class Calls:
         latency_ms: float,
         error: str | None,
         at: At,
+        resent: int = 0,
     ) -> None:
-        """Count one call that ended at this moment."""
+        """Count one call that ended at this moment; it was sent ``resent`` times more than once."""
         text = error[:MAX_ERROR_CHARACTERS] if error else ""
         if text or latency_ms >= self.extremes.from_ms:
             self.extremes.add(system, name, latency_ms, text, at)
@@ -177,6 +186,10 @@ class Calls:
         if histogram is None:
             key, histogram = self._line(key)
         histogram.add(latency_ms)
+        if not name.startswith(COMPLETION):
+            self.growth[system].add(at.wall_s, 1, round(latency_ms * 1000.0))
+        if resent:
+            self.resent[key] = self.resent.get(key, 0) + resent
         if text:
             self.failed[key] = self.failed.get(key, 0) + 1
             self.errors.add((system, name, text))
@@ -188,6 +201,8 @@ class Calls:
             latency_ms = float(calls.latency_ms[place])
             self.extremes.add(calls.system, f"{method} {name}", latency_ms, "", at)
         latencies_us = whole_us(calls.latency_ms)
+        if len(latencies_us):
+            self.growth[calls.system].add(at.wall_s, len(latencies_us), int(latencies_us.sum()))
         for number in np.unique(calls.call).tolist():
             method, name = calls.calls[number]
             _, histogram = self._line((calls.system, f"{method} {name}"))
@@ -203,10 +218,19 @@ class Calls:
         return key, self.by_call.setdefault(key, LatencyHistogram())
 
     def of_system(self, system: str) -> LatencyHistogram:
-        """All calls to one system together."""
+        """All calls to one system together; what it completed later is a figure of its own."""
+        return self._together(lambda owner, name: owner == system and not name.startswith(COMPLETION))
+
+    def completions(self) -> tuple[LatencyHistogram, LatencyHistogram]:
+        """From acceptance to completion: all (with the deadline where none came), and those that came."""
+        came = self._together(lambda _, name: name.startswith(COMPLETION) and not name.endswith(NEVER))
+        both = self._together(lambda _, name: name.startswith(COMPLETION))
+        return both, came
+
+    def _together(self, wanted: Callable[[str, str], bool]) -> LatencyHistogram:
         total = LatencyHistogram()
-        for (owner, _), histogram in self.by_call.items():
-            if owner == system:
+        for key, histogram in self.by_call.items():
+            if wanted(*key):
                 total.merge(histogram)
         return total
 
@@ -217,7 +241,7 @@ class Calls:
     def rows(self) -> list[CallRow]:
         """One row per call, the slowest at p99 first."""
         rows = [
-            CallRow(*histogram.figures(), *key, self.failed.get(key, 0))
+            CallRow(*histogram.figures(), *key, self.failed.get(key, 0), self.resent.get(key, 0))
             for key, histogram in self.by_call.items()
         ]
         return sorted(rows, key=lambda row: (-(row.p99 or 0.0), row.target, row.call))
@@ -230,9 +254,13 @@ class Calls:
         return rows
 
     def merge_state(self, state: Mapping[str, Any]) -> None:
-        for system, name, failed, histogram in state["calls"]:
+        for system, growth in state["growth"].items():
+            self.growth[system].merge_state(growth)
+        for system, name, failed, resent, histogram in state["calls"]:
             key, mine = self._line((system, name))
             mine.merge_state(histogram)
+            if resent:
+                self.resent[key] = self.resent.get(key, 0) + resent
             if failed:
                 self.failed[key] = self.failed.get(key, 0) + failed
         errors = (((system, name, text), count) for system, name, text, count in state["errors"])
@@ -242,9 +270,10 @@ class Calls:
     def to_state(self) -> dict[str, Any]:
         return {
             "calls": [
-                [*key, self.failed.get(key, 0), histogram.to_state()]
+                [*key, self.failed.get(key, 0), self.resent.get(key, 0), histogram.to_state()]
                 for key, histogram in self.by_call.items()
             ],
+            "growth": {system: growth.to_state() for system, growth in sorted(self.growth.items())},
             "errors": [[*key, count] for key, count in self.errors.counts.items()],
             "other_errors": self.errors.other,
             "extremes": self.extremes.to_state(),

@@ -22,8 +22,7 @@ class Transactions:
     dropped: int
     in_flight: int
     drop_reasons: dict[str, int]
-    #: (failed + unknown) ÷ ended
-    error_share: float | None
+    error_share: float | None  # (failed + unknown) ÷ ended
 
     @property
     def ended(self) -> int:
@@ -77,11 +76,12 @@ class ResponseRanges:
 
 @dataclass(frozen=True, slots=True)
 class CallRow(Percentiles):
-    """All calls of one name to one target; latencies in ms."""
+    """All calls of one name to one target; latencies in ms.  ``resent``: requests beyond the first ones."""
 
     target: str
     call: str
     failed: int
+    resent: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,14 +17,81 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from banksim.measure.counts import BoundedCounts
-from banksim.measure.figures import Confusion
+from banksim.measure.figures import Confusion, Percentiles
 from banksim.measure.latency import LatencyHistogram
-from banksim.measure.results import EventCounts, Kafka, KafkaAlerts, KafkaDecisions, KafkaError
 from banksim.measure.scores import share, wilson
 from banksim.model import Decision, ScoreReply, Truth
+
+
+@dataclass(frozen=True, slots=True)
+class EventCounts:
+    """Events by what became of them."""
+
+    offered: int
+    published: int
+    delivered: int
+    failed: int
+    dropped: int
+    unavailable: int
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaError:
+    """One error of the broker or the client and how often it came."""
+
+    error: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaDecisions:
+    """Decisions that came back by topic."""
+
+    received: int
+    matched: int
+    repeated: int
+    unmatched: int
+    unreadable: int
+    no_verdict: int
+    forgotten: int
+    undecided: int
+    latency_ms: Percentiles
+    recall: float | None
+    recall_low: float | None
+    recall_high: float | None
+    precision: float | None
+    false_positive_rate: float | None
+    confusion: Confusion | None
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaAlerts:
+    """Alerts that came back by topic."""
+
+    received: int
+    matched: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kafka(EventCounts):
+    """Events published, and decisions that came back for them."""
+
+    not_published: int
+    waiting: int
+    acknowledged_ms: Percentiles
+    topics: dict[str, EventCounts]
+    errors: list[KafkaError]
+    decisions: KafkaDecisions
+    alerts: KafkaAlerts
+    enabled: bool = False
+    servers: str = ""
+    format: str = ""
+    detail: str = ""
+
 
 MAX_PENDING = 50_000
 MAX_ERRORS = 20

@@ -198,7 +198,7 @@ class Measures:
         self.timeline.at(at).offered += n
 
     def started(self, at: At, n: int = 1) -> None:
-        """``n`` transactions are being sent."""
+        """``n`` transactions are being sent; below zero, so many could not be after all."""
         self.tally.started += n
         self.timeline.at(at).sent += n
 
@@ -221,17 +221,17 @@ class Measures:
         for planned, outcome in results:
             self._count(bucket, planned, outcome)
 
-    def called_many(self, at: At, calls: CallBlock) -> None:
-        """Calls to a target have returned, and all went well."""
-        self.calls.add_many(calls, at)
-
-    def called(self, at: At, call: Call) -> None:
-        """A call to a target has returned, or was held back by its open circuit."""
-        name = f"{call.method} {call.name}"
-        if call.sent:
-            self.calls.add(call.system, name, call.latency_ms, call.error, at)
-        else:
-            self.calls.add_unsent(call.system, name, call.error or "")
+    def called(self, at: At, calls: Sequence[Call]) -> None:
+        """Calls to a target have returned, or were held back by its open circuit."""
+        if isinstance(calls, CallBlock):
+            self.calls.add_many(calls, at)
+            return
+        for call in calls:
+            name = f"{call.method} {call.name}"
+            if call.sent:
+                self.calls.add(call.system, name, call.latency_ms, call.error, at, call.resent)
+            else:
+                self.calls.add_unsent(call.system, name, call.error or "")
 
     def resources(self, at: At, cpu_percent: float, rss_bytes: float, network_bytes_s: float) -> None:
         """A sample of what this process uses; CPU in % of one core."""

@@ -17,10 +17,10 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from banksim.measure import figures
+from banksim.measure import figures, kafka
+from banksim.measure.contest import ContestScore
 from banksim.measure.figures import (
     CallRow,
-    Confusion,
     DetectionFigures,
     ErrorRow,
     Fraud,
@@ -40,77 +40,10 @@ from banksim.measure.figures import (
     Transactions,
     WarmUp,
 )
+from banksim.measure.growth import GrowthFigures
+from banksim.measure.kafka import Kafka
 
 SCHEMA = 2
-
-# -- Events through Kafka ---------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class EventCounts:
-    """Events by what became of them."""
-
-    offered: int
-    published: int
-    delivered: int
-    failed: int
-    dropped: int
-    unavailable: int
-
-
-@dataclass(frozen=True, slots=True)
-class KafkaError:
-    """One error of the broker or the client and how often it came."""
-
-    error: str
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class KafkaDecisions:
-    """Decisions that came back by topic."""
-
-    received: int
-    matched: int
-    repeated: int
-    unmatched: int
-    unreadable: int
-    no_verdict: int
-    forgotten: int
-    undecided: int
-    latency_ms: Percentiles
-    recall: float | None
-    recall_low: float | None
-    recall_high: float | None
-    precision: float | None
-    false_positive_rate: float | None
-    confusion: Confusion | None
-
-
-@dataclass(frozen=True, slots=True)
-class KafkaAlerts:
-    """Alerts that came back by topic."""
-
-    received: int
-    matched: int
-
-
-@dataclass(frozen=True, slots=True)
-class Kafka(EventCounts):
-    """Events published, and decisions that came back for them.  See measure/kafka.py."""
-
-    not_published: int
-    waiting: int
-    acknowledged_ms: Percentiles
-    topics: dict[str, EventCounts]
-    errors: list[KafkaError]
-    decisions: KafkaDecisions
-    alerts: KafkaAlerts
-    enabled: bool = False
-    servers: str = ""
-    format: str = ""
-    detail: str = ""
-
 
 # -- The run itself ---------------------------------------------------------------------------------
 
@@ -155,7 +88,11 @@ class FaultMade:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """Labels that the detector was sent afterwards."""
+    """Labels that the detector was sent afterwards: of fraud and of false positives, accepted and refused.
+
+    ``later``: due after the end of the run; ``not_sent``: due, and the run ended first; ``not_kept``: beyond
+    the bound.
+    """
 
     fraud: int
     false_positives: int
@@ -240,8 +177,23 @@ class CapacityFigures:
     steps: list[CapacityStep]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What became of everything besides the counts."""
+
+    circuits: list[Circuit] = field(default_factory=list)
+    faults: list[FaultMade] = field(default_factory=list)
+    onboarding: dict[str, int] | None = None
+    fraud_not_made: dict[str, int] | None = None
+    feedback: Feedback | None = None
+    transaction_log: LogFile | None = None
+    detector: DetectorStats | None = None
+    capacity: CapacityFigures | None = None
+    workers: list[WorkerRow] = field(default_factory=list)
+
+
 @dataclass(frozen=True, slots=True)
-class RunInfo:
+class RunInfo(Account):
     """Who and what the run was; enough to repeat it."""
 
     run_id: str
@@ -258,17 +210,9 @@ class RunInfo:
     speed: float | None = None
     customers: int | None = None
     targets: dict[str, str] = field(default_factory=dict)
+    adapters: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     machine: dict[str, str | int | None] = field(default_factory=dict)
-    circuits: list[Circuit] = field(default_factory=list)
-    faults: list[FaultMade] = field(default_factory=list)
-    onboarding: dict[str, int] | None = None
-    fraud_not_made: dict[str, int] | None = None
-    feedback: Feedback | None = None
-    transaction_log: LogFile | None = None
-    detector: DetectorStats | None = None
-    capacity: CapacityFigures | None = None
-    workers: list[WorkerRow] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +233,66 @@ class Planned:
     attacks: list[Window] = field(default_factory=list)
     business_hours: list[Window] = field(default_factory=list)
     fraud_by_typology: dict[str, int] = field(default_factory=dict)
+
+
+# -- Of a run while it goes on ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FeedItem:
+    """One transaction of the feed; ``seq`` numbers those of a run from 0, ``amount`` is decimal text.
+
+    ``campaign`` is the attack that it is a step of, ``account`` the customer's number; ``bank_detail`` and
+    ``detector_error`` are texts of answers, empty where all is well.
+    """
+
+    seq: int
+    transaction_id: str
+    sim_time: str
+    customer: str
+    kind: str
+    amount: str
+    currency: str
+    merchant: str
+    channel: str
+    score: float | None
+    decision: str
+    reasons: list[str]
+    truth: str
+    typology: str
+    bank: str
+    response_ms: float
+    ended_at_ms: float
+    campaign: str = ""
+    account: int | None = None
+    bank_detail: str = ""
+    bank_ms: float | None = None
+    detector_ms: float | None = None
+    detector_error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetRow:
+    """How one target does, for a status page; ``ok`` and ``latency_ms`` are None before the first call."""
+
+    name: str
+    url: str
+    ok: bool | None = None
+    detail: str = ""
+    latency_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerShown:
+    """One worker for a status page; ``share`` of the customers, 0..1."""
+
+    number: int
+    host: str
+    pid: int
+    standing: str
+    share: float = 0.0
+    cpu_percent: float | None = None
+    rss_bytes: float | None = None
 
 
 # -- The verdict ------------------------------------------------------------------------------------
@@ -408,6 +412,8 @@ class Results:
     tiles: list[Tile]
     funnel: list[FunnelStep]
     limits: list[str]
+    growth: dict[str, GrowthFigures] = field(default_factory=dict)
+    contest: ContestScore | None = None
     partial: bool = False
     made_at: str | None = None
 
@@ -462,7 +468,7 @@ def reference_table() -> str:
 
 def _parts_of(kind: type[Any]) -> list[type[Any]]:
     """``kind`` and every class that its fields are made of, each once."""
-    known = {**vars(figures), **globals()}
+    known = {**vars(figures), **vars(kafka), **globals()}
     found = [kind]
     for one in found:  # grows while it is read
         words = {word for part in dataclasses.fields(one) for word in re.findall(r"\w+", str(part.type))}

@@ -87,11 +87,14 @@ def _attack(one: Stretch, currency: str) -> Happening:
     alerts = [line.first_alert_sim_s for line in one.campaigns if line.first_alert_sim_s is not None]
     first_s = min(line.first_sim_s for line in one.campaigns)
     first = f"first alert after {duration(max(0.0, min(alerts) - first_s))}" if alerts else "no alert yet"
-    amounts = f"{money(sum(line.tried_cents for line in one.campaigns), currency)} tried"
+    said = [f"{count(tried)} tried", f"{count(sum(line.alerted for line in one.campaigns))} caught", first]
+    if worth := sum(line.tried_cents for line in one.campaigns):
+        said.append(f"{money(worth, currency)} tried")
+    if moved := sum(line.moved_cents for line in one.campaigns):
+        said.append(f"{money(moved, currency)} moved on")
     if lost := sum(line.lost_before_cents for line in one.campaigns):
-        amounts += f", {money(lost, currency)} lost before the first alert"
-    caught = count(sum(line.alerted for line in one.campaigns))
-    return Happening("attack", title, f"{count(tried)} tried, {caught} caught, {first}, {amounts}")
+        said.append(f"{money(lost, currency)} lost before the first alert")
+    return Happening("attack", title, ", ".join(said))
 
 
 def _fault(one: Stretch, timeline: Timeline) -> Happening:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from banksim.measure.caveats import caveats
+from banksim.measure.contest import RINHA, ContestScore, rinha_score
 from banksim.measure.detection import Slices
 from banksim.measure.figures import (
     DetectionFigures,
@@ -28,9 +29,18 @@ from banksim.measure.figures import (
     Transactions,
     WarmUp,
 )
+from banksim.measure.growth import figures_of
+from banksim.measure.kafka import Kafka
 from banksim.measure.latency import LatencyHistogram
 from banksim.measure.measures import Measures, Quality
-from banksim.measure.results import SCHEMA, Kafka, Planned, Results, RunInfo, Snapshot, ThresholdRow
+from banksim.measure.results import (
+    SCHEMA,
+    Planned,
+    Results,
+    RunInfo,
+    Snapshot,
+    ThresholdRow,
+)
 from banksim.measure.scores import calibration, enough, share, sweep, used_scores, wilson
 from banksim.measure.thresholds.grammar import Threshold
 from banksim.measure.thresholds.judge import standing
@@ -62,6 +72,7 @@ class Asked:
     thresholds: Sequence[Threshold] = ()
     planned: Planned | None = None
     currency: str = "USD"
+    seats: int | None = None
 
 
 def live(measures: Measures, now_s: float, asked: Asked) -> Snapshot:
@@ -107,6 +118,7 @@ def build_results(
     evidence.reconciliation = reconciliation
     evidence.run = run
     evidence.partial = partial
+    evidence.growth = {} if partial else figures_of(measures.calls.growth)
     evidence.thresholds = (
         standing(asked.thresholds, Figures(measures, run.wall_s)) if partial else list(thresholds)
     )
@@ -147,6 +159,8 @@ def build_results(
         tiles=tiles(evidence),
         funnel=funnel(evidence),
         limits=caveats(evidence, attacked, measures),
+        growth=evidence.growth,
+        contest=_contest(evidence, measures),
         partial=partial,
         made_at=datetime.now(UTC).isoformat(timespec="seconds") if partial else None,
     )
@@ -158,6 +172,7 @@ def _evidence(measures: Measures, asked: Asked, found: DetectionFigures, rate: R
         goals=asked.goals,
         planned=asked.planned,
         currency=asked.currency,
+        seats=asked.seats,
         transactions=transactions(measures),
         rate=rate,
         detection=found,
@@ -167,6 +182,17 @@ def _evidence(measures: Measures, asked: Asked, found: DetectionFigures, rate: R
         invariant=measures.balance_checks.figures(),
         warmed_up=measures.settings.warm_up_s > 0,
     )
+
+
+def _contest(evidence: Evidence, measures: Measures) -> ContestScore | None:
+    """The score of the contest whose contract the detector keeps; None for any other."""
+    found, p99_ms = evidence.detection, evidence.p99("bastion")
+    of_rinha = evidence.run is not None and evidence.run.adapters.get("bastion") == RINHA
+    if not of_rinha or p99_ms is None or not found.confusion.fraud + found.confusion.genuine:
+        return None
+    unanswered = sum(row.missing for row in measures.detection.by_typology().values())
+    asked = found.confusion.fraud + found.confusion.genuine
+    return rinha_score(asked, found.confusion.fp, found.confusion.fn - unanswered, found.missing, p99_ms)
 
 
 def transactions(measures: Measures) -> Transactions:

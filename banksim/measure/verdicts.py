@@ -28,7 +28,8 @@ from banksim.measure.figures import (
     ResponseParts,
     Transactions,
 )
-from banksim.measure.formats import count, figure, interval, milliseconds, money, percent, rate
+from banksim.measure.formats import THIN, count, figure, interval, milliseconds, money, percent, rate
+from banksim.measure.growth import GrowthFigures
 from banksim.measure.results import Kind, Planned, Results, RunInfo, ThresholdRow, Verdict, Word
 from banksim.measure.scores import enough, wilson
 from banksim.model import ExitCode
@@ -83,6 +84,9 @@ class Evidence:
     reconciliation: Reconciliation | None = None
     run: RunInfo | None = None
     partial: bool = False
+    growth: dict[str, GrowthFigures] = field(default_factory=dict)
+    #: Most transactions that can be in flight at once.
+    seats: int | None = None
 
     @property
     def over(self) -> bool:
@@ -192,6 +196,11 @@ def sent_kind(evidence: Evidence) -> Kind:
     return _kind(missing / counts.offered <= tolerated, bad)
 
 
+#: The generator has time when it uses at most this much of a core; seats are taken from this share on.
+IDLE_PERCENT = 50.0
+SEATS_TAKEN = 0.6
+
+
 def dropped_kind(evidence: Evidence) -> Kind:
     counts = evidence.transactions
     if not enough(counts.offered):
@@ -216,6 +225,39 @@ def own_limit(evidence: Evidence) -> str:
     return "CPU" if use and late and use.busy_samples > max(1.0, BUSY_FAILS * use.samples) else ""
 
 
+def held_up_by(evidence: Evidence) -> str:
+    """The system that all users were waiting for while the generator was idle; "" when there is none.
+
+    Little's law: rate times mean service time is the mean number in flight.
+    """
+    use, service = evidence.generator, evidence.latency_ms.get("service")
+    if lag_kind(evidence) not in ("warn", "fail") or own_limit(evidence) or not evidence.seats:
+        return ""
+    if use is None or use.cpu_percent_mean > IDLE_PERCENT or service is None or not service.mean:
+        return ""
+    in_flight = (evidence.rate.achieved_tps or 0.0) * service.mean / 1000.0
+    if in_flight < SEATS_TAKEN * evidence.seats:
+        return ""
+    means = {
+        name: evidence.latency_ms[system].mean or 0.0
+        for system, name in (("nexum", "bank"), ("bastion", "detector"))
+        if system in evidence.latency_ms
+    }
+    return max(means, key=lambda name: means[name]) if means else ""
+
+
+def held_up_text(evidence: Evidence, system: str) -> str:
+    """Who waited for whom, and what the generator did meanwhile; ends without a full stop."""
+    use = evidence.generator
+    used = f"{use.cpu_percent_mean:.0f}{THIN}%" if use is not None else "little"
+    calls = evidence.latency_ms["nexum" if system == "bank" else "bastion"]
+    return (
+        f"All {count(evidence.seats or 0)} users were waiting for the {system}, whose calls took "
+        f"{milliseconds(calls.mean)} on average, while the generator used {used} of a processor core: "
+        f"the {system} was the limit"
+    )
+
+
 def _load(evidence: Evidence) -> Word:
     counts, rates = evidence.transactions, evidence.rate
     if not counts.offered:
@@ -234,6 +276,10 @@ def _load(evidence: Evidence) -> Word:
     if not enough(counts.offered) and "fail" not in kinds:
         few = too_few(counts.offered, evidence.planned.transactions if evidence.planned else counts.offered)
         return Word("Load", "warn" if evidence.over else "none", few, f"{text}.")
+    if waited_for := held_up_by(evidence):
+        return Word(
+            "Load", "warn", f"held up by the {waited_for}", f"{text}. {held_up_text(evidence, waited_for)}."
+        )
     if "fail" in kinds:
         return Word("Load", "fail", "fell behind" if kinds[0] == "fail" else "late", f"{text}.")
     silent = [row for row in evidence.run.workers if row.losses] if evidence.run is not None else []
@@ -288,8 +334,14 @@ def _bank(evidence: Evidence) -> Word:
     text = f"{percent(counts.error_share)} of the transactions failed or went unanswered"
     text = text if counts.error_share else "No transaction failed"
     text += f"; 99 % of the calls took at most {milliseconds(calls.p99)}"
+    trend = evidence.growth.get("nexum")
+    grows = trend is not None and trend.grows
+    if trend is not None and grows:
+        text += f". {growth_text(trend, calls.p99, evidence.goals.bank_p99_ms)}"
     if _searched(evidence):
         return Word("Bank", "none", "not judged", f"{text}. {PAST_THE_LIMIT}")
+    if held_up_by(evidence) == "bank":
+        return Word("Bank", "fail", "is the limit", f"{text}. {held_up_text(evidence, 'bank')}.")
     errors, time = errors_kind(evidence), bank_time_kind(evidence)
     if not enough(counts.ended) and errors != "fail":
         few = too_few(counts.ended, counts.offered)
@@ -298,7 +350,20 @@ def _bank(evidence: Evidence) -> Word:
         return Word("Bank", "fail", "errors" if errors == "fail" else "too slow", f"{text}.")
     if "warn" in (errors, time):
         return Word("Bank", "warn", "some errors" if errors == "warn" else "slow", f"{text}.")
+    if grows:
+        return Word("Bank", "warn", "gets slower", f"{text}.")
     return Word("Bank", "pass", "holds", f"{text}.")
+
+
+def growth_text(trend: GrowthFigures, p99_ms: float | None, goal_ms: float) -> str:
+    """A system that gets slower the more it has done, in one sentence."""
+    text = (
+        f"It gets slower as it works: calls took {milliseconds(trend.first_ms)} at first and "
+        f"{milliseconds(trend.last_ms)} at the end, {milliseconds(trend.slope_ms)} more with every 1,000 "
+        f"(95 % interval {milliseconds(trend.low_ms)} to {milliseconds(trend.high_ms)})"
+    )
+    left = trend.calls_until(p99_ms, goal_ms) if p99_ms is not None else None
+    return text + (f"; p99 passes {milliseconds(goal_ms)} after {count(left)} more" if left else "")
 
 
 def _searched(evidence: Evidence) -> bool:

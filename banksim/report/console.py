@@ -139,6 +139,13 @@ def summary(results: Results, colour: bool = False, page: str = "") -> str:
             f"  fraud     {tried} tried, {stopped} stopped, {lost} lost; {in_reach} in reach at the first "
             f"alerts; recall on harm {percent(found.harm_recall)} of {found.harm:,}"
         )
+    if (contest := results.contest) is not None:
+        lines.append(
+            f"  rinha     {contest.points:,.2f} points by the contest's rules: {contest.latency_points:,.2f} "
+            f"for p99 {contest.p99_ms:.2f} ms, {contest.detection_points:,.2f} for "
+            f"{contest.false_positives} FP, {contest.false_negatives} FN, {contest.errors} errors "
+            f"of {count(contest.asked)}"
+        )
     if results.invariant is not None:
         lines.append(f"  invariant {violated(results.invariant)}")
     if results.thresholds:

@@ -17,9 +17,8 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from banksim.measure.results import SCHEMA, Results, decode
+from banksim.measure.results import SCHEMA, FeedItem, Results, decode
 from banksim.model import BanksimError, UsageError
 from banksim.report.html import render_html
 from banksim.report.write import last_run, write_whole
@@ -55,13 +54,16 @@ def read_results(run: Path) -> Results:
         raise UsageError(f"{path}: not the results of a banksim run: {error}") from None
 
 
-def read_feed(run: Path) -> list[dict[str, Any]]:
-    """The kept feed rows beside results.json; empty when there are none."""
+def read_feed(run: Path) -> list[FeedItem]:
+    """The kept feed beside results.json; empty when there is none.  Raises UsageError for any other file."""
     path = results_path(run).with_name("feed.csv")
     if not path.is_file():
         return []
     with path.open(encoding="utf-8", newline="") as file:
-        return [{name: _value(text) for name, text in row.items()} for row in csv.DictReader(file)]
+        try:
+            return [_feed_item(row) for row in csv.DictReader(file)]
+        except (KeyError, ValueError) as error:
+            raise UsageError(f"{path}: not the feed of a banksim run: {error}") from None
 
 
 def render_again(run: Path) -> Path:
@@ -72,17 +74,14 @@ def render_again(run: Path) -> Path:
     return target
 
 
-def _value(text: str | None) -> Any:
-    """A CSV cell as it was before; an apostrophe in front only kept it from being a formula."""
-    if not text:
-        return None
-    if text[0] == "'" and text[1:2] in "=+-@":
-        return text[1:]
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return int(text) if text.isdigit() else number
+def _feed_item(row: dict[str, str]) -> FeedItem:
+    """A row as it was before; an apostrophe in front only kept a cell from being a formula."""
+    plain = {
+        name: text[1:] if text[:1] == "'" and text[1:2] in set("=+-@") else text for name, text in row.items()
+    }
+    reasons = plain["reasons"].split(", ") if plain["reasons"] else []
+    numbers = {name: plain.get(name) or None for name in ("score", "account", "bank_ms", "detector_ms")}
+    return decode(FeedItem, {**plain, **numbers, "reasons": reasons})
 
 
 #: Looked for on the PATH, in this order.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from banksim.measure import formats
 from banksim.measure.formats import NOT_AVAILABLE, THIN, count
-from banksim.measure.results import Results, encode
+from banksim.measure.results import FeedItem, Results, encode
 from banksim.measure.scores import enough
 from banksim.measure.story import findings
 from banksim.measure.tiles import money_stages
@@ -99,11 +99,10 @@ FUNNEL_ROLES = {
 }
 #: Rows of the feed shown in the page; feed.csv has all that were kept.
 MAX_FEED_ROWS = 50
-MAX_FEED_COLUMNS = 14
 SCRIPTS = ("threshold.js", "report.js", "report_threshold.js", "report_export.js")
 STAND_IN = "Bank and detector were the built-in stand-ins: the figures say nothing about your systems."
-#: Of use to a program, not to a reader.
-HIDDEN_FEED_COLUMNS = frozenset({"seq", "transaction_id"})
+#: Those that a reader wants; feed.csv has them all.
+FEED_COLUMNS = [one.name for one in fields(FeedItem)][2:16]
 
 
 STAND_INS = ("dry-run", "sandbox")
@@ -112,7 +111,7 @@ _SCROLLER = '<div tabindex="0" role="group" aria-label="Table" class="scroll'
 
 
 def render_html(
-    results: Results, feed: Sequence[Mapping[str, Any]] = (), before: Mapping[str, Any] | None = None
+    results: Results, feed: Sequence[FeedItem] = (), before: Mapping[str, Any] | None = None
 ) -> str:
     """The page for a run's results and the kept feed rows, newest last.
 
@@ -146,7 +145,7 @@ def render_html(
                 "layout": {"light": chart_layout("light"), "dark": chart_layout("dark")},
             },
             feed=list(feed)[-MAX_FEED_ROWS:],
-            feed_columns=_feed_columns(feed),
+            feed_columns=FEED_COLUMNS,
             feed_total=len(feed),
             # Our own files and Plotly's: trusted, and broken by escaping.
             styles=Markup(tokens_css() + template_text("report.css")),
@@ -170,11 +169,6 @@ def _with_enough(results: Results, text: str) -> str:
     if text == NOT_AVAILABLE or enough(frauds):
         return text
     return f"{NOT_AVAILABLE}: {too_few(frauds, results.detection.asked)}"
-
-
-def _feed_columns(feed: Sequence[Mapping[str, Any]]) -> list[str]:
-    keys = dict.fromkeys(key for row in feed for key in row if key not in HIDDEN_FEED_COLUMNS)
-    return list(keys)[:MAX_FEED_COLUMNS]
 
 
 def _environment() -> Environment:

@@ -27,6 +27,7 @@ from gevent.event import AsyncResult
 from gevent.threadpool import ThreadPool
 
 from banksim.measure import fate_of
+from banksim.measure.results import LogFile
 from banksim.model import Outcome, Planned, ReportFolderError
 from banksim.report.write import cell, check_folder
 
@@ -300,9 +301,8 @@ class TransactionLog:
             why = self.error or "the disk was too slow"
             logger.warning("%s lacks %s transactions: %s", self.path, f"{self.lost:,}", why)
 
-    def summary(self) -> dict[str, Any]:
-        """For results.json: file, lines, lost."""
-        return {"file": self.path.name, "lines": self.lines, "lost": self.lost}
+    def summary(self) -> LogFile:
+        return LogFile(self.path.name, self.lines, self.lost)
 
     def _add(self, entry: Entry) -> None:
         if self._file.closed:  # ended after everybody stopped waiting for it

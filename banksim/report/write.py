@@ -16,7 +16,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from banksim.measure.figures import TimelinePoint
-from banksim.measure.results import Results, ThresholdRow, Word, encode
+from banksim.measure.results import FeedItem, Results, ThresholdRow, Word, encode
 from banksim.measure.verdicts import NOT_JUDGED
 from banksim.model import ReportFolderError
 from banksim.report.html import render_html
@@ -87,9 +87,8 @@ def errors_csv(results: Results) -> str:
     return as_csv(("target", "call", "error", "count"), map(encode, results.errors))
 
 
-def feed_csv(feed: Sequence[Mapping[str, Any]]) -> str:
-    columns = list(dict.fromkeys(key for row in feed for key in row))
-    return as_csv(columns, feed)
+def feed_csv(feed: Sequence[FeedItem]) -> str:
+    return as_csv([one.name for one in fields(FeedItem)], map(encode, feed))
 
 
 # -- junit.xml: a run as a pipeline's test page shows it --------------------------------------------
@@ -200,7 +199,7 @@ def check_folder(folder: Path) -> None:
     Raises ReportFolderError with one sentence when that fails.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # names, balances and the truth are in it
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".write-test-"):
             pass
     except OSError as error:
@@ -248,9 +247,7 @@ def last_run(folder: Path, results: Results) -> dict[str, Any] | None:
     return None
 
 
-def write_report(
-    folder: Path, results: Results, feed: Sequence[Mapping[str, Any]] = (), csv: bool = True
-) -> None:
+def write_report(folder: Path, results: Results, feed: Sequence[FeedItem] = (), csv: bool = True) -> None:
     """Write results.json, junit.xml, report.html, and with ``csv`` timeline, detection and errors as CSV.
 
     feed.csv is there only if there is a feed.

@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import gevent
 
 from banksim.measure import Measures
+from banksim.measure.results import CapacityFigures, CapacityStep
 from banksim.measure.thresholds.grammar import Threshold, parse_thresholds
 from banksim.measure.thresholds.judge import Judge
 from banksim.measure.thresholds.readings import Figures
@@ -163,7 +164,7 @@ class Capacity:
         self._backlog = backlog
         self._dispatcher = dispatcher
         self.search = CapacitySearch(load.start_tps, load.factor, load.step, load.precision, load.max_tps)
-        self.steps: list[dict[str, Any]] = []
+        self.steps: list[CapacityStep] = []
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -177,40 +178,35 @@ class Capacity:
     def conduct(self) -> None:
         """Try rates until the limit is known, then stop the dispatcher.  Killed when the run ends first."""
         while (tps := self.search.tps) is not None:
-            row = self._try(tps)
-            self.steps.append(row)
-            self.search.judge(row["held"])
+            step = self._try(tps)
+            self.steps.append(step)
+            self.search.judge(step.held)
             logger.info(
                 "Capacity: %.4g tx/s %s%s",
                 tps,
-                "held" if row["held"] else "did not hold",
-                "" if row["held"] else f" ({row['reason']})",
+                "held" if step.held else "did not hold",
+                "" if step.held else f" ({step.reason})",
             )
         self._dispatcher.stop()
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> CapacityFigures:
         """For results.json: the limit, between which rates it lies, and every step."""
-        return {
-            "found_tps": self.search.held_tps,
-            "failed_tps": self.search.failed_tps,
-            "finished": self.search.tps is None,
-            "hold_s": self._hold_s,
-            "until": [threshold.expression for threshold in self._thresholds],
-            "steps": self.steps,
-        }
+        return CapacityFigures(
+            found_tps=self.search.held_tps,
+            failed_tps=self.search.failed_tps,
+            finished=self.search.tps is None,
+            hold_s=self._hold_s,
+            until=[threshold.expression for threshold in self._thresholds],
+            steps=self.steps,
+        )
 
-    def _try(self, tps: float) -> dict[str, Any]:
+    def _try(self, tps: float) -> CapacityStep:
         step, held_s, left = self._offer(tps)
         verdicts = Judge(self._thresholds).verdicts(Figures(step, held_s))
         failed = [f"{v.threshold.expression}: {v.reason}" for v in verdicts if not v.passed]
         if left:
             failed.append(f"{left} transactions were not answered within {DRAIN_S:.0f} s")
-        return {
-            "tps": tps,
-            **_figures(step, held_s),
-            "held": not failed,
-            "reason": "; ".join(failed),
-        }
+        return _row(tps, step, held_s, "; ".join(failed))
 
     def _offer(self, tps: float) -> tuple[Measures, float, int]:
         """Offer one rate for a step; returns its counts, its wall seconds and what went unanswered."""
@@ -241,24 +237,26 @@ class Capacity:
         return self._backlog.in_flight
 
 
-def _figures(step: Measures, held_s: float) -> dict[str, Any]:
-    """One step's figures: rates per wall second, latency in ms, shares 0..1 (None without data)."""
+def _row(tps: float, step: Measures, held_s: float, reason: str) -> CapacityStep:
+    """One step's figures; ``reason`` says why it did not hold, and is empty when it did."""
     detection = step.detection.figures(step.settings.prevalence, step.settings.false_positive_cost_cents)
     p50, p95, p99 = step.latency["response"].percentiles((50, 95, 99))
-    tally = step.tally.as_dict()
-    sent = tally["sent"]
-    return {
-        "offered_tps": tally["offered"] / held_s,
-        "achieved_tps": sent / held_s,
-        "p50_ms": p50,
-        "p95_ms": p95,
-        "p99_ms": p99,
-        "errors": (tally["failed"] + tally["unknown"]) / sent if sent else None,
-        "dropped": tally["dropped"],
-        "recall": detection.recall,
-        "recall_low": detection.recall_low,
-        "recall_high": detection.recall_high,
-        "false_positive_rate": detection.false_positive_rate,
-        "coverage": detection.coverage,
-        "fraud": detection.confusion.fraud,
-    }
+    tally = step.tally
+    return CapacityStep(
+        tps=tps,
+        offered_tps=tally.offered / held_s,
+        achieved_tps=tally.started / held_s,
+        p50_ms=p50,
+        p95_ms=p95,
+        p99_ms=p99,
+        errors=(tally.failed + tally.unknown) / tally.started if tally.started else None,
+        dropped=tally.dropped,
+        recall=detection.recall,
+        recall_low=detection.recall_low,
+        recall_high=detection.recall_high,
+        false_positive_rate=detection.false_positive_rate,
+        coverage=detection.coverage,
+        fraud=detection.confusion.fraud,
+        held=not reason,
+        reason=reason,
+    )

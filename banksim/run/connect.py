@@ -16,6 +16,7 @@ from typing import Any
 
 import gevent
 
+from banksim.measure.results import Circuit, DetectorStats, TargetRow
 from banksim.model import BanksimError, Place, TargetUnreachable, UsageError
 from banksim.run.invariant import MovementBooks
 from banksim.run.settings import Mode, RunSettings
@@ -31,6 +32,7 @@ from banksim.targets import (
     NEXUM_TOKEN,
     NEXUM_USERNAME,
     BastionClient,
+    Call,
     ClientSettings,
     HttpTransport,
     InProcessTransport,
@@ -55,49 +57,42 @@ from banksim.targets.bastion_wire import DECISION_WORDS
 #: Longest wall time that reading may take; a run does not wait for a detector's opinion of itself.
 READ_S = 5.0
 ALERTS_READ = 1_000
-COUNTS = ("transactions_processed",)
 FIGURES = ("average_processing_time_ms", "alert_rate", "fraud_detection_rate", "false_positive_rate")
 MAX_TEXT = 100
 
 
-def read_stats(detector: BastionClient | None) -> dict[str, Any] | None:
-    """Known figures of GET /stats, None where there are none."""
+def read_stats(detector: BastionClient | None) -> DetectorStats | None:
+    """Known figures of GET /stats, with all it has ever counted; None where there are none."""
     found: Mapping[str, Any] | None = None
     if detector is not None:
         with gevent.Timeout(READ_S, False):
             found = detector.stats()
     if found is None:
         return None
-    decisions = found.get("decisions")
-    return {
-        **{key: found[key] for key in (*COUNTS, *FIGURES) if _is_number(found.get(key))},
-        "alerts": _alerts_in(decisions) if isinstance(decisions, Mapping) else None,
-        "model_version": str(found.get("model_version") or "")[:MAX_TEXT],
-    }
+    decisions, numbers = found.get("decisions"), {k: v for k, v in found.items() if _is_number(v)}
+    return DetectorStats(
+        processed=numbers.get("transactions_processed"),
+        alerts=_alerts_in(decisions) if isinstance(decisions, Mapping) else None,
+        alerts_listed=None,
+        **{key: numbers.get(key) for key in FIGURES},
+        model_version=str(found.get("model_version") or "")[:MAX_TEXT],
+    )
 
 
-def says(detector: BastionClient | None, before: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """{processed, alerts, alerts_listed, average_processing_time_ms, …, model_version}; None when silent.
-
-    ``processed`` and ``alerts`` are what came since ``before``, as `read_stats` returned it.
-    """
+def says(detector: BastionClient | None, before: DetectorStats | None) -> DetectorStats | None:
+    """What it has counted since ``before``, with the alerts it lists; None when it is silent."""
     now = read_stats(detector)
     if detector is None or now is None:
         return None
     listed = None
     with gevent.Timeout(READ_S, False):
         listed = len(detector.alerts(ALERTS_READ))
-    before = before or {}
-    return {
-        "processed": _since(now.get("transactions_processed"), before.get("transactions_processed")),
-        "alerts": _since(now["alerts"], before.get("alerts")),
-        "alerts_listed": listed,
-        **{key: now.get(key) for key in FIGURES},
-        "model_version": now["model_version"],
-    }
+    processed = _since(now.processed, before.processed if before else None)
+    alerts = _since(now.alerts, before.alerts if before else None)
+    return replace(now, processed=processed, alerts=alerts, alerts_listed=listed)
 
 
-def _alerts_in(decisions: Mapping[str, Any]) -> int | None:
+def _alerts_in(decisions: Mapping[Any, Any]) -> int | None:
     """Decisions that are alerts, by the detector's own words for them; None when there are none known."""
     counts = {str(word).upper(): int(n) for word, n in decisions.items() if _is_number(n)}
     known = {word: n for word, n in counts.items() if word in DECISION_WORDS}
@@ -105,6 +100,7 @@ def _alerts_in(decisions: Mapping[str, Any]) -> int | None:
 
 
 def _since(now: float | None, before: float | None) -> float | None:
+    """What came between two readings."""
     if now is None:
         return None
     return now - before if before is not None and before <= now else now  # it was restarted
@@ -131,9 +127,38 @@ class Connected:
     bridge: DetectorBridge | None = None  # the stand-in detector on Kafka, where it is in this process
     stand_ins: StandInsInProcess | StandInProcesses | None = None  # those that the scenario breaks
 
-    def circuits(self) -> list[dict[str, Any]]:
+    def circuits(self) -> list[Circuit]:
         """The circuit breaker of each target that is reached over a network, for results.json."""
-        return [circuit.as_dict() for circuit in self.targets.circuits()]
+        return [
+            Circuit(
+                system=found.system,
+                state=str(found.state),
+                since=found.since.isoformat(timespec="seconds") if found.since else None,
+                reason=found.reason,
+                opened=found.opened,
+                open_s=round(found.open_s, 3),
+                refused=found.refused,
+            )
+            for found in self.targets.circuits()
+        ]
+
+    def rows(self, last_calls: Mapping[str, Call], violations: int) -> list[TargetRow]:
+        """Each target with how its last call went; ``violations`` counts wrong balances."""
+        circuits = {circuit.system.lower(): circuit.text for circuit in self.targets.circuits()}
+        rows = []
+        for name, address in self.addresses.items():
+            last, circuit = last_calls.get(name), circuits.get(name, "")
+            wrong = _money(violations) if name == "nexum" else ""
+            rows.append(
+                TargetRow(
+                    name=name.capitalize(),
+                    url=address,
+                    ok=None if last is None else last.error is None and not circuit and not wrong,
+                    detail=circuit or wrong or ("" if last is None else last.error or ""),
+                    latency_ms=None if last is None else round(last.latency_ms, 2),
+                )
+            )
+        return rows
 
     def close(self) -> None:
         """Let go of connections and stop what was started for the run."""
@@ -146,6 +171,12 @@ class Connected:
             self.sandbox.stop()
         if self.stand_ins is not None:
             self.stand_ins.close()
+
+
+def _money(violations: int) -> str:
+    """What the running check of balances found; empty when every account agrees."""
+    what = "account does" if violations == 1 else "accounts do"
+    return f"{violations:,} {what} not hold what was acknowledged" if violations else ""
 
 
 def check_targets(settings: RunSettings) -> None:
@@ -238,6 +269,13 @@ def read_balances(ledger: Transport) -> dict[str, int]:
 
 def _addresses(nexum_url: str, bastion_url: str) -> dict[str, str]:
     return {name: url for name, url in (("nexum", nexum_url), ("bastion", bastion_url)) if url}
+
+
+def adapters_of(settings: RunSettings) -> dict[str, str]:
+    """By system, the adapter that speaks to it where that is not the built-in one."""
+    targets = settings.scenario.targets if settings.mode is Mode.LIVE else None
+    named = {"nexum": targets and targets.bank, "bastion": targets and targets.detector}
+    return {system: Path(one.adapter).stem for system, one in named.items() if one and one.adapter}
 
 
 def folder_of(scenario: Scenario) -> Path:

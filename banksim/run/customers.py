@@ -21,7 +21,8 @@ from banksim.model import BanksimError
 from banksim.report.terminal import bar
 from banksim.run.dispatcher import Wakeup
 from banksim.run.plan import LiveSimulation
-from banksim.schedule.simulation import WHOLE, Joining, Share
+from banksim.schedule.arrivals import WHOLE, Share
+from banksim.schedule.simulation import Joining
 from banksim.targets import NexumClient
 from banksim.world import Customer, Population
 

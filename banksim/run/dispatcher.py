@@ -2,11 +2,12 @@
 
 It paces a `Simulation` by the wall clock: it sleeps until the next event is due, or until
 something changes (the speed, a pause, an answer that brings a campaign's next step), and then
-takes the event.
+takes the event, or all arrivals that are due.
 
-    simulation ── peek ──► sleep until clock.wall_at ── step ──► Due ──► queues (one per persona,
-        ▲                                                                one for fraud actors)
-        └── CampaignDriver ◄── sink ◄── outcome ◄── executor
+    simulation ── peek ──► sleep until clock.wall_at ── step ──► Rows ──► row executor
+        ▲                                                    │     └────► queues (one per persona whose users
+        │                                                    └── Due ───► do something of their own, one for
+        └── CampaignDriver ◄── sink ◄── outcome ◄── executor              fraud actors)
 
 A campaign's step is due at its simulated moment, but never before the answer it depends
 on: at high speeds minutes shrink below a network round trip, and order is kept.
@@ -24,15 +25,18 @@ from typing import Any, Protocol
 import gevent
 from gevent.hub import Waiter
 
+from banksim.activity.block import Block
 from banksim.fraud import CampaignSpec, FraudProgram
+from banksim.measure.block import ResultBlock
 from banksim.measure.counts import BoundedCounts
 from banksim.model import NOT_SCORED, At, BankReply, BankStatus, Ended, Outcome, Planned
 from banksim.run.plan import LiveSimulation, Replanner
 from banksim.run.process import BusyMeter
-from banksim.run.queues import ENDED_FIRST, FRAUD_SEAT, Arrival, Performer, UserQueues
+from banksim.run.queues import FRAUD_SEAT, Arrival, Performer, UserQueues
 from banksim.run.sink import Ignore, Sink
 from banksim.run.timekeeper import Timekeeper
-from banksim.schedule.simulation import Begun, Due, Joining
+from banksim.schedule.simulation import NO_CUSTOMER, Begun, Due, Joining, Rows
+from banksim.targets.carrier import ENDED_FIRST
 
 # -- An interruptible sleep -------------------------------------------------------------------------
 #
@@ -96,26 +100,35 @@ SAMPLE_EVERY_S = 0.1
 SAMPLES = 10
 
 
+class Backlog(Protocol):
+    """What was handed out: how much waits to begin, and how much has begun so far."""
+
+    @property
+    def waiting(self) -> int: ...
+    @property
+    def begun(self) -> int: ...
+
+
 class Overload:
     """Detects when more waits than this process can carry soon."""
 
-    def __init__(self, queues: UserQueues, meter: BusyMeter) -> None:
-        self._queues = queues
+    def __init__(self, backlog: Backlog, meter: BusyMeter) -> None:
+        self._backlog = backlog
         self._meter = meter
-        #: (wall, busy, arrivals taken by users) so far, in seconds; a second of samples.
+        #: (wall, busy, begun) so far, in seconds; a second of samples.
         self._samples: deque[tuple[float, float, int]] = deque(maxlen=SAMPLES)
 
     def now(self, behind_s: float) -> bool:
         """Whether it is the case, with a dispatcher that is ``behind_s`` late; costs a microsecond."""
         now_s = time.monotonic()
         if not self._samples or now_s - self._samples[-1][0] >= SAMPLE_EVERY_S:
-            self._samples.append((now_s, self._meter.busy_s(), self._queues.taken))
-        (from_s, busy_from_s, taken_before), (until_s, busy_s, taken) = self._samples[0], self._samples[-1]
+            self._samples.append((now_s, self._meter.busy_s(), self._backlog.begun))
+        (from_s, busy_from_s, begun_before), (until_s, busy_s, begun) = self._samples[0], self._samples[-1]
         span_s = until_s - from_s
         if span_s < SAMPLE_EVERY_S or busy_s - busy_from_s < NO_REST * span_s:
             return False
-        carried_tps = (taken - taken_before) / span_s
-        return behind_s > WORK_S or self._queues.waiting > max(MIN_WAITING, WORK_S * carried_tps)
+        carried_tps = (begun - begun_before) / span_s
+        return behind_s > WORK_S or self._backlog.waiting > max(MIN_WAITING, WORK_S * carried_tps)
 
 
 #: The outcome of a campaign's step that was not sent.
@@ -136,6 +149,8 @@ class CampaignDriver(Ignore):
             self._answered(planned, DROPPED)
 
     def ended(self, at: At, results: Sequence[Ended]) -> None:  # noqa: ARG002
+        if isinstance(results, ResultBlock):
+            return  # rows: no campaign waits for them
         for planned, outcome in results:
             self._answered(planned, outcome)
 
@@ -145,7 +160,9 @@ class CampaignDriver(Ignore):
 
 
 #: Hand-outs in a row before other greenlets get a turn.
-BURST = 20
+BURST = 50
+#: Wall seconds between two looks for what is due, at least.
+LOOK_S = 0.0005
 #: Arrivals dropped in a row before other greenlets get a turn, and how long that is.
 MOST_SHED = 5_000
 SHED_PAUSE_S = 0.002
@@ -178,8 +195,15 @@ class Joiner(Protocol):
         """A customer's joining is due.  Returns at once."""
 
 
+class RowPerformer(Protocol):
+    """Carries out rows."""
+
+    def put(self, at: At, block: Block, positions: Sequence[int]) -> None:
+        """Send these rows of a block, which are due.  Returns at once."""
+
+
 class Dispatcher:
-    """Turns due transactions into arrivals in the users' queues; follows the run's timekeeper."""
+    """Hands what is due to the row executor or the users' queues; follows the run's timekeeper."""
 
     def __init__(
         self,
@@ -187,6 +211,8 @@ class Dispatcher:
         timekeeper: Timekeeper,
         queues: UserQueues,
         performer: Performer,
+        rows: RowPerformer,
+        backlog: Backlog,
         sink: Sink,
         joiner: Joiner,
         wakeup: Wakeup,
@@ -200,13 +226,14 @@ class Dispatcher:
         self._clock = timekeeper.clock
         self._queues = queues
         self._performer = performer
+        self._rows = rows
         self._sink = sink
         self._joiner = joiner
         self._wakeup = wakeup
         self._replanner = Replanner(program, [self])
         self._planned_fraud = planned_fraud
         self._lease = lease
-        self._overload = Overload(queues, BusyMeter())
+        self._overload = Overload(backlog, BusyMeter())
         self._stopped = False
 
     def run(self) -> None:
@@ -251,16 +278,16 @@ class Dispatcher:
                 return
             wait_s = self._wait_s(moment_s)
             if wait_s > 0:
-                self._wakeup.sleep(None if math.isinf(wait_s) else wait_s)
+                self._wakeup.sleep(None if math.isinf(wait_s) else max(LOOK_S, wait_s))
             elif not self._lease.may_offer():
                 gevent.sleep(HELD_POLL_S)
             elif overloaded and self._shed():
                 gevent.sleep(SHED_PAUSE_S)
                 overloaded = self._overload.now(0.0)
             else:
-                self._hand_out_next()
-                handed_out += 1
-                if handed_out % BURST == 0:
+                handed_out += self._hand_out_next()
+                if handed_out >= BURST:
+                    handed_out = 0
                     gevent.sleep(0)
                     overloaded = self._overload.now(-wait_s)
 
@@ -293,24 +320,47 @@ class Dispatcher:
             return END_POLL_S
         return max(END_POLL_S, self._clock.wall_at(self._clock.duration_s) - now_s)
 
-    def _hand_out_next(self) -> None:
-        event = self._simulation.step()
+    def _hand_out_next(self) -> int:
+        """Returns how many events that were."""
+        at = self._timekeeper.now()
+        event = self._simulation.step(at.sim_s, BURST)
+        if isinstance(event, Rows):
+            self._hand_out_rows(at, event)
+            return event.end - event.start + event.missing
         if isinstance(event, Due):
-            self._hand_out(event)
+            self._hand_out(at, event)
         elif not isinstance(event, Begun):
             self._joiner.join(event)
         elif not event.spec.decoy:
             self._planned_fraud.add(event.spec.typology, event.spec.size)
+        return 1
 
-    def _hand_out(self, due: Due) -> None:
-        at, planned = self._timekeeper.now(), due.planned
-        self._sink.offered(at)
-        if planned is None:
-            self._sink.dropped(at, None, due.missing)
+    def _hand_out_rows(self, at: At, rows: Rows[Block]) -> None:
+        block, start, end, missing = rows
+        self._sink.offered(at, end - start + missing)
+        if missing:
+            self._sink.dropped(at, None, NO_CUSTOMER, missing)
+        needs = [self._queues.needs_user(persona) for persona in block.legend.personas]
+        if not any(needs):
+            self._rows.put(at, block, range(start, end))
             return
+        personas = block.persona[start:end].tolist()
+        if not all(needs):
+            self._rows.put(at, block, [start + n for n, code in enumerate(personas) if not needs[code]])
+        for position in (start + n for n, code in enumerate(personas) if needs[code]):
+            planned = block.planned(position)
+            self._to_user(at, planned, self._clock.wall_at(planned.sim_s))
+
+    def _hand_out(self, at: At, due: Due) -> None:
+        self._sink.offered(at)
+        if due.missing:
+            self._sink.dropped(at, due.planned, due.missing)
+        else:
+            self._to_user(at, due.planned, max(self._clock.wall_at(due.sim_s), due.after_wall_s))
+
+    def _to_user(self, at: At, planned: Planned, due_wall_s: float) -> None:
         truth = planned.truth
         users = FRAUD_SEAT if truth.is_fraud else truth.persona  # decoys are genuine
-        due_wall_s = max(self._clock.wall_at(due.sim_s), due.after_wall_s)
-        refused = due.missing or self._queues.put(users, Arrival(due_wall_s, planned, self._performer))
+        refused = self._queues.put(users, Arrival(due_wall_s, planned, self._performer))
         if refused:
             self._sink.dropped(at, planned, refused)

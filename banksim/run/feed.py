@@ -11,10 +11,15 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, Protocol
+from typing import Protocol
 
+import numpy as np
+
+from banksim.measure.block import ResultBlock
+from banksim.measure.results import FeedItem
 from banksim.model import At, Ended, Label, Outcome, Planned, money
 from banksim.run.sink import Ignore
 from banksim.world import World
@@ -42,14 +47,31 @@ class Room:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class ShownOf:
+    """How many transactions were seen, and how many of those are in the sample."""
+
+    sampled: int
+    seen: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPage:
+    """Items in the order of their numbers, oldest first, and the number to ask from next."""
+
+    next: int
+    shown_of: ShownOf
+    items: list[FeedItem]
+
+
 class FeedView(Protocol):
     """A feed as its readers see it: items numbered from 0, so that they can ask for what is new."""
 
-    def since(self, sequence: int) -> dict[str, Any]:
-        """Items numbered ``sequence`` or later, oldest first, and the number to ask from next."""
+    def since(self, sequence: int) -> FeedPage:
+        """Items numbered ``sequence`` or later."""
         ...
 
-    def items(self) -> list[dict[str, Any]]:
+    def items(self) -> list[FeedItem]:
         """All that are kept, oldest first."""
         ...
 
@@ -59,10 +81,10 @@ class EmptyFeed:
 
     seen = 0
 
-    def since(self, sequence: int) -> dict[str, Any]:
-        return {"next": sequence, "shown_of": {"sampled": 0, "seen": 0}, "items": []}
+    def since(self, sequence: int) -> FeedPage:
+        return FeedPage(sequence, ShownOf(0, 0), [])
 
-    def items(self) -> list[dict[str, Any]]:
+    def items(self) -> list[FeedItem]:
         return []
 
 
@@ -74,13 +96,29 @@ class Feed(Ignore):
         self._world = world
         reserved = per_second * RESERVED_PER_SECOND // ITEMS_PER_SECOND
         self._room, self._reserved = Room(per_second - reserved), Room(reserved)
-        self._items: deque[dict[str, Any]] = deque(maxlen=max_items)
+        self._items: deque[FeedItem] = deque(maxlen=max_items)
         self._sequence = 0
         self.seen = 0
 
     def ended(self, at: At, results: Sequence[Ended]) -> None:
+        if isinstance(results, ResultBlock):
+            self._offer_some(results, at.wall_s)
+            return
         for planned, outcome in results:
             self._offer(planned, outcome, at.wall_s)
+
+    def _offer_some(self, block: ResultBlock, wall_s: float) -> None:
+        """The same for many genuine ones at once: an object is made only of what is taken."""
+        self.seen += len(block)
+        alerts, place = set(np.flatnonzero(block.alert).tolist()), 0
+        while place < len(block) and self._room.take(wall_s):
+            self._add(*block[place])
+            alerts.discard(place)
+            place += 1
+        for place in sorted(alerts):
+            if not self._reserved.take(wall_s):
+                return
+            self._add(*block[place])
 
     def _offer(self, planned: Planned, outcome: Outcome, wall_s: float) -> None:
         """Consider one finished transaction for the feed; cheap when it is not taken."""
@@ -89,40 +127,47 @@ class Feed(Ignore):
             notable = planned.truth.is_fraud or outcome.detector.decision.is_alert
             if not (notable and self._reserved.take(wall_s)):
                 return
+        self._add(planned, outcome)
+
+    def _add(self, planned: Planned, outcome: Outcome) -> None:
         self._items.append(self._item(planned, outcome))
         self._sequence += 1
 
-    def since(self, sequence: int) -> dict[str, Any]:
-        new = max(0, self._sequence - sequence)
-        return {
-            "next": self._sequence,
-            "shown_of": {"sampled": self._sequence, "seen": self.seen},
-            "items": list(islice(self._items, max(0, len(self._items) - new), None)),
-        }
+    def since(self, sequence: int) -> FeedPage:
+        first = max(0, len(self._items) - max(0, self._sequence - sequence))
+        return FeedPage(
+            self._sequence, ShownOf(self._sequence, self.seen), list(islice(self._items, first, None))
+        )
 
-    def items(self) -> list[dict[str, Any]]:
+    def items(self) -> list[FeedItem]:
         return list(self._items)
 
-    def _item(self, planned: Planned, outcome: Outcome) -> dict[str, Any]:
+    def _item(self, planned: Planned, outcome: Outcome) -> FeedItem:
         tx, truth, score = planned.transaction, planned.truth, outcome.detector
         customer = self._world.population.customer(tx.account.customer_index)
         moment = datetime.fromtimestamp(tx.timestamp_s, UTC)
-        return {
-            "seq": self._sequence,
-            "transaction_id": tx.transaction_id,
-            "sim_time": moment.isoformat(timespec="seconds"),
-            "customer": customer.display_name,
-            "kind": str(tx.kind),
-            "amount": money.to_wire(tx.amount_cents, tx.currency),
-            "currency": tx.currency,
-            "merchant": tx.merchant.name if tx.merchant else tx.description,
-            "channel": str(tx.channel),
-            "score": score.score,
-            "decision": str(score.decision),
-            "reasons": list(score.reasons[:5]),
-            "truth": str(truth.label),
-            "typology": truth.typology if truth.label is not Label.GENUINE else "",
-            "bank": str(outcome.bank.status),
-            "response_ms": round(outcome.response_ms, 1),
-            "ended_at_ms": round(time.time() * 1000.0, 1),
-        }
+        return FeedItem(
+            seq=self._sequence,
+            transaction_id=tx.transaction_id,
+            sim_time=moment.isoformat(timespec="seconds"),
+            customer=customer.display_name,
+            kind=str(tx.kind),
+            amount=money.to_wire(tx.amount_cents, tx.currency),
+            currency=tx.currency,
+            merchant=tx.merchant.name if tx.merchant else tx.description,
+            channel=str(tx.channel),
+            score=score.score,
+            decision=str(score.decision),
+            reasons=list(score.reasons[:5]),
+            truth=str(truth.label),
+            typology=truth.typology if truth.label is not Label.GENUINE else "",
+            bank=str(outcome.bank.status),
+            response_ms=round(outcome.response_ms, 1),
+            ended_at_ms=round(time.time() * 1000.0),
+            campaign=truth.campaign_id,
+            account=tx.account.customer_index,
+            bank_detail=outcome.bank.detail,
+            bank_ms=round(outcome.bank.latency_ms, 2),
+            detector_ms=round(score.latency_ms, 2),
+            detector_error=score.error,
+        )

@@ -21,6 +21,8 @@ from contextlib import contextmanager
 import gevent
 from gevent.pool import Pool
 
+from banksim.measure.block import ResultBlock, take
+from banksim.measure.results import Feedback as Figures
 from banksim.model import At, Ended, Outcome, Planned
 from banksim.run.sink import Ignore
 from banksim.scenario.models import DetectorUse
@@ -54,6 +56,8 @@ class Feedback(Ignore):
         )
 
     def ended(self, at: At, results: Sequence[Ended]) -> None:  # noqa: ARG002
+        if isinstance(results, ResultBlock):  # all genuine
+            results = take(results, results.alert)
         for planned, outcome in results:
             self._take(planned, outcome)
 
@@ -88,10 +92,8 @@ class Feedback(Ignore):
                 self._pool.spawn(self._send, transaction_id, is_fraud)
             gevent.sleep(LOOK_EVERY_S)
 
-    def figures(self) -> dict[str, int]:
-        """{fraud, false_positives: labels sent; accepted, refused by the detector; later: due after the
-        end of the run; not_sent: due, and the run ended first; not_kept: beyond the bound}."""
-        return {**self.counts, "not_sent": len(self._waiting)}
+    def figures(self) -> Figures:
+        return Figures(**self.counts, not_sent=len(self._waiting))
 
     def _delay_s(self, transaction_id: str) -> float:
         # From its own stream, so that it does not hang on the order of answers.

@@ -16,9 +16,10 @@ knows what the others have in flight.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
+from typing import Protocol
 
 import gevent
 
@@ -74,6 +75,18 @@ class Window:
         return low - self._maybe_out.get(account_id, 0), high + self._maybe_in.get(account_id, 0)
 
 
+class RowsUnderWay(Protocol):
+    """Movements that are entered by the block."""
+
+    def legs(self) -> Iterable[tuple[str, int]]:
+        """Account ids and signed cents of those that were or will be sent and are not entered."""
+
+
+class NoRows:
+    def legs(self) -> Iterable[tuple[str, int]]:
+        return ()
+
+
 class MovementBooks:
     """Is notified of every movement on an account, before and after it."""
 
@@ -82,6 +95,7 @@ class MovementBooks:
         self._in: dict[str, int] = {}  # as bounded as the calls in flight
         self._out: dict[str, int] = {}
         self._windows: list[Window] = []
+        self.rows: RowsUnderWay = NoRows()
         #: Accounts that moved since this was last emptied, the latest last; None where this is not asked for.
         self.moved: dict[str, None] | None = None
 
@@ -103,19 +117,44 @@ class MovementBooks:
             else:
                 del part[account_id]
 
-    def on_movement(self, account_id: str, amount_cents: int, certain: bool) -> None:
-        """Signed cents, positive into the account; not certain when the answer never came."""
+    @property
+    def is_read(self) -> bool:
+        """Whether a reading goes on, so that each movement has to be told of."""
+        return bool(self._windows)
+
+    def announce(self, legs: Iterable[tuple[str, int]]) -> None:
+        """Rows are about to be sent: account ids and signed cents of their sides."""
+        for account_id, amount_cents in legs:
+            for window in self._windows:
+                window.begins(account_id, amount_cents)
+
+    def before_entry(self, account_id: str) -> None:
+        """The books of an account are about to change."""
         for window in self._windows:
             window.before_entry(account_id)
+
+    def place_of(self, account_id: str) -> int | None:
+        """The account's place in the books; None when there is no room for it."""
+        self.books.open(account_id, 0)  # every account starts empty; its opening deposit is a movement
+        return self.books.place_of(account_id)
+
+    def note_moved(self, account_ids: Iterable[str]) -> None:
+        """These accounts moved, the latest last."""
+        if self.moved is not None:
+            for account_id in account_ids:
+                self.moved.pop(account_id, None)
+                self.moved[account_id] = None
+
+    def on_movement(self, account_id: str, amount_cents: int, certain: bool) -> None:
+        """Signed cents, positive into the account; not certain when the answer never came."""
+        self.before_entry(account_id)
         if account_id not in self.books.opening:
-            self.books.open(account_id, 0)  # every account starts empty; its opening deposit is a movement
+            self.books.open(account_id, 0)
         if amount_cents >= 0:
             self.books.credited(account_id, amount_cents, certain)
         else:
             self.books.debited(account_id, -amount_cents, certain)
-        if self.moved is not None:
-            self.moved.pop(account_id, None)
-            self.moved[account_id] = None
+        self.note_moved((account_id,))
 
     def not_answered(self, legs: Sequence[tuple[str, int]]) -> None:
         """The answer to a movement never came: its sides, of which the bank booked both or neither."""
@@ -133,6 +172,8 @@ class MovementBooks:
     def reading(self) -> Iterator[Window]:
         """Open from before the request until the answer has been judged."""
         window = Window(self.books, self._in, self._out)
+        for account_id, amount_cents in self.rows.legs():
+            window.begins(account_id, amount_cents)
         self._windows.append(window)
         try:
             yield window

@@ -30,8 +30,9 @@ from banksim.kafka import (
     broker_problem,
     client_security,
 )
+from banksim.measure.kafka import Kafka as Figures
 from banksim.measure.kafka import StreamFigures
-from banksim.measure.results import Kafka as Figures
+from banksim.measure.results import TargetRow
 from banksim.model import BankReply, BankStatus, Planned
 from banksim.run.settings import KafkaUse, Mode, RunSettings
 from banksim.run.sink import Sink
@@ -168,6 +169,11 @@ class Events:
         self._reader = TopicReader(servers, (DECISIONS, ALERTS), self._heard)
         self._reader.start()
 
+    @property
+    def wanted(self) -> bool:
+        """Whether transactions have to be told of at all."""
+        return self._brokers.wanted
+
     def transaction(self, planned: Planned, reply: BankReply) -> None:
         """A transaction was answered by the bank.  Returns at once."""
         if not self._brokers.wanted:
@@ -213,18 +219,18 @@ class Events:
         """For results.json."""
         return self._brokers.described(self.figures.results(), self._form, self._detail())
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> TargetRow:
         """The row for the status page; ``ok`` is None where Kafka was not asked for or not used so far."""
         connected = bool(self._brokers.servers)
         answered = self.figures.counts["delivered"] > 0
         ok = (False if self._trouble() else True if answered else None) if connected else None
-        return {
-            "name": "Kafka",
-            "url": self._brokers.asked_for,
-            "ok": False if self._brokers.wanted and not connected else ok,
-            "detail": self._detail(),
-            "latency_ms": None if self._acknowledged_ms is None else round(self._acknowledged_ms, 2),
-        }
+        return TargetRow(
+            name="Kafka",
+            url=self._brokers.asked_for,
+            ok=False if self._brokers.wanted and not connected else ok,
+            detail=self._detail(),
+            latency_ms=None if self._acknowledged_ms is None else round(self._acknowledged_ms, 2),
+        )
 
     def _trouble(self) -> str:
         return self._failing or (self._publisher.last_error if self._publisher else "")
@@ -254,15 +260,17 @@ class Events:
             self._acknowledged_ms = delivery.latency_ms
         self._sink.called(
             self._timekeeper.now(),
-            Call(
-                system="kafka",
-                method="PUBLISH",
-                name=delivery.topic,
-                latency_ms=delivery.latency_ms,
-                status=None,
-                request_bytes=0,
-                response_bytes=0,
-                error=delivery.error or None,
+            (
+                Call(
+                    "kafka",
+                    "PUBLISH",
+                    delivery.topic,
+                    delivery.latency_ms,
+                    None,
+                    0,
+                    0,
+                    delivery.error or None,
+                ),
             ),
         )
 

@@ -1,6 +1,7 @@
 """The load of one process: everything that plans arrivals, sends them and counts them.
 
-    plan ─► dispatcher ─► queues ─► a user ─► executor ─► bank, detector
+    plan ─► dispatcher ──────────────────► row executor ─► bank, detector
+                 │   └─► queues ─► a user ─► executor ──────┘
                  │                                │
                  └────────────► tee ◄─────────────┘
                                  └─► measures, feed, transaction log, feedback, campaigns, …
@@ -15,36 +16,38 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import gevent
 from gevent.event import Event
 
 from banksim.measure import Measures
+from banksim.measure.results import Account, DetectorStats, TargetRow
 from banksim.model import At
 from banksim.report.transaction_log import FILE_NAME, TransactionLog, open_transaction_log
 from banksim.run.capacity import Capacity
 from banksim.run.connect import Connected, connect, read_stats, says
 from banksim.run.customers import Joiners, NoJoiners, Opening, Register
 from banksim.run.dispatcher import ALWAYS, CampaignDriver, Dispatcher, Lease, Wakeup
-from banksim.run.executor import DROP_AFTER_S, Executor
+from banksim.run.executor import DROP_AFTER_S, Executor, RowExecutor
 from banksim.run.feed import ITEMS_PER_SECOND, Feed
 from banksim.run.feedback import Feedback
 from banksim.run.invariant import BalanceWatch, MovementBooks
 from banksim.run.kafka import Brokers, Events
 from banksim.run.plan import LiveSimulation, Parts
 from banksim.run.process import rare_collections
-from banksim.run.queues import ENDED_FIRST, UserQueues
+from banksim.run.queues import UserQueues
 from banksim.run.reconcile import reconcile
 from banksim.run.run import End, Totals
 from banksim.run.settings import RunSettings, counting
 from banksim.run.sink import CustomerCounts, DebugLines, LastCalls, LogLines, Sink, Tee
 from banksim.run.stand_ins import FaultConductor
-from banksim.run.target_status import target_rows
 from banksim.run.timekeeper import Timekeeper
-from banksim.schedule.simulation import WHOLE, Share, Simulation
+from banksim.schedule.arrivals import WHOLE, Share
+from banksim.schedule.simulation import Simulation
 from banksim.targets import Call, Targets
+from banksim.targets.carrier import ENDED_FIRST, Carrier
 from banksim.world import Customer, World
 
 logger = logging.getLogger(__name__)
@@ -96,11 +99,22 @@ class Backlog:
 
     queues: UserQueues
     executor: Executor
+    rows: Carrier
 
     @property
     def in_flight(self) -> int:
-        """Transactions that wait for a user or for an answer."""
-        return self.queues.waiting + self.executor.in_flight
+        """Transactions that wait for a user or a connection, for an answer, or to be counted."""
+        return self.queues.waiting + self.executor.in_flight + self.rows.in_flight
+
+    @property
+    def waiting(self) -> int:
+        """Those that have not begun."""
+        return self.queues.waiting + self.rows.waiting
+
+    @property
+    def begun(self) -> int:
+        """All that have begun so far."""
+        return self.queues.taken + self.rows.begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +153,7 @@ class LocalLoad:
     joiners: Joiners | NoJoiners
     companions: tuple[Companion, ...]
     logs: tuple[TransactionLog, ...]
-    detector_before: Mapping[str, Any] | None
+    detector_before: DetectorStats | None
     closing: ExitStack
     cut: Event = field(default_factory=Event)
 
@@ -170,10 +184,10 @@ class LocalLoad:
         """Customers whose accounts at the bank are known here."""
         return self.connected.targets.directory.customer_count
 
-    def target_rows(self) -> list[dict[str, Any]]:
-        """How each target does, for the status page: see `banksim.run.target_status`."""
+    def target_rows(self) -> list[TargetRow]:
+        """How each target does, for the status page; Kafka last."""
         violations = self.measures.balance_checks.violations
-        return target_rows(self.connected, self.last_calls.by_target, violations, self.events)
+        return [*self.connected.rows(self.last_calls.by_target, violations), self.events.status()]
 
     def shortage_ms(self) -> float:
         """The longest an arrival waited for a busy user since the last call, in ms of wall time."""
@@ -237,6 +251,7 @@ class LocalLoad:
             self.drop_late()
             gevent.sleep(0.01)
         self._drop_waiting()
+        self.backlog.rows.close()
 
     def totals(self, report: Callable[[str], None]) -> Totals:
         """What it all came to, after `drain`; waits for the last events, then compares balances."""
@@ -252,29 +267,29 @@ class LocalLoad:
                 self.settings.scenario.invariant.settle_seconds,
             ),
             self.events.results(),
-            self.account() | {"detector": says(self.connected.targets.detector, self.detector_before)},
+            replace(self.account(), detector=says(self.connected.targets.detector, self.detector_before)),
             self.feed.items(),
         )
 
-    def account(self) -> dict[str, Any]:
+    def account(self) -> Account:
         """What became of everything besides the counts, for results.json; closes the transaction log."""
-        found: dict[str, Any] = {"circuits": self.connected.circuits()}
-        accounts = {companion.name: companion.figures() for companion in self.companions}
-        found |= {name: figures for name, figures in accounts.items() if figures is not None}
         not_made = self._fraud_not_made()
         if any(not_made.values()):
-            found["fraud_not_made"] = not_made
             logger.warning(
                 "Planned fraud that was not made: %(missed)d campaigns would have followed after the end, "
                 "%(starved)d had no victim left to follow, %(faults)d ended in an error of their typology",
                 not_made,
             )
-        if self.plan.onboarding is not None:
-            found["onboarding"] = self.joiners.counts()
         for log in self.logs:
             log.close()
-            found["transaction_log"] = log.summary()
-        return found
+        account = Account(
+            circuits=self.connected.circuits(),
+            fraud_not_made=not_made if any(not_made.values()) else None,
+            onboarding=self.joiners.counts() if self.plan.onboarding is not None else None,
+            transaction_log=self.logs[0].summary() if self.logs else None,
+        )
+        accounts = {companion.name: companion.figures() for companion in self.companions}
+        return replace(account, **{name: made for name, made in accounts.items() if made is not None})
 
     def _fraud_not_made(self) -> dict[str, int]:
         """Campaigns that were planned and came to nothing, or to less."""
@@ -299,6 +314,7 @@ class LocalLoad:
         at = self.timekeeper.now()
         for arrival in self.queues.drain():
             self.tee.dropped(at, arrival.planned, ENDED_FIRST)
+        self.backlog.rows.drop_waiting(ENDED_FIRST)
 
 
 def prepare_local_load(
@@ -323,7 +339,7 @@ def prepare_local_load(
         tee = Tee([last_calls, *sinks])
 
         def observe(call: Call) -> None:
-            tee.called(timekeeper.now(), call)
+            tee.called(timekeeper.now(), (call,))
 
         entered = MovementBooks(measures.books)
         # The process that started the stand-ins also lets their detector decide on Kafka, once for all.
@@ -358,7 +374,9 @@ def prepare_local_load(
         wakeup = Wakeup()
         feed = Feed(plan.world, scenario.dashboard.max_feed_items, role.feed_per_second)
         executor = Executor(targets, scenario.flow, tee, timekeeper, events)
-        backlog = Backlog(queues, executor)
+        rows = RowExecutor(targets, plan, scenario, tee, timekeeper, events, entered)
+        stack.callback(rows.carrier.close)
+        backlog = Backlog(queues, executor, rows.carrier)
         register = Registration(events, plan.world, role.registers)
         joiners = (
             Joiners(plan.onboarding, targets.bank, simulation, wakeup, role.share, register)
@@ -370,6 +388,8 @@ def prepare_local_load(
             timekeeper,
             queues,
             executor,
+            rows,
+            backlog,
             tee,
             joiners,
             wakeup,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 import gevent
 
@@ -30,16 +31,19 @@ logger = logging.getLogger(__name__)
 PERCENTS = (50, 95, 99)
 
 
+#: Figures of one second by name; None is "no data".
+Point = dict[str, float | None]
+
+
 class TargetPace:
     """Differences between looks; the first look counts from the start of the run."""
 
     def __init__(self) -> None:
         self._before: dict[str, LatencyHistogram] = {}
-        self._failed: dict[str, int] = {}
 
-    def look(self, measures: Measures) -> dict[str, Any]:
-        """{"nexum_p50_ms", "nexum_p95_ms", "nexum_p99_ms", "nexum_failed", …}; None without calls."""
-        found: dict[str, Any] = {}
+    def look(self, measures: Measures) -> Point:
+        """{"nexum_p50_ms", "nexum_p95_ms", "nexum_p99_ms", …}; None without calls."""
+        found: Point = {}
         calls = measures.calls
         for system in calls.systems:
             total = calls.of_system(system)
@@ -47,9 +51,6 @@ class TargetPace:
             self._before[system] = total
             for percent, value in zip(PERCENTS, stretch.percentiles(PERCENTS), strict=True):
                 found[f"{system}_p{percent}_ms"] = value
-            failed = sum(count for (owner, _), count in calls.failed.items() if owner == system)
-            found[f"{system}_failed"] = failed - self._failed.get(system, 0)
-            self._failed[system] = failed
         return found
 
 
@@ -62,24 +63,32 @@ class TargetPace:
 MAX_POINTS = 3_600
 
 
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Points in order, and the number to ask from next."""
+
+    next: int
+    points: list[Point]
+
+
 class History:
     """Points numbered from 0; a number is never used twice."""
 
     def __init__(self, max_points: int = MAX_POINTS) -> None:
         self._max_points = max_points
-        self._points: list[tuple[int, dict[str, Any]]] = []
+        self._points: list[tuple[int, Point]] = []
         self._next = 0
 
-    def add(self, point: dict[str, Any]) -> None:
+    def add(self, point: Point) -> None:
         self._points.append((self._next, point))
         self._next += 1
         if len(self._points) > self._max_points:
             half = len(self._points) // 2
             self._points = self._points[:half:2] + self._points[half:]
 
-    def since(self, number: int) -> dict[str, Any]:
-        """{"next": the number to ask from next, "points": those numbered ``number`` or later}."""
-        return {"next": self._next, "points": [point for n, point in self._points if n >= number]}
+    def since(self, number: int) -> Curve:
+        """Points numbered ``number`` or later."""
+        return Curve(self._next, [point for n, point in self._points if n >= number])
 
 
 # -- The live thresholds of a run: looked at about once a second, and judged at its end -------------
@@ -208,11 +217,11 @@ class ProgressLog:
         if self._load.asked_tps(at.sim_s) > 0:  # a pause stays a gap in the timeline
             self._load.measures.resources(at, *self._use)
 
-    def _point(self) -> dict[str, Any]:
+    def _point(self) -> Point:
         measures = self._load.measures
         wall_s, sim_s = self._load.counted_until()
         window = measures.timeline.window(wall_s, POINT_EVERY_S)
-        point: dict[str, Any] = {
+        point: Point = {
             "wall_s": wall_s,
             "sim_s": sim_s,
             "predicted_tps": self._load.asked_tps(sim_s),

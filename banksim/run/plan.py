@@ -9,7 +9,7 @@ running and can be done in a thread next to the event loop.
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,21 +18,26 @@ from typing import Any, Protocol
 import gevent
 
 from banksim.activity import Activity
+from banksim.activity.block import Block
 from banksim.activity.onboarding import OnboardingPlan
 from banksim.activity.payments import check_payments, payments_in
 from banksim.fraud import CampaignRun, CampaignSpec, FraudProgram
 from banksim.fraud.program import check_fraud, plugin_paths
 from banksim.fraud.registry import load_plugin, registry_of
+from banksim.measure.results import Planned, Window
+from banksim.measure.summary import Asked
+from banksim.measure.thresholds.judge import thresholds_of
 from banksim.run.process import in_thread
+from banksim.run.settings import RunSettings
 from banksim.scenario import Scenario
 from banksim.schedule.arrivals import Arrivals, make_arrivals
 from banksim.schedule.clock import Clock
-from banksim.schedule.rate import PiecewiseRate, offered_rate
+from banksim.schedule.rate import PiecewiseRate, clock_hours, in_hours, offered_rate
 from banksim.schedule.simulation import Replan, Simulation
 from banksim.world import World, load_personas
 from banksim.world.random import stream
 
-LiveSimulation = Simulation[CampaignSpec, CampaignRun]
+LiveSimulation = Simulation[CampaignSpec, CampaignRun, Block]
 
 
 class Adopter(Protocol):
@@ -141,7 +146,7 @@ def build_parts(scenario: Scenario, seed: int, speed: float, shard: int = 0) -> 
         genuine=genuine,
         clock=Clock(scenario.duration_s, speed),
         arrivals=arrivals,
-        activity=Activity(world, scenario, shard, payments, arrivals.upcoming),
+        activity=Activity(world, scenario, shard, payments, arrivals),
         desk=desk,
         onboarding=onboarding,
     )
@@ -149,3 +154,31 @@ def build_parts(scenario: Scenario, seed: int, speed: float, shard: int = 0) -> 
 
 def _arrival_names(shard: int) -> tuple[str | int, ...]:
     return ("arrivals", shard) if shard else ("arrivals",)
+
+
+def asked(settings: RunSettings, parts: Parts | None) -> Asked:
+    """What the run is held against, and what its scenario plans once that is known."""
+    scenario = settings.scenario
+    planned = _planned(settings, parts) if parts is not None else None
+    return Asked(scenario.goals, thresholds_of(scenario), planned, scenario.currency, scenario.max_users)
+
+
+def _planned(settings: RunSettings, parts: Parts) -> Planned:
+    scenario = settings.scenario
+    counted = sum(pattern.count or 0 for pattern in scenario.fraud.all_patterns)
+    business = scenario.transaction_rate.business_hours
+    fraud = Counter[str]()
+    for spec in parts.desk.specs:
+        if not spec.decoy:
+            fraud[spec.typology] += spec.size
+    return Planned(
+        transactions=round(parts.offered.total() / settings.speed + counted),
+        duration_s=scenario.duration_s,
+        attacks=[Window(w.start_s, w.end_s, w.label) for w in parts.desk.windows],
+        business_hours=[
+            Window(start_s, end_s)
+            for start_s, end_s, moment in clock_hours(scenario.start_at, scenario.duration_s)
+            if in_hours(moment.hour, business)
+        ],
+        fraud_by_typology=dict(sorted(fraud.items())),
+    )

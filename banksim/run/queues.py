@@ -22,8 +22,8 @@ FRAUD_SEAT = "fraud"
 #: The queue of personas that have no user class of their own.
 ANY_PERSONA = "*"
 
-#: Why what was due and not sent by the end of a run counts as dropped.
-ENDED_FIRST = "the run ended first"
+#: Why what found no room counts as dropped.
+QUEUE_FULL = "queue full"
 
 #: Arrivals one queue may hold; more are dropped and counted.
 MAX_WAITING = 20_000
@@ -54,12 +54,20 @@ class Arrival(NamedTuple):
 class UserQueues:
     """The queues between dispatcher and users.  ``taken`` counts the arrivals that users took."""
 
-    def __init__(self, names: Iterable[str]) -> None:
-        """``names`` are the personas that have users, plus ANY_PERSONA and FRAUD_SEAT if they do."""
+    def __init__(self, names: Iterable[str], idle: Iterable[str] = ()) -> None:
+        """``names`` are the personas that have users, plus ANY_PERSONA and FRAUD_SEAT if they do.
+
+        Those of ``idle`` ones do nothing of their own: what is due for them needs no user.
+        """
+        self._idle = frozenset(idle)
         self._queues: dict[str, SimpleQueue] = {name: SimpleQueue() for name in names}
         self._free = dict.fromkeys(self._queues, 0)
         self._worst_wait_s = 0.0
         self.taken = 0
+
+    def needs_user(self, name: str) -> bool:
+        """Whether what is due for users of ``name`` has to wait for one."""
+        return (name if name in self._queues else ANY_PERSONA) not in self._idle
 
     def put(self, name: str, arrival: Arrival) -> str:
         """Queue an arrival for users of ``name``; returns why not, or "" when it was queued."""
@@ -67,7 +75,7 @@ class UserQueues:
         if queue is None:
             return f"no user class plays {name}"
         if queue.qsize() >= MAX_WAITING:
-            return "queue full"
+            return QUEUE_FULL
         queue.put(arrival)
         return ""
 

@@ -16,30 +16,35 @@ The load comes from a `LoadSource`: this process (`local_load`) or workers (`wor
 from __future__ import annotations
 
 import logging
+import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
+from importlib.metadata import version
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Protocol
 
 import gevent
+import psutil
 from gevent.event import Event
 
+import banksim
 from banksim.measure import Measures
 from banksim.measure.figures import Reconciliation
-from banksim.measure.results import Kafka, Results
+from banksim.measure.kafka import Kafka
+from banksim.measure.results import Account, FeedItem, Results, RunInfo, ScenarioInfo, TargetRow
+from banksim.measure.summary import build_results
 from banksim.measure.thresholds.judge import thresholds_of
 from banksim.measure.verdicts import exit_code
 from banksim.model import At, BanksimError, ExitCode
-from banksim.report import check_folder
+from banksim.report import check_folder, write_report
 from banksim.run.capacity import check_conditions
-from banksim.run.closing import run_info, write_results
-from banksim.run.connect import check_targets
+from banksim.run.connect import adapters_of, check_targets
 from banksim.run.feed import EmptyFeed, FeedView
 from banksim.run.kafka import check_brokers
 from banksim.run.monitor import History, ProgressLog, ThresholdWatch, Watched, report_start
-from banksim.run.plan import Parts, build_parts, check_plan
+from banksim.run.plan import Parts, asked, build_parts, check_plan
 from banksim.run.process import in_thread
 from banksim.run.reconcile import keep_books
 from banksim.run.settings import RunSettings, counting
@@ -69,6 +74,8 @@ class End(StrEnum):
     FAILED = "failed"
 
 
+#: Libraries whose version can change what a run measures.
+MEASURING_LIBRARIES = ("locust", "gevent", "geventhttpclient", "pydantic", "confluent-kafka")
 #: What is shown on the status page while simulated time runs.
 RUNNING = "Simulated time is running"
 
@@ -84,8 +91,8 @@ class Totals:
     measures: Measures
     reconciliation: Reconciliation | None
     kafka: Kafka
-    account: Mapping[str, Any]
-    feed: list[dict[str, Any]]
+    account: Account
+    feed: list[FeedItem]
 
 
 class Progress(Protocol):
@@ -120,8 +127,8 @@ class LoadView(Protocol):
     def addresses(self) -> Mapping[str, str]:
         """Where each target is, by name."""
 
-    def target_rows(self) -> list[dict[str, Any]]:
-        """How each target does, for the status page: see `banksim.run.target_status`."""
+    def target_rows(self) -> list[TargetRow]:
+        """How each target does, for the status page."""
 
     def shortage_ms(self) -> float:
         """The longest an arrival waited for a busy user since the last call, in ms of wall time."""
@@ -175,7 +182,7 @@ class NoLoad:
         self.addresses: Mapping[str, str] = {}
         self.known_customers = 0
 
-    def target_rows(self) -> list[dict[str, Any]]:
+    def target_rows(self) -> list[TargetRow]:
         return []
 
     def shortage_ms(self) -> float:
@@ -232,7 +239,7 @@ class Run:
     def addresses(self) -> Mapping[str, str]:
         return self.load.addresses
 
-    def target_rows(self) -> list[dict[str, Any]]:
+    def target_rows(self) -> list[TargetRow]:
         return self.load.target_rows()
 
     def shortage_ms(self) -> float:
@@ -260,6 +267,44 @@ class Run:
     @property
     def exit_code(self) -> ExitCode:
         return exit_code(self.end, self.results)
+
+    def info(self, end: str, account: Account | None = None) -> RunInfo:
+        """The run's identity for the report, once it has begun; ``end`` is how it ended, or its state."""
+        settings, (wall_s, sim_s) = self.settings, self.moment()
+        scenario, path = settings.scenario, settings.scenario.source_path
+        account = account or Account()
+        return RunInfo(
+            run_id=settings.run_id,
+            scenario=ScenarioInfo(
+                name=path.stem if path else scenario.name,
+                title=scenario.name,
+                hash=scenario.hash,
+                # Short enough for a report, and without the folders of its author.
+                file=f"{path.parent.name}/{path.name}" if path else "-",
+                start_at=scenario.start_at.isoformat(),
+            ),
+            seed=settings.seed,
+            mode=str(settings.mode),
+            flow=scenario.flow,
+            currency=scenario.currency,
+            started_at=self.started_at.isoformat(timespec="seconds") if self.started_at else None,
+            ended_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            wall_s=wall_s,
+            simulated_s=sim_s,
+            speed=self.speed,
+            customers=scenario.customers,
+            targets=dict(self.addresses),
+            adapters=adapters_of(settings),
+            versions={"python": platform.python_version(), "banksim": banksim.__version__}
+            | {name: version(name) for name in MEASURING_LIBRARIES},
+            machine={
+                "system": f"{platform.system()} {platform.machine()}",
+                "cpus": psutil.cpu_count(),
+                "memory_bytes": psutil.virtual_memory().total,
+            },
+            end=end,
+            **{one.name: getattr(account, one.name) for one in fields(account)},
+        )
 
     # -- what is asked of it ----------------------------------------------------------------
 
@@ -355,17 +400,7 @@ class Run:
         totals = load.totals(self._report)
         totals.measures.reconciliation = totals.reconciliation
         self._report("Writing the report")
-        info = run_info(self.settings, plan, load.addresses, self.moment(), self.started_at, str(end))
-        self.results = write_results(
-            self.settings,
-            plan,
-            totals.measures,
-            {**info, **totals.account},
-            totals.reconciliation,
-            totals.feed,
-            self.thresholds.decide(totals.measures, info["wall_s"]),
-            totals.kafka,
-        )
+        self.results = self._write(plan, totals, self.info(str(end), totals.account))
         keep_books(self.settings, totals.measures.books)
         where = f"Report: {self.settings.folder / 'report.html'}"
         logger.info("%s", where)
@@ -373,6 +408,29 @@ class Run:
             self.state, self.message = State.FAILED, f"{self.message}. {where}"
         else:
             self.state, self.message = State.FINISHED, where
+
+    def _write(self, plan: Parts, totals: Totals, info: RunInfo) -> Results:
+        """Build the results and write the run's folder.  Raises ReportFolderError.
+
+        Charts are CPU work, so it happens in a thread while the web page stays responsive;
+        nothing is counted any more by then.
+        """
+        settings = self.settings
+        verdicts = self.thresholds.decide(totals.measures, info.wall_s)
+
+        def work() -> Results:
+            results = build_results(
+                info,
+                totals.measures,
+                asked(settings, plan),
+                reconciliation=totals.reconciliation,
+                thresholds=[verdict.as_row() for verdict in verdicts],
+                kafka=totals.kafka,
+            )
+            write_report(settings.folder, results, totals.feed, csv=settings.scenario.metrics.export_csv)
+            return results
+
+        return in_thread(work)
 
     def _report(self, message: str) -> None:
         """A line for the status page; why a run failed stays there."""

@@ -4,7 +4,8 @@
     executor ─── started, ended ───┼─► Tee ─► measures, feed, transaction log, feedback, campaigns, …
     clients ──── called ───────────┘
 
-A sink receives results in blocks; a campaign's step is a block of one.  Sinks may not wait.
+A sink receives results and calls in blocks (a `ResultBlock` or `CallBlock` where they are many); a
+campaign's step is a block of one.  Sinks may not wait.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Sink(Protocol):
         """``n`` transactions fell due."""
 
     def started(self, at: At, n: int = 1) -> None:
-        """``n`` transactions are being sent."""
+        """``n`` transactions are being sent; below zero, so many could not be after all."""
 
     def dropped(self, at: At, planned: Planned | None, reason: str, n: int = 1) -> None:
         """``n`` transactions will not be sent; ``planned`` is None where they were not planned."""
@@ -39,8 +40,8 @@ class Sink(Protocol):
     def ended(self, at: At, results: Sequence[Ended]) -> None:
         """Transactions that were sent have ended, one way or another."""
 
-    def called(self, at: At, call: Call) -> None:
-        """A call to a target has returned."""
+    def called(self, at: At, calls: Sequence[Call]) -> None:
+        """Calls to a target have returned."""
 
 
 class Ignore:
@@ -50,7 +51,7 @@ class Ignore:
     def started(self, at: At, n: int = 1) -> None: ...
     def dropped(self, at: At, planned: Planned | None, reason: str, n: int = 1) -> None: ...
     def ended(self, at: At, results: Sequence[Ended]) -> None: ...
-    def called(self, at: At, call: Call) -> None: ...
+    def called(self, at: At, calls: Sequence[Call]) -> None: ...
 
 
 class Tee:
@@ -90,9 +91,9 @@ class Tee:
         for sink in self._of_ended:
             sink.ended(at, results)
 
-    def called(self, at: At, call: Call) -> None:
+    def called(self, at: At, calls: Sequence[Call]) -> None:
         for sink in self._of_called:
-            sink.called(at, call)
+            sink.called(at, calls)
 
     def _sort(self) -> None:
         self._of_offered = self._without_those_that_ignore("offered")
@@ -127,8 +128,8 @@ class LastCalls(Ignore):
     def __init__(self) -> None:
         self.by_target: dict[str, Call] = {}
 
-    def called(self, at: At, call: Call) -> None:  # noqa: ARG002
-        self.by_target[call.system] = call
+    def called(self, at: At, calls: Sequence[Call]) -> None:  # noqa: ARG002
+        self.by_target[calls[-1].system] = calls[-1]
 
 
 class CustomerCounts(Ignore):

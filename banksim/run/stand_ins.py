@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import gevent
 
+from banksim.measure.results import FaultMade
 from banksim.model import BanksimError, UsageError
 from banksim.run.settings import Mode, RunSettings
 from banksim.sandbox import DetectorApi
@@ -114,24 +115,24 @@ class FaultConductor:
             self._try_to_tell(target)
         gevent.joinall(self._starting)
 
-    def figures(self) -> list[dict[str, Any]]:
+    def figures(self) -> list[FaultMade]:
         """What was planned and what became of it, in file order.
 
-        {name, target, kind, share, start_s, end_s, begun, affected}: simulated seconds, as they came
-        for a fault that began, else as planned; ``affected`` calls (None for a restart).
+        Simulated seconds, as they came for a fault that began, else as planned; ``affected`` calls (None
+        for a restart).
         """
         counts = self._stand_ins.affected()
         return [
-            {
-                "name": fault.label,
-                "target": fault.target,
-                "kind": fault.kind,
-                "share": fault.share or 1.0,
-                "start_s": self._begun.get(number, fault.start_s),
-                "end_s": self._ended.get(number, fault.end_s),
-                "begun": number in self._begun,
-                "affected": None if fault.kind == RESTART else counts.get(number, 0),
-            }
+            FaultMade(
+                name=fault.label,
+                target=fault.target,
+                kind=fault.kind,
+                share=fault.share or 1.0,
+                start_s=self._begun.get(number, fault.start_s),
+                end_s=self._ended.get(number, fault.end_s),
+                begun=number in self._begun,
+                affected=None if fault.kind == RESTART else counts.get(number, 0),
+            )
             for number, fault in enumerate(self._faults)
         ]
 

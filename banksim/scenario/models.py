@@ -388,7 +388,7 @@ class Scenario(Block):
         default="poisson", description="Whether transactions arrive at random or evenly spaced."
     )
     max_users: Annotated[int, Number(1, 100_000)] = Field(
-        default=200, description="Most transactions that are in flight at once."
+        default=200, description="Most connections to each target, and most users, of a process."
     )
     warm_up_hours: Annotated[float, Number(0, 8784)] = Field(
         default=0.0, description="Simulated hours at the start that count in no result."

@@ -18,6 +18,7 @@ from __future__ import annotations
 import random
 from abc import ABC, abstractmethod
 from collections import deque
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,6 +140,11 @@ class Arrivals(ABC):
             self._next_s = float(moments[count]) if len(moments) > count else None
         return taken
 
+    def advance(self, count: int) -> None:
+        """Take the next ``count`` arrivals, whose moments are known from `upcoming`."""
+        while count > 0 and (taken := len(self.take_many(count))):
+            count -= taken
+
     def _areas(self, count: int) -> NDArray[np.float64]:
         """The area under λ until each of the next ``count`` arrivals, added up as `take` does."""
         self._reserve(count - 1)
@@ -193,3 +199,50 @@ class EvenArrivals(Arrivals):
 def make_arrivals(kind: str, rate: PiecewiseRate, speed: float, rng: random.Random) -> Arrivals:
     """Arrivals of the kind a scenario names: "poisson" or "even"."""
     return {"poisson": PoissonArrivals, "even": EvenArrivals}[kind](rate, speed, rng)
+
+
+# -- What part of a run's load one process makes: all of it, or a worker's share --------------------
+
+
+class Share(Protocol):
+    """One process's part of a run; it may change while the run goes on."""
+
+    @property
+    def shard(self) -> int:
+        """Tells the random streams of processes apart; 0 for a process alone."""
+        ...
+
+    @property
+    def part(self) -> float:
+        """Part of the genuine arrivals, 0..1."""
+        ...
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything belongs to this process."""
+        ...
+
+    def has_customer(self, index: int) -> bool:
+        """Whether the customer acts from here now."""
+        ...
+
+    def has_campaign(self, campaign_id: str, start_s: float) -> bool:
+        """Whether a campaign that starts at this simulated second is carried out here."""
+        ...
+
+
+class Whole:
+    """The share of a process alone."""
+
+    shard = 0
+    part = 1.0
+    is_whole = True
+
+    def has_customer(self, index: int) -> bool:  # noqa: ARG002 - all of them
+        return True
+
+    def has_campaign(self, campaign_id: str, start_s: float) -> bool:  # noqa: ARG002 - all of them
+        return True
+
+
+WHOLE: Share = Whole()

@@ -1,13 +1,14 @@
 """The one event loop of a run, without a wall clock: a heap of dated events merged with the arrivals.
 
-    arrivals ──► planner ──────────────┐
+    arrivals ──► planner ──────────────┐    ┌──► Rows ──► (sent)
                                        ├──► step() ──► Due ──► (sent, answered) ──┐
     dated: campaigns, their steps, ────┘                                          │
       ▲    joining customers, first deposits                                      │
       └───────────────────────────────────── answered(planned, outcome) ◄─────────┘
 
-A dispatcher sleeps until the wall moment of `peek` and then calls `step`.  A data set plans many
-arrivals at once (`take_arrivals`) and takes the dated events between them (`take_dated`).
+A dispatcher sleeps until the wall moment of `peek` and then calls `step`, which gives all arrivals up
+to the next dated event at once.  A data set plans many arrivals at once (`take_arrivals`) and takes
+the dated events between them (`take_dated`).
 Everything else is the same in both:
 
 * An arrival and a dated event at the same moment: the arrival comes first.
@@ -36,7 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from banksim.model import Outcome, Planned, Transaction
-from banksim.schedule.arrivals import Arrivals
+from banksim.schedule.arrivals import WHOLE, Arrivals, Share
 from banksim.schedule.clock import Clock
 from banksim.schedule.rate import PiecewiseRate
 
@@ -47,17 +48,29 @@ NO_CUSTOMER = "no customer was open"
 NOT_JOINED = "the customer has not joined yet"
 
 CustomerTest = Callable[[int], bool]
+#: A block of rows: what genuine customers do at some arrivals.
+B = TypeVar("B")
 
 # -- What a simulation asks for ---------------------------------------------------------------------
 
 
-class Planner(Protocol):
-    """Plans what genuine customers do."""
+class Planner(Protocol[B]):
+    """Plans what genuine customers do at the plan's arrivals, ahead of time."""
 
-    def plan(
-        self, sim_s: float, is_open: CustomerTest | None = None, is_mine: CustomerTest | None = None
-    ) -> Planned | None:
-        """The transaction of the arrival at ``sim_s``; None when no customer could act."""
+    def peek(self) -> float | None:
+        """The moment of the next arrival, None when there is none before the end of the run."""
+
+    def take(
+        self,
+        until_s: float,
+        most: int,
+        is_open: CustomerTest | None = None,
+        is_mine: CustomerTest | None = None,
+    ) -> Rows[B]:
+        """The next arrivals until ``until_s``, at most so many; there is one."""
+
+    def take_back(self) -> None:
+        """Forget what was planned and not taken; the arrivals are then as if only that had been drawn."""
 
     def note(self, transaction: Transaction) -> None:
         """Count a transaction planned elsewhere, such as a first deposit."""
@@ -127,7 +140,7 @@ class Onboarding(Protocol):
     def move_to(self, sim_s: float) -> None: ...
 
 
-class Plan(Protocol[S, C]):
+class Plan(Protocol[S, C, B]):
     """The plan of one run.  ``offered`` is λ per wall second, ``genuine`` the genuine part of it."""
 
     @property
@@ -139,72 +152,37 @@ class Plan(Protocol[S, C]):
     @property
     def arrivals(self) -> Arrivals: ...
     @property
-    def activity(self) -> Planner: ...
+    def activity(self) -> Planner[B]: ...
     @property
     def desk(self) -> Program[S, C]: ...
     @property
     def onboarding(self) -> Onboarding | None: ...
 
 
-# -- What part of a run's load one process makes: all of it, or a worker's share --------------------
-
-
-class Share(Protocol):
-    """One process's part of a run; it may change while the run goes on."""
-
-    @property
-    def shard(self) -> int:
-        """Tells the random streams of processes apart; 0 for a process alone."""
-        ...
-
-    @property
-    def part(self) -> float:
-        """Part of the genuine arrivals, 0..1."""
-        ...
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether everything belongs to this process."""
-        ...
-
-    def has_customer(self, index: int) -> bool:
-        """Whether the customer acts from here now."""
-        ...
-
-    def has_campaign(self, campaign_id: str, start_s: float) -> bool:
-        """Whether a campaign that starts at this simulated second is carried out here."""
-        ...
-
-
-class Whole:
-    """The share of a process alone."""
-
-    shard = 0
-    part = 1.0
-    is_whole = True
-
-    def has_customer(self, index: int) -> bool:  # noqa: ARG002 - all of them
-        return True
-
-    def has_campaign(self, campaign_id: str, start_s: float) -> bool:  # noqa: ARG002 - all of them
-        return True
-
-
-WHOLE: Share = Whole()
-
 # -- What a simulation gives ------------------------------------------------------------------------
 
 
-class Due(NamedTuple):
-    """A transaction falls due.  The caller answers each one that was planned exactly once.
+class Rows(NamedTuple, Generic[B]):
+    """Arrivals fall due together: those at ``start`` to ``end`` (exclusive) of a block.
 
-    ``missing`` says why it cannot be sent, empty when it can; ``planned`` is None where there was
-    no customer to plan for.  ``after_wall_s`` is the wall moment of the answer that it waited for,
-    as given to `Simulation.answered`; 0 when it waited for none.
+    For ``missing`` more no customer was found.  Nobody waits for their outcome.
+    """
+
+    block: B
+    start: int
+    end: int
+    missing: int = 0
+
+
+class Due(NamedTuple):
+    """A transaction falls due.  The caller answers each one exactly once.
+
+    ``missing`` says why it cannot be sent, empty when it can.  ``after_wall_s`` is the wall moment of
+    the answer that it waited for, as given to `Simulation.answered`; 0 when it waited for none.
     """
 
     sim_s: float
-    planned: Planned | None
+    planned: Planned
     missing: str = ""
     after_wall_s: float = 0.0
 
@@ -242,7 +220,7 @@ class _FirstDeposit:
 _Entry = _Start[S] | _Step[C] | _FirstDeposit | Joining
 
 
-class Simulation(Generic[S, C]):
+class Simulation(Generic[S, C, B]):
     """The events of one run in the order of simulated time.
 
     Bounds: one dated event for each planned campaign and for each customer between joining and
@@ -250,7 +228,7 @@ class Simulation(Generic[S, C]):
     """
 
     def __init__(
-        self, plan: Plan[S, C], share: Share = WHOLE, has_account: CustomerTest | None = None
+        self, plan: Plan[S, C, B], share: Share = WHOLE, has_account: CustomerTest | None = None
     ) -> None:
         """``has_account(index)`` tells whether the bank knows a customer; None: it knows everyone."""
         self._plan = plan
@@ -286,22 +264,22 @@ class Simulation(Generic[S, C]):
 
     def peek(self) -> float | None:
         """The moment of the next event; None when there is none until an answer brings one."""
-        arrival_s, dated_s = self._arrivals.peek(), self.peek_dated()
+        arrival_s, dated_s = self._planner.peek(), self.peek_dated()
         if dated_s is None:
             return arrival_s
         return dated_s if arrival_s is None or dated_s < arrival_s else arrival_s
 
-    def step(self) -> Due | Begun[S] | Joining:
-        """Take the next event: a due transaction, a campaign that starts, or a customer who joins.
+    def step(self, until_s: float = 0.0, most: int = 1) -> Rows[B] | Due | Begun[S] | Joining:
+        """Take the next event: a campaign's step, a campaign that starts, a customer who joins, or the
+        next arrival with those after it until ``until_s``, at most so many.
 
         Raises IndexError when there is no event.
         """
-        arrival_s, dated_s = self._arrivals.peek(), self.peek_dated()
+        arrival_s, dated_s = self._planner.peek(), self.peek_dated()
         if arrival_s is None or (dated_s is not None and dated_s < arrival_s):
             return self.take_dated()
-        self._arrivals.take()
-        planned = self._planner.plan(arrival_s, self._may_act, self._is_mine)
-        return Due(arrival_s, planned, "" if planned is not None else NO_CUSTOMER)
+        until_s = max(arrival_s, until_s if dated_s is None else min(until_s, dated_s))
+        return self._planner.take(until_s, most, self._may_act, self._is_mine)
 
     def peek_dated(self) -> float | None:
         """The moment of the first event that is no arrival."""
@@ -335,6 +313,7 @@ class Simulation(Generic[S, C]):
 
     def take_arrivals(self, count: int) -> NDArray[np.float64]:
         """Take the next ``count`` arrivals (fewer at the end) without planning them: their moments."""
+        self._planner.take_back()
         return self._arrivals.take_many(count)
 
     def answered(self, planned: Planned, outcome: Outcome, at_wall_s: float = 0.0) -> bool:
@@ -347,6 +326,7 @@ class Simulation(Generic[S, C]):
 
     def skip_until(self, sim_s: float, most: int) -> int:
         """Take up to ``most`` arrivals due by ``sim_s`` without planning them; returns their number."""
+        self._planner.take_back()
         return self._arrivals.skip(sim_s, most)
 
     @property
@@ -393,6 +373,7 @@ class Simulation(Generic[S, C]):
         program replan them, which may take a while, and gives the result to `adopt`.
         """
         self._speed = speed
+        self._planner.take_back()
         self._arrivals.change(now_s, speed)
         return self._take_out(now_s)
 
@@ -433,6 +414,7 @@ class Simulation(Generic[S, C]):
     def _change_arrivals(self, now_s: float, keep_due: bool = True) -> None:
         part = self._share.part
         rate = self._genuine.map(lambda piece: part * piece.value)
+        self._planner.take_back()
         self._arrivals.change(now_s, self._speed, rate, keep_due)
 
     def _take_out(self, now_s: float) -> Replan:

@@ -43,6 +43,8 @@ def walk(path: str) -> Callable[[Any], Any]:
 
 
 def word_of(value: Any) -> str:
+    if type(value) is str:
+        return value.strip().lower()
     return "true" if value is True else "false" if value is False else str(value).strip().lower()
 
 

@@ -30,7 +30,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from banksim.targets.calls import Relay, Reply, Request, Transport
 
@@ -70,17 +69,6 @@ class CircuitStatus:
         if self.since is None:
             return ""
         return f"circuit {self.state} since {self.since:%H:%M:%S}: {self.reason}"
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "system": self.system,
-            "state": str(self.state),
-            "since": self.since.isoformat(timespec="seconds") if self.since else None,
-            "reason": self.reason,
-            "opened": self.opened,
-            "open_s": round(self.open_s, 3),
-            "refused": self.refused,
-        }
 
 
 class CircuitBreaker:

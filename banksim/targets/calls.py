@@ -198,6 +198,8 @@ class Call(NamedTuple):
     error: str | None
     #: False when the circuit to the system was open: it never saw this call, so there is no latency.
     sent: bool = True
+    #: How often it was sent again, after a lost connection or a gateway's error.
+    resent: int = 0
 
 
 def call_of(system: System, request: Request, reply: Reply, error: str | None) -> Call:
@@ -213,6 +215,7 @@ def call_of(system: System, request: Request, reply: Reply, error: str | None) -
         reply.response_bytes,
         error,
         reply.attempts > 0,
+        max(0, reply.attempts - 1),
     )
 
 

@@ -56,6 +56,8 @@ MAX_TRIPS = 20_000
 POSTED = BankReply(BankStatus.POSTED)
 DECLINED = BankReply(BankStatus.SKIPPED, "declined before posting")
 CUT_OFF = "the run ended before its answer"
+#: Why what was due and not sent by the end of a run counts as dropped.
+ENDED_FIRST = "the run ended first"
 
 #: What the codes in `Results` stand for.
 BANK_STATUSES: tuple[BankStatus, ...] = tuple(BankStatus)
@@ -68,15 +70,23 @@ Floats = NDArray[np.float64]
 Work = tuple["_Half", Trip, HttpBegun | None]
 
 
+def http_under(transport: Transport) -> HttpTransport | None:
+    """The HTTP transport behind a circuit breaker; None where the system is not reached over HTTP."""
+    inner = transport.inner if isinstance(transport, GuardedTransport) else transport
+    return inner if isinstance(inner, HttpTransport) else None
+
+
 class _Half(Lanes):
     """One target's half of every trip."""
 
     def __init__(self, carrier: Carrier, transport: Transport, concurrency: int) -> None:
         breaker = transport.breaker if isinstance(transport, GuardedTransport) else None
-        inner = transport.inner if isinstance(transport, GuardedTransport) else transport
-        http = inner if isinstance(inner, HttpTransport) else None
         self._carrier = carrier
-        super().__init__(http, breaker, concurrency, carrier.drop_after_s)
+        super().__init__(http_under(transport), breaker, concurrency, carrier.drop_after_s)
+
+    def begin(self, trip: Trip, now_s: float) -> None:
+        trip.start_s = trip.began_s = now_s
+        self._carrier.begun += 1
 
     def hand_over(self, trip: Trip, begun: HttpBegun | None) -> None:
         self._carrier.hand_over(self, trip, begun)
@@ -156,6 +166,7 @@ class _DetectorHalf(_Half):
             return False
         trip.score = score
         trip.score_start_s, trip.score_end_s, trip.score_received = trip.began_s, now_s, received
+        trip.score_status = status
         self._carrier.after_score(trip, now_s)
         return True
 
@@ -183,7 +194,9 @@ class Carrier:
     """Give it rows by `put`; it gives every one of them back through ``flush``, once.
 
     ``transaction`` makes the transaction of a row that is on its way, for the full clients.
-    ``flush`` gets finished trips in the order in which they ended, and may not wait.
+    ``flush`` gets finished trips in the order in which they ended, and may not wait; it is also called,
+    with none, when others have begun.  ``booked`` is called when the bank has answered for a trip, or
+    there is no bank to ask, before anything else is done about it.
     """
 
     def __init__(
@@ -198,10 +211,14 @@ class Carrier:
         timeout_s: float = 30.0,
         drop_after_s: float = 10.0,
         max_trips: int = MAX_TRIPS,
+        booked: Callable[[Trip], None] | None = None,
     ) -> None:
         self.transaction = transaction
         self.drop_after_s = drop_after_s
-        self.in_flight = 0
+        #: Rows that were put and not given back; and all that have begun, without those dropped after all.
+        self.in_flight = self.begun = 0
+        self._begun_given = 0
+        self._booked = booked
         self._flush = flush
         self._client = bank
         self._score_first = score_first
@@ -234,10 +251,13 @@ class Carrier:
         self.in_flight += 1
         trip = Trip(row, due_s, post_bytes, score_bytes)
         now_s = time.monotonic()
+        if self._bank is None and not self._score_first and self._booked is not None:
+            self._booked(trip)
         if self.first is not None:
             self.first.submit(trip, now_s)
         else:
             trip.start_s = now_s
+            self.begun += 1
             self.finish(trip)
         return True
 
@@ -247,8 +267,17 @@ class Carrier:
         while self.in_flight and time.monotonic() < until_s:
             gevent.sleep(FLUSH_S)
 
+    def drop_waiting(self, reason: str) -> None:
+        """Drop what has not begun."""
+        unsent = [trip for half in self._halves for trip in half.take_unsent()]
+        unsent += [trip for _, trip, _ in self._slow if trip.start_s == 0.0]
+        self._slow = deque(work for work in self._slow if work[1].start_s)
+        for trip in unsent:
+            self.drop(trip, reason)
+
     def close(self) -> None:
         """End what is still on its way (what may have been sent is unknown), flush, and disconnect."""
+        self.drop_waiting(ENDED_FIRST)
         gevent.killall(list(self._workers), block=True)
         for half in self._halves:
             for trip, sent in half.close():
@@ -264,6 +293,8 @@ class Carrier:
     # The way of a trip
 
     def after_bank(self, trip: Trip, now_s: float) -> None:
+        if self._booked is not None:
+            self._booked(trip)
         if self._detector is None or self._score_first:
             self.finish(trip)
         else:
@@ -271,10 +302,14 @@ class Carrier:
             self._detector.submit(trip, now_s)
 
     def after_score(self, trip: Trip, now_s: float) -> None:
-        if self._bank is None or not self._score_first:
+        if not self._score_first:
             self.finish(trip)
         elif trip.score.decision is Decision.BLOCK:
             trip.bank = DECLINED
+            self.finish(trip)
+        elif self._bank is None:
+            if self._booked is not None:
+                self._booked(trip)
             self.finish(trip)
         else:
             trip.began_s = now_s
@@ -283,12 +318,13 @@ class Carrier:
     def drop(self, trip: Trip, reason: str) -> None:
         """Its first call was not sent, for a reason of this process's own."""
         trip.dropped = str(reason)
+        if trip.start_s and not trip.done:
+            self.begun -= 1
         self.finish(trip)
 
     def finish(self, trip: Trip) -> None:
         if not trip.done:
             trip.done = True
-            self.in_flight -= 1
             self._finished.append(trip)
 
     # The full clients
@@ -311,7 +347,7 @@ class Carrier:
             if now_s - trip.due_s > self.drop_after_s:
                 half.drop(trip)
                 return
-            trip.start_s = trip.began_s = now_s
+            half.begin(trip, now_s)
         try:
             half.run_client(trip, begun)
         except GreenletExit:
@@ -337,8 +373,10 @@ class Carrier:
                     gevent.spawn(self._client.log_in)
 
     def _give(self) -> None:
-        if self._finished:
+        if self._finished or self.begun != self._begun_given:
             finished, self._finished = self._finished, []
+            self.in_flight -= len(finished)
+            self._begun_given = self.begun
             try:
                 self._flush(finished)
             except Exception:
@@ -351,7 +389,8 @@ class Results:
 
     Seconds are of `time.monotonic`, 0.0 where a target was not asked or a row was dropped.  ``bank`` and
     ``decision`` are places in `BANK_STATUSES` and `DECISIONS`, ``score`` is NaN where there is none.
-    ``*_counted`` marks calls that the full client has reported to the observer and the books itself.
+    ``*_counted`` marks calls that the full client has reported to the observer and the books itself;
+    of the others the bytes sent and received are known.
     """
 
     row: Ints
@@ -362,11 +401,16 @@ class Results:
     bank_start_s: Floats
     bank_end_s: Floats
     bank_counted: NDArray[np.bool_]
+    bank_sent_bytes: Ints
+    bank_received_bytes: Ints
     score: Floats
     decision: NDArray[np.int8]
     score_start_s: Floats
     score_end_s: Floats
+    score_status: Ints
     score_counted: NDArray[np.bool_]
+    score_sent_bytes: Ints
+    score_received_bytes: Ints
     dropped: NDArray[np.bool_]
     trips: Sequence[Trip]
 
@@ -387,11 +431,16 @@ def results_of(trips: Sequence[Trip]) -> Results:
         bank_start_s=np.array([trip.bank_start_s for trip in trips], np.float64),
         bank_end_s=bank_end,
         bank_counted=np.array([trip.bank_by_client for trip in trips], np.bool_),
+        bank_sent_bytes=np.array([len(trip.post_bytes) for trip in trips], np.int64),
+        bank_received_bytes=np.array([trip.bank_received for trip in trips], np.int64),
         score=np.array([score.score for score in scores], np.float64),  # None becomes NaN
         decision=np.array([_DECISION_CODES[score.decision] for score in scores], np.int8),
         score_start_s=np.array([trip.score_start_s for trip in trips], np.float64),
         score_end_s=score_end,
+        score_status=np.array([trip.score_status for trip in trips], np.int64),
         score_counted=np.array([trip.score_by_client for trip in trips], np.bool_),
+        score_sent_bytes=np.array([len(trip.score_bytes) for trip in trips], np.int64),
+        score_received_bytes=np.array([trip.score_received for trip in trips], np.int64),
         dropped=np.array([bool(trip.dropped) for trip in trips], np.bool_),
         trips=trips,
     )

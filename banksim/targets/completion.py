@@ -82,9 +82,8 @@ class Completions:
         self.counts["missing" if found is None else "completed"] += 1
         waited_ms = (time.monotonic() - began_s) * 1000.0
         error = None if found is not None else f"no completion within {self._late.deadline_s:g} s"
-        self._observer(
-            Call(self._system, COMPLETION, self._late.name, waited_ms, 200 if found else None, 0, 0, error)
-        )
+        name = self._late.name if found is not None else f"{self._late.name} (never came)"
+        self._observer(Call(self._system, COMPLETION, name, waited_ms, None if error else 200, 0, 0, error))
         return found, accepted._replace(latency_ms=accepted.latency_ms + waited_ms, error=error or "")
 
     def deliver(self, awaited: str, data: Any) -> None:

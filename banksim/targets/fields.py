@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import blake2b
 from math import asin, cos, radians, sin, sqrt
+from operator import attrgetter
 from typing import Any
 from urllib.parse import quote
 
@@ -45,7 +46,12 @@ class Known:
     last: Transaction | None = None
 
     def within(self, now_s: float, seconds: float) -> int:
-        return sum(1 for moment_s in self.moments_s if 0 <= now_s - moment_s <= seconds)
+        count = 0
+        for moment_s in reversed(self.moments_s):  # about in order
+            if now_s - moment_s > seconds:
+                break
+            count += 1
+        return count
 
 
 class History:
@@ -119,7 +125,7 @@ class Scope:
     outside: str = ""
     callback_url: str = ""
     completion_id: str = ""
-    taken: dict[str, Any] = field(default_factory=dict)
+    taken: Mapping[str, Any] | None = None
     history: History | None = None
 
 
@@ -142,7 +148,8 @@ def is_credit(tx: Transaction) -> bool:
 
 
 def _merchant(name: str) -> Get:
-    return lambda s: getattr(s.tx.merchant, name) if s.tx and s.tx.merchant else ""
+    read = attrgetter(name)
+    return lambda s: read(s.tx.merchant) if s.tx.merchant is not None else ""  # type: ignore[union-attr]
 
 
 def _of_tx(get: Callable[[Transaction], Any]) -> Get:
@@ -173,7 +180,7 @@ def _movement(tx: Transaction) -> str:
 
 _EVERYWHERE: dict[str, Get] = {
     "run": lambda s: s.run,
-    "currency": lambda s: s.currency,
+    "currency": attrgetter("currency"),
     "now_iso": lambda _: _iso(datetime.now(UTC).timestamp()),
     "now_http": lambda _: datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT"),
     "in_a_minute_iso": lambda _: _iso(datetime.now(UTC).timestamp() + 60.0),
@@ -198,33 +205,33 @@ _CUSTOMER: dict[str, Get] = {
     "product": lambda s: s.product,
 }
 _TRANSACTION: dict[str, Get] = {
-    "reference": _of_tx(lambda tx: tx.transaction_id),
+    "reference": attrgetter("tx.transaction_id"),
     "reference_uuid": _of_tx(lambda tx: uuid_of(tx.transaction_id)),
-    "amount_cents": _of_tx(lambda tx: tx.amount_cents),
-    "amount_units": _of_tx(lambda tx: to_units(tx.amount_cents, tx.currency)),
-    "amount_text": _of_tx(lambda tx: to_wire(tx.amount_cents, tx.currency)),
-    "kind": _of_tx(lambda tx: tx.kind.value),
+    "amount_cents": attrgetter("tx.amount_cents"),
+    "amount_units": lambda s: to_units(s.tx.amount_cents, s.tx.currency),  # type: ignore[union-attr]
+    "amount_text": lambda s: to_wire(s.tx.amount_cents, s.tx.currency),  # type: ignore[union-attr]
+    "kind": attrgetter("tx.kind._value_"),
     "movement": _of_tx(_movement),
-    "channel": _of_tx(lambda tx: tx.channel.value),
-    "description": _of_tx(lambda tx: tx.description or tx.kind.value),
-    "timestamp_s": _of_tx(lambda tx: float(tx.timestamp_s)),
+    "channel": attrgetter("tx.channel._value_"),
+    "description": lambda s: s.tx.description or s.tx.kind._value_,  # type: ignore[union-attr]
+    "timestamp_s": attrgetter("tx.timestamp_s"),
     "timestamp_ms": _of_tx(lambda tx: int(tx.timestamp_s * 1000)),
     "timestamp_iso": _of_tx(lambda tx: _iso(tx.timestamp_s)),
-    "customer_id": lambda s: s.customer_id,
-    "account_id": lambda s: s.account_id,
+    "customer_id": attrgetter("customer_id"),
+    "account_id": attrgetter("account_id"),
     "counterparty_id": lambda s: s.counterparty_id or "",
-    "counterparty_customer_id": lambda s: s.counterparty_customer_id,
+    "counterparty_customer_id": attrgetter("counterparty_customer_id"),
     "from_id": lambda s: s.outside if s.tx and is_credit(s.tx) else s.account_id,
     "to_id": lambda s: s.account_id if s.tx and is_credit(s.tx) else s.counterparty_id or s.outside,
     "merchant_id": _merchant("merchant_id"),
     "merchant_name": _merchant("name"),
     "merchant_category": _merchant("category"),
     "mcc": _merchant("category_code"),
-    "device_id": _of_tx(lambda tx: tx.device_id),
-    "latitude": _of_tx(lambda tx: tx.place.latitude),
-    "longitude": _of_tx(lambda tx: tx.place.longitude),
-    "city": _of_tx(lambda tx: tx.place.city),
-    "country": _of_tx(lambda tx: tx.place.country),
+    "device_id": attrgetter("tx.device_id"),
+    "latitude": attrgetter("tx.place.latitude"),
+    "longitude": attrgetter("tx.place.longitude"),
+    "city": attrgetter("tx.place.city"),
+    "country": attrgetter("tx.place.country"),
     "is_online": _of_tx(lambda tx: tx.channel in _ONLINE),
     "card_present": _of_tx(lambda tx: tx.channel in (Channel.POS, Channel.ATM)),
 }

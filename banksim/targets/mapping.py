@@ -55,6 +55,7 @@ from banksim.targets.mapping_format import (
     StepBlock,
     System,
 )
+from banksim.targets.nexum_wire import movement_of
 from banksim.world import Customer
 
 
@@ -85,7 +86,9 @@ class _Call:
         self.expected = statuses(block.expect)
 
     def request(self, scope: Scope, *, repeatable: bool = False) -> Request:
-        headers = "".join(f"{name}: {text.of(scope)}\r\n" for name, text in self._headers)
+        headers = ""
+        if self._headers:
+            headers = _ascii("".join(f"{name}: {text.of(scope)}\r\n" for name, text in self._headers))
         body = self.body.of(scope) if self.body is not None else None
         path = self._path.of(scope)
         return Request(self.method, path, self._path.template, body, None, repeatable, None, _ascii(headers))
@@ -222,21 +225,21 @@ class MappedBank(_Mapped):
                         f"The answer to {call.method} {call.block.path} has nothing at {path!r}, from which "
                         f"{name} is taken: {str(reply.data)[:80]!r}"
                     )
-                scope.taken[name] = found
+                scope.taken = {**(scope.taken or {}), name: found}
 
     def open(self, customer: Customer, approved: bool, opening: Opening) -> tuple[str, list[str]] | None:
         scope = Scope(self.run, opening.currency, customer, opening.number(0), callback_url=self.callback_url)
         with self._setting_up:
             if not self._is_set_up:
                 self._do(self._setup, scope, opening)
-                self._taken = dict(scope.taken)
+                self._taken = dict(scope.taken or {})
                 self._is_set_up = True
         scope.taken = dict(self._taken)
         self._do(self._customer, scope, opening)
         if not approved:
             return None
         account_ids: list[str] = []
-        customer_id = scope.taken.get("customer_id") or opening.number(0)
+        customer_id = (scope.taken or {}).get("customer_id") or opening.number(0)
         for slot, spec in enumerate(customer.accounts):
             cents = spec.opening_balance_cents
             mine = replace(
@@ -245,10 +248,10 @@ class MappedBank(_Mapped):
                 product=spec.product,
                 opening_cents=cents,
                 account_id=opening.number(slot),
-                taken=dict(scope.taken),
+                taken=scope.taken,
             )
             self._do(self._account, mine, opening)
-            account_id = mine.taken.get("account_id") or self._account_id.of(mine)
+            account_id = (mine.taken or {}).get("account_id") or self._account_id.of(mine)
             account_ids.append(account_id)
             if cents > 0 and self._mapping.opening_balance == "with_account":
                 opening.fund(None, account_id, cents)
@@ -283,8 +286,8 @@ class MappedBank(_Mapped):
             callback_url=self.callback_url,
             taken=self._taken,
         )
-        scope.outside = self._outside.of(scope)
-        return self._moves[FIELDS["move"]["movement"](scope)].request(scope)
+        scope.outside = self._outside.template if self._outside.fixed else self._outside.of(scope)
+        return self._moves[movement_of(tx)].request(scope)
 
     def judge(self, reply: Reply, reference: str) -> Verdict:
         if reply.status == 0:
@@ -393,7 +396,7 @@ def _steps(mapping: BankMapping) -> Iterable[StepBlock]:
 
 
 def _taken(name: str) -> Get:
-    return lambda scope: scope.taken.get(name)
+    return lambda scope: scope.taken.get(name) if scope.taken else None
 
 
 def _opening_deposit(customer: Customer, slot: int, cents: int, opening: Opening) -> Transaction:

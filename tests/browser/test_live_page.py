@@ -50,7 +50,8 @@ def test_the_page_comes_alive(page, server):
 def test_the_answer_stands_above_the_fold(page, server):
     page.set_viewport_size({"width": 1400, "height": 900})
     open_live(page, server)
-    page.wait_for_selector("#happenings li")
+    for drawn in ("#happenings li", ".tile", "#verdicts li", "#rate-chart .scatterlayer path.js-line"):
+        page.wait_for_selector(drawn)
     for part in ("#verdicts", "#rate-chart", "#happenings", "#tiles"):
         box = page.locator(part).bounding_box()
         assert box["y"] + box["height"] <= 900, part
@@ -238,7 +239,13 @@ def test_no_run_says_what_to_do_under_a_base_path(page, tmp_path):
         page.get_by_role("link", name="banksim live").click()
         page.wait_for_url(f"{idle.address}/banksim/")
         page.wait_for_selector("#pick-scenario option", state="attached")
-        page.select_option("#pick-scenario", "quiet")
+        assert page.locator(".pick-card path").count() == 2  # a curve each
+        page.click(".pick-card[data-name=quiet]")
+        assert page.input_value("#pick-scenario") == "quiet"
+        assert page.is_hidden("#pick-nexum")
+        page.select_option("#pick-mode", "live")
+        assert page.is_visible("#pick-nexum")
+        page.select_option("#pick-mode", "dry-run")
         assert page.inner_text("#pick-description") == "Nothing <b>happens</b> here."
         page.fill("#pick-speed", "600")
         page.click("#start")

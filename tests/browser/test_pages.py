@@ -119,6 +119,26 @@ def test_names_that_mean_harm_stay_text_on_every_page(page, server):
     assert page.locator("#feed script").count() == 0
 
 
+def test_a_transaction_opens_and_keys_go_to_the_next_mistake(page, server):
+    open_page(page, server, "feed", "#feed tr.result-missed, #feed tr.result-false-positive")
+    page.keyboard.press("m")
+    chosen = page.locator("#feed tr.selected")
+    assert chosen.get_attribute("class").split()[0] in ("result-missed", "result-false-positive")
+    assert page.is_visible("#feed-held")  # the rows stand still meanwhile
+    page.keyboard.press("Enter")
+    assert page.inner_text("#drawer-result") in ("missed", "false positive")
+    assert page.inner_text("#drawer-why li:first-child").startswith("The detector gave")
+    assert page.locator("#drawer-calls tbody tr").count() == 5
+    before = page.inner_text("#drawer-calls")
+    page.click("#drawer-after")
+    assert page.inner_text("#drawer-calls") != before
+    page.keyboard.press("Escape")
+    assert page.is_hidden("#drawer")
+    page.locator("#feed tr").first.click()
+    assert page.is_visible("#drawer")
+    page.click("#drawer-close")
+
+
 def test_an_alert_pops_up_and_can_be_closed_and_muted(page, server):
     open_page(page, server, "feed", "#feed tr")
     assert not page.is_checked("#pop-ups")  # every alert is a row there already

@@ -22,6 +22,7 @@ from banksim.run.sink import Ignore, Tee
 from banksim.run.timekeeper import Timekeeper
 from banksim.scenario import parse_scenario
 from banksim.schedule.simulation import Simulation
+from tests.unit.run.makers import Backlog, RowsPut
 
 POSTED = Outcome(BankReply(BankStatus.POSTED), NOT_SCORED, lag_ms=0.0, service_ms=0.0)
 
@@ -82,6 +83,8 @@ class DispatchRig:
             self.timekeeper,
             self._queues,
             self,
+            RowsPut(),
+            Backlog(self._queues),
             Tee([self.measures, Drops(self.dropped), self._driver]),
             NoJoiners(),
             wakeup,

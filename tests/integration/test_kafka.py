@@ -102,7 +102,7 @@ def test_every_decision_is_matched(form: str, servers: str, tmp_path: Path) -> N
     assert sum(confusion.values()) == posted
     assert 30 <= confusion["tp"] + confusion["fn"] <= sum(p.truth.is_fraud for p in driver.planned)
     assert decisions["recall"] is not None and decisions["latency_ms"]["count"] == posted
-    assert driver.run.load.events.status()["ok"] is True
+    assert driver.run.load.events.status().ok is True
 
 
 def test_in_sandbox_mode_the_stand_in_decides_in_its_own_process(tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_a_broker_that_dies_stops_nobody(
     counts = encode(run.results)["transactions"]
     assert counts["offered"] == counts["completed"] + counts["failed"] + counts["unknown"] + counts["dropped"]
     assert counts["completed"] > 300  # the bank never noticed
-    assert told[0]["ok"] is False and "not published" in told[0]["detail"]
+    assert told[0].ok is False and "not published" in told[0].detail
     record_property("hub_stall_p99_ms", beats[0])
     print(f"hub stall p99 while the broker was down: {beats[0]:.1f} ms")
     assert beats[0] < STALL_P99_MS

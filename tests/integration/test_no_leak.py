@@ -14,15 +14,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from banksim.activity import Activity
+from banksim.activity.rows import RowPlanner
 from banksim.run.run import End
 from banksim.run.settings import Mode
 from banksim.scenario import KNOWN_PATTERN_TYPES
 from banksim.targets import SandboxProcess
 from banksim.world import World
-from tests.integration.driver import Driver, settings_for
+from tests.integration.driver import SMALL_ATTACK, Driver, settings_for
 from tests.integration.tee import Tee
 
 #: Words of ours that no body, header or path may hold.
@@ -43,6 +44,13 @@ FORBIDDEN = (
     "persona",
 )
 
+#: Every kind of fraud, those that the small attack leaves out with a few steps each.
+ATTACK = SMALL_ATTACK + "".join(
+    f"    - {{type: {kind}, count: 4}}\n"
+    for kind in KNOWN_PATTERN_TYPES
+    if f"type: {kind}," not in SMALL_ATTACK
+)
+
 Scored = list[tuple[bool, dict[str, Any]]]
 
 
@@ -52,7 +60,9 @@ class Wire:
     def __init__(self, folder: Path) -> None:
         with SandboxProcess() as sandbox:
             bank, detector = Tee(sandbox.nexum_url), Tee(sandbox.bastion_url)
-            settings = settings_for(folder, mode=Mode.LIVE, nexum_url=bank.url, bastion_url=detector.url)
+            settings = settings_for(
+                folder, ATTACK, mode=Mode.LIVE, nexum_url=bank.url, bastion_url=detector.url
+            )
             driver = Driver(settings)
             self.run = driver.conduct()
             bank.stop()
@@ -121,13 +131,11 @@ def test_ids_look_alike(wire: Wire, field: str) -> None:
 def test_values_of_fraud_are_also_those_of_honest_people(wire: Wire) -> None:
     # The run is too small for rare habits, so many genuine people are asked for a month of transactions.
     settings = settings_for(wire.run.settings.report_dir, customers=5_000)
-    activity = Activity(World.from_scenario(settings.scenario, settings.seed))
+    planner = RowPlanner(World.from_scenario(settings.scenario, settings.seed))
     genuine: dict[str, set[str]] = defaultdict(set)
-    for n in range(80_000):
-        planned = activity.plan(n * 32.4)
-        if planned is None:
-            continue
-        tx = planned.transaction
+    block = planner.plan(0, np.arange(160_000) * 16.2)
+    for position in range(len(block)):
+        tx = block.planned(position).transaction
         genuine["currency"].add(tx.currency)
         genuine["channel"].add(str(tx.channel))
         genuine["country"].add(tx.place.country)

@@ -1,8 +1,9 @@
 """The shipped locustfile, with a note of which of our files each genuine transaction passes.
 
 Locust loads it in place of the shipped one; when the process ends, the medians are in the file that
-JOURNEY_FILE names.  A journey is everything that is called in the dispatcher's greenlet from one
-arrival to the next, and in the user's greenlet from taking the arrival until it asks for another.
+JOURNEY_FILE names.  A journey ends with a flush that counts a row: it is everything that was called since
+the flush before in the dispatcher's greenlet, by the hub for the lanes and by the carrier.  What is done
+once for a whole block (planning it, making its requests) is listed apart.
 """
 
 from __future__ import annotations
@@ -10,26 +11,29 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import statistics
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import gevent
-from locust import User
-
+from banksim.run.dispatcher import Dispatcher
+from banksim.targets.carrier import Carrier
+from banksim.targets.http.lanes import Lanes
 from locustfiles.banking import *  # noqa: F403  Locust finds users and shape by looking at the names here
 
 PRODUCT = str(Path(__file__).resolve().parents[2])
-QUEUES = "banksim/run/queues.py"
+EXECUTOR = "banksim/run/executor.py"
+#: Called once for all rows of a block.
+BY_THE_BLOCK = {("banksim/activity/planner.py", "_plan_ahead"), (EXECUTOR, "_keep")}
+#: What a campaign's step does in the same greenlet is not a genuine transaction's way.
+STEPS = {("banksim/run/dispatcher.py", "_hand_out"), ("banksim/schedule/simulation.py", "take_dated")}
 #: The first transactions also build what later ones find made.
 WARM_UP = 30
 
-passing: dict[gevent.Greenlet, set[str]] = {}
-taken: dict[gevent.Greenlet, Any] = {}
-planned: dict[int, set[str]] = {}
+since: set[str] = set()
+by_the_block: set[str] = set()
+within: list[tuple[str, str]] = []
 journeys: list[set[str]] = []
 
 
@@ -37,22 +41,17 @@ def note(frame: FrameType, event: str, value: Any) -> None:
     code = frame.f_code
     if event not in ("call", "return") or not code.co_filename.startswith(PRODUCT):
         return
-    file, who = code.co_filename[len(PRODUCT) + 1 :], gevent.getcurrent()
+    file = code.co_filename[len(PRODUCT) + 1 :]
     if file.startswith((".venv", "tests")):
         return
-    files = passing.setdefault(who, set())
-    if event == "call":
-        files.add(file)
-    if file != QUEUES:
-        return
-    if code.co_name == "put" and event == "call":
-        arrival = next(v for v in frame.f_locals.values() if type(v).__name__ == "Arrival")
-        planned[id(arrival)] = passing.pop(who)
-    elif code.co_name == "take":
-        if event == "return":
-            passing[who], taken[who] = {file}, value
-        elif (arrival := taken.pop(who, None)) is not None and not arrival.planned.truth.campaign_id:
-            journeys.append(planned.pop(id(arrival), set()) | passing.pop(who))
+    what = (file, code.co_name)
+    if what in BY_THE_BLOCK or what in STEPS:
+        within.append(what) if event == "call" else within.remove(what)
+    if event == "call" and not STEPS.intersection(within):
+        (by_the_block if within else since).add(file)
+    elif what == (EXECUTOR, "_report"):
+        journeys.append(set(since))
+        since.clear()
 
 
 def noting(work: Callable[..., Any]) -> Callable[..., Any]:
@@ -67,12 +66,10 @@ def report() -> None:
     sys.setprofile(None)
     found = sorted(journeys[WARM_UP:], key=len)
     median = found[len(found) // 2] if found else set()
-    sizes = [len(files) for files in found]
-    told = {"transactions": len(found), "files": sorted(median), "median": statistics.median(sizes or [0])}
+    told = {"transactions": len(found), "files": sorted(median), "by_the_block": sorted(by_the_block)}
     Path(os.environ["JOURNEY_FILE"]).write_text(json.dumps(told), "utf-8")
 
 
-spawn = gevent.spawn
-gevent.spawn = lambda work, *args, **kwargs: spawn(noting(work), *args, **kwargs)
-User.run = noting(User.run)
+for owner, name in ((Dispatcher, "run"), (Carrier, "_tick"), (Lanes, "_ready"), (Lanes, "_open")):
+    setattr(owner, name, noting(getattr(owner, name)))
 atexit.register(report)

@@ -75,6 +75,8 @@ def serving(contract: Contract | Tokens, certificates: Path | None = None) -> It
                 except (Wrong, KeyError, TypeError, ValueError) as error:
                     contract.mistakes.append(f"{self.command} {self.path}: {type(error).__name__} {error}")
                     status, data = 422, {"error": str(error)}
+            if (pause_s := getattr(contract, "delay_s", None)) and self.command != "GET":
+                time.sleep(pause_s() if callable(pause_s) else 0)
             text = b"" if data is None else json.dumps(data).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")

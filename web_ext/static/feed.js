@@ -3,12 +3,16 @@
 // than it draws while rows keep coming, since each new one moves all those below it.
 
 import { byId, setHidden, setText } from "./dom.js";
+import { Drawer } from "./drawer.js";
 import { row } from "./feed_row.js";
 import { count } from "./format.js";
+import { resultOf } from "./verdicts.js";
 
 const everything = () => true;
 /** Rows drawn while it moves: what one sees, and some to scroll to.  All are there when it is held. */
 const MOVING_ROWS = 30;
+const MISTAKES = new Set(["missed", "false-positive"]);
+const KEYS = { j: 1, ArrowDown: 1, k: -1, ArrowUp: -1, m: "mistake" };
 
 export class Feed {
   /** rows: shown at most; keep: remembered at most; onShown(feed): after each change of what is shown */
@@ -28,8 +32,19 @@ export class Feed {
     const scroll = byId("feed-scroll");
     this.holdWhile(scroll, "pointerenter", "pointerleave", "hover");
     this.holdWhile(scroll, "focusin", "focusout", "focus");
+    scroll.addEventListener("focusout", () => this.drawer.open || this.hold("drawer", false));
     // Whoever has scrolled down reads; the rows must not move away from under the eyes.
     scroll.addEventListener("scroll", () => this.hold("scroll", scroll.scrollTop > 0), { passive: true });
+    this.selected = null; // the item that the keys stand on
+    this.drawer = new Drawer({ items: () => this.items, step: (by) => this.step(by) });
+    this.body.addEventListener("click", (event) => {
+      const item = event.target.closest("tr")?.item;
+      if (!item) return;
+      this.select(item);
+      this.drawer.show(item);
+    });
+    this.drawer.dialog.addEventListener("close", () => this.hold("drawer", false));
+    document.addEventListener("keydown", (event) => this.key(event, scroll));
     byId("feed-hold").addEventListener("click", (event) => {
       const held = event.currentTarget.getAttribute("aria-pressed") !== "true";
       event.currentTarget.setAttribute("aria-pressed", String(held));
@@ -41,6 +56,41 @@ export class Feed {
   holdWhile(node, begin, end, reason) {
     node.addEventListener(begin, (event) => event.pointerType !== "touch" && this.hold(reason, true));
     node.addEventListener(end, () => this.hold(reason, false));
+  }
+
+  /** Keys move through what is shown, wherever nothing is being typed; arrows only within the feed. */
+  key(event, scroll) {
+    const inside = scroll.contains(event.target) || this.drawer.open;
+    const typing = event.target.closest("input, select, textarea, summary, .chart");
+    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Enter" && this.selected && scroll === event.target) {
+      event.preventDefault(); // or the key would press a button of the drawer
+      return this.drawer.show(this.selected);
+    }
+    if (!(event.key in KEYS) || (event.key.startsWith("Arrow") && !inside)) return;
+    event.preventDefault();
+    this.step(KEYS[event.key]);
+  }
+
+  /** To the next one (1: older, -1: newer), or to the next "mistake" that is older. */
+  step(by) {
+    const at = this.shown.findIndex(({ seq }) => seq === this.selected?.seq);
+    const wrong = by === "mistake" ? this.shown.findIndex((item, place) => place > at && MISTAKES.has(resultOf(item).role)) : -1;
+    const item = by === "mistake" ? this.shown[wrong] : this.shown[at + by] ?? (at < 0 ? this.shown[0] : undefined);
+    if (!item) return;
+    this.select(item);
+    if (this.drawer.open) this.drawer.show(item);
+    else byId("feed-scroll").focus({ preventScroll: true });
+  }
+
+  select(item) {
+    this.selected = item;
+    this.hold("drawer", true);
+    this.drawRows(this.rows);
+    for (const node of this.body.children) {
+      node.classList.toggle("selected", node.item.seq === item.seq);
+      if (node.item.seq === item.seq) node.scrollIntoView({ block: "nearest" });
+    }
   }
 
   hold(reason, held) {

@@ -16,16 +16,17 @@ export function row(item) {
   const truth = TRUTH[item.truth] ?? { icon: "ring", role: "none", word: item.truth ?? "" };
   const node = element(
     "tr",
-    `result-${result.role} band-${band.role}`,
+    `result-${result.role}`,
     cell("feed-time", clockOf(moment(item.sim_time), true)),
     cell("feed-what", element("b", "", words(item.kind)), element("span", "muted", detail(item))),
     cell("feed-who", item.customer ?? ""),
     cell("feed-amount right", money(item.amount, item.currency)),
     cell("feed-score", mark(band.icon, band.role), element("b", "", scoreText(item.score)), element("span", "muted", band.word)),
-    cell("feed-decision", item.decision ?? "n/a"),
+    cell("feed-decision", item.decision ?? "n/a", ...(item.reasons ?? []).map((reason) => element("span", "reason", words(reason)))),
     cell("feed-truth", mark(truth.icon, truth.role), element("span", "", truth.word), element("span", "muted", words(item.typology))),
     cell("feed-result", element("span", `result ${result.role}`, icon(result.icon), result.word)),
   );
+  node.item = item;
   node.title = `${item.transaction_id ?? ""} · bank: ${item.bank ?? "n/a"} · answered in ${milliseconds(item.response_ms)}`;
   return node;
 }
@@ -44,7 +45,7 @@ function mark(name, role) {
 
 const COLUMNS = [
   "sim_time", "transaction_id", "customer", "kind", "amount", "currency", "merchant", "channel",
-  "score", "decision", "truth", "typology", "bank", "response_ms",
+  "score", "decision", "truth", "typology", "campaign", "bank", "response_ms",
 ];
 
 /** What is shown, as a spreadsheet reads it; text that would be a formula gets an apostrophe. */

@@ -1,12 +1,14 @@
 // Choose a scenario, see what it would do, start it.  While a run goes on the same form switches:
 // the run is ended with its report, then the next one begins.
 
-import { byId, element, setHidden, setText } from "./dom.js";
+import { byId, element, setHidden, setText, sparkline } from "./dom.js";
 import { count, figure, percent, span, withUnit, words } from "./format.js";
 
 const ACTIVE = new Set(["opening", "running", "paused", "draining"]);
 const ARMED_MS = 4_000;
-const FIELDS = ["scenario", "target_mode", "speed", "customers", "seed"];
+const FIELDS = ["scenario", "target_mode", "speed", "customers", "seed", "nexum_url", "bastion_url", "threshold", "transaction_log"];
+const SVG_WIDTH = 100;
+const SVG_HEIGHT = 30;
 
 export class Picker {
   constructor(base) {
@@ -16,6 +18,7 @@ export class Picker {
     this.active = this.state = null;
     this.waiting = false;
     byId("pick-scenario").addEventListener("change", () => this.about());
+    byId("pick-mode").addEventListener("change", () => this.about());
     byId("pick-speed").addEventListener("input", () => this.about());
     byId("picker-form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -43,6 +46,7 @@ export class Picker {
       return option;
     });
     byId("pick-scenario").replaceChildren(...options);
+    byId("pick-cards").replaceChildren(...scenarios.map((card) => this.card(card)));
     if (this.cards.has(selected)) byId("pick-scenario").value = selected;
     byId("pick-mode").value = mode;
     setHidden(byId("picker-broken"), broken.length === 0);
@@ -50,7 +54,28 @@ export class Picker {
     this.about();
   }
 
+  /** A scenario to press: its rate over time with its attacks, how long it takes, how much fraud to expect. */
+  card({ name, title, curve, attacks, wall_s: wallS, frauds, search }) {
+    const picture = sparkline(curve, SVG_WIDTH, SVG_HEIGHT);
+    for (const [from, to] of attacks) {
+      const band = document.createElementNS(picture.namespaceURI, "rect");
+      for (const [key, value] of [["x", from * SVG_WIDTH], ["width", Math.max(1, (to - from) * SVG_WIDTH)], ["height", SVG_HEIGHT]]) band.setAttribute(key, value);
+      picture.prepend(band);
+    }
+    const facts = search ? "until the limit is known" : `${span(wallS)} · ${count(frauds)} frauds`;
+    const button = element("button", "pick-card", element("b", "", title), picture, element("span", "muted", facts));
+    button.type = "button";
+    button.dataset.name = name;
+    button.addEventListener("click", () => {
+      byId("pick-scenario").value = name;
+      this.about();
+    });
+    return element("li", "", button);
+  }
+
   about() {
+    for (const button of byId("pick-cards").querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.dataset.name === byId("pick-scenario").value));
+    for (const field of document.querySelectorAll(".live-only")) setHidden(field, byId("pick-mode").value !== "live");
     const card = this.cards.get(byId("pick-scenario").value);
     if (!card) return;
     const speed = Number(byId("pick-speed").value) || card.speed;
@@ -63,7 +88,7 @@ export class Picker {
       ["Peak rate", withUnit(card.peak_tps, "tx/s")],
       ["Transactions", card.search ? "as many as hold" : `about ${figure(Math.round((card.transactions * card.speed) / speed))}`],
       ["Customers", count(Number(byId("pick-customers").value) || card.customers)],
-      ["Fraud", card.typologies.length ? `${percent(card.fraud_rate)}: ${card.typologies.map(words).join(", ")}` : percent(card.fraud_rate)],
+      ["Fraud", card.typologies.length ? `about ${percent(card.fraud_rate)}: ${card.typologies.map(words).join(", ")}` : percent(card.fraud_rate)],
     ];
     byId("pick-facts").replaceChildren(
       ...facts.map(([name, value]) => element("div", "", element("dt", "", name), element("dd", "", value))),

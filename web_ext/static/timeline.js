@@ -50,7 +50,7 @@ function merge(first, second) {
   const point = { ...second };
   for (const name of Object.keys({ ...first, ...second })) {
     if (AVERAGED.includes(name)) point[name] = combine(first[name], second[name], (a, b) => (a + b) / 2);
-    else if (ADDED.includes(name) || name.endsWith("_failed")) point[name] = combine(first[name], second[name], (a, b) => a + b);
+    else if (ADDED.includes(name)) point[name] = combine(first[name], second[name], (a, b) => a + b);
     else if (name.endsWith("_ms")) point[name] = combine(first[name], second[name], Math.max);
   }
   return point;

@@ -14,9 +14,11 @@ export function scoreBand(score) {
 }
 
 /** What became of a transaction, seen from the truth. */
-export function resultOf({ truth, decision }) {
+export function resultOf({ truth, decision, detector_error: error }) {
   const alerted = decision === "review" || decision === "block";
-  if (decision === null || decision === undefined || decision === "n/a") {
+  // As the server counts: fraud that the detector was asked about and gave no usable answer to is missed.
+  const unanswered = truth === "fraud" && error;
+  if (!unanswered && (decision === null || decision === undefined || decision === "n/a")) {
     return { word: "not judged", role: "none", icon: "ring" };
   }
   if (truth === "fraud") {

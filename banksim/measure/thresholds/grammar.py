@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from banksim.measure.thresholds.metrics import CATALOGUE, SYSTEMS, Bracket, Metric
-from banksim.measure.thresholds.readings import DURATION, STATISTICS, ThresholdProblem
+from banksim.measure.thresholds.readings import DURATION, STATISTICS, ThresholdProblem, length_s
 from banksim.model import ScenarioError
 from banksim.scenario.fraud import KNOWN_PATTERN_TYPES, PATTERN_ALIASES, canonical_type
 
@@ -176,12 +176,16 @@ def _metric(name: str | None) -> Metric:
 
 def _label(metric: Metric, label: str | None, typologies: Collection[str] | None) -> str:
     if label is None:
-        if metric.bracket is Bracket.SYSTEM:
-            raise ThresholdProblem(f"{metric.name}: of which system? {metric.form}")
+        if metric.bracket in (Bracket.SYSTEM, Bracket.LENGTH):
+            which = "of which system" if metric.bracket is Bracket.SYSTEM else "within what time"
+            raise ThresholdProblem(f"{metric.name}: {which}? {metric.form}")
         return ""
     name = label.strip()
     if metric.bracket is Bracket.NONE:
         raise ThresholdProblem(f"{metric.name} takes nothing in brackets; did you mean {metric.form}?")
+    if metric.bracket is Bracket.LENGTH:
+        length_s(name)
+        return name
     if metric.bracket is not Bracket.TYPOLOGY:
         if name not in SYSTEMS:
             raise ThresholdProblem(f"unknown system {name!r}; {_hint(name, SYSTEMS)}")

@@ -23,9 +23,11 @@ from banksim.measure.thresholds.readings import (
     balance_violations,
     campaign_recall,
     compared,
+    completion,
     errors,
     fp_per_10000,
     fraud_transactions,
+    growth,
     latency,
     of_all,
     of_fraud,
@@ -33,8 +35,10 @@ from banksim.measure.thresholds.readings import (
     peak_tps,
     per_second,
     recall,
+    resent,
     tally_count,
     with_interval,
+    within,
 )
 
 #: What can stand in the brackets of a latency.
@@ -48,6 +52,7 @@ class Bracket(StrEnum):
     TYPOLOGY = "a typology, or nothing for all"
     SYSTEM = "nexum or bastion"
     ANY_SYSTEM = "nexum or bastion, or nothing for transactions"
+    LENGTH = "a length of time, such as 10s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,7 @@ class Metric:
             Bracket.TYPOLOGY: "[typology]",
             Bracket.SYSTEM: "[nexum|bastion]",
             Bracket.ANY_SYSTEM: "[nexum|bastion]",
+            Bracket.LENGTH: "[10s]",
         }[self.bracket]
         return self.name + inside + (".p95" if self.statistics else "")
 
@@ -83,6 +89,7 @@ NOTHING_SENT = "no transaction was sent"
 NOT_COMPARED = "balances were not compared after the run"
 NOTHING_ENDED = "no transaction ended"
 NOTHING_OFFERED = "no transaction was offered"
+NOTHING_ACCEPTED = "no system promised a completion"
 NO_TIME = "the run had no length"
 
 
@@ -212,6 +219,40 @@ CATALOGUE: tuple[Metric, ...] = (
         "no call to {label} was made",
         Bracket.SYSTEM,
         statistics=True,
+    ),
+    Metric(
+        "completion",
+        TIME,
+        "from acceptance to completion, where a system completes later; one that never came counts with its "
+        "deadline",
+        completion,
+        NOTHING_ACCEPTED,
+        statistics=True,
+    ),
+    Metric(
+        "within",
+        SHARE,
+        "completions that came in that time ÷ all that were promised",
+        within,
+        NOTHING_ACCEPTED,
+        Bracket.LENGTH,
+    ),
+    Metric(
+        "growth",
+        TIME,
+        "by how much the calls to a system get slower with every 1,000 of them, at a like rate",
+        growth,
+        "too few stretches of a like rate for a trend of {label}",
+        Bracket.SYSTEM,
+    ),
+    Metric(
+        "resent",
+        COUNT,
+        "requests sent again after a lost connection or a gateway's error; in brackets: to one system",
+        resent,
+        "no call was made",
+        Bracket.ANY_SYSTEM,
+        grows=True,
     ),
     Metric(
         "errors",

@@ -7,6 +7,7 @@ readers (`part`, `per_second`, …) keep the catalogue a table.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -243,6 +244,39 @@ def errors(figures: Figures, label: str, _: str) -> Reading:
         return Reading(share(failed, made))
     tally = figures.tally
     return Reading(share(tally.failed + tally.unknown, tally.finished))
+
+
+def completion(figures: Figures, _: str, statistic: str) -> Reading:
+    histogram, _came = figures.measures.calls.completions()
+    if statistic in PERCENTILES:
+        return Reading(histogram.percentile(PERCENTILES[statistic]))
+    return Reading(histogram.mean_ms if statistic == "mean" else histogram.max_ms)
+
+
+def within(figures: Figures, label: str, _: str) -> Reading:
+    promised, came = figures.measures.calls.completions()
+    return Reading(share(came.count_up_to(length_s(label) * 1000.0), promised.count), promised.count)
+
+
+def length_s(text: str) -> float:
+    """Seconds of "10s" or "2min".  Raises ThresholdProblem."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", text)
+    if match is None:
+        raise ThresholdProblem(f"expected {DURATION.written} in brackets, got {text!r}")
+    return DURATION.bound(Decimal(match[1]), match[2])
+
+
+def resent(figures: Figures, label: str, _: str) -> Reading:
+    calls = figures.measures.calls
+    if not calls.by_call:
+        return Reading(None)
+    return Reading(float(sum(n for (owner, _), n in calls.resent.items() if label in ("", owner))))
+
+
+def growth(figures: Figures, label: str, _: str) -> Reading:
+    found = figures.measures.calls.growth.get(label)
+    line = found.figures() if found is not None else None
+    return Reading(None) if line is None else Reading(line.slope_ms, line.calls, line.low_ms, line.high_ms)
 
 
 def part(name: str, whole: str) -> Read:

@@ -12,6 +12,8 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
 
 import orjson
 from gevent.event import Event
@@ -20,12 +22,13 @@ from gevent.lock import BoundedSemaphore
 from banksim.activity import OnboardingPlan
 from banksim.measure import ExpectedBalances, Measures, MeasureSettings, Roster
 from banksim.measure.kafka import StreamFigures
+from banksim.measure.results import Account, FaultMade, Feedback, FeedItem, LogFile, TargetRow
+from banksim.run.feed import FeedPage, ShownOf
 from banksim.run.process import in_thread
 from banksim.run.run import End
 from banksim.run.workers.members import MAX_WORKERS, Member, Membership, Standing
 from banksim.run.workers.messages import (
     ROWS,
-    Account,
     Ack,
     Bye,
     Counts,
@@ -36,9 +39,7 @@ from banksim.run.workers.messages import (
     OpenedRow,
     Pulse,
     Refused,
-    Row,
     State,
-    TargetRow,
     pulse_every_s,
     state_every_s,
 )
@@ -77,7 +78,7 @@ class MergedCounts:
         self._waiting: dict[int, deque[Counts]] = {}
         self._ended: set[int] = set()
         self._newest: dict[int, int] = {}
-        self._kafka_states: dict[int, Row] = {}
+        self._kafka_states: dict[int, Any] = {}
         self._one_at_a_time = BoundedSemaphore()
 
     def take(self, number: int, state: State) -> None:
@@ -197,76 +198,83 @@ class MergedFeed:
     """The last ``max_items`` items of all workers; a `banksim.run.feed.FeedView`."""
 
     def __init__(self, max_items: int) -> None:
-        self._items: deque[Row] = deque(maxlen=max_items)
+        self._items: deque[FeedItem] = deque(maxlen=max_items)
         self._sequence = 0
         self._seen: dict[int, int] = {}
 
-    def take(self, number: int, seen: int, items: Iterable[Row]) -> None:
+    def take(self, number: int, seen: int, items: Iterable[FeedItem]) -> None:
         """New items of the worker with this number, and how many transactions it has seen in all."""
         self._seen[number] = seen
         for item in items:
-            self._items.append({**item, "seq": self._sequence})
+            self._items.append(replace(item, seq=self._sequence))
             self._sequence += 1
 
-    def since(self, sequence: int) -> Row:
-        return {
-            "next": self._sequence,
-            "shown_of": {"sampled": self._sequence, "seen": sum(self._seen.values())},
-            "items": [item for item in self._items if item["seq"] >= sequence],
-        }
+    def since(self, sequence: int) -> FeedPage:
+        items = [item for item in self._items if item.seq >= sequence]
+        return FeedPage(self._sequence, ShownOf(self._sequence, sum(self._seen.values())), items)
 
-    def items(self) -> list[Row]:
+    def items(self) -> list[FeedItem]:
         return list(self._items)
 
 
 # -- What workers report besides their counts, as one -----------------------------------------------
 
 
-def combined_targets(addresses: Mapping[str, str], rows: Mapping[int, Sequence[TargetRow]]) -> list[Row]:
+def combined_targets(
+    addresses: Mapping[str, str], rows: Mapping[int, Sequence[TargetRow]]
+) -> list[TargetRow]:
     """One row for each target: it does as badly as it does for the worst-off worker."""
-    found: dict[str, Row] = {}
-    for name, url in addresses.items():
-        found[name.capitalize()] = _target_row(name.capitalize(), url)
+    found = {name.capitalize(): TargetRow(name=name.capitalize(), url=url) for name, url in addresses.items()}
     for number, own in sorted(rows.items()):
         for row in own:
-            target = found.setdefault(row.name, _target_row(row.name, row.url))
-            if row.ok is False or target["ok"] is None:
-                target["ok"] = row.ok
-            if row.detail and not target["detail"]:
-                target["detail"] = f"worker {number}: {row.detail}" if row.ok is False else row.detail
-            latencies_ms = [ms for ms in (target["latency_ms"], row.latency_ms) if ms is not None]
-            target["latency_ms"] = max(latencies_ms, default=None)
+            known = found.get(row.name) or TargetRow(name=row.name, url=row.url)
+            detail = f"worker {number}: {row.detail}" if row.ok is False and row.detail else row.detail
+            latencies_ms = [ms for ms in (known.latency_ms, row.latency_ms) if ms is not None]
+            found[row.name] = replace(
+                known,
+                ok=row.ok if row.ok is False or known.ok is None else known.ok,
+                detail=known.detail or detail,
+                latency_ms=max(latencies_ms, default=None),
+            )
     return list(found.values())
 
 
-def combined_accounts(accounts: Mapping[int, Account]) -> Row:
-    """The keys of results.json's ``run`` that are sums or lists over all workers."""
-    found: Row = {
-        "circuits": [
-            {**circuit, "system": f"{circuit['system']} (worker {number})"}
+def combined_accounts(accounts: Mapping[int, Account]) -> Account:
+    """Sums and lists over all workers."""
+    every = [account for _, account in sorted(accounts.items())]
+    feedback = _sums(asdict(account.feedback) for account in every if account.feedback)
+    logs = [account.transaction_log for account in every if account.transaction_log is not None]
+    return Account(
+        circuits=[
+            replace(circuit, system=f"{circuit.system} (worker {number})")
             for number, account in sorted(accounts.items())
             for circuit in account.circuits
-        ]
-    }
-    sums = {
-        "onboarding": _sums(account.onboarding for account in accounts.values()),
-        "feedback": _sums(account.feedback for account in accounts.values()),
-        "fraud_not_made": _sums(account.fraud_not_made for account in accounts.values()),
-    }
-    found |= {name: counts for name, counts in sums.items() if counts}
-    logs = [account.transaction_log for account in accounts.values() if account.transaction_log is not None]
-    if logs:
-        found["transaction_log"] = {
-            "file": "transactions-N.csv, one for each worker",
-            "files": sorted(log.file for log in logs),
-            "lines": sum(log.lines for log in logs),
-            "lost": sum(log.lost for log in logs),
-        }
-    return found
+        ],
+        faults=_combined_faults([account.faults for account in every if account.faults]),
+        onboarding=_sums(account.onboarding for account in every if account.onboarding) or None,
+        fraud_not_made=_sums(account.fraud_not_made for account in every if account.fraud_not_made) or None,
+        feedback=Feedback(**feedback) if feedback else None,
+        transaction_log=LogFile(
+            file="transactions-N.csv, one for each worker",
+            lines=sum(log.lines for log in logs),
+            lost=sum(log.lost for log in logs),
+            files=sorted(log.file for log in logs),
+        )
+        if logs
+        else None,
+    )
 
 
-def _target_row(name: str, url: str) -> Row:
-    return {"name": name, "url": url, "ok": None, "detail": "", "latency_ms": None}
+def _combined_faults(workers: Sequence[Sequence[FaultMade]]) -> list[FaultMade]:
+    """What each fault did, where every worker has made them in its own stand-ins."""
+    return [
+        replace(
+            made[0],
+            begun=any(one.begun for one in made),
+            affected=None if made[0].affected is None else sum(one.affected or 0 for one in made),
+        )
+        for made in zip(*workers, strict=False)
+    ]
 
 
 def _sums(rows: Iterable[Mapping[str, int]]) -> dict[str, int]:
@@ -293,9 +301,9 @@ class Intake:
         self.changed = Event()
         #: Whether the run was ended before its time.
         self.ended = False
-        #: How each target does, as each worker sees it, and each worker's account.  By number.
+        #: How each target does, as each worker sees it, and each worker's last message.  By number.
         self.target_rows: dict[int, list[TargetRow]] = {}
-        self.accounts: dict[int, Account] = {}
+        self.finals: dict[int, Final] = {}
         self._run_id = run_id
         self._membership = membership
         self._shortage_ms = 0.0
@@ -371,12 +379,12 @@ class Intake:
 
     def _take_final(self, member: Member, final: Final) -> None:
         self.counts.take_final(member.number, final)
-        self.accounts.setdefault(member.number, final.account)
+        self.finals.setdefault(member.number, final)
         self._membership.tell(member, Bye(run=self._run_id))
         if member.standing is Standing.FINAL:
             return
         # By a hair a worker's clock may be over before the master's: that is no early end.
-        if final.account.end != End.COMPLETED and not self.ending:
+        if final.end != End.COMPLETED and not self.ending:
             logger.warning("%s leaves the run", member.name)
             member.leaving = True
             self._membership.leave(member, Standing.FINAL)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from banksim.measure.results import WorkerShown
 from banksim.run.workers.assignment import MAX_NUMBERS, SLOTS, Assignment, table_for
 from banksim.run.workers.messages import LEASE_S, LOST_AFTER_S, FromMaster, Pulse
 from banksim.schedule.clock import Clock
@@ -75,6 +76,13 @@ class Member:
     def lease_end_s(self) -> float:
         """Up to this moment it may have started something, whether or not it was heard of since."""
         return max(self.heard_s, self.acked_s + LEASE_S)
+
+    def shown(self, share: float) -> WorkerShown:
+        """For the status page."""
+        cpu_percent, rss_bytes = self.pulse.cpu_percent, self.pulse.rss_bytes
+        return WorkerShown(
+            self.number, self.host, self.pid, str(self.standing), share, cpu_percent, rss_bytes
+        )
 
     def new_run(self) -> None:
         """Forget the last run."""

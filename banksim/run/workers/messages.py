@@ -27,11 +27,13 @@ from typing import Any, ClassVar, get_args
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from banksim.measure.figures import Reconciliation
+from banksim.measure.results import Account, FeedItem, TargetRow
 from banksim.run.settings import KafkaUse, Mode, RunSettings
 from banksim.scenario import parse_scenario
 
-#: A row of the feed, of a circuit, of a fault: plain values with keys that are not read here.
-Row = dict[str, Any]
+#: A message on the wire: plain values.
+Wire = dict[str, Any]
 #: A customer that the bank has opened: index, customer id, account ids by slot.
 OpenedRow = tuple[int, str, list[str]]
 
@@ -117,18 +119,7 @@ class Pulse(RunMessage):
     cpu_percent: float | None = None
     rss_bytes: float | None = None
     seen: int = 0
-    items: list[Row] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetRow:
-    """How one target does, as one worker sees it."""
-
-    name: str
-    url: str
-    ok: bool | None = None
-    detail: str = ""
-    latency_ms: float | None = None
+    items: list[FeedItem] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,41 +153,16 @@ class Opened(RunMessage):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogAccount:
-    """A worker's transaction log: its file, lines written and lost."""
-
-    file: str
-    lines: int
-    lost: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """What one worker reports besides its counts."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-    end: str
-    circuits: list[Row] = field(default_factory=list)
-    faults: list[Row] = field(default_factory=list)
-    feedback: dict[str, int] = field(default_factory=dict)
-    onboarding: dict[str, int] = field(default_factory=dict)
-    fraud_not_made: dict[str, int] = field(default_factory=dict)
-    transaction_log: LogAccount | None = None
-    reconciliation: Row | None = None
-
-
-def account_of(end: str, found: Row) -> Account:
-    """``found`` is what `LocalLoad.account` returns, with a comparison.  ValueError for unknown keys."""
-    account: Account = TypeAdapter(Account).validate_python({"end": end, **found})
-    return account
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Final(Counts):
-    """Everything, with the expected balances; nothing follows."""
+    """Everything, with the expected balances; nothing follows.
+
+    ``end`` is an `End` of the run; ``reconciliation`` is there where the worker has a bank of its own.
+    """
 
     kind: ClassVar[str] = "final"
+    end: str
     account: Account
+    reconciliation: Reconciliation | None = None
 
 
 FromWorker = Hello | Refused | Pulse | State | Opened | Final
@@ -337,9 +303,9 @@ _OF_WORKERS = {kind.kind: _ADAPTERS[kind] for kind in FROM_WORKER}
 _OF_MASTERS = {kind.kind: _ADAPTERS[kind] for kind in FROM_MASTER}
 
 
-def encode(message: FromWorker | FromMaster) -> Row:
+def encode(message: FromWorker | FromMaster) -> Wire:
     """Plain values: numbers, text, bytes, lists, dictionaries."""
-    fields: Row = _ADAPTERS[type(message)].dump_python(message)
+    fields: Wire = _ADAPTERS[type(message)].dump_python(message)
     return {"kind": message.kind, **fields}
 
 
@@ -370,7 +336,7 @@ def _decoded(data: object, adapters: Mapping[str, TypeAdapter[Any]]) -> Any:
         raise ValueError(f"{kind}: {place}: {first['msg']}") from None
 
 
-def json_schema() -> Row:
+def json_schema() -> Wire:
     """All kinds as one JSON Schema; bytes are strings of format "binary"."""
     kinds = (*FROM_WORKER, *FROM_MASTER)
     _, made = TypeAdapter.json_schemas([(kind.__name__, "validation", _ADAPTERS[kind]) for kind in kinds])

@@ -13,13 +13,20 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import gevent
 
 from banksim.measure import Measures
 from banksim.measure.figures import Reconciliation
-from banksim.measure.results import Kafka
+from banksim.measure.kafka import Kafka
+from banksim.measure.results import (
+    Account,
+    TargetRow,
+    WorkerRow,
+    WorkerShown,
+)
 from banksim.model import At, BanksimError
 from banksim.run.local_load import DRAIN_TIMEOUTS
 from banksim.run.plan import Parts, Replanner
@@ -34,7 +41,6 @@ from banksim.run.workers.messages import (
     EndRun,
     FromWorker,
     Orders,
-    Row,
     settings_to_wire,
     state_every_s,
 )
@@ -130,44 +136,33 @@ class RemoteLoad:
     def shortage_ms(self) -> float:
         return self.intake.shortage_ms()
 
-    def target_rows(self) -> list[Row]:
+    def target_rows(self) -> list[TargetRow]:
         return combined_targets(self.targets.addresses, self.intake.target_rows)
 
-    def standings(self) -> list[Row]:
+    def standings(self) -> list[WorkerShown]:
         """Each worker of this run, for the status page."""
         return [
-            {
-                "number": member.number,
-                "host": member.host,
-                "pid": member.pid,
-                "standing": str(member.standing),
-                "share": round(self.membership.part_of(member), 4),
-                "cpu_percent": member.pulse.cpu_percent,
-                "rss_bytes": member.pulse.rss_bytes,
-            }
+            member.shown(round(self.membership.part_of(member), 4))
             for member in self.members
             if member.standing is not Standing.IDLE
         ]
 
-    def worker_rows(self) -> list[Row]:
-        """Every worker that had a share, in the order of their numbers, for the results.
-
-        ``ended``: "final" (all its figures are in) or "lost" (figures up to its last state).
-        """
+    def worker_rows(self) -> list[WorkerRow]:
+        """Every worker that had a share, in the order of their numbers, for the results."""
         origin_s = self._timekeeper.origin_s
         return [
-            {
-                "number": member.number,
-                "host": member.host,
-                "pid": member.pid,
-                "ended": str(Standing.FINAL if member.standing is Standing.FINAL else Standing.LOST),
-                "left": member.leaving,
-                "joined_wall_s": max(0.0, (member.joined_s or origin_s) - origin_s),
-                "losses": member.losses,
-                "gap_s": round(member.gap_s, 3),
-                "not_offered": round(member.not_offered, 1),
-                "in_flight": 0 if member.standing is Standing.FINAL else member.pulse.in_flight,
-            }
+            WorkerRow(
+                number=member.number,
+                host=member.host,
+                pid=member.pid,
+                ended=str(Standing.FINAL if member.standing is Standing.FINAL else Standing.LOST),
+                left=member.leaving,
+                joined_wall_s=max(0.0, (member.joined_s or origin_s) - origin_s),
+                losses=member.losses,
+                gap_s=round(member.gap_s, 3),
+                not_offered=round(member.not_offered, 1),
+                in_flight=0 if member.standing is Standing.FINAL else member.pulse.in_flight,
+            )
             for _, member in sorted(self.membership.took_part.items())
         ]
 
@@ -295,23 +290,22 @@ class RemoteLoad:
         reconciliation = self._reconciliation()
         return Totals(self.measures, reconciliation, self._kafka(), self._account(), self.intake.feed.items())
 
-    def _account(self) -> Row:
-        found = combined_accounts(self.intake.accounts)
-        faults = self.targets.faults_of(list(self.intake.accounts.values()))
-        if faults:
-            found["faults"] = faults
-        found["detector"] = self.targets.detector_stats()
-        found["workers"] = self.worker_rows()
+    def _account(self) -> Account:
         if self.intake.counts.uncounted:
             logger.error("%d states of further workers are not counted", self.intake.counts.uncounted)
-        return found
+        found = combined_accounts({number: final.account for number, final in self.intake.finals.items()})
+        return replace(
+            found,
+            faults=self.targets.faults() or found.faults,
+            detector=self.targets.detector_stats(),
+            workers=self.worker_rows(),
+        )
 
     def _reconciliation(self) -> Reconciliation:
         books, customers = self.measures.books, self.plan.onboarding or self.plan.world.population
         missing = in_thread(lambda: self.intake.opened.without_balance(books, customers))
-        lost = [row["number"] for row in self.worker_rows() if row["ended"] != Standing.FINAL]
-        accounts = list(self.intake.accounts.values())
-        return self.targets.reconcile(books, missing, lost, accounts)
+        lost = [row.number for row in self.worker_rows() if row.ended != Standing.FINAL]
+        return self.targets.reconcile(books, missing, lost, self.intake.finals.values())
 
     def _kafka(self) -> Kafka:
         brokers, form = self.targets.brokers, self.settings.scenario.connections.kafka_format
@@ -415,6 +409,6 @@ class RemoteSource:
         for load in self._loads:
             load.intake.hear(member, message)
 
-    def standings(self) -> list[Row]:
+    def standings(self) -> list[WorkerShown]:
         """Each worker of this run, for the status page."""
         return [row for load in self._loads for row in load.standings()]

@@ -8,20 +8,20 @@ dry run    every worker has a bank and a detector of its own, in process
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from banksim.measure import ExpectedBalances
 from banksim.measure.comparison import combined, not_checked
 from banksim.measure.figures import Reconciliation
-from banksim.measure.results import decode
+from banksim.measure.results import DetectorStats, FaultMade
 from banksim.run.connect import Connected, connect, read_stats, says
 from banksim.run.invariant import MovementBooks
 from banksim.run.kafka import find_brokers
 from banksim.run.reconcile import reconcile
 from banksim.run.settings import Mode, RunSettings
 from banksim.run.stand_ins import FaultConductor
-from banksim.run.workers.messages import Account, Row, WireBrokers
+from banksim.run.workers.messages import Final, WireBrokers
 from banksim.sandbox.detector.kafka import DetectorBridge
 from banksim.schedule.clock import Clock
 from banksim.targets import ignore_call
@@ -64,27 +64,16 @@ class SharedTargets:
             self._faults = FaultConductor(self._settings.scenario.faults, clock, self._connected.stand_ins)
         return self._faults.running() if self._faults is not None else nullcontext()
 
-    def detector_stats(self) -> Row | None:
+    def detector_stats(self) -> DetectorStats | None:
         """The detector's own statistics; None in a dry run, where every worker has a detector."""
         return says(self._connected.targets.detector, self._detector_before) if self._connected else None
 
-    def faults_of(self, accounts: Sequence[Account]) -> list[Row]:
-        """What each fault did; in a dry run every worker has made them in its own stand-ins."""
-        if self._faults is not None:
-            return self._faults.figures()
-        total: list[Row] = []
-        for account in accounts:
-            if account.faults and not total:
-                total = [dict(row) for row in account.faults]
-                continue
-            for mine, row in zip(total, account.faults, strict=False):
-                mine["begun"] = mine["begun"] or row["begun"]
-                if mine["affected"] is not None:
-                    mine["affected"] += row["affected"]
-        return total
+    def faults(self) -> list[FaultMade]:
+        """What each fault did that was made here; in a dry run every worker makes its own."""
+        return self._faults.figures() if self._faults is not None else []
 
     def reconcile(
-        self, books: ExpectedBalances, missing: int, lost: Sequence[int], accounts: Sequence[Account]
+        self, books: ExpectedBalances, missing: int, lost: Sequence[int], finals: Iterable[Final]
     ) -> Reconciliation:
         """Compare balances, where every worker's expected ones have arrived.
 
@@ -92,8 +81,7 @@ class SharedTargets:
         workers.  In a dry run every worker has compared its own bank.
         """
         if self._connected is None:
-            compared = (account.reconciliation for account in accounts if account.reconciliation)
-            return combined(decode(Reconciliation, found) for found in compared)
+            return combined(final.reconciliation for final in finals if final.reconciliation)
         if lost:
             named = f"worker {lost[0]} was" if len(lost) == 1 else f"workers {', '.join(map(str, lost))} were"
             return not_checked(books, f"{named} lost, and with it what the bank had acknowledged to it")

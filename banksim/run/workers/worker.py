@@ -19,7 +19,7 @@ import gevent
 import orjson
 from gevent.event import Event
 
-from banksim.measure.results import encode
+from banksim.measure.figures import Reconciliation
 from banksim.model import BanksimError
 from banksim.run.feed import ITEMS_PER_SECOND
 from banksim.run.kafka import Brokers
@@ -38,7 +38,6 @@ from banksim.run.workers.messages import (
     PULSE_S,
     ROWS,
     STATE_S,
-    Account,
     Ack,
     Assigned,
     Bye,
@@ -53,8 +52,6 @@ from banksim.run.workers.messages import (
     Pulse,
     Refused,
     State,
-    TargetRow,
-    account_of,
     settings_from_wire,
 )
 from banksim.schedule.clock import Clock, Segment
@@ -282,11 +279,10 @@ class WorkerRun:
             self.generating = False
 
     def _send_final(self, load: LocalLoad) -> None:
-        account = load.account()
+        found, currency = None, self.settings.scenario.currency
         if self.settings.mode is Mode.DRY_RUN:
-            currency = self.settings.scenario.currency
-            account["reconciliation"] = encode(reconcile(load.measures.books, load.connected, currency))
-        final = self._reporter.final(load, account_of(str(self.end or End.COMPLETED), account))
+            found = reconcile(load.measures.books, load.connected, currency)
+        final = self._reporter.final(load, self.end or End.COMPLETED, found)
         until_s = time.monotonic() + FINAL_FOR_S
         while not self._bye.is_set() and time.monotonic() < until_s:
             self.send(final)
@@ -409,21 +405,24 @@ class Reporter:
             self._run.send(Opened(run=self._run.run_id, rows=rows, joined=self._run.begun))
             self._opened_reported = max(self._opened_reported, first + len(indices))
 
-    def final(self, load: LocalLoad, account: Account) -> Final:
+    def final(self, load: LocalLoad, end: End, reconciliation: Reconciliation | None) -> Final:
         """The last message of this worker: everything, with the books."""
+        account = load.account()
         self.report_opened()
         return Final(
             run=self._run.run_id,
             seq=self._next_seq(),
             wall_s=self._run.timekeeper.now().wall_s,
             counts=_counts(load, 0.0, books=True),
+            end=str(end),
             account=account,
+            reconciliation=reconciliation,
         )
 
     def _pulse(self) -> Pulse:
         run, load = self._run, self._run.load
         feed = load.feed.since(self._next_item)
-        self._next_item = feed["next"]
+        self._next_item = feed.next
         return Pulse(
             run=run.run_id,
             at_s=time.monotonic(),
@@ -437,7 +436,7 @@ class Reporter:
             cpu_percent=self._cpu_percent,
             rss_bytes=self._rss_bytes,
             seen=load.feed.seen,
-            items=feed["items"],
+            items=feed.items,
         )
 
     def _meter_process(self) -> None:
@@ -457,7 +456,7 @@ class Reporter:
             wall_s=wall_s,
             from_s=from_s,
             counts=_counts(load, from_s, books=False),
-            targets=[TargetRow(**row) for row in load.target_rows()],
+            targets=load.target_rows(),
         )
 
     def _next_seq(self) -> int:

@@ -138,6 +138,7 @@ class Trip:
         "score_end_s",
         "score_received",
         "score_start_s",
+        "score_status",
         "start_s",
     )
 
@@ -150,7 +151,7 @@ class Trip:
         self.score = NOT_SCORED
         self.start_s = self.began_s = 0.0
         self.bank_start_s = self.bank_end_s = self.score_start_s = self.score_end_s = 0.0
-        self.bank_received = self.score_received = 0
+        self.bank_received = self.score_received = self.score_status = 0
         self.bank_by_client = self.score_by_client = False
         self.dropped = ""
         self.done = False
@@ -208,6 +209,10 @@ class Lanes(ABC):
 
     # Sending
 
+    def begin(self, trip: Trip, now_s: float) -> None:
+        """Its first call begins."""
+        trip.start_s = trip.began_s = now_s
+
     @property
     def connections(self) -> int:
         """Open, or being opened."""
@@ -234,7 +239,7 @@ class Lanes(ABC):
             self._waiting.append(trip)
             return
         if trip.start_s == 0.0:
-            trip.start_s = trip.began_s = now_s
+            self.begin(trip, now_s)
         self._opening.add(trip)
         gevent.spawn(self._open, trip)
 
@@ -247,7 +252,7 @@ class Lanes(ABC):
 
     def _send(self, connection: LaneConnection, trip: Trip, now_s: float) -> None:
         if trip.start_s == 0.0:
-            trip.start_s = trip.began_s = now_s
+            self.begin(trip, now_s)
         data = self.bytes_of(trip)
         connection.trip = trip
         try:
@@ -449,6 +454,12 @@ class Lanes(ABC):
         while waiting and 0.0 < waiting[0].began_s < began_s:
             trip = waiting.popleft()
             self._give_up(trip, HttpBegun(on_perf_counter(trip.began_s), sent=False, expired=True))
+
+    def take_unsent(self) -> list[Trip]:
+        """Take out what waits for a connection and has not begun."""
+        unsent = [trip for trip in self._waiting if trip.start_s == 0.0]
+        self._waiting = deque(trip for trip in self._waiting if trip.start_s)
+        return unsent
 
     def close(self) -> list[tuple[Trip, bool]]:
         """Close every connection.  Returns the trips that were cut off, and whether each was sent."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from banksim.activity import Activity
+from banksim.activity.payments import Payment
 from banksim.activity.planner import OpenCheck
 from banksim.model import Planned
 from banksim.world import World
@@ -20,18 +22,39 @@ class Ahead:
         self.moments = np.array(moments)
         self.taken = 0
 
+    def peek(self) -> float | None:
+        return float(self.moments[self.taken]) if self.taken < len(self.moments) else None
+
     def upcoming(self, count: int) -> Floats:
         return self.moments[self.taken : self.taken + count]
 
-    def plan(
-        self, activity: Activity, is_open: OpenCheck | None = None, is_mine: OpenCheck | None = None
-    ) -> list[Planned | None]:
-        """What becomes of the arrivals that are left, one after the other."""
-        found = []
-        for moment in self.moments[self.taken :].tolist():
-            self.taken += 1
-            found.append(activity.plan(moment, is_open, is_mine))
-        return found
+    def advance(self, count: int) -> None:
+        self.taken += count
+
+
+def activity_at(
+    world: World,
+    moments: Sequence[float],
+    scenario: Any = None,
+    shard: int = 0,
+    payments: Sequence[Payment] = (),
+) -> Activity:
+    """An `Activity` with arrivals at these moments."""
+    return Activity(world, scenario, shard, payments, Ahead(moments))
+
+
+def taken(
+    activity: Activity,
+    most: int = 10**9,
+    is_open: OpenCheck | None = None,
+    is_mine: OpenCheck | None = None,
+) -> list[Planned | None]:
+    """What becomes of the next arrivals, one after the other; None where there was no customer."""
+    found: list[Planned | None] = []
+    while len(found) < most and activity.peek() is not None:
+        block, start, end, missing = activity.take(0.0, 1, is_open, is_mine)
+        found += [block.planned(position) for position in range(start, end)] + [None] * missing
+    return found
 
 
 def planned(
@@ -39,9 +62,8 @@ def planned(
     moments: Sequence[float],
     is_open: OpenCheck | None = None,
     is_mine: OpenCheck | None = None,
-    **more: object,
+    **more: Any,
 ) -> list[Planned]:
-    """The genuine transactions of a new `Activity` at these moments."""
-    ahead = Ahead(moments)
-    activity = Activity(world, upcoming=ahead.upcoming, **more)  # type: ignore[arg-type]
-    return [found for found in ahead.plan(activity, is_open, is_mine) if found is not None]
+    """The genuine transactions at these moments."""
+    found = taken(activity_at(world, moments, **more), is_open=is_open, is_mine=is_mine)
+    return [one for one in found if one is not None]

@@ -13,7 +13,7 @@ from banksim.activity.finder import MAX_DRAWS
 from banksim.model import CREDIT_KINDS, AccountRef, Channel, Kind, Label, Place, Planned, Transaction
 from banksim.world import TIER_LIMIT_UNITS, World, distance_km, stream
 from banksim.world.persona import load_categories
-from tests.unit.activity.helpers import Ahead
+from tests.unit.activity.helpers import Ahead, activity_at, taken
 from tests.unit.activity.helpers import planned as planned_at
 from tests.unit.world.scenarios import OnboardingSettings, WorldSettings
 
@@ -211,9 +211,8 @@ def test_in_a_rush_people_still_pay_in_shops() -> None:
 
 
 def test_only_open_customers_act_and_are_paid(world: World) -> None:
-    ahead = Ahead(moments(2000, 2))
-    activity = Activity(world, upcoming=ahead.upcoming)
-    found = ahead.plan(activity, is_open=lambda index: index % 4 == 0)
+    activity = activity_at(world, moments(2000, 2))
+    found = taken(activity, is_open=lambda index: index % 4 == 0)
     for tx in (planned.transaction for planned in found if planned is not None):
         assert tx.account.customer_index % 4 == 0
         assert tx.counterparty is None or tx.counterparty.customer_index % 4 == 0
@@ -231,13 +230,13 @@ def test_only_my_customers_pay_but_anybody_is_paid(world: World) -> None:
 
 
 def test_nobody_to_act_is_counted_and_looked_for_a_bounded_time(world: World) -> None:
-    activity, asked = Activity(world), []
+    activity, asked = activity_at(world, [0.0]), []
 
     def closed(index: int) -> bool:
         asked.append(index)
         return False
 
-    assert activity.plan(0.0, is_open=closed) is None
+    assert taken(activity, is_open=closed) == [None]
     assert (activity.unplanned, len(asked)) == (1, MAX_DRAWS)
 
 
@@ -259,7 +258,7 @@ def test_who_joins_later_pays_in_first() -> None:
 
 def test_a_noted_deposit_can_be_spent(world: World) -> None:
     settings = WorldSettings(customers=50, onboarding=OnboardingSettings(existing_share=0.0))
-    activity = Activity(World.from_scenario(settings, 7), settings)
+    activity = activity_at(World.from_scenario(settings, 7), [], settings)
     deposits = (p.transaction for p in plans(world, 2000, 1) if p.transaction.kind is Kind.DEPOSIT)
     deposit = next(tx for tx in deposits if tx.account.customer_index < 50 and tx.account.slot == 0)
     activity.note(deposit)
@@ -268,9 +267,8 @@ def test_a_noted_deposit_can_be_spent(world: World) -> None:
 
 def test_memory_is_bounded_by_the_population() -> None:
     world = World.from_scenario(WorldSettings(customers=30, accounts_per_customer=2), 7)
-    ahead = Ahead(moments(6000, 200))
-    activity = Activity(world, upcoming=ahead.upcoming)
-    ahead.plan(activity)
+    activity = activity_at(world, moments(6000, 200))
+    assert len(taken(activity)) == 6000
     state, salaries = activity.rows.state, activity.rows._drafts.salaries
     assert len(state.balances) == 60 and len(state.seen.sim_s) == 30
     assert len(salaries.paid) < 200 * len(world.personas)
@@ -279,35 +277,45 @@ def test_memory_is_bounded_by_the_population() -> None:
 
 def test_planning_ahead_changes_nothing(world: World) -> None:
     some = moments(400, 3)
-    activity = Activity(world)
-    assert planned_at(world, some) == [activity.plan(moment) for moment in some]
+    activity, found = activity_at(world, some), []
+    for _ in some:
+        found += taken(activity, 1)
+        activity.take_back()
+    assert planned_at(world, some) == found
 
 
 def test_what_was_planned_ahead_is_planned_again_when_moments_change(world: World) -> None:
     """A change of speed moves what is to come: the plan is that of somebody who knew it all along."""
     some, later = moments(600, 3), [3 * DAY_S + moment for moment in moments(300, 1)]
     ahead = Ahead(some)
-    activity = Activity(world, upcoming=ahead.upcoming)
-    ahead.moments = np.array(some[:250])
-    found = ahead.plan(activity)
-    ahead.moments, ahead.taken = np.array(some), 250
-    activity.plan(some[250])  # the block that this begins reaches far beyond
-    ahead.moments, ahead.taken = np.array(later), 0
-    found += [activity.plan(some[251]), *ahead.plan(activity)]
-    known = planned_at(world, [*some[:252], *later])
-    assert found == [*known[:250], *known[251:]]
+    activity = Activity(world, None, 0, (), ahead)
+    found = taken(activity, 251)
+    activity.take_back()
+    assert ahead.taken == 251
+    ahead.moments = np.array([*some[:251], *later])
+    found += taken(activity)
+    assert found == planned_at(world, [*some[:251], *later])
+
+
+def test_arrivals_that_are_due_are_taken_together(world: World) -> None:
+    """However they are taken, the same rows come, and each arrival is taken once."""
+    some = moments(700, 3)
+    ahead = Ahead(some)
+    activity = Activity(world, None, 0, (), ahead)
+    found, until_s = [], 0.0
+    while activity.peek() is not None:
+        block, start, end, missing = activity.take(until_s, 40)
+        assert 1 <= end - start + missing <= 40
+        found += [block.planned(position) for position in range(start, end)]
+        until_s = found[-1].sim_s + 3600.0
+    assert found == planned_at(world, some) and ahead.taken == len(some)
 
 
 def test_who_acts_for_another_process_by_now_is_planned_again(world: World) -> None:
-    ahead = Ahead(moments(800, 3))
-    activity = Activity(world, upcoming=ahead.upcoming)
-    mine = {"below": 400}
-    found = []
-    for number, moment in enumerate(ahead.moments.tolist()):
-        ahead.taken += 1
-        if number == 300:
-            mine["below"] = 100
-        found.append(activity.plan(moment, is_mine=lambda index: index < mine["below"]))
+    activity = activity_at(world, moments(800, 3))
+    found = taken(activity, 300, is_mine=lambda index: index < 400)
+    activity.take_back()  # as the simulation does when the share changes
+    found += taken(activity, is_mine=lambda index: index < 100)
     customers = [p.transaction.account.customer_index for p in found if p is not None]
     assert len(customers) == 800
     assert max(customers[:300]) >= 100 > max(customers[300:])

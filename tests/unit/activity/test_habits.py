@@ -33,6 +33,8 @@ def test_habits_are_plausible(world: World) -> None:
         assert {shop.place.city for shop in own.shops} == {customer.home.city}
         assert len(own.payees) <= 6 and index not in own.payees
         assert all(distance_km(customer.home, machine) < 10 for machine in own.cash_machines)
+        # Plain numbers: they go onto the wire.
+        assert {type(machine.latitude) for machine in own.cash_machines} == {float}
         assert own.pay_units * 30.4 / own.pay_period_days == pytest.approx(customer.income_cents / 100)
         rents = [bill.amount_units for bill in own.bills if bill.biller.category == "rent"]
         assert len(rents) <= 1 and all(rent % 10 == 0 for rent in rents)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from statistics import mean
 
-from banksim.activity import Activity
 from banksim.model import Label
 from banksim.scenario import KNOWN_PATTERN_TYPES
+from tests.unit.activity.helpers import planned
 
 from .helpers import desk, drive_all, scenario, world
 
@@ -33,9 +33,7 @@ def fraud_steps(seed=1, soph=0.3):
 
 
 def honest_steps(count=4000):
-    activity = Activity(world(), scenario())
-    planned = (activity.plan(nth * 86_400 / count) for nth in range(count))
-    return [step for step in planned if step is not None]
+    return planned(world(), [nth * 86_400 / count for nth in range(count)], scenario=scenario())
 
 
 def style(step):

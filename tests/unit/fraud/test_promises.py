@@ -9,9 +9,9 @@ from statistics import mean, stdev
 
 import pytest
 
-from banksim.activity import Activity
 from banksim.model import Label
 from banksim.scenario import KNOWN_PATTERN_TYPES
+from tests.unit.activity.helpers import planned
 
 from .helpers import desk, drive, drive_all, scenario, world
 
@@ -61,13 +61,10 @@ def test_every_kind_has_its_weight_in_what_is_made_over_several_seeds():
 @lru_cache(maxsize=1)
 def genuine():
     """Log amounts of genuine people by persona and kind: (mean, standard deviation)."""
-    activity = Activity(world(), scenario())
     found: dict[tuple, list[float]] = {}
-    for nth in range(12_000):
-        planned = activity.plan(nth * 7.2)
-        if planned is not None:
-            tx = planned.transaction
-            found.setdefault((planned.truth.persona, tx.kind), []).append(log(tx.amount_cents))
+    for one in planned(world(), [nth * 7.2 for nth in range(12_000)], scenario=scenario()):
+        tx = one.transaction
+        found.setdefault((one.truth.persona, tx.kind), []).append(log(tx.amount_cents))
     return {key: (mean(logs), stdev(logs)) for key, logs in found.items() if len(logs) > 20}
 
 

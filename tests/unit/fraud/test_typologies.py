@@ -38,7 +38,7 @@ def test_every_amount_is_positive_and_within_the_payers_limit(kind, soph):
 @pytest.mark.parametrize("kind", KNOWN_PATTERN_TYPES)
 def test_amounts_are_hardly_ever_the_same(kind):
     amounts = [tx.amount_cents for tx in transactions(one_pattern(kind, count=100))]
-    assert len(set(amounts)) > 50
+    assert len(set(amounts)) > (20 if kind == "atm_cash_out" else 50)  # machines give notes
 
 
 @pytest.mark.parametrize("currency", ["JPY", "CHF"])

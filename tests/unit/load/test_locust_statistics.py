@@ -72,8 +72,8 @@ def test_it_agrees_with_firing(wall: Wall) -> None:
         wall.now_s += rng.expovariate(500.0)
         error = "reset" if rng.random() < 0.02 else None
         one = call(rng.choice(("/score", "/transactions/deposit")), rng.expovariate(0.02), error)
-        lots.called(AT, one)
-        single.called(AT, one)
+        lots.called(AT, (one,))
+        single.called(AT, (one,))
     lots.enter()
     assert set(collected.stats.entries) == set(fired.stats.entries)
     pairs = [(entry, fired.stats.entries[key]) for key, entry in collected.stats.entries.items()]
@@ -89,17 +89,16 @@ def test_a_listener_hears_every_call(wall: Wall) -> None:
     heard: list[str] = []
     env = environment()
     statistics = LocustStatistics(env)
-    statistics.called(AT, call("/before", 1.0))
+    statistics.called(AT, [call("/before", 1.0)])
     env.events.request.add_listener(lambda name, **_: heard.append(name))
-    statistics.called(AT, call("/after", 1.0))
+    statistics.called(AT, [call("/after", 1.0)])
     assert heard == ["/after"]
 
 
 def test_failed_and_unsent_calls_are_entered_at_once(wall: Wall) -> None:
     env = environment()
     statistics = LocustStatistics(env)
-    statistics.called(AT, call("/score", 3.0, "reset"))
-    statistics.called(AT, call("/score", 0.0, "circuit open", sent=False))
+    statistics.called(AT, [call("/score", 3.0, "reset"), call("/score", 0.0, "circuit open", sent=False)])
     entry = env.stats.entries["/score", "POST"]
     assert (entry.num_failures, entry.num_none_requests) == (2, 1)
 
@@ -107,7 +106,7 @@ def test_failed_and_unsent_calls_are_entered_at_once(wall: Wall) -> None:
 def test_the_last_lot_does_not_wait_for_another_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locust_statistics, "LATEST_S", 0.01)
     env = environment()
-    LocustStatistics(env).called(AT, call("/score", 3.0))
+    LocustStatistics(env).called(AT, [call("/score", 3.0)])
     assert env.stats.total.num_requests == 0
     locust_statistics.gevent.sleep(0.05)
     assert env.stats.total.num_requests == 1

@@ -9,7 +9,7 @@ import pytest
 from locust import LoadTestShape, User
 from werkzeug.datastructures import MultiDict
 
-from banksim.load.options import check_form
+from banksim.load.options import check_form, from_form, run_settings
 from banksim.load.users import AcceleratedClockShape, SeatUser
 from banksim.model import UsageError
 
@@ -45,3 +45,13 @@ def test_a_start_that_cannot_make_a_run_is_refused(form: dict[str, str]) -> None
 def test_others_start(form: dict[str, str]) -> None:
     check_form(MultiDict(form), environment())
     check_form(MultiDict({}), environment(picker=False))
+
+
+def test_thresholds_of_a_form_join_those_of_the_command_line() -> None:
+    given = {"scenario": "demo", "target_mode": "dry-run", "threshold": ["drops == 0"]}
+    options = from_form({"threshold": " recall >= 80% \n\nerrors < 1%\n", "transaction_log": "1"}, given)
+    assert options["threshold"] == ["drops == 0", "recall >= 80%", "errors < 1%"]
+    assert from_form({}, given)["threshold"] == ["drops == 0"]
+    settings = run_settings(options, {})
+    assert settings.transaction_log
+    assert {"drops == 0", "recall >= 80%", "errors < 1%"} <= set(settings.scenario.thresholds)

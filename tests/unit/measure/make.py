@@ -72,4 +72,4 @@ def call(
     measures: Measures, system: System, name: str, latency_ms: float, error: str | None = None, at: At = START
 ) -> None:
     """One call to a target has returned."""
-    measures.called(at, Call(system, "POST", name, latency_ms, 200, 0, 0, error))
+    measures.called(at, [Call(system, "POST", name, latency_ms, 200, 0, 0, error)])

@@ -168,10 +168,10 @@ def test_calls_in_columns_count_as_calls_do(seed: int, sizes: list[int]) -> None
             np.full(size, 500),
             np.full(size, 250),
         )
-        at_once.called_many(at, block)
+        at_once.called(at, block)
         calls = list(block)
         random.Random(seed).shuffle(calls)
         for call in calls:
-            one_by_one.called(at, call)
+            one_by_one.called(at, [call])
     assert at_once.calls.rows() == one_by_one.calls.rows()
     assert at_once.calls.extremes.rows() == one_by_one.calls.extremes.rows()

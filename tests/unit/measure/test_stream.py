@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from banksim.measure.figures import Confusion
-from banksim.measure.kafka import StreamFigures
-from banksim.measure.results import KafkaAlerts
+from banksim.measure.kafka import KafkaAlerts, StreamFigures
 from banksim.model import Decision, Label, ScoreReply, Truth
 
 TOPIC = "transactions"

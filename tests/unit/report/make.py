@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from banksim.measure import Measures, MeasureSettings, compare
-from banksim.measure.results import Planned, Results, RunInfo, ThresholdRow, Window, decode
+from banksim.measure.results import FeedItem, Planned, Results, RunInfo, ThresholdRow, Window, decode
 from banksim.measure.summary import Asked, build_results
 from banksim.model import At, BankStatus, Decision, Label
 from banksim.scenario.models import Goals
@@ -127,25 +127,26 @@ PLANNED = Planned(
 
 ASKED = Asked(Goals(), planned=PLANNED)
 
-FEED: list[dict[str, Any]] = [
-    {
-        "seq": number,
-        "transaction_id": f"id-{number}",
-        "sim_time": f"2026-01-05T15:5{number}:00+00:00",
-        "customer": "Ann O'Neil",
-        "kind": "purchase",
-        "amount": "12.50",
-        "currency": "USD",
-        "merchant": merchant,
-        "channel": "pos",
-        "score": None if number == 2 else 0.0731,
-        "decision": "n/a" if number == 2 else "approve",
-        "reasons": ["new_device", "velocity"],
-        "truth": "genuine",
-        "typology": "",
-        "bank": "posted",
-        "response_ms": 21.4,
-    }
+FEED: list[FeedItem] = [
+    FeedItem(
+        seq=number,
+        transaction_id=f"id-{number}",
+        sim_time=f"2026-01-05T15:5{number}:00+00:00",
+        customer="Ann O'Neil",
+        kind="purchase",
+        amount="12.50",
+        currency="USD",
+        merchant=merchant,
+        channel="pos",
+        score=None if number == 2 else 0.0731,
+        decision="n/a" if number == 2 else "approve",
+        reasons=["new_device", "velocity"],
+        truth="genuine",
+        typology="",
+        bank="posted",
+        response_ms=21.4,
+        ended_at_ms=1_767_628_500_000.0,
+    )
     for number, merchant in enumerate(["Corner Café", HOSTILE, "=1+1"])
 ]
 

@@ -22,9 +22,9 @@ def test_a_report_is_written_again_as_it_was(tmp_path: Path) -> None:
 def test_the_feed_comes_back_as_numbers_and_texts(tmp_path: Path) -> None:
     write_report(tmp_path, busy_results(), FEED)
     rows = read_feed(tmp_path)
-    assert [row["merchant"] for row in rows] == [row["merchant"] for row in FEED]
-    assert rows[0]["score"] == pytest.approx(0.0731)
-    assert rows[2]["score"] is None
+    assert [row.merchant for row in rows] == [row.merchant for row in FEED]
+    assert rows[0].score == pytest.approx(0.0731)
+    assert rows[2].score is None
     (tmp_path / "feed.csv").unlink()
     assert read_feed(tmp_path) == []
 

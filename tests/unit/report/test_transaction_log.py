@@ -10,6 +10,7 @@ import gevent
 import pytest
 from gevent import monkey
 
+from banksim.measure.results import LogFile
 from banksim.model import BankStatus, Decision, Label, ReportFolderError, ScoreReply
 from banksim.model.transaction import BankReply, Outcome
 from banksim.report import transaction_log
@@ -47,7 +48,7 @@ def test_a_line_tells_transaction_truth_and_outcome(tmp_path: Path) -> None:
         "no free seat",
         "",
     )
-    assert log.summary() == {"file": "transactions.csv", "lines": 2, "lost": 0}
+    assert log.summary() == LogFile(file="transactions.csv", lines=2, lost=0)
 
 
 def test_texts_from_outside_are_no_formulas_and_break_no_line(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
+from banksim.activity.block import Block
+from banksim.measure.results import FeedItem
 from banksim.model import (
     AccountRef,
     At,
@@ -23,7 +25,7 @@ from banksim.model import (
     Transaction,
     Truth,
 )
-from banksim.run.queues import Arrival
+from banksim.run.queues import Arrival, UserQueues
 from banksim.run.sink import Ignore
 from banksim.targets import Call
 
@@ -88,11 +90,37 @@ class NotPerformed:
 NOBODY = NotPerformed()
 
 
+class Backlog:
+    """What waits in some queues, and what users took from them."""
+
+    def __init__(self, queues: UserQueues) -> None:
+        self._queues = queues
+
+    @property
+    def waiting(self) -> int:
+        return self._queues.waiting
+
+    @property
+    def begun(self) -> int:
+        return self._queues.taken
+
+
+class RowsPut:
+    """Keeps the rows that need no user."""
+
+    def __init__(self) -> None:
+        self.planned: list[Planned] = []
+
+    def put(self, at: At, block: Block, positions: Sequence[int]) -> None:
+        self.planned += [block.planned(position) for position in positions]
+
+
 @dataclass
 class Published:
     """Keeps what the bank answered, as events would."""
 
     replies: list[BankReply] = field(default_factory=list)
+    wanted: bool = True
 
     def transaction(self, planned: Planned, reply: BankReply) -> None:
         self.replies.append(reply)
@@ -112,5 +140,28 @@ class Kept(Ignore):
     def ended(self, at: At, results: Sequence[Ended]) -> None:
         self.results += results
 
-    def called(self, at: At, call: Call) -> None:
-        self.calls.append(call)
+    def called(self, at: At, calls: Sequence[Call]) -> None:
+        self.calls += calls
+
+
+def feed_item(seq: int, transaction_id: str) -> FeedItem:
+    """A genuine purchase as the feed has it."""
+    return FeedItem(
+        seq=seq,
+        transaction_id=transaction_id,
+        sim_time="2026-01-05T09:00:00+00:00",
+        customer="Ana Martinez",
+        kind="purchase",
+        amount="12.50",
+        currency="USD",
+        merchant="Blue Door Books",
+        channel="pos",
+        score=0.1,
+        decision="approve",
+        reasons=["velocity"],
+        truth="genuine",
+        typology="",
+        bank="posted",
+        response_ms=2.5,
+        ended_at_ms=1_767_600_000_000.0,
+    )

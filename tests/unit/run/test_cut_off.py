@@ -34,7 +34,7 @@ def test_a_label_that_waits_for_a_place_is_sent_or_counted_as_not_sent() -> None
     sending = gevent.spawn(feedback.run)
     gevent.sleep(0.05)
     sending.kill()
-    assert feedback.figures()["not_sent"] == 3
+    assert feedback.figures().not_sent == 3
     forever.set()
 
 

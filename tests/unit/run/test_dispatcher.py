@@ -14,12 +14,13 @@ from banksim.run import dispatcher as module
 from banksim.run.customers import NoJoiners
 from banksim.run.dispatcher import ALWAYS, DROPPED, OVERLOADED, CampaignDriver, Dispatcher, Overload, Wakeup
 from banksim.run.plan import build_parts
-from banksim.run.queues import ANY_PERSONA, ENDED_FIRST, FRAUD_SEAT, Arrival, UserQueues
+from banksim.run.queues import ANY_PERSONA, FRAUD_SEAT, Arrival, UserQueues
 from banksim.run.sink import Tee
 from banksim.run.timekeeper import Timekeeper
 from banksim.scenario import parse_scenario
 from banksim.schedule.simulation import Simulation
-from tests.unit.run.makers import NOBODY, Kept, planned
+from banksim.targets.carrier import ENDED_FIRST
+from tests.unit.run.makers import NOBODY, Backlog, Kept, RowsPut, planned
 
 SCENARIO = """\
 name: Paced
@@ -35,11 +36,12 @@ fraud: {{rate: 0, decoy_rate: 0, patterns: {patterns}}}
 class Desk:
     """A dispatcher over a second of wall time, without users."""
 
-    def __init__(self, tps: float = 50, patterns: str = "[]", lease: Any = ALWAYS) -> None:
+    def __init__(self, tps: float = 50, patterns: str = "[]", lease: Any = ALWAYS, idle: Any = ()) -> None:
         scenario = parse_scenario(SCENARIO.format(tps=tps, patterns=patterns), "paced.yaml", {})
         self.parts = build_parts(scenario, 3, scenario.speed_multiplier)
         self.timekeeper = Timekeeper(self.parts.clock)
-        self.queues = UserQueues([ANY_PERSONA, FRAUD_SEAT])
+        self.queues = UserQueues([ANY_PERSONA, FRAUD_SEAT], idle)
+        self.rows = RowsPut()
         self.measures, self.kept = Measures(), Kept()
         self.simulation = Simulation(self.parts)
         wakeup = Wakeup()
@@ -49,6 +51,8 @@ class Desk:
             self.timekeeper,
             self.queues,
             NOBODY,
+            self.rows,
+            Backlog(self.queues),
             Tee([self.measures, self.kept, self.driver]),
             NoJoiners(),
             wakeup,
@@ -70,6 +74,17 @@ def test_everything_due_waits_in_its_queue() -> None:
     assert desk.queues.waiting == desk.measures.tally.offered == 50
     due_s = [arrival.due_wall_s - desk.timekeeper.origin_s for arrival in desk.queues.drain()]
     assert due_s == pytest.approx([0.01 + 0.02 * n for n in range(50)])
+
+
+def test_what_needs_no_user_goes_to_the_row_executor_and_campaigns_to_users() -> None:
+    desk = Desk(patterns="[{type: card_testing, count: 1}]", idle=[ANY_PERSONA])
+    user = gevent.spawn(
+        lambda: desk.driver.dropped(desk.timekeeper.now(), desk.queues.take(FRAUD_SEAT).planned, "")
+    )
+    desk.run()
+    assert len(desk.rows.planned) == 50 and desk.measures.tally.offered == 51
+    assert not any(planned.truth.is_fraud for planned in desk.rows.planned)
+    user.get(timeout=1)
 
 
 def test_a_campaign_goes_on_when_its_step_is_answered_or_dropped() -> None:
@@ -120,19 +135,17 @@ def test_without_a_lease_nothing_is_handed_out() -> None:
 
 
 def test_an_overloaded_process_plans_nothing_that_it_cannot_carry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Overload, "now", lambda self, behind_s: self._queues.waiting >= 40)
+    monkeypatch.setattr(Overload, "now", lambda self, behind_s: self._backlog.waiting >= 40)
     desk = Desk(tps=5_000, patterns="[{type: card_testing, count: 1}]")
-    plans: list[float] = []
-    plan = desk.parts.activity.plan
-    desk.parts.activity.plan = lambda sim_s, *more: plans.append(sim_s) or plan(sim_s, *more)  # type: ignore[method-assign]
     user = gevent.spawn(
         lambda: desk.driver.dropped(desk.timekeeper.now(), desk.queues.take(FRAUD_SEAT).planned, "")
     )
     desk.run()
     tally = desk.measures.tally
-    assert len(plans) == desk.queues.waiting <= 40 + module.BURST
+    handed_out = desk.queues.waiting
+    assert handed_out <= 40 + module.BURST
     assert desk.measures.drop_reasons.counts == {OVERLOADED: tally.dropped}
-    assert tally.offered == tally.dropped + len(plans) + 1, "the campaign's step went on"
+    assert tally.offered == tally.dropped + handed_out + 1, "the campaign's step went on"
     assert tally.offered == pytest.approx(5_000, abs=2)
     user.get(timeout=1)
 
@@ -169,7 +182,7 @@ def test_overload_is_no_rest_and_more_waiting_than_half_a_seconds_work(
 ) -> None:
     monkeypatch.setattr(module, "SAMPLE_EVERY_S", 0.02)
     queues = UserQueues([ANY_PERSONA])
-    overload = Overload(queues, Meter(busy))  # type: ignore[arg-type]
+    overload = Overload(Backlog(queues), Meter(busy))  # type: ignore[arg-type]
     assert not overload.now(behind_s), "nothing is known yet"
     for _ in range(waiting):
         queues.put(ANY_PERSONA, Arrival(0.0, planned(), NOBODY))

@@ -49,7 +49,7 @@ def test_switched_off_counts_nothing() -> None:
     results = events.results()
     assert (results.enabled, results.offered) == (False, 0)
     row = events.status()
-    assert (row["name"], row["ok"], row["detail"]) == ("Kafka", None, "disabled: --no-kafka")
+    assert (row.name, row.ok, row.detail) == ("Kafka", None, "disabled: --no-kafka")
     events.close()
 
 
@@ -61,7 +61,7 @@ def test_unreachable_counts_what_was_not_published() -> None:
     results = events.results()
     assert (results.offered, results.unavailable, results.not_published) == (2, 2, 2)
     row = events.status()
-    assert (row["ok"], row["url"], row["detail"]) == (False, "k:1", UNREACHABLE.reason)
+    assert (row.ok, row.url, row.detail) == (False, "k:1", UNREACHABLE.reason)
 
 
 @pytest.mark.parametrize("status", list(BankStatus))
@@ -153,7 +153,7 @@ def test_events_and_decisions_with_a_broker(broker: EmbeddedBroker) -> None:
         ("kafka", TRANSACTIONS, None),
     ]
     row = events.status()
-    assert row["ok"] is True and row["latency_ms"] > 0 and "3 events delivered" in row["detail"]
+    assert row.ok is True and row.latency_ms > 0 and "3 events delivered" in row.detail
 
 
 def test_draining_ends_when_nobody_decides(broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch) -> None:

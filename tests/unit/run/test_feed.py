@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from banksim.model import At, BankReply, BankStatus, Decision, Ended, Outcome, ScoreReply
-from banksim.run.feed import ITEMS_PER_SECOND, RESERVED_PER_SECOND, Feed
+from banksim.run.feed import ITEMS_PER_SECOND, RESERVED_PER_SECOND, Feed, ShownOf
 from tests.unit.run.makers import planned
 
 ANA = SimpleNamespace(display_name="Ana")
@@ -26,9 +26,9 @@ def offered(feed, tps, seconds, outcome=QUIET, fraud=""):
     """Moments at which one of a steady stream was taken."""
     taken = []
     for number in range(int(tps * seconds)):
-        before, wall_s = feed.since(0)["next"], number / tps
+        before, wall_s = feed.since(0).next, number / tps
         offer(feed, planned(float(number), fraud=fraud), outcome, wall_s)
-        if feed.since(0)["next"] > before:
+        if feed.since(0).next > before:
             taken.append(wall_s)
     return taken
 
@@ -36,7 +36,7 @@ def offered(feed, tps, seconds, outcome=QUIET, fraud=""):
 def test_a_quiet_bank_is_shown_whole():
     feed = Feed(WORLD, max_items=1000)
     offered(feed, 20, 10)
-    assert feed.since(0)["shown_of"] == {"sampled": 200, "seen": 200}
+    assert feed.since(0).shown_of == ShownOf(200, 200)
 
 
 def test_the_sample_of_a_busy_bank_flows_evenly():
@@ -53,9 +53,9 @@ def test_alerts_and_fraud_find_room_among_many_genuine_ones(outcome, fraud):
     for number in range(10_000):
         offer(feed, planned(float(number)), QUIET, number / 1000)
         if number % 100 == 0:
-            before = feed.since(0)["next"]
+            before = feed.since(0).next
             offer(feed, planned(float(number), fraud=fraud), outcome, number / 1000)
-            notable += feed.since(0)["next"] - before
+            notable += feed.since(0).next - before
     assert notable == 100
 
 
@@ -71,12 +71,12 @@ def test_processes_that_share_a_run_share_its_places():
 def test_readers_ask_by_number_and_the_oldest_are_forgotten():
     feed = Feed(WORLD, max_items=5)
     offered(feed, 10, 1)
-    assert [item["seq"] for item in feed.since(0)["items"]] == [5, 6, 7, 8, 9]
-    assert [item["seq"] for item in feed.since(8)["items"]] == [8, 9]
-    assert feed.since(10)["items"] == feed.since(99)["items"] == []
+    assert [item.seq for item in feed.since(0).items] == [5, 6, 7, 8, 9]
+    assert [item.seq for item in feed.since(8).items] == [8, 9]
+    assert feed.since(10).items == feed.since(99).items == []
 
 
 def test_an_item_says_when_its_last_answer_came():
     feed = Feed(WORLD)
     offer(feed, planned(), QUIET, 0.0)
-    assert feed.items()[0]["ended_at_ms"] == pytest.approx(time.time() * 1000.0, abs=2000.0)
+    assert feed.items()[0].ended_at_ms == pytest.approx(time.time() * 1000.0, abs=2000.0)

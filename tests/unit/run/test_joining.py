@@ -8,7 +8,7 @@ from banksim.run.customers import Joiners
 from banksim.run.dispatcher import Wakeup
 from banksim.run.plan import build_parts
 from banksim.scenario import parse_scenario
-from banksim.schedule.simulation import Begun, Due, Simulation
+from banksim.schedule.simulation import Begun, Due, Rows, Simulation
 
 SCENARIO = """\
 name: Joining
@@ -32,8 +32,12 @@ def test_a_customer_acts_from_the_first_deposit_on() -> None:
     while simulation.peek() is not None:
         before = {index for index in range(40) if simulation.may_act(index)}
         event = simulation.step()
-        if isinstance(event, Due):
-            assert event.planned is not None
+        if isinstance(event, Rows):
+            acting = event.block.customer[event.start : event.end].tolist()
+            assert all(simulation.may_act(index) for index in acting)
+            if not set(acting) <= before:
+                raise AssertionError("acts before the first deposit")
+        elif isinstance(event, Due):
             index = event.planned.transaction.account.customer_index
             if index not in before:
                 assert event.planned.transaction.description == "First deposit"

@@ -8,6 +8,7 @@ from typing import Any
 import gevent
 import pytest
 
+from banksim.measure.results import Account, decode, encode
 from banksim.model import BanksimError
 from banksim.run import local_load as module
 from banksim.run.kafka import Brokers
@@ -18,7 +19,6 @@ from banksim.run.run import End
 from banksim.run.settings import Mode, RunSettings
 from banksim.run.timekeeper import Timekeeper
 from banksim.run.workers.intake import combined_accounts
-from banksim.run.workers.messages import account_of
 from banksim.scenario import parse_scenario
 from tests.unit.run.makers import Kept
 
@@ -80,8 +80,8 @@ def test_it_plays_a_whole_scenario_and_balances(tmp_path: Path) -> None:
     tally = totals.measures.tally
     assert tally.offered == 30 and tally.started + tally.dropped == 30
     assert totals.reconciliation is not None and totals.reconciliation.verdict == "balanced"
-    assert totals.account["transaction_log"]["lines"] == 30
-    assert {row["name"] for row in load.target_rows()} == {"Nexum", "Bastion", "Kafka"}
+    assert totals.account.transaction_log.lines == 30
+    assert {row.name for row in load.target_rows()} == {"Nexum", "Bastion", "Kafka"}
     assert len(totals.feed) == tally.started
 
 
@@ -89,8 +89,8 @@ def test_companions_give_their_account(tmp_path: Path) -> None:
     more = "detector: {feedback: true}\nonboarding: {existing_share: 0.9}\n"
     with prepared(tmp_path, more) as load:
         account = load.account()
-    assert account["feedback"]["fraud"] == 0
-    assert account["onboarding"] == {"joined": 0, "rejected": 0, "failed": 0}
+    assert account.feedback.fraud == 0
+    assert account.onboarding == {"joined": 0, "rejected": 0, "failed": 0}
     assert load.existing_customers == 18
 
 
@@ -139,9 +139,9 @@ def test_fraud_that_was_planned_and_not_made_is_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with prepared(tmp_path) as load:
-        assert "fraud_not_made" not in load.account()
+        assert load.account().fraud_not_made is None
         load.plan.desk.missed, load.plan.desk.starved = 2, 1
-        assert load.account()["fraud_not_made"] == {"missed": 2, "starved": 1, "faults": 0}
-        told = account_of("completed", load.account())  # as a worker would send it
-        assert combined_accounts({1: told, 2: told})["fraud_not_made"]["missed"] == 4
+        assert load.account().fraud_not_made == {"missed": 2, "starved": 1, "faults": 0}
+        told = decode(Account, encode(load.account()))  # as a worker would send it
+        assert combined_accounts({1: told, 2: told}).fraud_not_made["missed"] == 4
     assert "2 campaigns would have followed after the end" in caplog.text

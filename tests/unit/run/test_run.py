@@ -11,6 +11,8 @@ import gevent
 import pytest
 
 from banksim.measure import Measures
+from banksim.measure.kafka import StreamFigures
+from banksim.measure.results import Account, RunInfo, ThresholdRow
 from banksim.model import At, BanksimError, ExitCode
 from banksim.run import run as module
 from banksim.run.plan import Parts
@@ -79,7 +81,7 @@ class MadeUp(NoLoad):
 
     def totals(self, report: Callable[[str], None]) -> Totals:
         self._do("totals")
-        return Totals(self.measures, None, {}, {"detector": None}, [])
+        return Totals(self.measures, None, StreamFigures().results(), Account(), [])
 
     def counted_until(self) -> At:
         return self.timekeeper.now()
@@ -90,12 +92,13 @@ class MadeUp(NoLoad):
 
 @pytest.fixture(autouse=True)
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    def results(*args: Any) -> SimpleNamespace:
+    def results(info: RunInfo, *_: Any, thresholds: list[ThresholdRow], **__: Any) -> SimpleNamespace:
         verdict = SimpleNamespace(words=[], overall="PASSED")
         counts = SimpleNamespace(ended=1, completed=1)
-        return SimpleNamespace(info=args[3], thresholds=args[6], verdict=verdict, transactions=counts)
+        return SimpleNamespace(run=info, thresholds=thresholds, verdict=verdict, transactions=counts)
 
-    monkeypatch.setattr(module, "write_results", results)
+    monkeypatch.setattr(module, "build_results", results)
+    monkeypatch.setattr(module, "write_report", lambda *_, **__: None)
     monkeypatch.setattr(module, "keep_books", lambda *_: None)
     monkeypatch.setattr("banksim.run.monitor.LOOK_EVERY_S", 0.01)
 
@@ -114,7 +117,7 @@ def test_a_whole_life(tmp_path: Path) -> None:
     assert load.seen == ["prepare", "open", "begin", "wait", "drain completed", "totals", "close"]
     assert (run.state, run.end, run.exit_code) == (State.FINISHED, End.COMPLETED, ExitCode.COMPLETED)
     assert run.finished.is_set() and run.message.startswith("Report: ")
-    assert run.results is not None and run.results.info["detector"] is None
+    assert run.results is not None and run.results.run.detector is None
 
 
 def test_an_end_before_simulated_time_leaves_no_report(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def everything(tee: Tee) -> None:
     tee.dropped(AT, planned(), "why")
     tee.dropped(AT, None, "too much", 2)
     tee.ended(AT, [Ended(planned(), POSTED)])
-    tee.called(AT, call("nexum"))
+    tee.called(AT, [call("nexum")])
 
 
 def test_every_sink_counts_the_same() -> None:
@@ -98,7 +98,7 @@ def test_the_last_call_to_each_target_is_kept() -> None:
     last = LastCalls()
     tee = Tee([last])
     for system, latency_ms in (("nexum", 1.0), ("bastion", 2.0), ("nexum", 3.0)):
-        tee.called(AT, call(system, latency_ms))
+        tee.called(AT, [call(system, latency_ms)])
     assert {name: one.latency_ms for name, one in last.by_target.items()} == {"nexum": 3.0, "bastion": 2.0}
 
 

@@ -25,7 +25,7 @@ from banksim.model import (
 from banksim.schedule.arrivals import Arrivals, make_arrivals
 from banksim.schedule.clock import Clock
 from banksim.schedule.rate import PiecewiseRate
-from banksim.schedule.simulation import NO_CUSTOMER, NOT_JOINED, Begun, Due, Simulation
+from banksim.schedule.simulation import NOT_JOINED, Begun, Due, Rows, Simulation
 
 POSTED = Outcome(BankReply(BankStatus.POSTED), NOT_SCORED, 0.0, 0.0)
 DURATION_S = 100.0
@@ -52,15 +52,33 @@ def planned(name: str, sim_s: float, customer: int = 0, payee: int | None = None
 class Activity:
     """Customer 0 acts at each arrival, if they may."""
 
+    arrivals: Arrivals
     noted: list[str] = field(default_factory=list)
+    taken_back: int = 0
 
-    def plan(
+    def peek(self) -> float | None:
+        return self.arrivals.peek()
+
+    def take(
         self,
-        sim_s: float,
+        until_s: float,
+        most: int,
         is_open: Callable[[int], bool] | None = None,
         is_mine: Callable[[int], bool] | None = None,
-    ) -> Planned | None:
-        return planned(f"genuine {sim_s:g}", sim_s) if is_open is None or is_open(0) else None
+    ) -> Rows[list[Planned]]:
+        block, missing = [], 0
+        while (
+            (sim_s := self.arrivals.peek()) is not None and sim_s <= until_s and len(block) + missing < most
+        ):
+            self.arrivals.take()
+            if is_open is None or is_open(0):
+                block.append(planned(f"genuine {sim_s:g}", sim_s))
+            else:
+                missing += 1
+        return Rows(block, 0, len(block), missing)
+
+    def take_back(self) -> None:
+        self.taken_back += 1
 
     def note(self, transaction: Transaction) -> None:
         self.noted.append(transaction.transaction_id)
@@ -150,16 +168,20 @@ class Plan:
     desk: Program = field(default_factory=Program)
     tps: float = 0.0
     onboarding: Onboarding | None = None
-    activity: Activity = field(default_factory=Activity)
     clock: Clock = field(default_factory=lambda: Clock(DURATION_S, 1.0))
     offered: PiecewiseRate = field(init=False)
     genuine: PiecewiseRate = field(init=False)
     arrivals: Arrivals = field(init=False)
+    activity: Activity = field(init=False)
 
     def __post_init__(self) -> None:
         self.offered = PiecewiseRate.constant(2 * self.tps, DURATION_S)
         self.genuine = PiecewiseRate.constant(self.tps, DURATION_S)
-        self.arrivals = make_arrivals("even", self.genuine, 1.0, random.Random(1))
+        self.come("even", self.genuine)
+
+    def come(self, kind: str, genuine: PiecewiseRate) -> None:
+        self.arrivals = make_arrivals(kind, genuine, 1.0, random.Random(1))
+        self.activity = Activity(self.arrivals)
 
 
 @dataclass
@@ -178,16 +200,21 @@ class Part:
         return campaign_id in self.campaigns
 
 
-def play(simulation: Simulation[Spec, Campaign]) -> list[str]:
+Simulated = Simulation[Spec, Campaign, list[Planned]]
+
+
+def play(simulation: Simulated) -> list[str]:
     """Everything that happens, each transaction answered at once and each customer opened at once."""
     seen = []
     while simulation.peek() is not None:
         event = simulation.step()
-        if isinstance(event, Due):
-            name = event.planned.transaction.transaction_id if event.planned is not None else "nothing"
+        if isinstance(event, Rows):
+            seen += [f"{one.sim_s:g} {one.transaction.transaction_id}" for one in event.block]
+            seen += ["nobody"] * event.missing
+        elif isinstance(event, Due):
+            name = event.planned.transaction.transaction_id
             seen.append(f"{event.sim_s:g} {name}{': ' + event.missing if event.missing else ''}")
-            if event.planned is not None:
-                simulation.answered(event.planned, POSTED)
+            simulation.answered(event.planned, POSTED)
         elif not isinstance(event, Begun):
             seen.append(f"{event.sim_s:g} joins")
             simulation.joined(event)
@@ -211,7 +238,7 @@ def test_arrivals_and_steps_come_in_the_order_of_their_moments() -> None:
 def test_at_equal_moments_the_arrival_is_first_and_the_rest_keep_their_order() -> None:
     program = Program([Spec(name, 10.0, steps=(10.0,)) for name in "abc"])
     plan = Plan(program, tps=0.01)
-    plan.arrivals = make_arrivals("even", PiecewiseRate.constant(0.05, 20.0), 1.0, random.Random(1))
+    plan.come("even", PiecewiseRate.constant(0.05, 20.0))
     assert play(Simulation(plan)) == ["10 genuine 10", "10 a 0", "10 b 0", "10 c 0"]
 
 
@@ -220,11 +247,11 @@ def test_a_step_waits_for_the_answer_to_the_one_before_and_keeps_when_that_came(
     begun = simulation.step()
     assert isinstance(begun, Begun) and begun.spec.campaign_id == "a"
     first = simulation.step()
-    assert isinstance(first, Due) and first.planned is not None and first.after_wall_s == 0.0
+    assert isinstance(first, Due) and first.after_wall_s == 0.0
     assert simulation.peek() is None and not simulation.over
     assert simulation.answered(first.planned, POSTED, at_wall_s=77.0)
     second = simulation.step()
-    assert isinstance(second, Due) and second.planned is not None and second.after_wall_s == 77.0
+    assert isinstance(second, Due) and second.after_wall_s == 77.0
     assert simulation.answered(second.planned, POSTED) and simulation.over
     assert not simulation.answered(second.planned, POSTED), "an answer counts once"
     assert simulation.active_campaigns == 0
@@ -289,7 +316,38 @@ def test_a_step_whose_payer_or_payee_is_no_customer_yet_cannot_be_sent(spec: Spe
 
 def test_an_arrival_without_a_customer_is_due_all_the_same() -> None:
     seen = play(Simulation(Plan(tps=0.02), has_account=lambda index: False))
-    assert seen == [f"25 nothing: {NO_CUSTOMER}", f"75 nothing: {NO_CUSTOMER}"]
+    assert seen == ["nobody", "nobody"]
+
+
+def test_arrivals_up_to_the_next_dated_event_are_taken_at_once() -> None:
+    plan = Plan(Program([Spec("a", 44.0, steps=(44.0,))]), tps=0.1)
+    simulation = Simulation(plan)
+    taken = []
+    while simulation.peek() is not None:
+        event = simulation.step(62.0, 3)
+        if isinstance(event, Rows):
+            taken.append([one.sim_s for one in event.block])
+        elif isinstance(event, Due):
+            taken.append(["a"])
+            simulation.answered(event.planned, POSTED)
+    assert taken == [[5.0, 15.0, 25.0], [35.0], ["a"], [45.0, 55.0], [65.0], [75.0], [85.0], [95.0]]
+
+
+def test_whatever_changes_arrivals_takes_back_what_was_planned_for_them() -> None:
+    plan = Plan(tps=1.0)
+    simulation = Simulation(plan)
+    for count, change in enumerate(
+        (
+            lambda: simulation.change_speed(1.0, 2.0),
+            lambda: simulation.change_rate(2.0, 2.0),
+            lambda: simulation.change_share(3.0),
+            lambda: simulation.skip_until(4.0, 10),
+            lambda: simulation.take_arrivals(2),
+        ),
+        1,
+    ):
+        change()
+        assert plan.activity.taken_back == count
 
 
 def test_arrivals_can_be_skipped_without_planning_them() -> None:
@@ -340,7 +398,9 @@ def test_another_share_keeps_followers_that_wait_and_begins_no_campaign_twice() 
     seen = []
     while (moment_s := simulation.peek()) is not None and moment_s < 20.0:
         event = simulation.step()
-        if isinstance(event, Due) and event.planned is not None:
+        if isinstance(event, Rows):
+            seen += [one.transaction.transaction_id for one in event.block]
+        elif isinstance(event, Due):
             seen.append(event.planned.transaction.transaction_id)
             simulation.answered(event.planned, POSTED)
     assert seen == ["a 0", "genuine 10"]
@@ -360,7 +420,7 @@ def test_of_two_changes_in_a_row_the_first_holds_until_the_second() -> None:
 
 
 def test_looking_ahead_at_joinings_leaves_them_to_be_taken_in_order() -> None:
-    def made() -> Simulation[Spec, Campaign]:
+    def made() -> Simulated:
         joinings = (
             Joining(
                 moment_s, int(moment_s), first_deposit=planned(f"deposit {moment_s:g}", moment_s + 15.0, 1)
@@ -390,7 +450,7 @@ def test_dated_events_and_arrivals_can_be_taken_apart() -> None:
     while (moment_s := simulation.peek_dated()) is not None:
         event = simulation.take_dated(note=False)
         seen.append((moment_s, type(event).__name__))
-        if isinstance(event, Due) and event.planned is not None:
+        if isinstance(event, Due):
             simulation.answered(event.planned, POSTED)
         elif isinstance(event, Joining):
             simulation.joined(event)

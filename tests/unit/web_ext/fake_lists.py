@@ -6,17 +6,18 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from banksim.measure.results import TargetRow
 from banksim.model import BanksimError, UsageError
 from tests.recorded import NAMES
 from web_ext.listings import BrokenScenario, Card, Cards, PastRun, RunFile
 from web_ext.plan_view import CampaignRow, PlanEvent, Schedule, Windows
 from web_ext.run_view import Status
 
-TARGETS = (
-    {"name": "Nexum", "url": "http://localhost:8090", "ok": True, "detail": "", "latency_ms": 12.4},
-    {"name": "Bastion", "url": "http://localhost:8080", "ok": True, "detail": "", "latency_ms": 31.0},
-    {"name": "Kafka", "url": "", "ok": None, "detail": "off: no servers named", "latency_ms": None},
-)
+TARGETS = [
+    TargetRow(name="Nexum", url="http://localhost:8090", ok=True, latency_ms=12.4),
+    TargetRow(name="Bastion", url="http://localhost:8080", ok=True, latency_ms=31.0),
+    TargetRow(name="Kafka", url="", detail="off: no servers named"),
+]
 
 DASHBOARD: dict[str, Any] = {}
 
@@ -32,6 +33,9 @@ CARDS = [
         peak_tps=20.0,
         transactions=4321,
         fraud_rate=0.01,
+        frauds=43,
+        curve=[8.0, 20.0, 8.0],
+        attacks=[(0.25, 0.5)],
         typologies=["card_testing", "account_takeover"],
         search=False,
     )

@@ -7,6 +7,7 @@ formulas and `random.Random(seed)`, figures from a real `Measures`.
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Callable
@@ -43,7 +44,8 @@ from banksim.model import (
     Transaction,
     Truth,
 )
-from banksim.run.feed import Feed
+from banksim.run.feed import Feed, FeedPage
+from banksim.run.monitor import Curve
 from banksim.run.sink import CustomerCounts
 from banksim.scenario.models import Goals
 from banksim.targets import Call
@@ -124,6 +126,7 @@ class DemoView(DemoLists):
         self._population = SimpleNamespace(customer=lambda _: person, size=150)
         self._feed = Feed(SimpleNamespace(population=self._population), max_items=200)
         self._customers = CustomerCounts(150)
+        self._payers = itertools.count()
         plan = Plan(transactions=1_000, duration_s=duration_s)
         self._asked = Asked(Goals(), parse_thresholds(THRESHOLDS), plan)
         self.controls: list[tuple[str, Any]] = []
@@ -158,7 +161,7 @@ class DemoView(DemoLists):
             wall_s=0.0 if idle else now_s - self._started_s,
             progress=self._sim_s / self._duration_s,
             opening=OpeningShown(opened, 500) if opening else None,
-            targets=[dict(target) for target in TARGETS],
+            targets=TARGETS,
             report=f"/banksim/report/{RUN_ID}/report.html" if self._state == "finished" else None,
             users=0 if idle else 40,
             workers=None,
@@ -213,9 +216,9 @@ class DemoView(DemoLists):
         rows = [verdict.as_row() for verdict in Judge(self._asked.thresholds).verdicts(figures)]
         return build_results(run, self._measures, self._asked, thresholds=rows, partial=not over)
 
-    def timeline(self, since: int = 0) -> dict[str, Any]:
+    def timeline(self, since: int = 0) -> Curve:
         self._catch_up()
-        return {"next": len(self._points), "points": self._points[since:]}
+        return Curve(len(self._points), self._points[since:])
 
     def windows(self) -> Windows:
         hours = range(0, int(self._duration_s), 3600)
@@ -226,7 +229,7 @@ class DemoView(DemoLists):
             business_hours=[Hours(28_800, 64_800)],
         )
 
-    def feed(self, since: int) -> dict[str, Any]:
+    def feed(self, since: int) -> FeedPage:
         self._catch_up()
         if self.failing is not None:
             raise self.failing
@@ -277,8 +280,8 @@ class DemoView(DemoLists):
         self._customers.ended(at, ended)
         for _, outcome in ended:
             bank_ms, score_ms = outcome.bank.latency_ms, outcome.detector.latency_ms
-            self._measures.called(at, Call("nexum", "POST", "/transactions", bank_ms, 200, 300, 200, ""))
-            self._measures.called(at, Call("bastion", "POST", "/score", score_ms, 200, 300, 200, ""))
+            self._measures.called(at, [Call("nexum", "POST", "/transactions", bank_ms, 200, 300, 200, "")])
+            self._measures.called(at, [Call("bastion", "POST", "/score", score_ms, 200, 300, 200, "")])
         if self._random.random() < 0.2:
             self._measures.offered(at)
             self._measures.dropped(at, None, "no free user")
@@ -317,7 +320,7 @@ class DemoView(DemoLists):
         transaction = Transaction(
             transaction_id=f"00000000-0000-4000-8000-{self._feed.seen:012d}",
             kind=rng.choice([Kind.PURCHASE, Kind.TRANSFER, Kind.WITHDRAWAL, Kind.BILL_PAYMENT]),
-            account=AccountRef(self._feed.seen * 7 % 150),
+            account=AccountRef(next(self._payers) * 7 % 150),
             amount_cents=int(100 * rng.lognormvariate(3.5, 1.1)) + 1,
             currency="USD",
             channel=rng.choice([Channel.POS, Channel.ONLINE, Channel.MOBILE, Channel.ATM]),

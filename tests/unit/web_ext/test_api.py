@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from banksim.measure import Measures
-from banksim.measure.results import encode
+from banksim.measure.results import TargetRow, encode
 from banksim.measure.summary import build_results
 from tests.unit.report.make import ASKED, RUN
 
@@ -138,7 +138,7 @@ def test_a_files_download_has_the_runs_name(make_site, run_folder):
 def test_health_is_degraded_by_a_target_that_fails(site):
     assert site.client.get("/api/health").get_json()["status"] == "ok"
     whole = site.view.status
-    failing = [{"name": "Nexum", "url": "", "ok": False, "detail": "refused", "latency_ms": None}]
+    failing = [TargetRow(name="Nexum", url="", ok=False, detail="refused")]
     site.view.status = lambda: replace(whole(), targets=failing)
     answer = site.client.get("/api/health").get_json()
     assert (answer["status"], answer["failing"]) == ("degraded", ["Nexum"])

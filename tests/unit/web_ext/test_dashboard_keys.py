@@ -100,7 +100,7 @@ def test_older_points_are_not_told(tmp_path):
         settings=SimpleNamespace(scenario=scenario), history=history, moment=lambda: (7200.0, 0.0)
     )
     view = RunView(SimpleNamespace(last_run=run, report_dir=tmp_path))
-    told = view.timeline(0)["points"]
+    told = view.timeline(0).points
     assert (told[0]["wall_s"], told[-1]["wall_s"]) == (3600.0, 7140.0)
 
 

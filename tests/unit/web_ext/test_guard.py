@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from web_ext.guard import is_loopback, trusted_hosts
@@ -106,7 +108,63 @@ def test_another_host_name_is_refused_when_only_this_machine_is_served(site, mak
     assert site.client.get("/api/status", headers=headers).status_code == 403
     assert site.client.get("/api/status", headers={"Host": "localhost:8089"}).status_code == 200
     assert site.client.get("/api/status", headers={"Host": "[::1]:8089"}).status_code == 200
-    assert make_site(host="0.0.0.0").client.get("/api/status", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("address", ["/api/status", "/", "/logs", "/stats/requests", "/exceptions", "/tasks"])
+@pytest.mark.parametrize(
+    ("host", "code"),
+    [
+        ("rebind.evil.example:8095", 403),
+        ("evil.example", 403),
+        ("192.168.0.7:8095", 200),
+        ("[2001:db8::1]:8095", 200),
+        ("simulator:8089", 200),
+        ("localhost:8095", 200),
+    ],
+)
+def test_without_a_login_no_stranger_can_point_a_name_here(make_site, address, host, code):
+    client = make_site(host="0.0.0.0").client
+    assert client.get(address, headers={"Host": host}).status_code == code
+
+
+def test_with_a_login_any_name_will_do(make_site):
+    client = make_site(host="0.0.0.0", login=True).client
+    assert client.get("/api/status", headers={"Host": "load.example"}).status_code in (401, 503)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/", "/logs", "/stats/requests", "/stats/report", "/exceptions", "/tasks", "/stats/failures/csv"],
+)
+def test_no_other_site_may_read_or_frame_locusts_pages(site, address):
+    answer = site.client.get(address, headers={"Origin": "http://evil.example"})
+    assert not [name for name, _ in answer.headers if name.startswith("Access-Control-")]
+    assert "frame-ancestors 'self'" in answer.headers["Content-Security-Policy"]
+    assert site.client.get(address, headers={"Host": "evil.example"}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "address", ["/swarm", "/user", "/api/control/start", "/api/control/speed", "/nothing"]
+)
+@pytest.mark.parametrize("chunked", [False, True])
+def test_no_route_takes_a_large_body(site, address, chunked):
+    read = [0]
+
+    class Endless(io.RawIOBase):
+        def read(self, size=-1):
+            read[0] += max(size, 1)
+            assert read[0] < 2_000_000, "it reads on"
+            return b"x" * max(size, 1)
+
+        def readline(self, size=-1):
+            return self.read(size)
+
+    how = {"wsgi.input_terminated": True} if chunked else {"CONTENT_LENGTH": "300000000"}
+    kind = "application/x-www-form-urlencoded" if address in ("/swarm", "/user") else "application/json"
+    environ = how | {"wsgi.input": Endless()}
+    answer = site.client.post(address, content_type=kind, environ_overrides=environ)
+    assert answer.status_code in (400, 404, 405, 413, 500)
+    assert read[0] < 600_000
 
 
 def test_a_proxys_host_can_be_named(make_site, monkeypatch):

@@ -106,6 +106,26 @@ def test_a_cookie_of_another_secret_or_user_opens_nothing(locked):
     assert renamed.get("/api/status").status_code == 401
 
 
+def test_a_session_that_was_signed_out_opens_nothing_any_more(locked):
+    site = locked()
+    site.client.post("/banksim-login", data=RIGHT)
+    client, thief, other = site.client, site.client, site.client
+    for one in (client, other):
+        one.post("/banksim-login", data=RIGHT)
+    thief.set_cookie("session", client.get_cookie("session").value)
+    assert thief.get("/api/status").status_code == 200
+    client.post("/banksim-logout")
+    assert thief.get("/api/status").status_code == 401
+    assert other.get("/api/status").status_code == 200, "other sessions go on"
+
+
+def test_a_refused_attempt_is_not_judged(locked, monkeypatch):
+    monkeypatch.setattr(login, "MAX_WAITING_FAILURES", 0)
+    client = locked().client
+    assert client.post("/banksim-login", data=RIGHT).status_code == 429
+    assert client.get("/api/status").status_code == 401
+
+
 def test_many_wrong_passwords_at_once_are_turned_away(locked, monkeypatch):
     monkeypatch.setattr(login, "MAX_WAITING_FAILURES", 0)
     answer = locked().client.post("/banksim-login", data={"username": "ana", "password": "x"})

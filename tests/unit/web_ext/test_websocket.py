@@ -303,3 +303,23 @@ def test_nothing_is_read_while_no_client_is_there():
     listener.close()
     started[0]()  # returns at once: the last one has left
     assert hub.sockets == 0
+
+
+@pytest.mark.parametrize(("parts", "text"), [(30_000, b""), (1_000, b"x"), (5, b"x" * 4_000)])
+def test_a_message_in_many_pieces_costs_what_it_carries(serve, parts, text):
+    served = serve()
+    client = served.connect()
+    begun_s = time.process_time()
+    frame = bytes([0x00, 0x80 | min(len(text), 126)])
+    frame += len(text).to_bytes(2, "big") if len(text) > 125 else b""
+    frame += b"\0\0\0\0" + text
+    first = bytes([frame[0] | 0x01]) + frame[1:]
+    try:
+        client.sock.sendall(first + frame * (parts - 1))
+        while client.sock.recv(65_536):
+            pass
+    except OSError:
+        pass  # the server has closed the connection
+    finally:
+        client.shutdown()
+    assert time.process_time() - begun_s < 2.0

@@ -1,27 +1,26 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
 from banksim.measure import Measures, MeasureSettings
+from banksim.measure.results import Account, Circuit, FaultMade, Feedback, LogFile, TargetRow
 from banksim.model import At
 from banksim.run.workers.intake import Intake, combined_accounts, combined_targets
 from banksim.run.workers.members import Members, Membership, Standing
 from banksim.run.workers.messages import (
-    Account,
     Final,
-    LogAccount,
     Opened,
     Pulse,
     Refused,
     State,
-    TargetRow,
-    account_of,
 )
 from banksim.schedule.clock import Clock
 from banksim.schedule.rate import PiecewiseRate
+from tests.unit.run.makers import feed_item
 from tests.unit.run.workers.post import PostOffice
 
 SETTINGS = MeasureSettings(interval_s=1.0)
@@ -60,7 +59,7 @@ def counts(offered: int = 0) -> bytes:
 
 
 def final(end: str) -> Final:
-    return Final(run=RUN, seq=1, wall_s=1.0, counts=counts(3), account=Account(end=end))
+    return Final(run=RUN, seq=1, wall_s=1.0, counts=counts(3), end=end, account=Account())
 
 
 @pytest.mark.parametrize(("end", "early"), [("completed", False), ("interrupted", True)])
@@ -113,9 +112,9 @@ def test_a_prepared_worker_does_not_join_a_run_that_ends(desk: Desk) -> None:
 
 
 def test_feed_items_of_all_workers_are_one_feed(desk: Desk) -> None:
-    desk.intake.hear(desk.workers[0], pulse(seen=5, items=[{"id": "a"}]))
-    desk.intake.hear(desk.workers[1], pulse(seen=2, items=[{"id": "b"}]))
-    assert [item["id"] for item in desk.intake.feed.items()] == ["a", "b"]
+    desk.intake.hear(desk.workers[0], pulse(seen=5, items=[feed_item(0, "a")]))
+    desk.intake.hear(desk.workers[1], pulse(seen=2, items=[feed_item(0, "b")]))
+    assert [item.transaction_id for item in desk.intake.feed.items()] == ["a", "b"]
 
 
 def test_opened_customers_are_passed_on_to_all_others(desk: Desk) -> None:
@@ -155,39 +154,35 @@ def test_a_target_does_as_badly_as_for_the_worst_off_worker() -> None:
     kafka = TargetRow(name="Kafka", url="k:9092")
     rows = combined_targets({"nexum": "http://bank"}, {0: [good, kafka], 1: [bad]})
     assert rows == [
-        {
-            "name": "Nexum",
-            "url": "http://bank",
-            "ok": False,
-            "detail": "worker 1: refused",
-            "latency_ms": 9.0,
-        },
-        {"name": "Kafka", "url": "k:9092", "ok": None, "detail": "", "latency_ms": None},
+        TargetRow(name="Nexum", url="http://bank", ok=False, detail="worker 1: refused", latency_ms=9.0),
+        kafka,
     ]
 
 
 def test_accounts_are_added_up() -> None:
-    log = {"file": "transactions-1.csv", "lines": 4, "lost": 1}
+    circuit = Circuit("bank", "closed", None, "", 0, 0.0, 0)
+    fault = FaultMade("hang", "bank", "hang", 1.0, 0.0, 9.0, begun=False, affected=2)
+    log = LogFile("transactions-1.csv", lines=4, lost=1)
     found = combined_accounts(
         {
-            0: Account(end="completed", circuits=[{"system": "bank"}], onboarding={"joined": 2}),
-            1: account_of("completed", {"onboarding": {"joined": 3, "failed": 1}, "transaction_log": log}),
+            0: Account(circuits=[circuit], onboarding={"joined": 2}, faults=[fault]),
+            1: Account(
+                onboarding={"joined": 3, "failed": 1},
+                transaction_log=log,
+                faults=[replace(fault, begun=True)],
+                feedback=Feedback(1, 2, 3, 0, 0, 0, 0),
+            ),
         }
     )
-    assert found == {
-        "circuits": [{"system": "bank (worker 0)"}],
-        "onboarding": {"joined": 5, "failed": 1},
-        "transaction_log": {
-            "file": "transactions-N.csv, one for each worker",
-            "files": ["transactions-1.csv"],
-            "lines": 4,
-            "lost": 1,
-        },
-    }
-
-
-def test_an_account_with_an_unknown_key_is_refused() -> None:
-    assert account_of("stopped", {}).transaction_log is None
-    assert LogAccount(file="f", lines=1, lost=0).lines == 1
-    with pytest.raises(ValueError, match="weather"):
-        account_of("stopped", {"weather": "fine"})
+    assert found == Account(
+        circuits=[replace(circuit, system="bank (worker 0)")],
+        faults=[replace(fault, begun=True, affected=4)],
+        onboarding={"joined": 5, "failed": 1},
+        feedback=Feedback(1, 2, 3, 0, 0, 0, 0),
+        transaction_log=LogFile(
+            file="transactions-N.csv, one for each worker",
+            files=["transactions-1.csv"],
+            lines=4,
+            lost=1,
+        ),
+    )

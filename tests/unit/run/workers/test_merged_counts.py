@@ -9,10 +9,11 @@ import orjson
 import pytest
 
 from banksim.measure import Measures, MeasureSettings
+from banksim.measure.results import Account
 from banksim.model import At
 from banksim.run.workers.intake import MergedCounts
 from banksim.run.workers.members import MAX_WORKERS
-from banksim.run.workers.messages import Account, Final, State
+from banksim.run.workers.messages import Final, State
 
 SETTINGS = MeasureSettings(interval_s=1.0)
 
@@ -33,8 +34,9 @@ def message(measures: Measures, seq: int, wall_s: float = 1.0, from_s: float = 0
 
 
 def final(measures: Measures, seq: int) -> Final:
-    account = Account(end="completed")
-    return Final(run="run-1", seq=seq, wall_s=1.0, counts=content(measures), account=account)
+    return Final(
+        run="run-1", seq=seq, wall_s=1.0, counts=content(measures), end="completed", account=Account()
+    )
 
 
 def test_the_sum_over_all_workers() -> None:

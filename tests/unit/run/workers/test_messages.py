@@ -13,12 +13,13 @@ import pytest
 from locust.argument_parser import get_parser
 
 from banksim.load.options import add_options, from_form, run_settings
+from banksim.measure.figures import BalanceTotal, Reconciliation
+from banksim.measure.results import Account, Circuit, FaultMade, Feedback, LogFile, TargetRow
 from banksim.run.settings import KafkaUse, Mode, RunSettings
 from banksim.run.workers import messages
 from banksim.run.workers.messages import (
     FROM_MASTER,
     FROM_WORKER,
-    Account,
     Ack,
     Assigned,
     Bye,
@@ -29,14 +30,12 @@ from banksim.run.workers.messages import (
     FromMaster,
     FromWorker,
     Hello,
-    LogAccount,
     Opened,
     Orders,
     Pulse,
     Refused,
     Rejected,
     State,
-    TargetRow,
     Welcome,
     WireBrokers,
     encode,
@@ -47,6 +46,7 @@ from banksim.run.workers.messages import (
     settings_to_wire,
 )
 from banksim.scenario.loader import scenario_files
+from tests.unit.run.makers import feed_item
 from tests.unit.run.workers.post import over_the_wire
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -135,21 +135,21 @@ def test_every_shipped_scenario_arrives_as_it_was_sent(name: str) -> None:
 
 RUN = "run-1"
 ACCOUNT = Account(
-    end="completed",
-    circuits=[{"system": "bank", "opened": 1}],
-    faults=[{"name": "a fault", "begun": True}],
-    feedback={"fraud": 2},
+    circuits=[Circuit("bank", "closed", None, "", 1, 0.0, 0)],
+    faults=[FaultMade("a fault", "bank", "hang", 1.0, 0.0, 9.0, begun=True, affected=2)],
+    feedback=Feedback(2, 0, 2, 0, 0, 0, 0),
     onboarding={"joined": 1},
-    transaction_log=LogAccount(file="transactions-0.csv", lines=3, lost=0),
-    reconciliation={"verdict": "balanced"},
+    fraud_not_made={"missed": 1},
+    transaction_log=LogFile("transactions-0.csv", lines=3, lost=0),
 )
+COMPARED = Reconciliation("balanced", "", True, 1, 0, 0, 0, 0, {}, BalanceTotal(5, 5, 5), [], 0)
 EVERY_KIND: tuple[FromWorker | FromMaster, ...] = (
     Hello(version="1", host="host", pid=4, run=""),
     Refused(run=RUN, reason="no plugin"),
-    Pulse(run=RUN, at_s=1.5, prepared=True, cpu_percent=4.0, items=[{"id": "a", "score": 0.5}]),
+    Pulse(run=RUN, at_s=1.5, prepared=True, cpu_percent=4.0, items=[feed_item(0, "a")]),
     State(run=RUN, seq=1, wall_s=2.0, from_s=0.5, counts=b"{}", targets=[TargetRow(name="Nexum", url="u")]),
     Opened(run=RUN, rows=[(3, "c-3", ["a-3"])], joined=True),
-    Final(run=RUN, seq=2, wall_s=2.0, counts=b"{}", account=ACCOUNT),
+    Final(run=RUN, seq=2, wall_s=2.0, counts=b"{}", end="stopped", account=ACCOUNT, reconciliation=COMPARED),
     Welcome(number=2),
     Rejected(reason="another version"),
     orders(run_settings({"scenario": "demo"}, {})),
@@ -229,9 +229,7 @@ NAMES = {
     "WireBrokers": {"brokers"},
     "Pulse": {"pulse"},
     "Counts": {"counted"},
-    "Account": {"account"},
-    "LogAccount": {"log"},
-    "TargetRow": {"row"},
+    "Final": {"final"},
 }
 
 
