@@ -336,7 +336,9 @@ class RunView:
 
     def _picture(self, run: Run) -> Snapshot:
         """The run so far; once it is over, with the final verdict."""
-        picture = live(run.measures, run.moment()[0], self._asked_of(run))
+        picture = replace(
+            live(run.measures, run.moment()[0], self._asked_of(run)), capacity=run.load.capacity
+        )
         done = run.results
         if done is None:
             return picture

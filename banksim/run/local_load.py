@@ -23,7 +23,7 @@ import gevent
 from gevent.event import Event
 
 from banksim.measure import Measures
-from banksim.measure.results import Account, DetectorStats, TargetRow
+from banksim.measure.results import Account, CapacityFigures, DetectorStats, TargetRow
 from banksim.model import At
 from banksim.report.transaction_log import FILE_NAME, TransactionLog, open_transaction_log
 from banksim.run.capacity import Capacity
@@ -192,6 +192,11 @@ class LocalLoad:
     def shortage_ms(self) -> float:
         """The longest an arrival waited for a busy user since the last call, in ms of wall time."""
         return self.queues.shortage_ms()
+
+    @property
+    def capacity(self) -> CapacityFigures | None:
+        """How far the search for capacity is."""
+        return next((one.figures() for one in self.companions if isinstance(one, Capacity)), None)
 
     def counted_until(self) -> At:
         return self.timekeeper.now()

@@ -33,7 +33,15 @@ import banksim
 from banksim.measure import Measures
 from banksim.measure.figures import Reconciliation
 from banksim.measure.kafka import Kafka
-from banksim.measure.results import Account, FeedItem, Results, RunInfo, ScenarioInfo, TargetRow
+from banksim.measure.results import (
+    Account,
+    CapacityFigures,
+    FeedItem,
+    Results,
+    RunInfo,
+    ScenarioInfo,
+    TargetRow,
+)
 from banksim.measure.summary import build_results
 from banksim.measure.thresholds.judge import thresholds_of
 from banksim.measure.verdicts import exit_code
@@ -133,6 +141,10 @@ class LoadView(Protocol):
     def shortage_ms(self) -> float:
         """The longest an arrival waited for a busy user since the last call, in ms of wall time."""
 
+    @property
+    def capacity(self) -> CapacityFigures | None:
+        """How far the search for capacity is; None where there is none."""
+
     def stop(self, end: End) -> None:
         """Offer nothing more, since the run came to this end.  Returns at once."""
 
@@ -181,6 +193,7 @@ class NoLoad:
         self.opening = NotOpening()
         self.addresses: Mapping[str, str] = {}
         self.known_customers = 0
+        self.capacity: CapacityFigures | None = None
 
     def target_rows(self) -> list[TargetRow]:
         return []

@@ -132,6 +132,15 @@ class Load(Block):
         default=("response_time.p99 < 1s", "errors < 1%", "drops == 0"),
         description="Thresholds that each step must meet.",
     )
+    least_coverage: Annotated[float, Number(0, 1)] = Field(
+        default=0.99,
+        description="Share of a step's transactions that must be scored, where a detector is asked; 0: any.",
+    )
+    recall_drop: Annotated[float, Number(0, 1)] = Field(
+        default=0.1,
+        description="How far a step's recall, at the run's mix of fraud, may surely fall below the first "
+        "step's, as a share of it; 1: to nothing.",
+    )
 
 
 # -- `invariant`: balances read back while a run goes on --------------------------------------------

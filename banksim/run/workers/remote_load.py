@@ -311,6 +311,8 @@ class RemoteLoad:
         brokers, form = self.targets.brokers, self.settings.scenario.connections.kafka_format
         return brokers.described(self.intake.counts.kafka.results(), form, brokers.reason)
 
+    capacity = None  # the search for it looks at one generator at a time
+
     # -- as a follower of the timekeeper ------------------------------------------------------
 
     def change_speed(self, sim_s: float, speed: float) -> None:
