@@ -370,8 +370,8 @@ class RowBooks:
 
     def enter(self, block: Block, posted: Bools, unknown: Bools) -> None:
         """The bank acknowledged the rows in ``posted``; it may have booked those in ``unknown``."""
-        for account_id, amount_cents in self.legs(block, unknown) if unknown.any() else ():
-            self._entered.on_movement(account_id, amount_cents, False)
+        for row in np.flatnonzero(unknown):  # one by one: both sides of a movement belong together
+            self._entered.not_answered(self.legs(block, np.array([row])))
         accounts, cents = self._moved(block, posted)
         if not len(accounts):
             return

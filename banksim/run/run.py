@@ -408,8 +408,9 @@ class Run:
 
     def _close(self, plan: Parts, load: LoadSource, end: End) -> None:
         if self.started_at is None:
-            self.state, self.message = State.FINISHED, "Ended before simulated time began"
-            return
+            self.started_at = datetime.now(UTC)
+            opened = f"{load.opening.done:,} of {load.opening.total:,} customers were open"
+            logger.warning("Ended before simulated time began: %s, and nothing was measured", opened)
         totals = load.totals(self._report)
         totals.measures.reconciliation = totals.reconciliation
         self._report("Writing the report")

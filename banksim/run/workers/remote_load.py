@@ -149,7 +149,8 @@ class RemoteLoad:
 
     def worker_rows(self) -> list[WorkerRow]:
         """Every worker that had a share, in the order of their numbers, for the results."""
-        origin_s = self._timekeeper.origin_s
+        timekeeper = self._timekeeper
+        origin_s = timekeeper.origin_s if timekeeper.started else time.monotonic()
         return [
             WorkerRow(
                 number=member.number,
