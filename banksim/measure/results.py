@@ -428,6 +428,8 @@ class Results:
     limits: list[str]
     growth: dict[str, GrowthFigures] = field(default_factory=dict)
     contest: ContestScore | None = None
+    #: Why the bank refused: funds, limit, compliance, fraud, other.
+    refusals: dict[str, int] = field(default_factory=dict)
     partial: bool = False
     made_at: str | None = None
 
