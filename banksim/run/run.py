@@ -56,6 +56,7 @@ from banksim.run.plan import Parts, asked, build_parts, check_plan
 from banksim.run.process import in_thread
 from banksim.run.reconcile import keep_books
 from banksim.run.settings import RunSettings, counting
+from banksim.run.sink import CustomerCounts
 from banksim.run.timekeeper import Timekeeper
 from banksim.schedule.clock import Clock
 
@@ -123,6 +124,10 @@ class LoadView(Protocol):
         """The last transactions."""
 
     @property
+    def customers(self) -> CustomerCounts | None:
+        """What each customer did; None where other processes make the load."""
+
+    @property
     def opening(self) -> Progress:
         """Customers being opened before the run."""
 
@@ -184,6 +189,7 @@ class NoLoad:
     def __init__(self, settings: RunSettings) -> None:
         self.measures = Measures(counting(settings.scenario))
         self.feed = EmptyFeed()
+        self.customers: CustomerCounts | None = None
         self.opening = NotOpening()
         self.addresses: Mapping[str, str] = {}
         self.known_customers = 0
