@@ -45,7 +45,8 @@ _HOME_OWNERS = 0.35
 HUB_POWER = 2.8
 #: The device of the household, and for how many days each slot keeps its id (judgement).
 FAMILY_SLOT = 3
-_DEVICE_DAYS = np.array([900, 45, 60, 400], np.int64)
+DEVICE_DAYS = (900, 45, 60, 400)
+_DEVICE_DAYS = np.array(DEVICE_DAYS, np.int64)
 IntOrInts = TypeVar("IntOrInts", int, Ints)
 _MONTH_DAYS = 30.4
 _VARYING_PAY = 0.35
@@ -232,8 +233,11 @@ class HabitColumns:
 
     def device_id(self, customer: int, slot: int, sim_s: float) -> str:
         """The id of a customer's device at a moment."""
-        number = self.device_numbers(np.array([customer]), np.array([slot]), np.array([sim_s]))
-        key = self.device_keys(customer, int(number[0]))
+        # As `device_numbers`, which takes a hundred times as long for one.
+        place = (customer * self._circle_factor + self._circle_shift) % self._people.size >> 2
+        owner, period = place if slot == FAMILY_SLOT else customer, DEVICE_DAYS[slot]
+        shift = (self._start_day + (owner * 4 + slot) * 7919) % period
+        key = self.device_keys(customer, slot + MAX_DEVICES * ((int(sim_s // DAY_S) + shift) // period))
         return uuid_text(self._people.devices.word(key, 0), self._people.devices.word(key, 1))
 
     def bill_rows(self, who: Who) -> Ints:

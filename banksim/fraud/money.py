@@ -14,8 +14,6 @@ from __future__ import annotations
 import math
 import random
 
-import numpy as np
-
 from banksim.activity.prices import ROUND_TRANSFERS, Pricing
 from banksim.model import CREDIT_KINDS, Outcome, Transaction
 from banksim.model.money import to_cents, to_units
@@ -66,8 +64,7 @@ class Wallet:
         return self._pricing.cents(self._pricing.drawn(persona, key, self._rng, self._level(customer)))
 
     def _level(self, customer: Customer) -> float:
-        people = self._world.population.people
-        return float(people.price_levels(np.array([customer.index], np.int64))[0])
+        return self._world.population.people.price_level(customer.index)
 
     def median(self, customer: Customer, key: str) -> int:
         """The customer's middle amount for ``key``."""

@@ -13,6 +13,7 @@ import logging
 import os
 import socket
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from functools import wraps
 from html import escape
@@ -30,7 +31,7 @@ from locust.exception import RPCError
 
 from banksim.load.master import MasterSession
 from banksim.load.options import DEFAULT_SCENARIO, add_options, heed_locusts_options
-from banksim.load.session import Endings, Session
+from banksim.load.session import Endings, Session, end_quietly_before_the_start
 from banksim.load.terminal import copy_log, level_from, log_calls, share_terminal, show_progress
 from banksim.load.users import check_cast
 from banksim.load.worker import WorkerSession
@@ -221,6 +222,8 @@ def dashboard_address(options: Any) -> str:
 def install(on_ready: Callable[[Session], None] | None = None) -> None:
     """Listen to Locust's events.  ``on_ready`` is called with the session once it exists."""
     explain_taken_port()
+    if threading.current_thread() is threading.main_thread():
+        end_quietly_before_the_start()
 
     @events.init_command_line_parser.add_listener
     def _(parser: Any) -> None:

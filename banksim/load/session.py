@@ -263,6 +263,23 @@ class Session:
 #     second signal   exit 130 at once
 
 
+#: A closed terminal or a lost connection (SIGHUP) ends a run like Ctrl-C.
+ENDING_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+
+
+def end_quietly_before_the_start() -> None:
+    """Until `Endings` listens there is nothing to report: the documented exit code, and no traceback."""
+
+    def leave(number: int, _: object) -> None:
+        print(f"{signal.Signals(number).name}: ended before anything had begun", file=sys.stderr)
+        raise SystemExit(int(ExitCode.INTERRUPTED))
+
+    for number in ENDING_SIGNALS:
+        signal.signal(number, leave)
+
+
 class Ending(Protocol):
     """What can be ended: a session of this process."""
 
@@ -285,7 +302,7 @@ class Endings:
         self._session = session
         self._interrupted = False
         self._main = gevent.getcurrent()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in ENDING_SIGNALS:
             gevent.signal_handler(number, self._on_signal, signal.Signals(number).name)
         environment.events.quitting.add_listener(self._on_quitting)
 

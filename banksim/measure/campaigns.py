@@ -22,7 +22,7 @@ Bound: ``limit`` campaigns have a line; transactions of further ones are counted
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any
@@ -131,6 +131,52 @@ _VALUES = attrgetter(*(one.name for one in fields(CampaignLine)))
 #: Sums over a campaign, and sums up to its first alert.
 _SUMS = ("transactions", "alerted", "tried_cents", "lost_cents", "stopped_cents", "moved_cents")
 _BEFORE = ("lost_before_transactions", "lost_before_cents", "tried_before_cents", "held_cents")
+
+
+# -- Recall at one mix of typologies, so that stretches of a run can be compared --------------------
+#
+# A stretch has the fraud that happened to fall into it.  Its recall at the run's mix is
+#
+#     r = Σ w_t · caught_t / n_t          w_t: share of typology t in the run, of those in the stretch
+#     var = Σ w_t² · d_t · p_t (1 − p_t) / n_t,   p_t = (caught_t + 1) / (n_t + 2)
+#
+# d_t is the design effect of the run's campaigns of that typology: transactions of one campaign are alike.
+
+Mix = Mapping[str, int]
+Tried = Mapping[str, tuple[int, int]]
+
+
+def design_effects(lines: Iterable[CampaignLine]) -> dict[str, float]:
+    """By typology, by how much the variance of its recall exceeds that of independent transactions."""
+    groups: dict[str, list[CampaignLine]] = {}
+    for line in lines:
+        groups.setdefault(line.typology, []).append(line)
+    found = {}
+    for typology, group in groups.items():
+        tried, caught = (sum(getattr(line, name) for line in group) for name in ("transactions", "alerted"))
+        recall, campaigns = caught / tried, len(group)
+        if campaigns < 2 or not 0 < recall < 1:
+            found[typology] = 1.0
+            continue
+        squares = sum((line.alerted - recall * line.transactions) ** 2 for line in group)
+        between = squares / tried**2 * campaigns / (campaigns - 1)
+        found[typology] = max(1.0, between / (recall * (1 - recall) / tried))
+    return found
+
+
+def recall_at_mix(tried: Tried, mix: Mix, effects: Mapping[str, float]) -> tuple[float, float] | None:
+    """(recall, its variance) of (n, caught) by typology; None without fraud of the mix."""
+    shares = {name: mix.get(name, 0) for name, (n, _) in tried.items() if n}
+    total = sum(shares.values())
+    if not total:
+        return None
+    recall = variance = 0.0
+    for name, part in shares.items():
+        n, caught = tried[name]
+        likely = (caught + 1) / (n + 2)
+        recall += part / total * caught / n
+        variance += (part / total) ** 2 * effects.get(name, 1.0) * likely * (1 - likely) / n
+    return recall, variance
 
 
 def is_booked(outcome: Outcome) -> bool:

@@ -163,11 +163,21 @@ class CapacityStep:
     fraud: int
     held: bool
     reason: str
+    #: Recall at the run's mix of typologies, so that steps can be compared.
+    mixed_recall: float | None = None
+    mixed_recall_low: float | None = None
+    mixed_recall_high: float | None = None
+    #: Whether it repeats the step before, which did not hold.
+    repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class CapacityFigures:
-    """The highest rate that held, the lowest that did not, and every step."""
+    """The highest rate that held, the lowest that did not, and every step.
+
+    While the search goes on: the rate under test, for how many seconds so far, and how many seconds
+    it will still take (None before a rate has failed).
+    """
 
     found_tps: float | None
     failed_tps: float | None
@@ -175,6 +185,9 @@ class CapacityFigures:
     hold_s: float
     until: list[str]
     steps: list[CapacityStep]
+    testing_tps: float | None = None
+    testing_s: float | None = None
+    left_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -377,6 +390,7 @@ class Snapshot:
     verdict: Verdict
     tiles: list[Tile]
     funnel: list[FunnelStep]
+    capacity: CapacityFigures | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,6 +428,8 @@ class Results:
     limits: list[str]
     growth: dict[str, GrowthFigures] = field(default_factory=dict)
     contest: ContestScore | None = None
+    #: Why the bank refused: funds, limit, compliance, fraud, other.
+    refusals: dict[str, int] = field(default_factory=dict)
     partial: bool = False
     made_at: str | None = None
 

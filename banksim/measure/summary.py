@@ -161,6 +161,7 @@ def build_results(
         limits=caveats(evidence, attacked, measures),
         growth=evidence.growth,
         contest=_contest(evidence, measures),
+        refusals=dict(measures.refusals.most_common()),
         partial=partial,
         made_at=datetime.now(UTC).isoformat(timespec="seconds") if partial else None,
     )

@@ -11,6 +11,7 @@ Each carries one clear message for people; none is shown with a traceback.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from enum import IntEnum
 
@@ -31,6 +32,23 @@ class BanksimError(Exception):
     """Base of every error that is the user's to read."""
 
     exit_code: ExitCode = ExitCode.ERROR
+
+    def __str__(self) -> str:
+        """What it says, whatever a file or a target put into it: no character that a terminal obeys."""
+        return visible(super().__str__())
+
+
+def visible(text: str) -> str:
+    """``text`` with control and direction characters as escapes; line breaks stay."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        letter.encode("unicode_escape").decode() if _is_control(letter) else letter for letter in text
+    )
+
+
+def _is_control(letter: str) -> bool:
+    return letter != "\n" and unicodedata.category(letter) in ("Cc", "Cf", "Cs")
 
 
 class UsageError(BanksimError):

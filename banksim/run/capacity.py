@@ -2,8 +2,12 @@
 
 Each step is offered for a while and then drained with simulated time standing still, so
 that what one step left behind never burdens the next.  Its figures are its own: counts of
-the same kind as the run's, kept for this step only.  Fraud keeps its share at every rate,
-so recall, coverage and latency over the steps are one curve: quality against load.
+the same kind as the run's, kept for this step only.  Steps differ by chance in which fraud
+falls into them, so their recall is compared at the run's mix of typologies.
+
+A step holds when it meets the scenario's conditions, the detector scored what it was asked, and
+recall did not surely fall below the first step's.  One that does not hold is repeated once before it
+is believed.
 """
 
 from __future__ import annotations
@@ -11,16 +15,18 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import gevent
 
 from banksim.measure import Measures
+from banksim.measure.campaigns import Mix, Tried, design_effects, recall_at_mix
 from banksim.measure.results import CapacityFigures, CapacityStep
+from banksim.measure.scores import Z_95
 from banksim.measure.thresholds.grammar import Threshold, parse_thresholds
 from banksim.measure.thresholds.judge import Judge
 from banksim.measure.thresholds.readings import Figures
@@ -85,6 +91,14 @@ class CapacitySearch:
             return None
         return math.sqrt(held * failed)  # the middle in ratio: precision is a share
 
+    def steps_left(self) -> int | None:
+        """Steps still to try, the current one included; None before a rate has failed."""
+        held, failed = self.held_tps, self.failed_tps
+        if self.tps is None or failed is None:
+            return 0 if self.tps is None else None
+        low = held or failed / self.factor
+        return max(1, math.ceil(math.log2(math.log(failed / low) / math.log1p(self.precision))))
+
     @property
     def bounded(self) -> bool:
         """Whether a rate that fails is known; otherwise the limit lies above everything tried."""
@@ -93,6 +107,9 @@ class CapacitySearch:
 
 #: Wall seconds that a step's transactions get to be answered; what is left then fails the step.
 DRAIN_S = 15.0
+#: The 80 % point of the normal distribution: a step that recall fails by chance (one in five) is repeated,
+#: and both fail by chance one time in 25.
+Z_80 = 0.8416
 #: Wall seconds that a round of reading balances takes at most, as far as a step is planned for it.
 ROUND_S = 1.0
 
@@ -165,6 +182,9 @@ class Capacity:
         self._dispatcher = dispatcher
         self.search = CapacitySearch(load.start_tps, load.factor, load.step, load.precision, load.max_tps)
         self.steps: list[CapacityStep] = []
+        self._tried: list[dict[str, tuple[int, int]]] = []
+        self._least_coverage, self._recall_drop = load.least_coverage, load.recall_drop
+        self._step_began_s: float | None = None
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -178,35 +198,88 @@ class Capacity:
     def conduct(self) -> None:
         """Try rates until the limit is known, then stop the dispatcher.  Killed when the run ends first."""
         while (tps := self.search.tps) is not None:
-            step = self._try(tps)
-            self.steps.append(step)
-            self.search.judge(step.held)
-            logger.info(
-                "Capacity: %.4g tx/s %s%s",
-                tps,
-                "held" if step.held else "did not hold",
-                "" if step.held else f" ({step.reason})",
-            )
+            row = self._try(tps)
+            if not row.held:  # one hiccup of a machine is no limit
+                row = self._try(tps, repeats=True)
+            self.search.judge(row.held)
         self._dispatcher.stop()
 
     def figures(self) -> CapacityFigures:
-        """For results.json: the limit, between which rates it lies, and every step."""
+        """The limit, between which rates it lies, every step, and how far the search is."""
+        mix, effects = self._mix()
+        steps = [
+            replace(step, **_ends(recall_at_mix(tried, mix, effects)))
+            for step, tried in zip(self.steps, self._tried, strict=True)
+        ]
         return CapacityFigures(
             found_tps=self.search.held_tps,
             failed_tps=self.search.failed_tps,
             finished=self.search.tps is None,
             hold_s=self._hold_s,
-            until=[threshold.expression for threshold in self._thresholds],
-            steps=self.steps,
+            until=[*(threshold.expression for threshold in self._thresholds), *self._conditions()],
+            steps=steps,
+            testing_tps=self.search.tps,
+            testing_s=None if self._step_began_s is None else time.monotonic() - self._step_began_s,
+            left_s=self._left_s(),
         )
 
-    def _try(self, tps: float) -> CapacityStep:
+    def _conditions(self) -> Iterator[str]:
+        if self._least_coverage:
+            yield f"coverage >= {self._least_coverage:.4g} where a detector is asked"
+        if self._recall_drop < 1:
+            yield f"recall at the run's mix at most {self._recall_drop:.0%} below the first step's"
+
+    def _left_s(self) -> float | None:
+        steps = self.search.steps_left()
+        if not steps:
+            return None if steps is None else 0.0
+        elapsed_s = 0.0 if self._step_began_s is None else time.monotonic() - self._step_began_s
+        return max(0.0, steps * self._hold_s - min(elapsed_s, self._hold_s))
+
+    def _try(self, tps: float, repeats: bool = False) -> CapacityStep:
         step, held_s, left = self._offer(tps)
         verdicts = Judge(self._thresholds).verdicts(Figures(step, held_s))
         failed = [f"{v.threshold.expression}: {v.reason}" for v in verdicts if not v.passed]
         if left:
             failed.append(f"{left} transactions were not answered within {DRAIN_S:.0f} s")
-        return _row(tps, step, held_s, "; ".join(failed))
+        tried = {name: (one.judged, one.alerted) for name, one in step.detection.fraud.items()}
+        failed += self._degraded(step, tried)
+        row = _row(tps, step, held_s, "; ".join(failed), repeats)
+        self.steps.append(row)
+        self._tried.append(tried)
+        logger.info(
+            "Capacity: %.4g tx/s %s%s",
+            tps,
+            "held" if row.held else "did not hold",
+            "" if row.held else f" ({row.reason})",
+        )
+        return row
+
+    def _degraded(self, step: Measures, tried: Tried) -> Iterator[str]:
+        """What the detector no longer does; nothing where none is asked."""
+        detection = step.detection.figures(step.settings.prevalence, step.settings.false_positive_cost_cents)
+        coverage = detection.coverage
+        if coverage is not None and coverage < self._least_coverage:
+            yield f"coverage: {coverage:.1%} were scored, expected at least {self._least_coverage:.4g}"
+        first = next((mine for mine, row in zip(self._tried, self.steps, strict=True) if row.held), None)
+        if first is None or self._recall_drop >= 1:
+            return
+        mix, effects = self._mix()
+        common = {name: n for name, n in mix.items() if name in first and name in tried}
+        before, now = (recall_at_mix(one, common, effects) for one in (first, tried))
+        if before is None or now is None:
+            return
+        kept = 1 - self._recall_drop
+        short = kept * before[0] - now[0]
+        if short > Z_80 * math.sqrt(now[1] + kept**2 * before[1]):  # more than chance
+            yield f"recall at the run's mix: {now[0]:.1%}, {before[0]:.1%} in the first step that held"
+
+    def _mix(self) -> tuple[Mix, Mapping[str, float]]:
+        found = self._measures.detection
+        return (
+            {name: group.judged for name, group in found.fraud.items()},
+            design_effects(found.campaigns.lines.values()),
+        )
 
     def _offer(self, tps: float) -> tuple[Measures, float, int]:
         """Offer one rate for a step; returns its counts, its wall seconds and what went unanswered."""
@@ -217,7 +290,7 @@ class Capacity:
         try:
             self._timekeeper.offer(tps)
             self._timekeeper.resume()
-            started_s = time.monotonic()
+            started_s = self._step_began_s = time.monotonic()
             gevent.sleep(self._hold_s)
             held_s = time.monotonic() - started_s
             self._timekeeper.pause()
@@ -237,8 +310,20 @@ class Capacity:
         return self._backlog.in_flight
 
 
-def _row(tps: float, step: Measures, held_s: float, reason: str) -> CapacityStep:
-    """One step's figures; ``reason`` says why it did not hold, and is empty when it did."""
+def _ends(found: tuple[float, float] | None) -> dict[str, Any]:
+    """A recall with its 95 % interval, under the names of a step."""
+    if found is None:
+        return {}
+    recall, half = found[0], Z_95 * math.sqrt(found[1])
+    return {
+        "mixed_recall": recall,
+        "mixed_recall_low": max(0.0, recall - half),
+        "mixed_recall_high": min(1.0, recall + half),
+    }
+
+
+def _row(tps: float, step: Measures, held_s: float, reason: str, repeats: bool) -> CapacityStep:
+    """One step's figures: rates per wall second, latency in ms, shares 0..1 (None without data)."""
     detection = step.detection.figures(step.settings.prevalence, step.settings.false_positive_cost_cents)
     p50, p95, p99 = step.latency["response"].percentiles((50, 95, 99))
     tally = step.tally
@@ -259,4 +344,5 @@ def _row(tps: float, step: Measures, held_s: float, reason: str) -> CapacityStep
         fraud=detection.confusion.fraud,
         held=not reason,
         reason=reason,
+        repeats=repeats,
     )

@@ -294,6 +294,7 @@ def _client_settings(settings: RunSettings, home_of: Callable[[int], Place] | No
             concurrency=MAX_CONNECTIONS,
             feedback=scenario.detector.feedback,
             batch_size=scenario.detector.batch_size,
+            breaker=scenario.load is None,
             batch_wait_s=scenario.detector.batch_wait_ms / 1000.0,
             # Account numbers stay unique when several runs share one bank.
             account_prefix=f"BS{settings.run_id}",

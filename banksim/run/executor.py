@@ -336,6 +336,8 @@ class RowExecutor:
                 {trip.row: trip.score.reasons for trip in trips if trip.score.reasons},
                 {trip.row: trip.score.error for trip in trips if trip.score.error},
             ),
+            customer=block.customer,
+            spent_cents=np.where(movement_codes(block) == DEPOSIT, 0, block.amount_cents),
         )
 
 
@@ -368,8 +370,8 @@ class RowBooks:
 
     def enter(self, block: Block, posted: Bools, unknown: Bools) -> None:
         """The bank acknowledged the rows in ``posted``; it may have booked those in ``unknown``."""
-        for account_id, amount_cents in self.legs(block, unknown) if unknown.any() else ():
-            self._entered.on_movement(account_id, amount_cents, False)
+        for row in np.flatnonzero(unknown):  # one by one: both sides of a movement belong together
+            self._entered.not_answered(self.legs(block, np.array([row])))
         accounts, cents = self._moved(block, posted)
         if not len(accounts):
             return

@@ -33,7 +33,15 @@ import banksim
 from banksim.measure import Measures
 from banksim.measure.figures import Reconciliation
 from banksim.measure.kafka import Kafka
-from banksim.measure.results import Account, FeedItem, Results, RunInfo, ScenarioInfo, TargetRow
+from banksim.measure.results import (
+    Account,
+    CapacityFigures,
+    FeedItem,
+    Results,
+    RunInfo,
+    ScenarioInfo,
+    TargetRow,
+)
 from banksim.measure.summary import build_results
 from banksim.measure.thresholds.judge import thresholds_of
 from banksim.measure.verdicts import exit_code
@@ -48,6 +56,7 @@ from banksim.run.plan import Parts, asked, build_parts, check_plan
 from banksim.run.process import in_thread
 from banksim.run.reconcile import keep_books
 from banksim.run.settings import RunSettings, counting
+from banksim.run.sink import CustomerCounts
 from banksim.run.timekeeper import Timekeeper
 from banksim.schedule.clock import Clock
 
@@ -115,6 +124,10 @@ class LoadView(Protocol):
         """The last transactions."""
 
     @property
+    def customers(self) -> CustomerCounts | None:
+        """What each customer did; None where other processes make the load."""
+
+    @property
     def opening(self) -> Progress:
         """Customers being opened before the run."""
 
@@ -127,6 +140,10 @@ class LoadView(Protocol):
 
     def shortage_ms(self) -> float:
         """The longest an arrival waited for a busy user since the last call, in ms of wall time."""
+
+    @property
+    def capacity(self) -> CapacityFigures | None:
+        """How far the search for capacity is; None where there is none."""
 
     def stop(self, end: End) -> None:
         """Offer nothing more, since the run came to this end.  Returns at once."""
@@ -172,9 +189,11 @@ class NoLoad:
     def __init__(self, settings: RunSettings) -> None:
         self.measures = Measures(counting(settings.scenario))
         self.feed = EmptyFeed()
+        self.customers: CustomerCounts | None = None
         self.opening = NotOpening()
         self.addresses: Mapping[str, str] = {}
         self.known_customers = 0
+        self.capacity: CapacityFigures | None = None
 
     def target_rows(self) -> list[TargetRow]:
         return []
@@ -389,8 +408,9 @@ class Run:
 
     def _close(self, plan: Parts, load: LoadSource, end: End) -> None:
         if self.started_at is None:
-            self.state, self.message = State.FINISHED, "Ended before simulated time began"
-            return
+            self.started_at = datetime.now(UTC)
+            opened = f"{load.opening.done:,} of {load.opening.total:,} customers were open"
+            logger.warning("Ended before simulated time began: %s, and nothing was measured", opened)
         totals = load.totals(self._report)
         totals.measures.reconciliation = totals.reconciliation
         self._report("Writing the report")

@@ -51,6 +51,7 @@ class _Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C in a terminal is for the run, which still needs its stand-ins
             env={**os.environ, "PYTHONPATH": _search_path(), **environment},
         )
         self._reader = gevent.spawn(self._read)

@@ -8,6 +8,7 @@ skipped here: the field check reports it.
 from __future__ import annotations
 
 import difflib
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -145,26 +146,25 @@ def _names(entries: Sequence[_Entry]) -> Iterator[Problem]:
 
 def _links(entries: Sequence[_Entry]) -> Iterator[Problem]:
     """Links must lead to another pattern, and never in a circle."""
+    by_name, by_type = defaultdict[str, list[_Entry]](list), defaultdict[str, list[_Entry]](list)
+    for entry in entries:
+        for index, word in ((by_name, entry.name), (by_type, entry.type)):
+            if len(index[word]) < 2:  # itself, and another one
+                index[word].append(entry)
     targets: dict[Path, list[tuple[str, _Entry]]] = {}
     for entry in entries:
         for key in LINKS:
             label = _text(entry.body.get(key))
             if not label:
                 continue
-            target = _target(label, entry, entries)
+            # As `FraudSettings.find_pattern`: a name before a type, an earlier pattern before a later one.
+            meant = [*by_name.get(label, ()), *by_type.get(canonical_type(label), ())]
+            target = next((other for other in meant if other is not entry), None)
             if target is None:
                 yield Problem((*entry.path, key), _no_such_pattern(label, entry, entries))
             else:
                 targets.setdefault(entry.path, []).append((key, target))
     yield from _circles(targets)
-
-
-def _target(label: str, asking: _Entry, entries: Sequence[_Entry]) -> _Entry | None:
-    """As `FraudSettings.find_pattern`: a name before a type, an earlier pattern before a later one."""
-    others = [entry for entry in entries if entry is not asking]
-    by_name = (entry for entry in others if entry.name == label)
-    by_type = (entry for entry in others if entry.type == canonical_type(label))
-    return next(by_name, None) or next(by_type, None)
 
 
 def _no_such_pattern(label: str, asking: _Entry, entries: Sequence[_Entry]) -> str:
@@ -178,31 +178,44 @@ def _no_such_pattern(label: str, asking: _Entry, entries: Sequence[_Entry]) -> s
     return f"no pattern of this scenario has the name or type {shown(label)}; {hint}"
 
 
+#: Patterns of a circle that its problem names.
+MAX_NAMED = 12
+
+
 def _circles(targets: Mapping[Path, list[tuple[str, _Entry]]]) -> Iterator[Problem]:
-    """One problem per circle, at the link of its first pattern in file order."""
-    reported: set[Path] = set()
-    for start, links in targets.items():
-        for key, target in links:
-            circle = _reaches(target.path, start, targets)
-            if circle is None or reported & {start, *circle}:
-                continue
-            reported |= {start, *circle}
-            way = " → ".join(path_text(path[1:]) for path in (start, *circle))
-            yield Problem((*start, key), f"waits for itself in a circle: {way}")
+    """One problem per circle, at the link of its first pattern in file order.
+
+    A walk along the links that visits every pattern once.
+    """
+    done: set[Path] = set()
+    for start in targets:
+        way: list[Path] = []
+        place: dict[Path, int] = {}
+        links = [iter([("", start)])]
+        while links:
+            _, here = next(links[-1], ("", None))
+            if here is None:
+                links.pop()
+                if way:
+                    done.add(way[-1])
+                    del place[way.pop()]
+            elif here in place:
+                yield _circle(way[place[here] :], targets)
+            elif here not in done:
+                place[here] = len(way)
+                way.append(here)
+                links.append(iter([(key, entry.path) for key, entry in targets.get(here, ())]))
 
 
-def _reaches(start: Path, goal: Path, targets: Mapping[Path, list[tuple[str, _Entry]]]) -> list[Path] | None:
-    """The path from ``start`` to ``goal`` along the links, both ends included; None if there is none."""
-    ways, seen = [[start]], {start}
-    while ways:
-        way = ways.pop()
-        if way[-1] == goal:
-            return way
-        for _, target in targets.get(way[-1], []):
-            if target.path not in seen:
-                seen.add(target.path)
-                ways.append([*way, target.path])
-    return None
+def _circle(ring: list[Path], targets: Mapping[Path, list[tuple[str, _Entry]]]) -> Problem:
+    first = ring.index(min(ring, key=list(targets).index))
+    ring = [*ring[first:], *ring[:first]]
+    after = ring[1] if len(ring) > 1 else ring[0]
+    key = next(key for key, entry in targets[ring[0]] if entry.path == after)
+    named = [path_text(path[1:]) for path in (*ring, ring[0])]
+    if len(named) > MAX_NAMED:
+        named[MAX_NAMED // 2 : -MAX_NAMED // 2] = ["…"]
+    return Problem((*ring[0], key), f"waits for itself in a circle: {' → '.join(named)}")
 
 
 def closest(word: str, known: Sequence[str]) -> str | None:

@@ -10,6 +10,7 @@ import difflib
 import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import get_args, get_origin
 
 from pydantic import ValidationError
@@ -30,6 +31,7 @@ class Problem:
     path: Path
     text: str
     line: int | None = None
+    too_long: bool = False
 
     @property
     def where(self) -> str:
@@ -55,6 +57,8 @@ def shown(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, dict):
         return "a block of keys"
+    if isinstance(value, date):
+        return str(value)
     text = repr(list(value)) if isinstance(value, list | tuple) else repr(value)
     text = text.replace("\n", " ")
     return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"

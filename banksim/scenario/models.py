@@ -132,6 +132,15 @@ class Load(Block):
         default=("response_time.p99 < 1s", "errors < 1%", "drops == 0"),
         description="Thresholds that each step must meet.",
     )
+    least_coverage: Annotated[float, Number(0, 1)] = Field(
+        default=0.99,
+        description="Share of a step's transactions that must be scored, where a detector is asked; 0: any.",
+    )
+    recall_drop: Annotated[float, Number(0, 1)] = Field(
+        default=0.1,
+        description="How far a step's recall, at the run's mix of fraud, may surely fall below the first "
+        "step's, as a share of it; 1: to nothing.",
+    )
 
 
 # -- `invariant`: balances read back while a run goes on --------------------------------------------
@@ -331,11 +340,17 @@ DEFAULT_START = datetime(2026, 1, 5)
 CHECKED_BY_LOADER = "checked_by_loader"
 
 
+#: Histories begin before a run and campaigns end after it: both need room.
+FIRST_YEAR, LAST_YEAR = 1000, 9000
+
+
 def _without_zone(moment: datetime) -> datetime:
     """Simulated time has no zone; UTC is taken as written, any other zone refused."""
     offset = moment.utcoffset()
     if offset:
         raise ValueError("a time zone")
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise ValueError("too near an end of the calendar")
     return moment.replace(tzinfo=None)
 
 
@@ -343,7 +358,7 @@ StartMoment = Annotated[
     datetime,
     AfterValidator(_without_zone),
     WithJsonSchema({"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?Z?)?$"}),
-    Expected("a date and time without time zone, such as 2026-01-05 00:00:00"),
+    Expected("a date and time without time zone, of the years 1000 to 9000, such as 2026-01-05 00:00:00"),
 ]
 Locale = Annotated[str, Field(pattern=r"^[a-z]{2,3}_[A-Z]{2}$"), Expected("a locale such as en_US")]
 

@@ -8,11 +8,14 @@ the size of the unfolded tree is bounded, so a small file cannot become a huge s
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import yaml
 
-from banksim.scenario.errors import Path, Problem
+from banksim.scenario.errors import Path, Problem, shown
 
 #: Largest scenario text, in bytes.
 MAX_BYTES = 1_000_000
@@ -55,15 +58,22 @@ def read_yaml(text: bytes) -> Document:
             return _refused(f"more than {MAX_NODES:,} values once aliases are written out")
         document = Document()
         _note_lines(root, (), document)
-        document.data = loader.construct_document(root)
+        misread = list(_misread(root, ()))
+        document.problems += misread
+        if any(problem.too_long for problem in misread):
+            return document  # making a number of it, or a message, would take its time
+        data = loader.construct_document(root)
+        if not isinstance(data, dict):
+            return _refused(f"only plain YAML is read: got {root.tag.rpartition(':')[2]}", _line(root))
+        document.data = data
         return document
     except yaml.YAMLError as error:
         return _from_yaml_error(error)
     except RecursionError:
         return _refused("nested too deeply, or an alias that contains itself")
-    except (ValueError, TypeError, OverflowError) as error:
-        # A date such as 2026-02-31, or text in no known encoding.
-        return _refused(f"a value cannot be read: {_one_line(str(error))}")
+    except Exception as error:
+        # A date such as 2026-02-31, text in no known encoding, a tag that does not fit its value.
+        return _refused(f"a value cannot be read: {_one_line(str(error)) or type(error).__name__}")
     finally:
         if loader is not None:
             loader.dispose()
@@ -109,6 +119,48 @@ def _note_lines(node: yaml.Node, path: tuple[str, ...], document: Document) -> N
                 continue
             given[step] = document.lines[(*path, step)] = _line(key)
             _note_lines(value, (*path, step), document)
+
+
+#: Longest key, and longest number, in characters.
+MAX_WORD = 100
+TOO_LONG = "too many characters"
+_ODD_NUMBER = re.compile(r"[-+]?(0[0-9_]+|0[xb][0-9a-f_]+)", re.IGNORECASE)
+_SIXTIES = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
+
+
+def _misread(node: yaml.Node, path: Path) -> Iterator[Problem]:
+    """What YAML 1.1 reads otherwise than people do, and characters that a terminal would obey."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            step = str(key.value)
+            if len(step) > MAX_WORD:
+                yield Problem(path, f"{TOO_LONG} for a key: {len(step):,}", _line(key), too_long=True)
+                return
+            yield from _misread(key, path)
+            yield from _misread(value, (*path, step))
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _misread(item, (*path, index))
+    elif why := _why_misread(node):
+        yield Problem(path, why, line=_line(node), too_long=why.startswith(TOO_LONG))
+
+
+def _why_misread(node: yaml.Node) -> str:
+    text = str(node.value)
+    if any(unicodedata.category(letter) in ("Cc", "Cf") and letter not in "\n\t\u200d" for letter in text):
+        return f"holds a control character: {shown(text)}"
+    if not isinstance(node, yaml.ScalarNode) or node.style is not None or node.tag not in _NUMBERS:
+        return ""
+    if len(text) > MAX_WORD:
+        return f"{TOO_LONG} for a number: {len(text):,}"
+    if _ODD_NUMBER.fullmatch(text) and text.strip("+-0"):
+        return f"{text} would be read in another base than ten; write it without the zero, or in quotes"
+    if _SIXTIES.fullmatch(text):
+        return f"{text} would be read as a number of sixties; write a plain number, or put it in quotes"
+    return ""
+
+
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 def _line(node: yaml.Node) -> int:

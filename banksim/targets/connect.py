@@ -24,7 +24,7 @@ from banksim.scenario.targets import Callbacks, Target, TargetsBlock
 from banksim.targets.auth import FrontDoor, Login, OAuthLogin, basic_credentials, secret
 from banksim.targets.bastion import NAME as BASTION
 from banksim.targets.bastion import BastionClient
-from banksim.targets.breaker import CircuitBreaker, CircuitStatus, GuardedTransport
+from banksim.targets.breaker import FAILURES_TO_OPEN, CircuitBreaker, CircuitStatus, GuardedTransport
 from banksim.targets.calls import (
     HEALTH,
     Health,
@@ -56,6 +56,10 @@ PROBE_TIMEOUT_S = 5.0
 WAYS_OUT = "Or start the stand-ins with `banksim sandbox`, or run with --sandbox or --dry-run."
 
 
+#: Failures in a row that no run has.
+NEVER = 1 << 62
+
+
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
     """How both clients behave.  Seconds are wall time; ``concurrency`` is sockets per system."""
@@ -74,6 +78,8 @@ class ClientSettings:
     feedback: bool = False
     batch_size: int = 1
     batch_wait_s: float = 0.0
+    #: Whether a circuit breaker spares a system that does not answer; it would thin a step's load.
+    breaker: bool = True
     #: The scenario's own words for systems that are not Nexum and Bastion, and where its file is.
     blocks: TargetsBlock = field(default_factory=TargetsBlock)
     base: Path = Path()
@@ -180,7 +186,8 @@ def _targets(
     def guard(name: str, transport: Transport, chosen: Chosen | None) -> Transport:
         if not guarded:
             return transport
-        breakers.append(CircuitBreaker(name))
+        patience = FAILURES_TO_OPEN if settings.breaker else NEVER
+        breakers.append(CircuitBreaker(name, failures_to_open=patience))
         guarded_transport = GuardedTransport(transport, breakers[-1])
         mapped = chosen is not None and chosen.adapter is not None
         return Mapped(guarded_transport) if mapped else guarded_transport

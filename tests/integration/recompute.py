@@ -50,6 +50,12 @@ def comparisons(rows: list[Row], results: dict[str, Any]) -> Iterator[str]:
     yield from _typologies(warm, results["fraud"])
     yield from _campaigns(warm, results["fraud"]["campaigns"])
     yield from _campaign_recall(warm, results)
+    yield from _slices(warm, results)
+    yield from _scores(warm, results["scores"])
+    yield from _over_time(rows, sent, warm, results)
+    cold = [row for row in sent if float(row["sim_s"]) < warm_from_s]
+    if results["warm_up"]:
+        yield from _detection(cold, results["warm_up"]["detection"])
     for name, value in LATENCIES.items():
         yield from _latency(name, sorted(map(value, warm)), results["latency_ms"][name])
 
@@ -268,6 +274,118 @@ def _campaign_recall(rows: list[Row], results: dict[str, Any]) -> Iterator[str]:
     if told["scored"]:
         yield equal("campaign recall", ratio(detected, len(counts)), told["campaign_recall"])
         yield from _interval("campaign_recall", detected, len(counts), told)
+
+
+def _slices(rows: list[Row], results: dict[str, Any]) -> Iterator[str]:
+    """By persona and by channel, at most 64 of each."""
+    scored = any(row["score"] for row in rows)
+    for kind, told in results["detection_by"].items():
+        groups: dict[str, list[Row]] = defaultdict(list)
+        for row in rows:
+            groups[row[kind]].append(row)
+        if len(groups) > 64:
+            continue
+        yield equal(f"names by {kind}", sorted(groups), sorted(told))
+        for name, group in groups.items():
+            asked = [row for row in group if row["decision"] != "n/a" or row["detector_error"]]
+            fraud = [row for row in asked if row["label"] == "fraud"]
+            caught, alerts = sum(map(alert, fraud)), sum(map(alert, asked))
+            line, genuine = told.get(name, {}), len(asked) - len(fraud)
+            mine = {
+                "transactions": len(group),
+                "unasked": len(group) - len(asked),
+                "fraud": len(fraud),
+                "caught": caught,
+                "genuine": genuine,
+                "false_positives": alerts - caught,
+                "recall": ratio(caught, len(fraud)) if scored else None,
+                "false_positive_rate": ratio(alerts - caught, genuine) if scored else None,
+            }
+            for key, value in mine.items():
+                yield equal(f"{kind} {name} {key}", value, line.get(key))
+            if scored and line:
+                yield from _interval("recall", caught, len(fraud), line)
+                yield from _interval("false_positive_rate", alerts - caught, genuine, line)
+
+
+def _scores(rows: list[Row], told: dict[str, Any]) -> Iterator[str]:
+    """Histogram, table of scores, thresholds and calibration; of scores that are kept as they are."""
+    scored = [(float(row["score"]), row) for row in rows if row["score"]]
+    counts: dict[float, list[int]] = defaultdict(lambda: [0, 0, 0])
+    for score, row in scored:
+        is_fraud = row["label"] == "fraud"
+        counts[score][is_fraud] += 1
+        counts[score][2] += losses([row]) if is_fraud else 0
+    if len(counts) > 4096:
+        return
+    places = sorted(counts)
+    genuine, frauds = (sum(counts[place][side] for place in places) for side in (0, 1))
+    bins = told["bins"]
+    yield equal("scores in use", places, bins["low"])
+    for side, name in enumerate(("genuine", "fraud", "fraud_cents")):
+        yield equal(f"{name} by score", [counts[place][side] for place in places], bins[name])
+    for bar, line in enumerate(told["histogram"]):
+        inside = [place for place in places if min(19, int(place * 20)) == bar]
+        for side, name in enumerate(("genuine", "fraud")):
+            yield equal(f"bar {bar} {name}", sum(counts[p][side] for p in inside), line[name])
+    yield equal("whether thresholds can be swept", bool(frauds and genuine), bool(told["sweep"]))
+    for line in told["sweep"]:
+        above = [counts[place] for place in places if place >= line["threshold"]]
+        false_positives, caught, caught_cents = (sum(part) for part in zip(*above, strict=True))
+        flagged, at = caught + false_positives, f"threshold {line['threshold']}"
+        yield equal(f"{at} flagged", flagged, line["flagged"])
+        yield equal(f"{at} false positives", false_positives, line["false_positives"])
+        yield equal(f"{at} caught_cents", caught_cents, line["caught_cents"])
+        yield equal(f"{at} recall", caught / frauds, line["recall"])
+        yield equal(f"{at} precision", caught / flagged, line["precision"])
+        yield equal(f"{at} false_positive_rate", false_positives / genuine, line["false_positive_rate"])
+    error = 0.0
+    for group, line in enumerate(told["calibration"]["groups"]):
+        inside = [(p, counts[p]) for p in places if min(9, int(p * 10)) == group]
+        size, hits = sum(c[0] + c[1] for _, c in inside), sum(c[1] for _, c in inside)
+        yield equal(f"calibration {group} scored", size, line["scored"])
+        yield equal(f"calibration {group} fraud", hits, line["fraud"])
+        if size:
+            mean = math.fsum(p * (c[0] + c[1]) for p, c in inside) / size
+            yield near(f"calibration {group} mean", mean, line["mean_score"], 1e-9)
+            error += size / len(scored) * abs(mean - hits / size)
+    if frauds and genuine:
+        yield near("calibration error", error, told["calibration"]["error"], 1e-9)
+
+
+def _over_time(rows: list[Row], sent: list[Row], warm: list[Row], results: dict[str, Any]) -> Iterator[str]:
+    """The timeline adds up to the run, and so does quality against load; response times by range."""
+    points, told = results["timeline"], results["transactions"]
+    sums = {
+        "offered": told["offered"],
+        "sent": len(sent),
+        "dropped": len(rows) - len(sent) + told["drop_reasons"].get(WITHOUT_LINE, 0),
+        "scored": sum(bool(row["score"]) for row in sent),
+        "genuine": sum(row["label"] != "fraud" for row in sent),
+        "fraud_sent": sum(row["label"] == "fraud" for row in sent),
+        "fraud_alerted": sum(row["label"] == "fraud" and alert(row) for row in sent),
+        "false_positives": sum(row["label"] != "fraud" and alert(row) for row in sent),
+    }
+    for name, value in sums.items():
+        yield equal(f"{name} over the timeline", value, sum(point[name] for point in points))
+    load = results["quality_against_load"]
+    yield equal("ended over all loads", len(sent), sum(line["ended"] for line in load))
+    yield equal("fraud over all loads", sums["fraud_sent"], sum(line["fraud"] for line in load))
+    yield equal("caught over all loads", sums["fraud_alerted"], sum(line["caught"] for line in load))
+    rate = results["rate"]
+    yield equal("achieved_share", ratio(len(sent), told["offered"]), rate["achieved_share"])
+    ranges = results["response_ranges"]
+    answered = [LATENCIES["response"](row) for row in warm if fate(row) in ("completed", "refused")]
+    yield equal("failed responses", len(warm) - len(answered), ranges["failed"])
+    total = ranges["fast"] + ranges["middle"] + ranges["slow"]
+    yield equal("answered responses", len(answered), total)
+    for name, limit_ms, counted in (
+        ("fast", ranges["fast_ms"], ranges["fast"]),
+        ("fast and middle", ranges["slow_ms"], ranges["fast"] + ranges["middle"]),
+    ):  # the histogram's 0.1 % decide on which side of a limit a response lies
+        least = sum(value <= limit_ms * 0.998 for value in answered)
+        most = sum(value <= limit_ms * 1.002 for value in answered)
+        yield "" if least <= counted <= most else f"{name}: {least} to {most} in the log, {counted} told"
 
 
 LATENCIES: dict[str, Callable[[Row], float]] = {

@@ -12,7 +12,7 @@ from gevent.pool import Pool
 from banksim.measure import ExpectedBalances
 from banksim.model import AccountRef, BankStatus, Kind
 from banksim.run.connect import MovementBooks
-from banksim.run.reconcile import judged, read_accounts
+from banksim.run.reconcile import read_accounts, settled
 from banksim.sandbox import BankApi
 from banksim.targets import ClientSettings, NexumClient, http_targets
 from banksim.world import Population, load_personas
@@ -77,7 +77,7 @@ class Posters:
 
 
 def assert_nothing_lost(posters: Posters) -> None:
-    found = judged(posters.books, read_accounts(posters.bank, posters.books.opening))
+    found = settled(posters.books, lambda names: read_accounts(posters.bank, names), settle_s=0.0)
     assert found.verdict == "balanced", found
     assert found.unread == 0
     # Only postings under way at the crash may be unknown: a few for each poster, who tries to go on.

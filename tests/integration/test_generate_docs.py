@@ -12,7 +12,7 @@ from tests.integration.test_generate import generate
 
 def test_the_self_check_passes_and_its_table_is_documented() -> None:
     """Measured values may change with the typologies; figures, targets and results may not."""
-    done = generate("--scenario", "calibrated", "--check", "--seeds", "5")
+    done = generate("--scenario", "calibrated", "--check", "--seeds", "2")
     assert done.returncode == 0, done.stdout
     said = (ROOT / "docs" / "realism.md").read_text().partition("\n## ")[0]
     documented, printed = (

@@ -15,7 +15,7 @@ from zlib import crc32
 import numpy as np
 
 from banksim.dataset.stream import Entry
-from banksim.model import BankStatus, Channel, Kind, Label
+from banksim.model import BankStatus, Channel, FraudStage, Kind, Label
 from banksim.world.draws import Bools, Floats, Ints
 from banksim.world.persona import load_categories
 
@@ -25,6 +25,8 @@ CHANNELS = tuple(Channel)
 _KIND_CODE = {kind: code for code, kind in enumerate(KINDS)}
 _CHANNEL_CODE = {channel: code for code, channel in enumerate(CHANNELS)}
 GENUINE, FRAUD, DECOY = 0, 1, 2
+STAGES = tuple(FraudStage)
+_STAGE_CODE = {stage: code for code, stage in enumerate(STAGES)}
 _LABEL_CODE = {Label.GENUINE: GENUINE, Label.FRAUD: FRAUD, Label.DECOY: DECOY}
 #: Texts are compared over seeds by this many hash values.
 NAMES = 4096
@@ -33,7 +35,7 @@ _REAL = ("time_s", "latitude", "longitude")
 COLUMNS = (
     "time_s", "amount_cents", "balance_cents", "customer", "slot", "payee", "id_number", "name",
     "kind", "channel", "category", "merchant", "city", "latitude", "longitude", "device", "persona",
-    "refused", "label", "typology", "campaign",
+    "refused", "label", "typology", "campaign", "stage",
 )  # fmt: skip
 
 
@@ -77,7 +79,10 @@ class Sample:
 
     @property
     def is_fraud(self) -> Bools:
-        found: Bools = self["label"] == FRAUD
+        return self.label_of(FRAUD)
+
+    def label_of(self, code: int) -> Bools:
+        found: Bools = self["label"] == code
         return found
 
     def put(self, **values: float) -> None:
@@ -115,6 +120,7 @@ class Sample:
                 _LABEL_CODE[truth.label],
                 codes["typology"][truth.typology],
                 codes["campaign"][truth.campaign_id],
+                _STAGE_CODE[truth.stage],
             )
             for name, value in zip(COLUMNS, row, strict=True):
                 raw[name].append(value)

@@ -47,15 +47,15 @@ def compromised_shop(campaign: Campaign) -> Steps:
             campaign.loot.add(card)
 
 
-@typology("lost_or_stolen_card", mean_size=5, min_size=2, mean_duration_s=3 * HOUR_S)
+@typology("lost_or_stolen_card", mean_size=7, min_size=2, mean_duration_s=45 * 60)
 def lost_or_stolen_card(campaign: Campaign) -> Steps:
     rng, wallet = campaign.rng, campaign.wallet
     card = campaign.victim()
-    for nth in range(rng.randint(2, 5)):
+    for nth in range(rng.randint(4, 9)):
         at = campaign.next_moment(DAY_S if campaign.made and nth == 0 else None)
         shop = campaign.shop(card, card.home, at)
         price = min(
-            _price(campaign, card, shop.category), wallet.scaled_cents(TAP_UNITS * rng.uniform(0.3, 1))
+            _price(campaign, card, shop.category), wallet.scaled_cents(TAP_UNITS * rng.uniform(0.6, 1))
         )
         outcome = yield campaign.purchase(
             card,

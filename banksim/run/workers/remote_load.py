@@ -79,6 +79,8 @@ class OpeningProgress:
 class RemoteLoad:
     """The load of one run, made by workers: planned, steered and added up here."""
 
+    customers = None  # each worker's own: too much to send
+
     def __init__(
         self, settings: RunSettings, plan: Parts, timekeeper: Timekeeper, members: Members, outbox: Outbox
     ) -> None:
@@ -147,7 +149,8 @@ class RemoteLoad:
 
     def worker_rows(self) -> list[WorkerRow]:
         """Every worker that had a share, in the order of their numbers, for the results."""
-        origin_s = self._timekeeper.origin_s
+        timekeeper = self._timekeeper
+        origin_s = timekeeper.origin_s if timekeeper.started else time.monotonic()
         return [
             WorkerRow(
                 number=member.number,
@@ -308,6 +311,8 @@ class RemoteLoad:
     def _kafka(self) -> Kafka:
         brokers, form = self.targets.brokers, self.settings.scenario.connections.kafka_format
         return brokers.described(self.intake.counts.kafka.results(), form, brokers.reason)
+
+    capacity = None  # the search for it looks at one generator at a time
 
     # -- as a follower of the timekeeper ------------------------------------------------------
 

@@ -7,7 +7,7 @@ from banksim.activity import habits
 from banksim.activity.habits import HabitBook
 from banksim.activity.journeys import Who
 from banksim.world import World, distance_km, stream
-from banksim.world.draws import Draws
+from banksim.world.draws import Draws, uuid_text
 from tests.unit.world.scenarios import WorldSettings
 
 
@@ -90,3 +90,35 @@ def test_objects_and_columns_agree(world: World) -> None:
         assert payees[index] in (*own.payees, index)
         assert (own.pay_period_days, own.pay_varies) == (days[index], varies[index])
         assert own.pay_units == pytest.approx(cents[index] / 100)
+
+
+def test_a_device_of_one_customer_is_that_of_the_columns(world: World) -> None:
+    columns, day_s = HabitBook(world).columns, 86_400.0
+    customers = np.arange(200).repeat(4)
+    slots, sim_s = np.tile(np.arange(4), 200), np.linspace(0, 400 * day_s, 800)
+    keys = columns.device_keys(customers, columns.device_numbers(customers, slots, sim_s))
+    ids = [
+        uuid_text(world.population.people.devices.word(key, 0), world.population.people.devices.word(key, 1))
+        for key in keys.tolist()
+    ]
+    assert ids == list(map(columns.device_id, customers.tolist(), slots.tolist(), sim_s.tolist()))
+    levels = world.population.people.price_levels(np.arange(200))
+    assert [world.population.people.price_level(n) for n in range(200)] == pytest.approx(levels.tolist())
+
+
+def test_a_household_shares_a_device_and_browsers_are_cleared(world: World) -> None:
+    columns, everybody = HabitBook(world).columns, np.arange(200)
+    shared = columns.device_keys(everybody, columns.device_numbers(everybody, np.full(200, 3), np.zeros(200)))
+    assert sorted(np.unique(shared, return_counts=True)[1].tolist()) == [4] * 50
+    first, later = (columns.device_id(7, 1, day * 86_400.0) for day in (0, 100))
+    assert first == world.population.people.device_id(7, 1) != later
+
+
+def test_those_who_pay_each_other_do_so_both_ways(world: World) -> None:
+    columns, everybody = HabitBook(world).columns, np.arange(200)
+    for rank in (0, 2, 3, 5):
+        friends = columns.payee(everybody, np.full(200, rank))
+        back = columns.payee(friends, np.full(200, rank))
+        assert (back == everybody).mean() > 0.95
+    paid = np.bincount(columns.popular(np.random.default_rng(1).random(20_000)), minlength=200)
+    assert paid.max() > 10 * paid.mean()
