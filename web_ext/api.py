@@ -25,6 +25,7 @@ from banksim.report.compare import compare_runs
 from banksim.report.compare_page import render_comparison
 from banksim.report.export import print_pdf, read_results, save_pngs
 from banksim.report.write import feed_csv
+from banksim.run.sink import CustomerCounts
 from web_ext.run_view import ACTIONS, MAX_SPEED, MIN_SPEED, RunView
 from web_ext.site import NAME, NOT_FOUND, Site, assets
 from web_ext.wire import json_response, problem, to_json
@@ -193,6 +194,21 @@ def _add_reading(blueprint: Blueprint, site: Site) -> None:
         response.headers["Content-Disposition"] = f'attachment; filename="banksim-feed-{run_id}.csv"'
         response.headers["Cache-Control"] = "no-store"
         return response
+
+    @blueprint.get("/api/customers")
+    def customers() -> Response:
+        asked = request.args
+        sort, start, truth = (
+            asked.get("sort", "transactions"),
+            asked.get("from", "0"),
+            asked.get("truth") == "1",
+        )
+        known = CustomerCounts.COLUMNS if truth else CustomerCounts.COLUMNS[:-1]
+        if sort not in known:
+            return problem(f"sort: expected one of {', '.join(known)}, got {sort[:40]!r}", 400)
+        if not (start.isascii() and start.isdecimal() and len(start) < 10):
+            return problem(f"from: expected a number from 0, got {start[:40]!r}", 400)
+        return json_response(view.customers(sort, int(start), truth))
 
     @blueprint.get("/api/scenarios")
     def scenarios() -> Response:

@@ -3,6 +3,7 @@
     metrics_update      each refresh: rate, total, fraud rate, latency of the targets
     transaction_feed    each transaction of the feed
     fraud_alert         each of those whose score is above the scenario's threshold
+    system_event        another run, state or speed
 
 Every field of the description is there with its meaning; ours are added.  Amounts are
 JSON numbers here, as described (in every other place of banksim they are text).  What is not known
@@ -124,6 +125,22 @@ def severity_of(score: float) -> str:
 def subscribed(topics: set[str]) -> Json:
     """The answer to subscribe and unsubscribe: what the client gets from now on."""
     return {"type": "subscribed", "topics": [topic for topic in TOPICS if topic in topics]}
+
+
+def system_event(status: Status) -> Json:
+    """Another run, or the run has another state or speed."""
+    return {
+        "type": "system_event",
+        "timestamp": wall_now(),
+        "event": "run_changed",
+        "data": {
+            "run_id": status.run_id,
+            "state": status.state,
+            "speed": status.speed,
+            "message": status.message,
+            "simulated_time": status.sim_time,
+        },
+    }
 
 
 def pong() -> Json:

@@ -16,16 +16,21 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
+
 from banksim.load.session import Session
 from banksim.measure.results import Results, Snapshot, TargetRow, WorkerShown
 from banksim.measure.story import Story
 from banksim.measure.summary import Asked, build_results, live
 from banksim.model import UsageError
+from banksim.model.money import to_wire
 from banksim.run.feed import EmptyFeed, FeedPage
 from banksim.run.monitor import Curve
 from banksim.run.plan import Parts, asked
 from banksim.run.run import End, Run, State
+from banksim.run.sink import CustomerCounts
 from banksim.scenario import Dashboard
+from banksim.world import Population
 from web_ext.listings import Cards, PastRun, PastRuns, ScenarioList
 from web_ext.plan_view import Schedule, Windows, schedule, story, windows
 
@@ -109,6 +114,53 @@ class Status:
     def refresh_s(self) -> float:
         """Wall seconds between two updates, as the scenario's dashboard block has it."""
         return min(MAX_REFRESH_S, max(MIN_REFRESH_S, self.dashboard.refresh_rate_ms / 1000))
+
+
+# -- Customers: who acted, spent and was attacked -----------------------------------------------------
+
+#: Customers of one answer.
+MOST_SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerRow:
+    """A customer; ``spent`` is an amount as text; ``fraud`` is None unless the truth was asked for."""
+
+    customer: int
+    name: str
+    persona: str
+    city: str
+    transactions: int
+    spent: str
+    alerts: int
+    fraud: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Customers:
+    """Some of those who acted; ``note`` says why there is nobody, or what the counts leave out."""
+
+    rows: list[CustomerRow] = field(default_factory=list)
+    acted: int = 0
+    customers: int = 0
+    currency: str = ""
+    note: str = ""
+
+
+def customer_page(
+    counts: CustomerCounts, population: Population, currency: str, sort: str, start: int, truth: bool
+) -> Customers:
+    """MOST_SHOWN customers from place ``start`` of the order by ``sort``."""
+    found = []
+    for index in counts.most(sort, start, MOST_SHOWN):
+        who, (number, spent, alerts, fraud) = population.customer(index), counts.table[index].tolist()
+        amount = to_wire(spent, currency)
+        shown = fraud if truth else None
+        found.append(
+            CustomerRow(index, who.display_name, who.persona, who.address.city, number, amount, alerts, shown)
+        )
+    note = f"{counts.beyond} transactions of further customers are not told apart." if counts.beyond else ""
+    return Customers(found, int(np.count_nonzero(counts.table[:, 0])), population.size, currency, note)
 
 
 #: Several readers ask for the same figures within a moment; they are made once.
@@ -197,6 +249,21 @@ class RunView:
     def feed(self, since: int) -> FeedPage:
         run = self._session.last_run
         return run.feed.since(since) if run is not None else EmptyFeed().since(0)
+
+    def customers(self, sort: str, start: int, truth: bool) -> Customers:
+        """Who acted, MOST_SHOWN from place ``start`` on, those with the most of ``sort`` first."""
+        run = self._session.last_run
+        if run is None or run.parts is None:
+            return Customers(note="Nobody has acted yet.")
+        counts, scenario = run.load.customers, run.settings.scenario
+        if counts is None:
+            return Customers(
+                customers=scenario.customers,
+                currency=scenario.currency,
+                note="Workers make this load, and what each customer did stays with them. "
+                "The transaction log (--transaction-log) has every transaction.",
+            )
+        return customer_page(counts, run.parts.world.population, scenario.currency, sort, start, truth)
 
     def scenarios(self) -> Cards:
         options = self._session.environment.parsed_options

@@ -36,6 +36,13 @@ PAGES: Final = (
     Page(slug="metrics", title="Metrics", template="banksim_metrics.html", module="page_metrics.js"),
     Page(slug="detection", title="Detection", template="banksim_detection.html", module="page_detection.js"),
     Page(slug="timeline", title="Timeline", template="banksim_timeline.html", module="page_timeline.js"),
+    Page(
+        slug="customers",
+        title="Customers",
+        template="banksim_customers.html",
+        module="page_customers.js",
+        charts=False,
+    ),
     Page(slug="results", title="Results", template="banksim_results.html", module="page_results.js"),
 )
 

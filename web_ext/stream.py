@@ -255,6 +255,7 @@ class Hub:
         self.metrics: Log[bytes] = Log(1)
         self.alerts: Log[bytes] = Log(MAX_ALERTS)
         self.feed: Log[messages.Framed] = Log(MAX_FEED)
+        self.events: Log[bytes] = Log(MAX_ALERTS)
         self._frames: Log[bytes] = Log(ring)
         self._clients: set[Client] = set()
         self._sockets: set[object] = set()
@@ -374,6 +375,8 @@ class Hub:
                     self.alerts.add(alert)
                 if metrics is not None:
                     self.metrics.add(metrics)
+                if event == "state" and status:
+                    self.events.add(messages.frame_of(messages.system_event(status)))
         self._offer(_frame(event, data) if self._clients else None)
 
     def _offer(self, frame: bytes | None) -> None:

@@ -46,6 +46,8 @@ from web_ext.wire import problem
 logger = logging.getLogger(__name__)
 
 MAX_REPLIES: Final = 50
+#: What every client hears, whatever its topics: the run has begun, ended, paused, changed its speed.
+SYSTEM: Final = "system"
 #: Bytes of one write: small enough that newer metrics never wait long behind it.
 BATCH_BYTES: Final = 32_768
 
@@ -60,6 +62,7 @@ class Listener:
             "metrics": hub.metrics,
             "fraud_alerts": hub.alerts,
             "transactions": hub.feed,
+            SYSTEM: hub.events,
         }
         self._next = dict.fromkeys(self._logs, 0)
         self._topics = set(messages.TOPICS)
@@ -70,7 +73,7 @@ class Listener:
         """Take a place and begin with the last figures and transactions; False when every place is taken."""
         if not self._hub.listen(self):
             return False
-        shown = {"metrics": 1, "fraud_alerts": 0, "transactions": SNAPSHOT_ITEMS}
+        shown = {"metrics": 1, "fraud_alerts": 0, "transactions": SNAPSHOT_ITEMS, SYSTEM: 0}
         self._next = {topic: max(0, log.end - shown[topic]) for topic, log in self._logs.items()}
         return True
 
@@ -80,7 +83,7 @@ class Listener:
             self._hub.changed.wait_for(self._has_something, timeout=timeout_s)
             if self.closed:
                 return b""
-            parts = [*self._replies, *self._metrics()]
+            parts = [*self._replies, *self._newest(SYSTEM), *self._newest("metrics")]
             self._replies.clear()
             for topic in ("fraud_alerts", "transactions"):
                 self._fill(parts, topic)
@@ -97,10 +100,15 @@ class Listener:
             self._choose(kind, said.get("topics"))
         elif kind == "ping":
             self._reply(messages.pong())
+        elif kind == "get_status":
+            self._reply({"type": "status", "data": self._hub.view.status()})
+        elif kind == "get_metrics":
+            self._reply(messages.metrics_update(self._hub.view.status(), self._hub.view.snapshot()))
         else:
             self._reply(
                 messages.problem_message(
-                    'Expected JSON with "type": "subscribe", "unsubscribe" (and "topics") or "ping".'
+                    'Expected JSON with "type": "subscribe", "unsubscribe" (and "topics"), "ping", '
+                    '"get_status" or "get_metrics".'
                 )
             )
 
@@ -110,13 +118,13 @@ class Listener:
         self._hub.leave(self)
 
     def _has_something(self) -> bool:
-        waiting = (self._logs[topic].end > self._next[topic] for topic in self._topics)
+        waiting = (self._logs[topic].end > self._next[topic] for topic in (*self._topics, SYSTEM))
         return self.closed or bool(self._replies) or any(waiting)
 
-    def _metrics(self) -> list[bytes]:
-        found, _ = self._logs["metrics"].after(self._next["metrics"])
-        self._next["metrics"] = self._logs["metrics"].end
-        return found if "metrics" in self._topics else []
+    def _newest(self, topic: str) -> list[bytes]:
+        found, _ = self._logs[topic].after(self._next[topic])
+        self._next[topic] = self._logs[topic].end
+        return found if topic == SYSTEM or topic in self._topics else []
 
     def _fill(self, parts: list[bytes], topic: str) -> None:
         """Add what the client has not got of a topic, until the batch is full."""

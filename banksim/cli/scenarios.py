@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from banksim.fraud.patterns import resolve_patterns
 from banksim.measure.thresholds.judge import thresholds_of
 from banksim.model import ExitCode, ScenarioError
 from banksim.report.terminal import length_text
@@ -130,8 +131,11 @@ def _shares(scenario: Scenario) -> Iterator[tuple[float, float, float]]:
 
 
 def _attack_spans(scenario: Scenario) -> list[tuple[float, float]]:
-    """Every occurrence of the attack window in the run, in simulated seconds since its start."""
-    window = scenario.fraud.attack_window
+    return _daily_spans(scenario, scenario.fraud.attack_window)
+
+
+def _daily_spans(scenario: Scenario, window: tuple[int, int] | None) -> list[tuple[float, float]]:
+    """Every occurrence of these hours in the run, in simulated seconds since its start."""
     if window is None:
         return []
     length_s = ((window[1] - window[0] - 1) % HOURS_PER_DAY + 1) * SECONDS_PER_HOUR
@@ -176,6 +180,11 @@ def _notes(scenario: Scenario, transactions: float) -> Iterator[str]:
     if not scenario.fraud.all_patterns and scenario.fraud.rate > 0:
         yield "fraud.patterns names no kind of fraud; a usual mix makes fraud.rate"
     rate = scenario.transaction_rate
+    if rate.peak_tps > rate.off_peak_tps and not _daily_spans(scenario, rate.business_hours):
+        yield (
+            "transaction_rate.peak_tps is never reached: business_hours ({}:00 to {}:00) never come "
+            "in this run, which begins at {:%H:%M}".format(*rate.business_hours, scenario.start_at)
+        )
     if rate.weekday_multipliers and rate.weekend_multiplier != 1.0:
         yield "transaction_rate.weekend_multiplier has no effect together with weekday_multipliers"
     for pattern in scenario.fraud.all_patterns:
@@ -308,20 +317,27 @@ def _fraud_lines(scenario: Scenario, summary: Summary) -> list[str]:
     desk = build_parts(scenario, seed, scenario.speed_multiplier).desk
     planned: dict[str, list[int]] = defaultdict(list)
     for spec in desk.specs:
-        # Campaigns are numbered behind their pattern's label.
-        planned["decoys" if spec.decoy else spec.label.rpartition(" ")[0]].append(spec.size)
+        planned["decoys" if spec.decoy else spec.pattern].append(spec.size)
     decoys = planned.pop("decoys", [])
-    rows = [
-        (_title(pattern), *_sizes(planned.pop(pattern.label, [])), _how(scenario.fraud, pattern))
-        for pattern in summary.patterns
-    ]
+    resolved = {id(one.options): one for one in resolve_patterns(scenario.fraud, desk.registry)}
+    rows, small = [], []
+    for own, pattern in zip(scenario.fraud.all_patterns, summary.patterns, strict=True):
+        one = resolved[id(own)]
+        sizes = planned.pop(one.key, [])
+        rows.append((_title(pattern), *_sizes(sizes), _how(scenario.fraud, pattern, own)))
+        if own.count is None and one.parent is None and own.weight and sum(sizes) < one.mean_size / 2:
+            small.append(
+                f"  note: {_title(pattern)} gets {sum(sizes)} transactions, and one campaign usually has "
+                f"{one.mean_size:.0f}: a longer run, a higher rate or a count shows it whole"
+            )
     rows += [(label, *_sizes(sizes), "usual mix") for label, sizes in sorted(planned.items())]
     if decoys:
         rows.append(("decoys", *_sizes(decoys), "genuine behaviour that looks like fraud"))
     if not rows:
         return []
     return [f"  {line}" for line in _aligned([FRAUD_HEADINGS, *rows], right=(1, 2))] + [
-        f"  (as seed {seed} plans it; another seed draws somewhat other campaigns)"
+        f"  (as seed {seed} plans it; another seed draws somewhat other campaigns)",
+        *small,
     ]
 
 
@@ -343,9 +359,8 @@ def _title(pattern: PatternSummary) -> str:
     return pattern.type if pattern.label == pattern.type else f"{pattern.label} ({pattern.type})"
 
 
-def _how(fraud: FraudSettings, summary: PatternSummary) -> str:
+def _how(fraud: FraudSettings, summary: PatternSummary, pattern: Pattern) -> str:
     """How much, when, and what it waits for, as text."""
-    pattern = next(one for one in fraud.all_patterns if one.label == summary.label)
     words = [
         f"{summary.count:,} on top of the rate" if summary.count else f"{summary.share or 0:.0%} of the rate"
     ]

@@ -81,6 +81,21 @@ def whole_number(budget: float, smallest: int, rng: random.Random) -> int:
     return math.floor(budget) + (rng.random() < budget % 1.0)
 
 
+#: Above this mean a Poisson number is drawn from the normal distribution, which is then within 1 % of it.
+NORMAL_FROM = 200.0
+
+
+def poisson(mean: float, rng: random.Random) -> int:
+    """A Poisson number: arrivals of a unit rate within ``mean``."""
+    if mean >= NORMAL_FROM:
+        return max(0, round(rng.gauss(mean, math.sqrt(mean))))
+    number, moment = 0, rng.expovariate(1.0)
+    while moment < mean:
+        number += 1
+        moment += rng.expovariate(1.0)
+    return number
+
+
 def split(total: int, mean: float, smallest: int, most: int, rng: random.Random) -> Iterator[int]:
     """Campaign sizes that add up to ``total``: around ``mean``, none below ``smallest``.
 
@@ -132,8 +147,11 @@ class Planner:
         calendar: Calendar,
         shares: Shares,
         offered: PiecewiseRate,
+        by_chance: bool = False,
     ) -> None:
+        """``by_chance``: the number of campaigns that the rate asks for is Poisson's, not the one planned."""
         self._seed = seed
+        self._by_chance = by_chance
         self._patterns = {pattern.key: pattern for pattern in patterns}
         self._calendar = calendar
         self._whole_run = AttackWindow("run", 0.0, calendar.duration_s)
@@ -240,6 +258,8 @@ class Planner:
             return max(0, pattern.count - made)
         rate = self._rates.get(pattern.key)
         budget = rate.integral(from_s, rate.duration_s) / speed if rate is not None else 0.0
+        if self._by_chance:
+            return round(poisson(budget / pattern.mean_size, rng) * pattern.mean_size)
         return whole_number(budget, pattern.typology.min_size, rng)
 
     def _sizes(self, pattern: ResolvedPattern, total: int, rng: random.Random) -> Sliced[list[int]]:

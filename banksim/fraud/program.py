@@ -175,7 +175,8 @@ class FraudProgram:
         patterns = resolve_patterns(scenario.fraud, self.registry)
         self._patterns = {pattern.key: pattern for pattern in patterns}
         self._shares = plan_shares(patterns, self._calendar, scenario.fraud, offered)
-        self._planner = Planner(seed, patterns, self._calendar, self._shares, offered)
+        by_chance = scenario.fraud.counts == "poisson"
+        self._planner = Planner(seed, patterns, self._calendar, self._shares, offered, by_chance)
         self._pool = VictimPool(seed, world.population)
         self._inherited: dict[str, tuple[int, ...]] = {}
         self._plan = self._planner.first(speed)

@@ -64,6 +64,9 @@ class ResultBlock(Sequence[Ended]):
     score: Floats
     score_ms: Floats
     notes: Notes = field(default_factory=Notes)
+    #: By index, and 0 cents where nothing goes out; None where customers are not told apart.
+    customer: Ints | None = None
+    spent_cents: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.row)

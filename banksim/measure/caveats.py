@@ -36,9 +36,19 @@ def caveats(evidence: Evidence, fraud: Fraud, measures: Measures) -> list[str]:
         *(_of_the_workers(run, evidence.transactions.offered) if run is not None else ()),
         *_of_the_load(evidence),
         *_of_the_detection(evidence.detection),
+        *_of_the_refusals(measures.refusals.counts.get("fraud", 0)),
         *_of_the_bounds(fraud, measures),
         *(f"The counts do not add up: {problem}." for problem in measures.tally.problems()),
         *ALWAYS,
+    ]
+
+
+def _of_the_refusals(by_fraud_rules: int) -> list[str]:
+    if not by_fraud_rules:
+        return []
+    return [
+        f"The bank refused {count(by_fraud_rules)} transactions by fraud rules of its own, or of a detector "
+        "that it asks by itself: these decisions are in the table of refusals, and in no figure of detection."
     ]
 
 

@@ -37,7 +37,7 @@ from banksim.measure.counts import BoundedCounts, Calls, Fate, Tally, fate_of
 from banksim.measure.detection import DEFAULT_PREVALENCE, Detection
 from banksim.measure.latency import LatencyHistogram, whole_us
 from banksim.measure.timeline import Bucket, Timeline
-from banksim.model import At, Decision, Ended, Label, Outcome, Planned
+from banksim.model import At, Decision, Ended, Label, Outcome, Planned, refusal_reason
 from banksim.targets import Call
 
 # -- What the load generator itself used: a generator at its limit must never look like a slow bank ---
@@ -172,6 +172,7 @@ class Measures:
         self.reconciliation: figures.Reconciliation | None = None
         self.generator = GeneratorUse()
         self.drop_reasons: BoundedCounts[str] = BoundedCounts(self.settings.max_errors)
+        self.refusals: BoundedCounts[str] = BoundedCounts(self.settings.max_errors)
         #: Transactions that the campaigns begun so far were to make, by typology.
         self.planned_fraud: BoundedCounts[str] = BoundedCounts(self.settings.max_campaigns)
         self.fraud_dropped = 0
@@ -250,6 +251,8 @@ class Measures:
         self.tally.end(fate)
         if fate is _COMPLETED or fate is _REFUSED:
             bucket.completed += 1
+            if fate is _REFUSED:
+                self.refusals.add(refusal_reason(outcome.bank.detail))
         else:
             quality.failed_response.add(response_ms)
             if fate is _UNKNOWN:
@@ -294,7 +297,10 @@ class Measures:
             quality.failed_response.add_many(response_us[failed | unknown])
         completed = len(block) - unknowns - failures
         self.tally.completed += completed
-        self.tally.refused += number_of(block.status == REFUSED)
+        refused = block.status == REFUSED
+        self.tally.refused += number_of(refused)
+        for row in block.row[refused].tolist():
+            self.refusals.add(refusal_reason(block.notes.bank.get(row, "")))
         self.tally.failed += failures
         self.tally.unknown += unknowns
         bucket.completed += completed
@@ -314,6 +320,7 @@ class Measures:
         self.calls.merge_state(state["calls"])
         self.timeline.merge_state(state["timeline"])
         self.drop_reasons.merge(state["drop_reasons"][0], state["drop_reasons"][1])
+        self.refusals.merge(state["refusals"][0], state["refusals"][1])
         self.planned_fraud.merge(state["planned_fraud"][0], state["planned_fraud"][1])
         self.fraud_dropped += state["fraud_dropped"]
         self.generator.merge_state(state["generator"])
@@ -333,6 +340,7 @@ class Measures:
             "calls": self.calls.to_state(),
             "timeline": self.timeline.to_state(timeline_from_s),
             "drop_reasons": [list(self.drop_reasons.counts.items()), self.drop_reasons.other],
+            "refusals": [list(self.refusals.counts.items()), self.refusals.other],
             "planned_fraud": [list(self.planned_fraud.counts.items()), self.planned_fraud.other],
             "fraud_dropped": self.fraud_dropped,
             "generator": self.generator.to_state(),

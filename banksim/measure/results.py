@@ -226,6 +226,8 @@ class RunInfo(Account):
     adapters: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     machine: dict[str, str | int | None] = field(default_factory=dict)
+    #: Wall seconds in which simulated time stood still; rates are means over the others.
+    paused_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -428,6 +430,8 @@ class Results:
     limits: list[str]
     growth: dict[str, GrowthFigures] = field(default_factory=dict)
     contest: ContestScore | None = None
+    #: Why the bank refused: funds, limit, compliance, fraud, other.
+    refusals: dict[str, int] = field(default_factory=dict)
     partial: bool = False
     made_at: str | None = None
 

@@ -33,6 +33,7 @@ from banksim.model.transaction import (
     ScoreReply,
     Transaction,
     Truth,
+    refusal_reason,
 )
 
 __all__ = [
@@ -64,4 +65,5 @@ __all__ = [
     "Transaction",
     "Truth",
     "UsageError",
+    "refusal_reason",
 ]

@@ -279,3 +279,23 @@ class Ended(NamedTuple):
 
     planned: Planned
     outcome: Outcome
+
+
+#: Words of a refusal by which its reason is known where no mapping names it; the first that fits.
+_REASON_WORDS = {
+    "fraud": ("fraud",),
+    "funds": ("funds", "balance", "overdraft"),
+    "compliance": ("compliance", "kyc", "sanction", "aml"),
+    "limit": ("limit", "maximum"),
+}
+
+
+def refusal_reason(detail: str) -> str:
+    """Why a bank refused: funds, limit, compliance, fraud or other; a mapping's own word leads the text."""
+    named, colon, _ = detail.partition(":")
+    if colon and named in (*_REASON_WORDS, "other"):
+        return named
+    text = detail.lower()
+    return next(
+        (reason for reason, words in _REASON_WORDS.items() if any(word in text for word in words)), "other"
+    )

@@ -101,12 +101,14 @@ def clustered(results: Results) -> Value | None:
     frauds, campaigns = sum(tried for _, tried, _ in counts), len(counts)
     if not campaigns:
         return _detection("recall", True)(results)
-    recall, effective = found.recall, float(campaigns)
+    recall, effective, z = found.recall, float(campaigns), Z_95
     if campaigns >= MIN_CAMPAIGNS and 0 < recall < 1:
         squares = sum((caught - recall * tried) ** 2 for _, tried, caught in counts)
-        between = squares / frauds**2 * campaigns / (campaigns - 1)
+        # A few large campaigns tell less of the variance than as many of one size would.
+        alike = frauds**2 / sum(tried**2 for _, tried, _ in counts)
+        between = squares / frauds**2 * alike / max(1.0, alike - 1)
         effective = frauds / max(1.0, between / (recall * (1 - recall) / frauds))
-    z = student_t_95(campaigns - 1) if campaigns >= MIN_CAMPAIGNS else Z_95
+        z = student_t_95(max(3, round(alike) - 1))
     low, high = wilson(recall * effective, effective, z) or (None, None)
     return Value(recall, low, high)
 

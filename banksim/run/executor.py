@@ -336,6 +336,8 @@ class RowExecutor:
                 {trip.row: trip.score.reasons for trip in trips if trip.score.reasons},
                 {trip.row: trip.score.error for trip in trips if trip.score.error},
             ),
+            customer=block.customer,
+            spent_cents=np.where(movement_codes(block) == DEPOSIT, 0, block.amount_cents),
         )
 
 

@@ -41,7 +41,7 @@ from banksim.run.queues import UserQueues
 from banksim.run.reconcile import reconcile
 from banksim.run.run import End, Totals
 from banksim.run.settings import RunSettings, counting
-from banksim.run.sink import DebugLines, LastCalls, LogLines, Sink, Tee
+from banksim.run.sink import CustomerCounts, DebugLines, LastCalls, LogLines, Sink, Tee
 from banksim.run.stand_ins import FaultConductor
 from banksim.run.timekeeper import Timekeeper
 from banksim.schedule.arrivals import WHOLE, Share
@@ -141,6 +141,7 @@ class LocalLoad:
     tee: Tee
     measures: Measures
     feed: Feed
+    customers: CustomerCounts
     last_calls: LastCalls
     connected: Connected
     events: Events
@@ -410,7 +411,8 @@ def prepare_local_load(
         ]
         if scenario.load is not None:
             companions.append(Capacity(scenario.load, measures, tee, timekeeper, backlog, dispatcher))
-        own: list[Sink] = [feed, *(LogLines(log) for log in logs), *feedback]
+        customers = CustomerCounts(population.size)
+        own: list[Sink] = [feed, customers, *(LogLines(log) for log in logs), *feedback]
         if logger.isEnabledFor(logging.DEBUG):
             own.append(DebugLines())
         for sink in (*own, CampaignDriver(simulation, wakeup)):
@@ -422,6 +424,7 @@ def prepare_local_load(
             tee=tee,
             measures=measures,
             feed=feed,
+            customers=customers,
             last_calls=last_calls,
             connected=connected,
             events=events,

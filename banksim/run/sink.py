@@ -12,11 +12,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
-from banksim.model import At, Ended, Outcome, Planned
+import numpy as np
+
+from banksim.measure.block import LABELS, STATUSES, ResultBlock
+from banksim.model import CREDIT_KINDS, At, BankStatus, Ended, Label, Outcome, Planned
 from banksim.report.transaction_log import TransactionLog
 from banksim.targets import Call
+from banksim.world.draws import Ints
 
 logger = logging.getLogger(__name__)
 
@@ -126,6 +130,56 @@ class LastCalls(Ignore):
 
     def called(self, at: At, calls: Sequence[Call]) -> None:  # noqa: ARG002
         self.by_target[calls[-1].system] = calls[-1]
+
+
+class CustomerCounts(Ignore):
+    """What each customer did: a row of ``table`` by index, with the columns of COLUMNS.
+
+    ``spent_cents`` is what the bank booked out of their accounts, alerts those on their transactions,
+    ``fraud`` the fraudulent ones among them.  Those beyond MOST_CUSTOMERS are only counted, in ``beyond``.
+    """
+
+    COLUMNS: Final = ("transactions", "spent_cents", "alerts", "fraud")
+    MOST_CUSTOMERS: Final = 200_000
+    _POSTED: Final = STATUSES.index(BankStatus.POSTED)
+    _FRAUD: Final = LABELS.index(Label.FRAUD)
+
+    def __init__(self, customers: int) -> None:
+        self.table = np.zeros((min(customers, self.MOST_CUSTOMERS), len(self.COLUMNS)), np.int64)
+        self.beyond = 0
+
+    def ended(self, at: At, results: Sequence[Ended]) -> None:  # noqa: ARG002
+        if isinstance(results, ResultBlock) and results.customer is not None:
+            spent = np.zeros(len(results), np.int64) if results.spent_cents is None else results.spent_cents
+            spent = np.where(results.status == self._POSTED, spent, 0)
+            fraud = results.label == self._FRAUD
+            rows = np.column_stack([np.ones(len(results), np.int64), spent, results.alert, fraud])
+            self._add(results.customer, rows.astype(np.int64))
+            return
+        for planned, outcome in results:
+            tx = planned.transaction
+            index = tx.account.customer_index
+            if index >= len(self.table):
+                self.beyond += 1
+                continue
+            row = self.table[index]
+            row[0] += 1
+            if outcome.bank.status is BankStatus.POSTED and tx.kind not in CREDIT_KINDS:
+                row[1] += tx.amount_cents
+            row[2] += outcome.detector.decision.is_alert
+            row[3] += planned.truth.is_fraud
+
+    def most(self, column: str, start: int, number: int) -> list[int]:
+        """Indices of customers who acted, those with the most of ``column`` first, then by index."""
+        acted = np.flatnonzero(self.table[:, 0])
+        order = np.argsort(-self.table[acted, self.COLUMNS.index(column)], kind="stable")
+        found: list[int] = acted[order[start : start + number]].tolist()
+        return found
+
+    def _add(self, customers: Ints, rows: Ints) -> None:
+        known = customers < len(self.table)
+        self.beyond += int(np.count_nonzero(~known))
+        np.add.at(self.table, customers[known], rows[known])
 
 
 class DebugLines(Ignore):

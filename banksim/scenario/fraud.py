@@ -8,7 +8,7 @@ one `Pattern`, since a file may use any kind at any place.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -211,6 +211,11 @@ class FraudSettings(Block):
     )
     attack_window: HourWindow | None = Field(
         default=None, description="Clock hours [start, end) of concentrated attack; may run past midnight."
+    )
+    counts: Literal["planned", "poisson"] = Field(
+        default="planned",
+        description="How many campaigns `rate` makes: `planned` as many as it asks for in every run, "
+        "`poisson` varying from seed to seed as in life, with that mean.",
     )
     decoy_rate: Annotated[float, Number(low=0, below=1)] = Field(
         default=0.002,

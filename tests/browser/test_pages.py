@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 
 SCRIPT = "<script>alert(1)</script>"
 FORMULA = "=cmd()"
-PAGES = ("", "feed", "metrics", "detection", "timeline", "results")
+PAGES = ("", "feed", "metrics", "detection", "timeline", "customers", "results")
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +86,24 @@ def test_what_is_shown_is_downloaded_without_formulas(page, server, tmp_path):
         rows = list(csv.DictReader(file))
     assert len(rows) == page.locator("#feed tr").count()
     assert {row["customer"] for row in rows} == {f"'{FORMULA}"}
+
+
+def test_customers_show_who_was_attacked_only_when_asked(page, server):
+    open_page(page, server, "customers", "#customer-table tbody tr")
+    assert "Fraud on the account" not in page.inner_text("#customer-table")
+    assert FORMULA in page.inner_text("#customer-table tbody")
+    page.check("#truth")
+    page.wait_for_function(
+        "() => document.getElementById('customer-table').innerText.includes('Fraud on the')"
+    )
+    page.select_option("#sort", "fraud")
+    falling = "() => { const n = [...document.querySelectorAll('#customer-table td:last-child')].map((c) => Number(c.innerText)); return n[0] > 0 && n.every((v, i) => !i || v <= n[i - 1]); }"  # noqa: E501
+    page.wait_for_function(falling, timeout=60_000)
+    page.uncheck("#truth")
+    assert page.input_value("#sort") == "transactions"
+    page.wait_for_function(
+        "() => !document.getElementById('customer-table').innerText.includes('Fraud on the')"
+    )
 
 
 def test_names_that_mean_harm_stay_text_on_every_page(page, server):

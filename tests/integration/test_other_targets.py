@@ -20,6 +20,7 @@ from banksim.run.settings import Mode
 from banksim.scenario.targets import TargetsBlock
 from banksim.targets import Call, ClientSettings, NexumClient, http_targets
 from tests.docs.pages import ROOT, examples
+from tests.integration.commands import locust
 from tests.integration.driver import Driver, settings_for
 from tests.services import contracts
 from tests.services.contracts import Contract
@@ -228,3 +229,27 @@ def test_tokens_that_live_20_s_are_renewed_in_time(monkeypatch: pytest.MonkeyPat
     assert statuses == {BankStatus.POSTED}
     assert (len(door.issued), door.refused) == (3, 1)
     assert door.mistakes == []
+
+
+def test_workers_wait_for_completions_of_their_own(tmp_path: Path) -> None:
+    """The real command with two workers: one ledger each, figures of both added up, balances agree."""
+    ledger, detector = contracts.Blnk(), contracts.Rinha()
+    with serving(ledger) as bank_url, serving(detector) as detector_url:
+        targets = {
+            "bank": {"adapter": "blnk_queued", "url": bank_url},
+            "detector": {"adapter": "rinha", "url": detector_url},
+        }
+        scenario = tmp_path / "scenario.yaml"
+        gates = 'thresholds: ["within[5s] >= 99.9%", "completion.p99 < 5s", "resent == 0"]\n'
+        scenario.write_text(f"{SHORT}{gates}targets: {json.dumps(targets)}\n")
+        given = ("--scenario", str(scenario), "--no-kafka", "--report-dir", str(tmp_path), "--headless")
+        done = locust(*given, "--processes", "2", "--seed", "3")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert ledger.mistakes == detector.mistakes == []
+    assert len(ledger.ledgers) == 2
+    (path,) = tmp_path.glob("*/results.json")
+    found = json.loads(path.read_text())
+    calls = {row["call"]: row["count"] for row in found["calls"]}
+    assert calls["COMPLETION /transactions"] == calls["POST /transactions"] > 60
+    assert found["reconciliation"]["verdict"] == "balanced"
+    assert found["run"]["adapters"] == {"nexum": "blnk_queued", "bastion": "rinha"}

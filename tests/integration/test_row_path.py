@@ -29,6 +29,7 @@ from banksim.run.run import End
 from banksim.run.settings import Mode, RunSettings
 from banksim.run.timekeeper import Timekeeper
 from banksim.scenario import parse_scenario
+from banksim.world.draws import Ints
 from tests.unit.run.makers import Kept
 from tests.unit.targets.odd_servers import Conversation, Seen, odd_server
 
@@ -148,6 +149,7 @@ class Played:
     wire: Counter[bytes]
     measures: Measures
     kept: Kept
+    customers: Ints
 
 
 @contextmanager
@@ -186,7 +188,7 @@ def play(case: Case, folder: Path, idle: tuple[str, ...]) -> Played:
         assert taken < measures.tally.offered / 2, "the rest needed no user"
     else:
         assert taken == measures.tally.offered - measures.tally.dropped
-    return Played(sent(seen), measures, kept)
+    return Played(sent(seen), measures, kept, load.customers.table)
 
 
 def sent(seen: Seen) -> Counter[bytes]:
@@ -252,6 +254,8 @@ def test_rows_and_users_send_and_count_the_same(name: str, tmp_path: Path) -> No
     assert by_rows.measures.tally.finished > 300
     assert outcomes(by_rows.kept) == outcomes(by_users.kept)
     assert by_rows.wire == by_users.wire
+    assert by_rows.customers.sum(axis=0)[:2].all()
+    assert (by_rows.customers == by_users.customers).all()
     one, other = counts(by_rows.measures), counts(by_users.measures)
     for what in one:
         assert one[what] == other[what], what

@@ -79,6 +79,8 @@ class OpeningProgress:
 class RemoteLoad:
     """The load of one run, made by workers: planned, steered and added up here."""
 
+    customers = None  # each worker's own: too much to send
+
     def __init__(
         self, settings: RunSettings, plan: Parts, timekeeper: Timekeeper, members: Members, outbox: Outbox
     ) -> None:

@@ -90,3 +90,29 @@ def test_all_scenarios_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["scenarios"]) == 0
     listed = {line.split()[0] for line in capsys.readouterr().out.splitlines()}
     assert {path.stem for path in SHIPPED_FOLDER.glob("*.yaml")} < listed
+
+
+MY_TEST = """
+name: My Test Scenario
+duration_hours: 1
+speed_multiplier: 60
+customers: 50
+transaction_rate: {peak_tps: 5, off_peak_tps: 1, business_hours: [9, 17]}
+"""
+
+
+def test_what_is_probably_not_meant_is_noted() -> None:
+    fraud = "fraud: {rate: 0.05, patterns: [{type: velocity_attack}]}\n"
+    text = "\n".join(outlook(parse_scenario(MY_TEST + fraud)))
+    assert "note: transaction_rate.peak_tps is never reached: business_hours (9:00 to 17:00)" in text
+    assert re.search(r"note: velocity_attack gets \d transactions, and one campaign usually has \d\d", text)
+    day = "\n".join(outlook(parse_scenario(MY_TEST.replace("hours: 1\n", "hours: 24\n") + fraud)))
+    assert "never reached" not in day and "gets" not in day
+
+
+def test_two_patterns_of_one_type_have_a_row_each() -> None:
+    two = "[{type: velocity_attack}, {type: velocity_attack, count: 70}]"
+    text = text_of(f"fraud: {{rate: 0.05, patterns: {two}}}\n")
+    rows = [line.split() for line in text.splitlines() if line.startswith("  velocity_attack ")]
+    assert [row[1] for row in rows][1] == "70" and int(rows[0][1].replace(",", "")) > 70
+    assert "100% of the rate" in " ".join(rows[0]) and "70 on top of the rate" in " ".join(rows[1])

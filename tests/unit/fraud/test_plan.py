@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from math import sqrt
 from statistics import mean, stdev
 
@@ -254,3 +255,25 @@ def test_a_counted_follower_of_rate_driven_parents_keeps_its_count_over_a_replan
     assert sum(s.size for s in fraud.follow_ups) == 30
     known = {s.campaign_id for s in fraud.planned}
     assert {s.follows for s in fraud.follow_ups} <= known
+
+
+def test_counts_vary_as_in_life_when_asked_to():
+    """Over seeds the variance of the number of campaigns is its mean, and the mean that of the plan."""
+    patterns = [{"type": "online_fraud"}]
+
+    def campaigns(counts):
+        settings = {"rate": 0.01, "patterns": patterns, "counts": counts}
+        return [len(desk(seed, fraud=settings).planned) for seed in range(60)]
+
+    chance, planned = campaigns("poisson"), campaigns("planned")
+    assert mean(chance) == pytest.approx(mean(planned), abs=4 * sqrt(mean(planned) / 60))
+    assert 0.5 < stdev(chance) ** 2 / mean(chance) < 1.8
+    assert stdev(planned) ** 2 / mean(planned) < 0.2
+
+
+def test_poisson_numbers_have_their_mean_and_variance():
+    rng = random.Random(1)
+    for expected in (0.5, 20.0, 400.0):
+        drawn = [plan_module.poisson(expected, rng) for _ in range(2_000)]
+        assert mean(drawn) == pytest.approx(expected, abs=5 * sqrt(expected / 2_000))
+        assert stdev(drawn) ** 2 == pytest.approx(expected, rel=0.15)

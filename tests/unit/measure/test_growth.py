@@ -8,11 +8,14 @@ import pytest
 
 from banksim.measure import Measures, MeasureSettings
 from banksim.measure.growth import Growth
+from banksim.measure.summary import build_results
 from banksim.measure.thresholds.grammar import parse_thresholds
 from banksim.measure.thresholds.judge import Judge
 from banksim.measure.thresholds.readings import Figures, ThresholdProblem, length_s
-from banksim.model import At
+from banksim.model import NOT_SCORED, At, BankReply, BankStatus, Ended, Outcome, refusal_reason
 from banksim.targets import Call
+from tests.unit.measure.make import planned
+from tests.unit.report.make import ASKED, RUN
 
 
 def bank(slope_ms: float, calls: int = 3_000, per_second: int = 100, seed: int = 1) -> Growth:
@@ -104,3 +107,32 @@ def test_completions_are_a_figure_of_their_own() -> None:
 def test_a_length_in_brackets_has_a_unit(text: str) -> None:
     with pytest.raises(ThresholdProblem, match="expected a length with its unit"):
         length_s(text)
+
+
+@pytest.mark.parametrize(
+    ("detail", "reason"),
+    [
+        ("Insufficient funds. Available: 3.00", "funds"),
+        ("Blocked by fraud detection", "fraud"),
+        ("Blocked by compliance rules: tier_0", "compliance"),
+        ("Daily limit exceeded", "limit"),
+        ("limit: balance too low", "limit"),
+        ("no", "other"),
+        ("", "other"),
+    ],
+)
+def test_why_a_bank_refused(detail: str, reason: str) -> None:
+    assert refusal_reason(detail) == reason
+
+
+def test_refusals_are_a_table_that_workers_add_up() -> None:
+    whole = Measures(MeasureSettings())
+    for detail in ("Insufficient funds", "Blocked by fraud rules", "Insufficient funds"):
+        refused = Outcome(BankReply(BankStatus.REFUSED, detail), NOT_SCORED, 0.0, 1.0)
+        whole.ended(At(1.0, 1.0), (Ended(planned(), refused),))
+    merged = Measures(MeasureSettings())
+    for _ in range(2):
+        merged.merge(whole.to_state())
+    results = build_results(RUN, merged, ASKED)
+    assert results.refusals == {"funds": 4, "fraud": 2}
+    assert any("refused 2 transactions by fraud rules of its own" in text for text in results.limits)

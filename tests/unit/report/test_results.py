@@ -20,9 +20,9 @@ def test_results_are_json_with_the_promised_keys() -> None:
     assert results["schema"] == SCHEMA == 2
     assert {
         "run", "planned", "thresholds", "transactions", "rate", "fraud", "detection", "latency_ms",
-        "warm_up", "calls", "errors", "scores", "timeline", "reconciliation", "limits", "growth", "contest",
+        "warm_up", "calls", "errors", "scores", "timeline", "reconciliation", "limits", "growth",
         "latency_intervals_ms", "detection_by", "response_ranges", "quality_against_load", "generator",
-        "slowest_calls", "failed_calls", "kafka",
+        "slowest_calls", "failed_calls", "kafka", "contest", "refusals",
         "invariant",
         "verdict", "tiles", "funnel", "response_parts", "partial", "made_at",
     } == set(results) - {"schema"}  # fmt: skip

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from banksim.measure import Measures
-from banksim.model import NOT_SCORED, At, BankReply, BankStatus, Decision, Ended, Outcome, ScoreReply
-from banksim.run.sink import DebugLines, Ignore, LastCalls, LogLines, Tee
+from banksim.model import (
+    NOT_SCORED,
+    AccountRef,
+    At,
+    BankReply,
+    BankStatus,
+    Decision,
+    Ended,
+    Outcome,
+    Planned,
+    ScoreReply,
+)
+from banksim.run.sink import CustomerCounts, DebugLines, Ignore, LastCalls, LogLines, Tee
 from banksim.targets import Call
+from tests.unit.measure.test_block import block_of
 from tests.unit.run.makers import Kept, planned
 
 AT = At(1.0, 100.0)
@@ -58,6 +72,26 @@ def test_a_sink_hears_only_what_it_does_not_ignore() -> None:
     everything(Tee([Ignore(), kept]))
     assert kept.dropped_for == ["why", "too much", "too much"]
     assert [len(kept.results), len(kept.calls)] == [1, 1]
+
+
+def test_customers_are_counted_the_same_from_rows_and_from_columns() -> None:
+    rng = np.random.default_rng(3)
+    columns, rows = CustomerCounts(40), CustomerCounts(40)
+    made = block_of(rng, 200, 0.4, 2)
+    customer = rng.integers(0, 50, 200)
+
+    def whose(row: int) -> Planned:
+        one = made.planned(row)
+        owner = AccountRef(int(customer[np.searchsorted(made.row, row)]))
+        return replace(one, transaction=replace(one.transaction, account=owner))
+
+    block = replace(made, planned=whose, customer=customer, spent_cents=made.amount_cents)
+    columns.ended(At(1.0, 1.0), block)
+    rows.ended(At(1.0, 1.0), list(block))
+    assert (columns.table == rows.table).all() and columns.beyond == rows.beyond > 0
+    assert columns.table.sum(axis=0).all()
+    alerts = [int(columns.table[index, 2]) for index in columns.most("alerts", 0, 10)]
+    assert alerts == sorted(alerts, reverse=True)
 
 
 def test_the_last_call_to_each_target_is_kept() -> None:

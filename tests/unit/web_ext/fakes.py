@@ -7,6 +7,7 @@ formulas and `random.Random(seed)`, figures from a real `Measures`.
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Callable
@@ -45,12 +46,13 @@ from banksim.model import (
 )
 from banksim.run.feed import Feed, FeedPage
 from banksim.run.monitor import Curve
+from banksim.run.sink import CustomerCounts
 from banksim.scenario.models import Goals
 from banksim.targets import Call
 from tests.recorded import NAMES, recorded
 from tests.unit.web_ext.fake_lists import DASHBOARD, TARGETS, DemoLists
 from web_ext.plan_view import Hours, Rate, Window, Windows
-from web_ext.run_view import DashboardShown, OpeningShown, ScenarioShown, Status
+from web_ext.run_view import Customers, DashboardShown, OpeningShown, ScenarioShown, Status, customer_page
 
 START_AT = datetime(2026, 1, 5)
 DAY_S = 86_400.0
@@ -118,8 +120,13 @@ class DemoView(DemoLists):
         self._last_s = self._started_s + opening_s
         self._points: list[dict[str, Any]] = []
         self._measures = Measures()
-        people = SimpleNamespace(customer=lambda _: SimpleNamespace(display_name=customer))
-        self._feed = Feed(SimpleNamespace(population=people), max_items=200)
+        person = SimpleNamespace(
+            display_name=customer, persona="salaried", address=SimpleNamespace(city="Springfield")
+        )
+        self._population = SimpleNamespace(customer=lambda _: person, size=150)
+        self._feed = Feed(SimpleNamespace(population=self._population), max_items=200)
+        self._customers = CustomerCounts(150)
+        self._payers = itertools.count()
         plan = Plan(transactions=1_000, duration_s=duration_s)
         self._asked = Asked(Goals(), parse_thresholds(THRESHOLDS), plan)
         self.controls: list[tuple[str, Any]] = []
@@ -228,6 +235,10 @@ class DemoView(DemoLists):
             raise self.failing
         return self._feed.since(since)
 
+    def customers(self, sort: str, start: int, truth: bool) -> Customers:
+        self._catch_up()
+        return customer_page(self._customers, self._population, "USD", sort, start, truth)
+
     def control(self, action: str, value: float | None) -> Status:
         self._catch_up()
         self.controls.append((action, value))
@@ -266,6 +277,7 @@ class DemoView(DemoLists):
         ended = [self._transaction(attacked) for _ in range(PER_SECOND)]
         self._measures.ended(at, ended)
         self._feed.ended(at, ended)
+        self._customers.ended(at, ended)
         for _, outcome in ended:
             bank_ms, score_ms = outcome.bank.latency_ms, outcome.detector.latency_ms
             self._measures.called(at, [Call("nexum", "POST", "/transactions", bank_ms, 200, 300, 200, "")])
@@ -308,7 +320,7 @@ class DemoView(DemoLists):
         transaction = Transaction(
             transaction_id=f"00000000-0000-4000-8000-{self._feed.seen:012d}",
             kind=rng.choice([Kind.PURCHASE, Kind.TRANSFER, Kind.WITHDRAWAL, Kind.BILL_PAYMENT]),
-            account=AccountRef(1),
+            account=AccountRef(next(self._payers) * 7 % 150),
             amount_cents=int(100 * rng.lognormvariate(3.5, 1.1)) + 1,
             currency="USD",
             channel=rng.choice([Channel.POS, Channel.ONLINE, Channel.MOBILE, Channel.ATM]),

@@ -169,3 +169,27 @@ def test_two_runs_are_compared_and_what_is_none_is_said(make_site, run_folder):
     assert page.status_code == 200
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
     assert "<b>day</b>" not in page.text
+
+
+def test_customers_come_by_what_they_did_and_the_truth_only_when_asked_for(make_site):
+    site = make_site()
+    site.clock.now_s += 100
+    plain = site.client.get("/api/customers?sort=spent_cents").get_json()
+    spent = [float(row["spent"]) for row in plain["rows"]]
+    assert len(spent) == 100 and spent == sorted(spent, reverse=True) and spent[0] > 0
+    assert {row["fraud"] for row in plain["rows"]} == {None}
+    site.clock.now_s += 100
+    true = site.client.get("/api/customers?sort=fraud&truth=1").get_json()
+    fraud = [row["fraud"] for row in true["rows"]]
+    assert fraud == sorted(fraud, reverse=True) and fraud[0] > 0
+    rest = site.client.get("/api/customers?sort=fraud&truth=1&from=100").get_json()
+    assert len(rest["rows"]) == rest["acted"] - 100
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [("sort=fraud", "sort: expected one of"), ("from=-1", "from: expected a number from 0")],
+)
+def test_customers_asked_for_wrongly_are_refused_in_words(site, query, said):
+    answer = site.client.get(f"/api/customers?{query}")
+    assert answer.status_code == 400 and said in answer.get_json()["error"]

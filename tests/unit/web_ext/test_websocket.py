@@ -323,3 +323,19 @@ def test_a_message_in_many_pieces_costs_what_it_carries(serve, parts, text):
     finally:
         client.shutdown()
     assert time.process_time() - begun_s < 2.0
+
+
+def test_status_and_metrics_come_when_asked_for_and_every_change_of_the_run_is_told(serve):
+    served = serve()
+    client = served.connect()
+    client.send(json.dumps({"type": "subscribe", "topics": []}))
+    hear(client, "subscribed")
+    client.send(json.dumps({"type": "get_status"}))
+    assert hear(client, "status")["status"]["data"]["state"] == "running"
+    client.send(json.dumps({"type": "get_metrics"}))
+    assert "current_tps" in hear(client, "metrics_update")["metrics_update"]["data"]
+    for action, state in (("pause", "paused"), ("resume", "running")):
+        served.site.view.control(action, None)
+        told = hear(client, "system_event")["system_event"]
+        assert told["data"]["state"] == state and told["event"] == "run_changed"
+    client.close()
