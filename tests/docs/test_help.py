@@ -23,6 +23,7 @@ OTHERS = {
     "kafka.md": ("--bootstrap-server", "--describe", "--group"),
     "troubleshooting.md": ("--bootstrap-server", "--from-beginning", "--list", "--topic"),
     "licences.md": ("--update-docs",),
+    "reading-results.md": ("--repeats",),
     "performance.md": ("--minutes", "--offered", "--rounds", "--seconds", "--tps", "--without"),
     "CHANGELOG.md": ("--run-time", "--json"),
     "command-line.md": of_locust(),  # in a table, each with what it means here
