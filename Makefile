@@ -15,7 +15,7 @@ help: ## List the targets
 
 run: $(VENV)/.run ## Set up, then show an attack on the live page (SCENARIO=, PORT=)
 	@echo "Open http://127.0.0.1:$(PORT)/banksim/ for the live page (Locust's own is at http://127.0.0.1:$(PORT)/)."
-	$(BIN)/locust -f locustfiles/banking.py --scenario $(SCENARIO) --dry-run --autostart --web-port $(PORT) || [ $$? -eq 130 ]
+	@trap : INT; $(BIN)/locust -f locustfiles/banking.py --scenario $(SCENARIO) --dry-run --autostart --web-port $(PORT) || [ $$? -eq 130 ]
 
 setup: $(VENV)/.run ## Only set up what a run needs
 

@@ -24,7 +24,7 @@ IMAGES = ROOT / "docs" / "images"
 PAGES = {"live": "", "feed": "feed", "metrics": "metrics", "detection": "detection", "timeline": "timeline"}
 AFTERWARDS = {"end": "", "results": "results"}
 #: Wall second of the run from which the pages are photographed.
-FROM_WALL_S = 45.0
+FROM_WALL_S = 28.0
 WIDTHS = {"": (1400, 900), "-420": (420, 900)}
 
 
