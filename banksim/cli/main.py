@@ -19,8 +19,11 @@ banksim sandbox              the stand-in bank and detector as servers
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import banksim
 from banksim.cli import check_target, launch
@@ -34,7 +37,26 @@ from banksim.scenario.reference import reference, schema_text
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code.  Wrong options end in SystemExit(2) with a message."""
+    """Run one command; returns its exit code.  Wrong options end in SystemExit(2) with a message.
+
+    What the terminal or pipe has no letter for is replaced, and a reader who has enough ends nothing.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+        elif stream is None:  # it was closed before this process began
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+    try:
+        code = _main(argv)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # such as `banksim scenarios | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(ExitCode.COMPLETED)
+
+
+def _main(argv: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments:
         _parser().print_help()

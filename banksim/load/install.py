@@ -32,7 +32,14 @@ from locust.exception import RPCError
 from banksim.load.master import MasterSession
 from banksim.load.options import DEFAULT_SCENARIO, add_options, heed_locusts_options
 from banksim.load.session import Endings, Session, end_quietly_before_the_start
-from banksim.load.terminal import copy_log, level_from, log_calls, share_terminal, show_progress
+from banksim.load.terminal import (
+    copy_log,
+    level_from,
+    log_calls,
+    share_terminal,
+    shorten_lines,
+    show_progress,
+)
 from banksim.load.users import check_cast
 from banksim.load.worker import WorkerSession
 from banksim.measure.thresholds.grammar import parse_thresholds
@@ -253,6 +260,7 @@ def start_session(environment: Environment) -> Session | None:
     options = environment.parsed_options
     check_cast(environment)
     log_calls(environment.events)
+    shorten_lines(options)
     leave_out_tables(options)
     if options.log_file:
         copy_log(Path(options.log_file))

@@ -67,6 +67,30 @@ def copy_log(path: Path) -> None:
         own.addHandler(handler)
 
 
+class ShortLines(logging.Formatter):
+    """ "00:18:42 TPS 12.4", with the level where it is not INFO: for people who watch a run."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(message)s", "%H:%M:%S")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        level = "" if record.levelno == logging.INFO else f"{record.levelname}: "
+        return f"{record.asctime} {level}{record.message}"
+
+
+def shorten_lines(options: Any) -> None:
+    """Give the console short lines; a log file, and a console that somebody else set up, keep theirs.
+
+    Locust's goodbye is left out: the last line of a run is the place of its report.
+    """
+    if options.skip_log_setup or options.logfile:
+        return
+    for handler in logging.getLogger().handlers:  # Locust's logger has the same ones
+        if type(handler) is logging.StreamHandler:
+            handler.setFormatter(ShortLines())
+            handler.addFilter(lambda record: not record.getMessage().startswith("Shutting down (exit"))
+
+
 def log_calls(events: Events) -> None:
     """At DEBUG log every call; and keep Faker's own messages out of the log."""
     logging.getLogger("faker").setLevel(logging.INFO)

@@ -226,6 +226,8 @@ class RunInfo(Account):
     adapters: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     machine: dict[str, str | int | None] = field(default_factory=dict)
+    #: Wall seconds in which simulated time stood still; rates are means over the others.
+    paused_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,15 +112,14 @@ def build_results(
     ``partial``: it goes on; the thresholds are then those that can be read so far, and the timeline, which
     is most of the work, is left out.
     """
-    evidence = _evidence(
-        measures, asked, detection(measures, measures.warm), overall_rate(measures, run.wall_s)
-    )
+    ran_s = run.wall_s - run.paused_s
+    evidence = _evidence(measures, asked, detection(measures, measures.warm), overall_rate(measures, ran_s))
     evidence.reconciliation = reconciliation
     evidence.run = run
     evidence.partial = partial
     evidence.growth = {} if partial else figures_of(measures.calls.growth)
     evidence.thresholds = (
-        standing(asked.thresholds, Figures(measures, run.wall_s)) if partial else list(thresholds)
+        standing(asked.thresholds, Figures(measures, ran_s)) if partial else list(thresholds)
     )
     lines = measures.detection.campaigns.lines
     counts = sorted((name, line.transactions, line.alerted) for name, line in lines.items())

@@ -303,6 +303,7 @@ class Run:
             started_at=self.started_at.isoformat(timespec="seconds") if self.started_at else None,
             ended_at=datetime.now(UTC).isoformat(timespec="seconds"),
             wall_s=wall_s,
+            paused_s=self.timekeeper.paused_s,
             simulated_s=sim_s,
             speed=self.speed,
             customers=scenario.customers,
@@ -325,12 +326,14 @@ class Run:
         """Stop simulated time; transactions in flight go on.  No effect unless running."""
         if self.state is State.RUNNING:
             self.timekeeper.pause()
+            logger.info("Paused at simulated second %.0f", self.moment().sim_s)
             self.state, self.message = State.PAUSED, "Paused: simulated time stands still"
 
     def resume(self) -> None:
         """Let simulated time run on.  No effect unless paused."""
         if self.state is State.PAUSED:
             self.timekeeper.resume()
+            logger.info("Resumed; paused for %.1f s so far", self.timekeeper.paused_s)
             self.state, self.message = State.RUNNING, RUNNING
 
     def set_speed(self, speed: float) -> None:
@@ -430,7 +433,7 @@ class Run:
         nothing is counted any more by then.
         """
         settings = self.settings
-        verdicts = self.thresholds.decide(totals.measures, info.wall_s)
+        verdicts = self.thresholds.decide(totals.measures, info.wall_s - info.paused_s)
 
         def work() -> Results:
             results = build_results(

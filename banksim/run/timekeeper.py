@@ -102,6 +102,11 @@ class Timekeeper:
         """The run's last moment is now."""
         self._ended_s = time.monotonic()
 
+    @property
+    def paused_s(self) -> float:
+        """Wall seconds so far, or of the run, in which simulated time stood still."""
+        return self.clock.paused_s(time.monotonic() if self._ended_s is None else self._ended_s)
+
     def pause(self) -> None:
         """Stop simulated time; transactions in flight go on."""
         self.clock.pause(time.monotonic())

@@ -116,6 +116,12 @@ class Clock:
     def finished(self, wall_s: float) -> bool:
         return self.started and self.sim_at(wall_s) >= self.duration_s
 
+    def paused_s(self, wall_s: float) -> float:
+        """Wall seconds until ``wall_s`` in which simulated time stood still."""
+        ends = [*(segment.wall_s for segment in self.segments[1:]), wall_s]
+        pairs = zip(self.segments, ends, strict=False)
+        return sum(max(0.0, min(end, wall_s) - one.wall_s) for one, end in pairs if not one.speed)
+
     def set_speed(self, speed: float, wall_s: float) -> None:
         """Change the speed from ``wall_s`` on; a paused clock stays paused.
 

@@ -16,18 +16,20 @@ from pathlib import Path
 
 import pytest
 
+from banksim.report.terminal import BAR_WIDTH
 from tests.integration.commands import ROOT, environment, locust, locust_command, results_in
 
 RUN = ("--headless", "--scenario", "fraud_attack", "--seed", "7", "--dry-run")
+SMALL = ("response", "fraud", "report")
 COLOUR = re.compile(r"\x1b\[\d+m")
 
 
 class TerminalRun:
-    """A run whose output is a terminal of 120 columns."""
+    """A run whose output is a terminal of 40 rows and 120 columns, or of other ``size``."""
 
-    def __init__(self, *arguments: str, **env: str) -> None:
+    def __init__(self, *arguments: str, size: tuple[int, int] = (40, 120), **env: str) -> None:
         self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
         variables = {**environment(), "TERM": "xterm", **env}
         for name in {"NO_COLOR", "COLUMNS", "FORCE_COLOR"} - set(env):
             variables.pop(name, None)
@@ -75,6 +77,25 @@ def test_a_terminal_shows_how_far_it_is(env: dict[str, str], tmp_path: Path) -> 
     assert bool(COLOUR.search("".join(lines))) is not bool(env)
     assert "Aggregated" not in text  # none of Locust's tables
     assert "Fraud Attack: " in text and "completed)" in text
+
+
+def test_the_last_screen_of_a_small_terminal_is_the_answer(tmp_path: Path) -> None:
+    run = TerminalRun(*RUN, "--speed", "4000", "--report-dir", str(tmp_path), size=(24, 80))
+    try:
+        text = COLOUR.sub("", run.read_until(None))
+        assert run.process.wait(timeout=30) == 0
+    finally:
+        run.close()
+    lines = [line for line in text.split("\r") if " left" in line and "%" in line]
+    going = [line for line in lines if "recall" in line]
+    assert going and all(BAR_WIDTH < len(line.strip("\n\x1b[K")) < 80 for line in lines)
+    said = [line.rstrip() for line in text.replace("\x1b[K", "").splitlines() if line.strip()]
+    assert "Fraud Attack: " in said[-8] and said[-1].endswith("report.html"), said[-8:]
+    assert [line.split()[0] for line in said[-7:]] == ["Load", "Bank", "Money", "Detector", *SMALL]
+    rows = sum(-(-len(line) // 80) for line in said[-8:]) + 3  # wrapped, with the blank lines
+    assert rows < 24
+    log = [line for line in said if "Generated 500 customer profiles" in line]
+    assert re.search(r"\d\d:\d\d:\d\d Generated 500 customer profiles$", log[0])
 
 
 def test_a_pipe_gets_neither_line_nor_colour(tmp_path: Path) -> None:

@@ -63,6 +63,15 @@ def banksim(request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytes
     return folder / "bin" / "banksim"
 
 
+def test_it_resolves_beside_the_newest_of_others(wheel: Path, tmp_path: Path) -> None:
+    beside = ("pydantic", "faker", "flask", "plotly")
+    pip(
+        *(sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--upgrade"),
+        *(wheel, *beside),
+        cwd=tmp_path,
+    )
+
+
 def test_it_works_in_an_empty_folder(banksim: Path, tmp_path: Path) -> None:
     listed = command(banksim, "scenarios", cwd=tmp_path)
     assert listed.returncode == 0 and "fraud_attack" in listed.stdout, listed.stderr

@@ -113,3 +113,15 @@ def test_its_segments_are_its_whole_state(actions: list[tuple[float, str | float
             clock.set_speed(float(action), wall_s)
     twin = Clock.from_segments(clock.duration_s, clock.speed, clock.paused, clock.segments)
     assert [twin.sim_at(w) for w in range(0, 1200, 7)] == [clock.sim_at(w) for w in range(0, 1200, 7)]
+
+
+def test_time_that_stood_still_is_known() -> None:
+    clock = Clock(1_000.0, 10.0)
+    assert clock.paused_s(5.0) == 0
+    clock.start(100.0)
+    clock.pause(110.0)
+    clock.set_speed(20.0, 112.0)
+    assert clock.paused_s(113.0) == 3
+    clock.resume(115.0)
+    clock.pause(120.0)
+    assert clock.paused_s(118.0) == 5 and clock.paused_s(121.0) == 6

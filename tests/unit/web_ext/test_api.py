@@ -144,7 +144,9 @@ def test_health_is_degraded_by_a_target_that_fails(site):
     assert (answer["status"], answer["failing"]) == ("degraded", ["Nexum"])
 
 
-@pytest.mark.parametrize("page", ["", "control", "feed", "metrics", "detection", "timeline", "results"])
+@pytest.mark.parametrize(
+    "page", ["", "control", "feed", "metrics", "detection", "timeline", "customers", "results"]
+)
 def test_every_page_is_served_with_the_scenarios_theme(make_site, page):
     site = make_site(dashboard={"theme": "dark"})
     answer = site.client.get(f"/banksim/{page}")

@@ -9,7 +9,8 @@ import pytest
 from web_ext.guard import is_loopback, trusted_hosts
 
 PAGES = {
-    f"/banksim/{slug}" for slug in ("", "control", "feed", "metrics", "detection", "timeline", "results")
+    f"/banksim/{slug}"
+    for slug in ("", "control", "feed", "metrics", "detection", "timeline", "customers", "results")
 }
 
 VALUES = {"digest": "0000", "name": "live.js", "run_id": "run-1", "before": "run-1", "after": "run-1"}
