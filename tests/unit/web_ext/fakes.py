@@ -35,6 +35,7 @@ from banksim.model import (
     Channel,
     Decision,
     Ended,
+    FraudStage,
     Kind,
     Label,
     Outcome,
@@ -334,6 +335,7 @@ class DemoView(DemoLists):
             "salaried",
             typology or ("holiday_trip" if is_decoy else ""),
             f"{typology}-1" if is_fraud else "",
+            stage=FraudStage.HARM if is_fraud else FraudStage.NONE,
         )
         decision = (Decision.BLOCK if score > 0.85 else Decision.REVIEW) if caught else Decision.APPROVE
         bank_ms, score_ms = rng.lognormvariate(2.5, 0.4), rng.lognormvariate(3.0, 0.5)
