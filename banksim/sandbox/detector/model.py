@@ -62,7 +62,8 @@ class Rule:
 
 
 def _velocity(f: Features) -> float:
-    return ramp(f.velocity_surprise, 3.0, 4.8)
+    # People buy in outings, so that a few purchases in a row are less of a surprise than Poisson has it.
+    return ramp(f.velocity_surprise, 5.5, 8.5)
 
 
 def _transfer_burst(f: Features) -> float:
