@@ -46,7 +46,8 @@ def test_each_explains_itself(name: str) -> None:
     assert text.startswith("# ")
     assert load(name).description
     # A load test may ask more of each customer than people do, and the attack is at night.
-    allowed = {"stress_1000": "", "capacity": "", "fraud_attack": "transaction_rate.peak_tps is never reached"}
+    night = "transaction_rate.peak_tps is never reached"
+    allowed = {"stress_1000": "", "capacity": "", "fraud_attack": night}
     assert all(name in allowed and note.startswith(allowed[name]) for note in summary(name).notes)
 
 
