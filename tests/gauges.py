@@ -385,16 +385,16 @@ GAUGES = (
     Gauge("modules with one importer", 45, lambda: len(with_one_importer())),
     Gauge("callables given to constructors in run/", 8, lambda: _in(callables_taken, RUN)),
     Gauge("`assert … is not None` in run/", 0, lambda: _in(not_none_asserts, RUN)),
-    Gauge("`dict[str, Any]` and kin", 130, lambda: _in(untyped_dicts, *PRODUCT), held=False),
+    Gauge("`dict[str, Any]` and kin", 130, lambda: _in(untyped_dicts, *PRODUCT)),
     Gauge("import circles, also for types only", 0, lambda: len(circles(import_graph()))),
     Gauge("unit-test lines per line of run/", 0.5, run_test_ratio, at_least=True),
     Gauge("lines of the longest file", 500, longest_file),
-    Gauge("counters that nothing reads", 0, lambda: len(unread_counters()), held=False),
+    Gauge("counters that nothing reads", 0, lambda: len(unread_counters())),
 )
 #: These need a run.
 RUN_GAUGES = (
     Gauge("files a genuine HTTP transaction passes", 30, lambda: journey_files(_watched()), held=False),
-    Gauge("published names that nothing reads", 0, lambda: len(unread(_watched().published)), held=False),
+    Gauge("published names that nothing reads", 0, lambda: len(unread(_watched().published))),
 )
 
 
