@@ -28,6 +28,7 @@ from operator import attrgetter
 from typing import Any
 
 from banksim.measure.figures import CampaignRow
+from banksim.measure.scores import Clusters
 from banksim.model import BankStatus, FraudStage, Kind, Outcome, Planned
 
 #: Rows that can be asked for.
@@ -203,7 +204,16 @@ def _stays_cents(planned: Planned) -> int:
 class Campaigns:
     """The lines of all campaigns, at most ``limit`` of them."""
 
-    __slots__ = ("_changed", "_costliest", "_limit", "detected", "in_reach_cents", "lines", "overflow")
+    __slots__ = (
+        "_changed",
+        "_costliest",
+        "_limit",
+        "clusters",
+        "detected",
+        "in_reach_cents",
+        "lines",
+        "overflow",
+    )
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -213,6 +223,7 @@ class Campaigns:
         self.detected = 0
         #: Kept, so that a snapshot need not look at every campaign.
         self.in_reach_cents = 0
+        self.clusters = Clusters()
         self._costliest: list[str] = []
         self._changed: set[str] = set()
 
@@ -227,7 +238,10 @@ class Campaigns:
         self.detected += alert and not line.alerted
         self._changed.add(campaign_id)
         self.in_reach_cents -= line.in_reach_cents
+        if line.transactions:
+            self.clusters.add(line.transactions, line.alerted, -1)
         line.add(planned, booked, alert)
+        self.clusters.add(line.transactions, line.alerted)
         self.in_reach_cents += line.in_reach_cents
 
     def rows(self, limit: int) -> list[CampaignRow]:
@@ -257,6 +271,9 @@ class Campaigns:
         self.overflow += state["overflow"]
         self.detected = sum(line.alerted > 0 for line in self.lines.values())
         self.in_reach_cents = sum(line.in_reach_cents for line in self.lines.values())
+        self.clusters = Clusters()
+        for line in self.lines.values():
+            self.clusters.add(line.transactions, line.alerted)
         self._costliest, self._changed = [], set(self.lines)
 
     def to_state(self) -> dict[str, Any]:

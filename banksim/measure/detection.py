@@ -323,6 +323,12 @@ class Detection:
         fn, tn = frauds - tp, genuine - fp
         campaigns = len(self.campaigns.lines)
         recall, recall_low, recall_high = _rate(tp, frauds)
+        clusters = self.campaigns.clusters
+        if (clusters.trials, clusters.hits) == (
+            frauds,
+            tp,
+        ):  # every campaign has a line, and was judged whole
+            recall_low, recall_high = clusters.interval() or (None, None)
         fpr, fpr_low, fpr_high = _rate(fp, genuine)
         precision, precision_low, precision_high = _rate(tp, tp + fp)
         harm_recall, harm_low, harm_high = _rate(fraud.harm_alerted, fraud.harm if frauds else 0)

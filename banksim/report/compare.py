@@ -28,7 +28,7 @@ from typing import Literal
 
 from banksim.measure.figures import TypologyRow
 from banksim.measure.results import Results, RunInfo
-from banksim.measure.scores import Z_95, wilson
+from banksim.measure.scores import Z_95, Clusters, student_t_95, wilson
 
 # -- Recall paired by campaign: both runs attacked with the same campaigns, so compare like with like ---
 #
@@ -78,39 +78,16 @@ def paired_recall(a: Results, b: Results) -> tuple[float, float, float] | None:
     return moved, moved - half, moved + half
 
 
-def student_t_95(degrees: int) -> float:
-    """The 97.5 % point of Student's t, by Fisher's expansion: within 0.001 from 9 degrees on."""
-    z, v = Z_95, float(degrees)
-    return (
-        z
-        + (z**3 + z) / (4 * v)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3)
-    )
-
-
 def clustered(results: Results) -> Value | None:
-    """Recall with an interval that honours campaigns: Wilson's, on the frauds ÷ their design effect.
-
-    With fewer than ten campaigns, or when all or none was caught, each campaign counts as one fraud.
-    """
+    """Recall with an interval that honours campaigns (`Clusters.interval`)."""
     found = results.detection
-    if found.recall is None or found.unasked:
+    clusters = Clusters()
+    for _, tried, caught in results.fraud.campaign_counts:
+        clusters.add(tried, caught)
+    if found.recall is None or found.unasked or not clusters.count:
         return _detection("recall", True)(results)
-    counts = results.fraud.campaign_counts
-    frauds, campaigns = sum(tried for _, tried, _ in counts), len(counts)
-    if not campaigns:
-        return _detection("recall", True)(results)
-    recall, effective, z = found.recall, float(campaigns), Z_95
-    if campaigns >= MIN_CAMPAIGNS and 0 < recall < 1:
-        squares = sum((caught - recall * tried) ** 2 for _, tried, caught in counts)
-        # A few large campaigns tell less of the variance than as many of one size would.
-        alike = frauds**2 / sum(tried**2 for _, tried, _ in counts)
-        between = squares / frauds**2 * alike / max(1.0, alike - 1)
-        effective = frauds / max(1.0, between / (recall * (1 - recall) / frauds))
-        z = student_t_95(max(3, round(alike) - 1))
-    low, high = wilson(recall * effective, effective, z) or (None, None)
-    return Value(recall, low, high)
+    low, high = clusters.interval() or (None, None)
+    return Value(found.recall, low, high)
 
 
 # -- Which figures two runs are compared by, which way is better, and how much worse is tolerated ---

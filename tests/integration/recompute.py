@@ -117,7 +117,7 @@ def _detection(rows: list[Row], told: dict[str, Any]) -> Iterator[str]:
         adjusted = prevalence * recall / flagged if flagged else None
         yield equal("precision_adjusted", adjusted, told["precision_adjusted"])
     yield from _interval("precision", tp, tp + fp, told)
-    yield from _interval("recall", tp, len(fraud), told)
+    yield from _recall_interval(rows, tp, len(fraud), told)
     yield from _interval("false_positive_rate", fp, len(genuine), told)
 
 
@@ -160,11 +160,43 @@ def reach_cents(group: list[Row]) -> int:
     return losses(group[first:]) + max(0, inside - gone)
 
 
-def _interval(name: str, hits: int, trials: int, told: dict[str, Any]) -> Iterator[str]:
+def _recall_interval(rows: list[Row], hits: int, judged: int, told: dict[str, Any]) -> Iterator[str]:
+    """Frauds of one campaign are alike: they count as many as they are ÷ their design effect."""
+    frauds = [row for row in rows if row["label"] == "fraud"]
+    groups = by_campaign(rows).values()
+    pairs = [(len(group), sum(map(alert, group))) for group in groups]
+    if len(frauds) != judged or sum(n for n, _ in pairs) != judged or not judged:
+        yield from _interval("recall", hits, judged, told)
+        return
+    share, effective, z = hits / judged, float(len(pairs)), 1.959963984540054
+    if len(pairs) >= 10 and 0 < share < 1:
+        alike = judged**2 / sum(n * n for n, _ in pairs)
+        spread = sum((caught - share * n) ** 2 for n, caught in pairs) / judged**2
+        design_effect = spread * alike / max(1.0, alike - 1) * judged / (share * (1 - share))
+        effective = judged / max(1.0, design_effect)
+        z = student_t(max(3, round(alike) - 1))
+    yield from _interval("recall", share * effective, effective, told, z)
+
+
+def student_t(degrees: int) -> float:
+    """The 97.5 % point, by Fisher's expansion in 1 / degrees (Abramowitz and Stegun, 26.7.5)."""
+    z = 1.959963984540054
+    terms = (
+        z,
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+    )
+    return sum(term / degrees**power for power, term in enumerate(terms))
+
+
+def _interval(
+    name: str, hits: float, trials: float, told: dict[str, Any], z: float = 1.959963984540054
+) -> Iterator[str]:
     """Wilson's ends are the roots of (p - hits/n)² = z² p (1-p) / n."""
     if not trials:
         return
-    z2, share = 1.959963984540054**2, hits / trials
+    z2, share = z**2, hits / trials
     a, b, c = 1 + z2 / trials, 2 * share + z2 / trials, share * share
     root = math.sqrt(max(0.0, b * b - 4 * a * c))
     yield near(f"{name}_low", (b - root) / (2 * a), told[f"{name}_low"], 1e-9)

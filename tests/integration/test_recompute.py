@@ -71,7 +71,7 @@ def test_the_log_gives_the_figures_of_the_run(run_folder: Path) -> None:
     [
         ("decision", "approve", "confusion"),
         ("amount_cents", "1", "value_cents"),
-        ("stage", "laundering", "lost_cents"),
+        ("stage", "laundering", "tried_cents"),
         ("bank_status", "unknown", "completed"),
         ("service_ms", "90000.0", "response max"),
         ("typology", "app_scam", "names in by_typology"),
