@@ -69,7 +69,7 @@ def test_what_opens_customers_is_not_measured_and_reaches_the_host(tmp_path: Pat
         assert said == ["Opening customers at the bank"] and load.opening.done == load.known_customers == 20
         assert len(host.calls) > 20 and load.measures.calls.systems == []
         load.begin()
-        assert str(load.tee) == "LastCalls, Kept, Feed, CampaignDriver, Measures"
+        assert str(load.tee) == "LastCalls, Kept, Feed, CustomerCounts, CampaignDriver, Measures"
 
 
 def test_it_plays_a_whole_scenario_and_balances(tmp_path: Path) -> None:

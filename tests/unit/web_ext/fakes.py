@@ -187,9 +187,10 @@ class DemoView(DemoLists):
     def snapshot(self) -> Snapshot | None:
         self._catch_up()
         if (done := self._recorded()) is not None:
-            names = (one.name for one in fields(Snapshot) if one.name != "scores")
+            names = {one.name for one in fields(Snapshot)} - {"scores", "capacity"}
             values = {name: getattr(done, name) for name in names}
-            return Snapshot(**values, scores=ScoreHistogram(done.scores.histogram))
+            scores = ScoreHistogram(done.scores.histogram)
+            return Snapshot(**values, scores=scores, capacity=done.run.capacity)
         return live(self._measures, self._wall_s, self._asked)
 
     def _recorded(self) -> Results | None:
