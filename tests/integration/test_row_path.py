@@ -70,7 +70,7 @@ CASES = {
         ATTACK + "flow: score_then_post\n", 6, ("500", "garbage", "hang up", "refuse", "no score")
     ),
     "two accounts in a currency without digits": Case(
-        QUIET + "accounts_per_customer: 2\ncurrency: JPY\nlocale: ja_JP\ninitial_balance: 500000\n",
+        QUIET + YEN,
         7,
         ("refuse",),
     ),
