@@ -69,6 +69,7 @@ BANDS: Mapping[str, tuple[tuple[float, float], ...]] = {
     "gather_scatter": ((0.4, 1), (0.35, 1), (0.25, 0.9), (0.25, 0.8)),
     "bipartite": ((0.4, 1), (0.35, 0.9), (0.3, 0.9), (0.25, 0.85)),
     "stack": ((0.35, 1), (0.25, 0.95), (0.3, 0.95), (0.2, 0.9)),
+    ALL: ((0.7, 1), (0.65, 0.95), (0.6, 0.95), (0.5, 0.9)),
 }
 
 
@@ -153,7 +154,7 @@ class Judged:
     def cells(self) -> list[str]:
         """Mean and range of the average precision with its band, then both recalls."""
         values = [one.precision for one in self.found]
-        text = f"{self.precision:.3g} ({min(values):.2g}–{max(values):.2g})"
+        text = f"{self.precision:.2g} ({min(values):.2g}–{max(values):.2g})"
         band = f"{self.low:.2g}–{self.high:.2g}"
         recalls = f"{self._mean('recall_1'):.2f}, {self._mean('recall_01'):.2f}"
         return [f"{text}, {band}" if self.holds else f"**{text}, {band}**", recalls]
@@ -167,7 +168,7 @@ def judged(kind: str, level: float, runs: Sequence[Mapping[str, Hardness]]) -> J
     found = [run[kind] for run in runs if kind in run]
     if not found:
         return None
-    low, high = BANDS.get(kind, ((0.0, 1.0),) * len(LEVELS))[LEVELS.index(level)]
+    low, high = BANDS[kind][LEVELS.index(level)]
     if level == CAREFUL_LEVEL:
         low = max(low, LEAST_LIFT * float(np.mean([one.base for one in found])))
     return Judged(found, low, min(high, EASIEST) if level == DEFAULT_LEVEL else high)
