@@ -96,7 +96,7 @@ class Record:
         self._file.write(line)
 
 
-LOOK_EVERY_S: Final = 0.25
+LOOK_EVERY_S: Final = 0.5
 #: The plan is written again after this many updates, when it has changed: its campaigns go on.
 UPDATES_PER_PLAN: Final = 5
 

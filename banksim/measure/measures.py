@@ -389,6 +389,13 @@ class Roster:
         timeline = {"interval_s": interval_s, "buckets": []}
         self._states[process] = {**state, "timeline": timeline, **({"books": books} if books else {})}
 
+    def in_flight(self, process: str) -> int:
+        """Transactions that this process has counted as offered and not yet as ended."""
+        tally = Tally()
+        if process in self._states:
+            tally.merge_state(self._states[process]["tally"])
+        return tally.in_flight
+
     def total(self) -> Measures:
         """Everything added up.  Of the timeline only what changed since the last total is added up again."""
         merged = Measures(self._settings)

@@ -33,6 +33,7 @@ from banksim.model import (
     Transaction,
 )
 from banksim.run.connect import MAX_CONNECTIONS
+from banksim.run.feed import Feed
 from banksim.run.invariant import MovementBooks
 from banksim.run.plan import Parts
 from banksim.run.queues import QUEUE_FULL, Arrival
@@ -133,11 +134,11 @@ class Executor:
 
 # -- Rows: many at once, without a greenlet for each ------------------------------------------------
 #
-#     dispatcher ── put ──► carrier ──(every 20 ms)──► started, called, ended as blocks
+#     dispatcher ── put ──► carrier ──(in blocks)  ──► started, called, ended as blocks
 #          ▲                   │
 #     block of rows            └── dropped, one by one
 #
-# The requests of a block are made when its first row is put, and let go of with its last one.  Its
+# The requests of rows are made when the first of them is put, and let go of with the block's last one.  Its
 # columns stay as long as one of its rows is under way.  What the full clients did for a row they have
 # reported and booked themselves; the rest is done here, by the block.
 
@@ -145,6 +146,8 @@ POSTS = tuple(("POST", f"/transactions/{name}") for name in MOVEMENTS)
 SCORES = (("POST", SCORE_PATH),)
 DEPOSIT, TRANSFER = MOVEMENTS.index("deposit"), MOVEMENTS.index("transfer")
 POSTED, UNKNOWN = BANK_STATUSES.index(BankStatus.POSTED), BANK_STATUSES.index(BankStatus.UNKNOWN)
+#: Rows whose requests are made at once.
+MADE_TOGETHER = 128
 #: Of the accounts that a flush moved the last so many are kept for checks of balances.
 MOVED_KEPT = 256
 
@@ -152,14 +155,24 @@ MOVED_KEPT = 256
 class Carried:
     """A block on its way; ``open`` of its rows were put and have not ended."""
 
-    __slots__ = ("block", "moments", "open", "posts", "rows", "scores")
+    __slots__ = ("_wire", "block", "moments", "open", "posts", "rows", "scores")
 
     def __init__(self, block: Block, wire: WireBlocks) -> None:
+        self._wire = wire
         self.block = block.part(0, len(block))  # without what only the planner needs
         self.rows: list[int] = block.row.tolist()
         self.moments: list[float] = block.sim_s.tolist()
-        self.posts, self.scores = wire.posts(block), wire.scores(block)
+        self.posts: list[bytes] = []
+        self.scores: list[bytes] = []
         self.open = 0
+
+    def make_until(self, position: int) -> None:
+        """Have the requests of the rows up to this one ready, a few at a time: nothing else waits long."""
+        while len(self.posts) <= position:
+            first = len(self.posts)
+            part = self.block.part(first, min(first + MADE_TOGETHER, len(self.block)))
+            self.posts += self._wire.posts(part)
+            self.scores += self._wire.scores(part)
 
     def was_put(self) -> None:
         """No more rows of it will come."""
@@ -178,6 +191,7 @@ class RowExecutor:
         timekeeper: Timekeeper,
         publisher: Publisher,
         entered: MovementBooks,
+        feed: Feed,
     ) -> None:
         bank, detector = targets.bank, targets.detector
         self._sink = sink
@@ -208,6 +222,7 @@ class RowExecutor:
             timeout_s=scenario.connections.timeout_seconds,
             drop_after_s=DROP_AFTER_S,
             booked=self._booked if publisher.wanted else None,
+            followed=lambda: feed.followed,
         )
         entered.rows = self
 
@@ -216,6 +231,7 @@ class RowExecutor:
         if block is not self._putting:
             self._keep(block)
         carried = self._kept[-1]
+        carried.make_until(positions[-1])
         wall_at, put, under_way = self._timekeeper.clock.wall_at, self.carrier.put, self._under_way
         rows, moments, posts, scores = carried.rows, carried.moments, carried.posts, carried.scores
         if self._entered.is_read:

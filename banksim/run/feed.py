@@ -30,6 +30,8 @@ ITEMS_PER_SECOND = 40
 RESERVED_PER_SECOND = 15
 #: Room that was not used is kept for so long: a burst after a quiet moment is shown whole.
 SAVED_S = 1.0
+#: A page that shows the feed reads it much more often.
+FOLLOWED_S = 0.08
 
 
 class Room:
@@ -98,7 +100,13 @@ class Feed(Ignore):
         self._room, self._reserved = Room(per_second - reserved), Room(reserved)
         self._items: deque[FeedItem] = deque(maxlen=max_items)
         self._sequence = 0
+        self._read_s = -FOLLOWED_S
         self.seen = 0
+
+    @property
+    def followed(self) -> bool:
+        """Whether somebody read it a moment ago."""
+        return time.monotonic() - self._read_s < FOLLOWED_S
 
     def ended(self, at: At, results: Sequence[Ended]) -> None:
         if isinstance(results, ResultBlock):
@@ -134,6 +142,7 @@ class Feed(Ignore):
         self._sequence += 1
 
     def since(self, sequence: int) -> FeedPage:
+        self._read_s = time.monotonic()
         first = max(0, len(self._items) - max(0, self._sequence - sequence))
         return FeedPage(
             self._sequence, ShownOf(self._sequence, self.seen), list(islice(self._items, first, None))

@@ -379,7 +379,7 @@ def prepare_local_load(
         wakeup = Wakeup()
         feed = Feed(plan.world, scenario.dashboard.max_feed_items, role.feed_per_second)
         executor = Executor(targets, scenario.flow, tee, timekeeper, events)
-        rows = RowExecutor(targets, plan, scenario, tee, timekeeper, events, entered)
+        rows = RowExecutor(targets, plan, scenario, tee, timekeeper, events, entered, feed)
         stack.callback(rows.carrier.close)
         backlog = Backlog(queues, executor, rows.carrier)
         register = Registration(events, plan.world, role.registers)

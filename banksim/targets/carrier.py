@@ -46,10 +46,10 @@ from banksim.targets.nexum_wire import is_completed
 
 _log = logging.getLogger(__name__)
 
-#: Wall seconds between two flushes of finished trips.
-FLUSH_S = 0.02
-#: Flushes between two looks for calls that took too long.
-FLUSHES_PER_LOOK = 5
+#: Wall seconds between two looks for finished trips; they are flushed at once while somebody follows.
+TICK_S = 0.02
+#: Otherwise so many are flushed together, or what there is after so many ticks: by the block is cheaper.
+MANY, TICKS = 256, 5
 #: Most rows that are in flight or waiting.
 MAX_TRIPS = 20_000
 #: What a posted movement answers; its latency is the trip's.
@@ -196,7 +196,8 @@ class Carrier:
     ``transaction`` makes the transaction of a row that is on its way, for the full clients.
     ``flush`` gets finished trips in the order in which they ended, and may not wait; it is also called,
     with none, when others have begun.  ``booked`` is called when the bank has answered for a trip, or
-    there is no bank to ask, before anything else is done about it.
+    there is no bank to ask, before anything else is done about it.  ``followed``: is somebody watching who
+    must not wait for a block to fill?
     """
 
     def __init__(
@@ -212,6 +213,7 @@ class Carrier:
         drop_after_s: float = 10.0,
         max_trips: int = MAX_TRIPS,
         booked: Callable[[Trip], None] | None = None,
+        followed: Callable[[], bool] = lambda: False,
     ) -> None:
         self.transaction = transaction
         self.drop_after_s = drop_after_s
@@ -232,6 +234,7 @@ class Carrier:
         self._detector = None if detector is None else _DetectorHalf(self, detector, self._concurrency)
         self._halves: list[_Half] = [half for half in (self._bank, self._detector) if half is not None]
         self.first = self._halves[-1 if score_first else 0] if self._halves else None
+        self._followed = followed
         self._ticking = gevent.spawn(self._tick)
 
     @property
@@ -265,7 +268,8 @@ class Carrier:
         """Wait until every row has ended, at most so long."""
         until_s = time.monotonic() + within_s
         while self.in_flight and time.monotonic() < until_s:
-            gevent.sleep(FLUSH_S)
+            self._give()
+            gevent.sleep(TICK_S)
 
     def drop_waiting(self, reason: str) -> None:
         """Drop what has not begun."""
@@ -362,10 +366,11 @@ class Carrier:
     def _tick(self) -> None:
         ticks = 0
         while True:
-            gevent.sleep(FLUSH_S)
-            self._give()
+            gevent.sleep(TICK_S)
             ticks += 1
-            if ticks % FLUSHES_PER_LOOK == 0:
+            if len(self._finished) >= MANY or ticks % TICKS == 0 or self._followed():
+                self._give()
+            if ticks % TICKS == 0:
                 now_s = time.monotonic()
                 for half in self._halves:
                     half.expire(now_s, self._timeout_s)

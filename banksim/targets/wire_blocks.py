@@ -24,9 +24,12 @@ from banksim.targets.http.client import JSON_OF_LENGTH
 from banksim.targets.http.connection import HttpTransport
 from banksim.targets.nexum import AccountDirectory
 from banksim.targets.nexum_wire import CHANNEL_WORDS, Movement
+from banksim.world.draws import Ints
 
 #: Fragments kept per table; when one is full it is emptied.
 MAX_FRAGMENTS = 50_000
+#: More than a customer has accounts.
+MAX_SLOTS = 256
 MOVEMENTS: tuple[Movement, ...] = ("withdraw", "deposit", "transfer")
 _WITHDRAW, _DEPOSIT, _TRANSFER = range(3)
 #: The movement of each kind, for those without and with a counterparty.
@@ -102,8 +105,12 @@ class WireBlocks:
         self._detector = Heads(detector, SCORE_PATH) if detector is not None else None
         self._digits = minor_digits(legend.currency)
         self._opened: dict[int, list[bytes]] = {}  # as bounded as the directory
+        self._open_accounts: dict[int, bytes] = {}  # also by customer × MAX_SLOTS + slot
         self._opaque_customers = Fragments(lambda index: directory.wire_customer_id(index).encode())
-        self._opaque_accounts = Fragments(lambda ref: directory.wire_account_id(AccountRef(*ref)).encode())
+        self._opaque_accounts = Fragments(
+            lambda key: directory.wire_account_id(AccountRef(*divmod(key, MAX_SLOTS))).encode()
+        )
+        self._last: tuple[Block | None, list[bytes]] = None, []
         self._kinds = Fragments(self._kind_of)
         self._words = Fragments(self._words_of)
         self._places = Fragments(self._place_of)
@@ -114,21 +121,19 @@ class WireBlocks:
         if not self._bank:
             return [b""] * len(block)
         heads = [route.current() for route in self._bank]
-        words, ids_of, found = self._words, self._ids_of, []
-        for movement, amount, text, tx, customer, slot, other, other_slot in zip(
+        words, accounts, account_of, found = self._words, self._open_accounts, self._account_of, []
+        for movement, amount, text, tx, key, other_key in zip(
             movement_codes(block).tolist(),
             self._amounts(block),
             zip(block.kind.tolist(), block.description.tolist(), block.channel.tolist(), strict=True),
-            _texts(block.legend.transaction_ids(block.row)),
-            block.customer.tolist(),
-            block.account_slot.tolist(),
-            block.counterparty.tolist(),
-            block.counterparty_slot.tolist(),
+            self._transaction_ids(block),
+            _keys(block.customer, block.account_slot),
+            _keys(block.counterparty, block.counterparty_slot),
             strict=True,
         ):
-            account = _account(ids_of(customer), slot)
+            account = accounts.get(key) or account_of(key)
             if movement == _TRANSFER:
-                payee = _account(ids_of(other), other_slot)
+                payee = accounts.get(other_key) or account_of(other_key)
                 if not payee:
                     account = b""
                 sides: tuple[bytes, ...] = (b'","from_account_id":"', account, b'","to_account_id":"', payee)
@@ -148,13 +153,12 @@ class WireBlocks:
             return [b""] * len(block)
         legend, heads, make = block.legend, self._detector.current(), self._detector.make
         merchants, places, kinds, ids_of = self._merchants, self._places, self._kinds, self._ids_of
-        opaque, found = self._opaque_accounts, []
-        for tx, customer, slot, other, other_slot, amount, shop, place, moment, text, device, lat, lon in zip(
-            _texts(legend.transaction_ids(block.row)),
+        accounts, account_of, opaque, found = self._open_accounts, self._account_of, self._opaque_accounts, []
+        for tx, customer, key, other_key, amount, shop, place, moment, text, device, lat, lon in zip(
+            self._transaction_ids(block),
             block.customer.tolist(),
-            block.account_slot.tolist(),
-            block.counterparty.tolist(),
-            block.counterparty_slot.tolist(),
+            _keys(block.customer, block.account_slot),
+            _keys(block.counterparty, block.counterparty_slot),
             _numbers(block.amount_cents / 10**self._digits),
             block.merchant.tolist(),
             zip(block.channel.tolist(), block.city.tolist(), strict=True),
@@ -166,10 +170,10 @@ class WireBlocks:
             strict=True,
         ):
             ids = ids_of(customer)
-            account = _account(ids, slot) or opaque[customer, slot]
+            account = accounts.get(key) or account_of(key) or opaque[key]
             payee = b""
-            if other >= 0:
-                payee = _account(ids_of(other), other_slot) or opaque[other, other_slot]
+            if other_key >= 0:
+                payee = accounts.get(other_key) or account_of(other_key) or opaque[other_key]
             shop_head, shop_tail = merchants[shop]
             place_head, place_tail = places[place]
             body = b"".join(
@@ -210,6 +214,21 @@ class WireBlocks:
                 return ()
             ids = self._opened[customer] = [text.encode() for text in (row[0], *row[1])]
         return ids
+
+    def _account_of(self, key: int) -> bytes:
+        """The id of an account, empty when it is not open."""
+        customer, slot = divmod(key, MAX_SLOTS)
+        ids = self._ids_of(customer)
+        if not 0 <= slot < len(ids) - 1:
+            return b""
+        self._open_accounts[key] = account = ids[slot + 1]
+        return account
+
+    def _transaction_ids(self, block: Block) -> list[bytes]:
+        """Made once for both targets."""
+        if block is not self._last[0]:
+            self._last = block, _texts(block.legend.transaction_ids(block.row))
+        return self._last[1]
 
     def _amounts(self, block: Block) -> list[bytes]:
         """Amounts as the bank reads them: text with the currency's digits."""
@@ -264,9 +283,10 @@ def _json(value: object) -> bytes:
     return orjson.dumps(value)
 
 
-def _account(ids: Sequence[bytes], slot: int) -> bytes:
-    """The id of an account out of a customer's, empty when there is none."""
-    return ids[slot + 1] if 0 <= slot < len(ids) - 1 else b""
+def _keys(customers: Ints, slots: np.ndarray[Any, np.dtype[np.int8]]) -> list[int]:
+    """Accounts as one number each, negative where there is no customer."""
+    keys: list[int] = (customers.astype(np.int64) * MAX_SLOTS + slots).tolist()
+    return keys
 
 
 def _texts(rows: np.ndarray[Any, np.dtype[np.uint8]]) -> list[bytes]:

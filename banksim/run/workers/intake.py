@@ -125,6 +125,10 @@ class MergedCounts:
         """States that were refused since too many workers have counted before."""
         return self._roster.refused
 
+    def in_flight(self, number: int) -> int:
+        """What the sum holds of this worker as offered and not ended."""
+        return self._roster.in_flight(str(number))
+
     def _sum(self, taken: Mapping[int, Sequence[Counts]]) -> Measures:
         for number, waiting in taken.items():
             for counted in waiting:

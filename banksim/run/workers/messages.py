@@ -115,7 +115,6 @@ class Pulse(RunMessage):
     opened_total: int = 0
     opened_for: int = 0
     known: int = 0
-    in_flight: int = 0
     shortage_ms: float = 0.0
     cpu_percent: float | None = None
     rss_bytes: float | None = None

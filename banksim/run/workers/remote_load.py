@@ -170,7 +170,7 @@ class RemoteLoad:
                 losses=member.losses,
                 gap_s=round(member.gap_s, 3),
                 not_offered=round(member.not_offered, 1),
-                in_flight=0 if member.standing is Standing.FINAL else member.pulse.in_flight,
+                in_flight=self.intake.counts.in_flight(member.number),
             )
             for _, member in sorted(self.membership.took_part.items())
         ]

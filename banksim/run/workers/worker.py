@@ -437,7 +437,6 @@ class Reporter:
             opened_total=load.opening.total,
             opened_for=run.opened_for,
             known=load.known_customers,
-            in_flight=load.measures.tally.in_flight,
             shortage_ms=run.queues.shortage_ms(),
             cpu_percent=self._cpu_percent,
             rss_bytes=self._rss_bytes,

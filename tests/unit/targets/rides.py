@@ -100,7 +100,11 @@ class Ride:
         self.system = system
         self.trips: dict[int, Trip] = {}
         self.transactions = 0
-        options = {"timeout_s": system.options.get("timeout_s", 5.0), **options}
+        options = {
+            "timeout_s": system.options.get("timeout_s", 5.0),
+            "followed": lambda: True,  # what ended is given back at once
+            **options,
+        }
         self.carrier = Carrier(system.bank, system.detector, self._transaction, self._flush, **options)
 
     def _transaction(self, row: int) -> Transaction:

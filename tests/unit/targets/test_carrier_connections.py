@@ -319,7 +319,7 @@ def test_a_flush_that_fails_stops_nothing(caplog: pytest.LogCaptureFixture) -> N
     carrier = Carrier(None, None, planned, flush)
     for row in range(2):
         carrier.put(row, 0.0, b"", b"")
-        gevent.sleep(2 * carriers.FLUSH_S)
+        gevent.sleep(2 * carriers.TICKS * carriers.TICK_S)
     carrier.close()
     assert seen_rows == [0, 1]
     assert "could not be counted" in caplog.text
