@@ -190,6 +190,7 @@ class DetectionFigures:
     """Figures of detection; all but the counts are None when no usable score came back.
 
     ``scored``: a usable score came back; ``missing``: asked, and none came; ``unasked``: never asked.
+    ``by_bank``: decided by fraud rules of the bank, where the detector was not asked.
     ``harm``: judged steps that take money.  Of the money tried (see campaigns.py) the detector was asked
     about ``value_cents`` and alerted on ``caught_cents``.
     """
@@ -238,10 +239,15 @@ class DetectionFigures:
     stopped_cents: int = 0
     in_reach_cents: int = 0
     moved_cents: int = 0
+    by_bank: int = 0
 
     @property
     def asked(self) -> int:
         return self.scored + self.missing
+
+    @property
+    def judged(self) -> int:
+        return self.asked + self.by_bank
 
 
 @dataclass(frozen=True, slots=True)

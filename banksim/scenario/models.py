@@ -100,6 +100,16 @@ class Onboarding(Block):
     )
 
 
+class Activity(Block):
+    """What genuine customers do."""
+
+    hot_accounts: Annotated[int, Number(0, 10_000)] = Field(
+        default=0,
+        description="Accounts at the bank that merchants and billers are paid into, the k-th by a share of "
+        "1/k: purchases and bills become transfers; 0: their money leaves the bank.",
+    )
+
+
 # -- `load`: a search for the highest rate instead of the scenario's own curve ----------------------
 
 
@@ -430,6 +440,7 @@ class Scenario(Block):
     onboarding: Onboarding | None = Field(
         default=None, description="How customers join during the run; none: all were there before it."
     )
+    activity: Activity = Field(default_factory=Activity, description="What genuine customers do.")
     detector: DetectorUse = Field(default_factory=DetectorUse, description="How the fraud detector is used.")
     invariant: Invariant = Field(
         default_factory=Invariant, description="Balances read back while the run goes on."
