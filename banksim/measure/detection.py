@@ -176,25 +176,13 @@ class GroupCounts:
     __slots__ = (*_COUNTS, "scores")
 
     def __init__(self, scores: ScoreCounts) -> None:
-        self.transactions = 0
-        self.alerted = 0
-        self.late = 0
-        self.scored = 0
-        self.unasked = 0
-        self.amount_cents = 0
-        self.alerted_cents = 0
-        self.unasked_cents = 0
-        self.lost_cents = 0
-        self.stopped_cents = 0
-        self.moved_cents = 0
+        self.transactions = self.alerted = self.late = self.scored = self.unasked = 0
+        self.amount_cents = self.alerted_cents = self.unasked_cents = 0
+        self.lost_cents = self.stopped_cents = self.moved_cents = 0
         #: Steps that take money and were judged.
-        self.harm = 0
-        self.harm_alerted = 0
+        self.harm = self.harm_alerted = 0
         #: Decided by the bank alone; and what it posted of the unasked.
-        self.by_bank = 0
-        self.passed = 0
-        self.passed_cents = 0
-        self.passed_harm = 0
+        self.by_bank = self.passed = self.passed_cents = self.passed_harm = 0
         self.scores = scores
 
     @property

@@ -75,38 +75,6 @@ class ResponseRanges:
 
 
 @dataclass(frozen=True, slots=True)
-class CallRow(Percentiles):
-    """All calls of one name to one target; latencies in ms.  ``resent``: requests beyond the first ones."""
-
-    target: str
-    call: str
-    failed: int
-    resent: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorRow:
-    """One error text and how often it came."""
-
-    target: str
-    call: str
-    error: str
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class SingleCall:
-    """One call worth a look: among the slowest, or the first failed ones."""
-
-    wall_s: float
-    sim_s: float
-    target: str
-    call: str
-    latency_ms: float
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
 class TimelinePoint:
     """One stretch of wall time: counts, percentiles and the generator's own use of the machine."""
 

@@ -79,9 +79,6 @@ class TransactionRate(Block):
     )
 
 
-# -- `onboarding`: customers who join while the run goes on -----------------------------------------
-
-
 class Onboarding(Block):
     """How new customers arrive.  Without this block every customer was there before the run."""
 
@@ -173,9 +170,6 @@ class Invariant(Block):
         description="Wall-clock seconds that a balance which does not agree, or is not read, is read again: "
         "books may lag behind what the bank has acknowledged.",
     )
-
-
-# -- `detector`: how the fraud detector is used -----------------------------------------------------
 
 
 class DetectorUse(Block):
