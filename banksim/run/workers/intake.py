@@ -177,7 +177,10 @@ class OpenedCustomers:
             for index, _, accounts in self._rows.values()
             for slot, account_id in enumerate(accounts)
             if account_id not in books.opening
-            and customers.customer(index).accounts[slot].opening_balance_cents > 0
+            and any(
+                spec.opening_balance_cents > 0
+                for spec in customers.customer(index).accounts[slot : slot + 1]  # merchants' have none
+            )
         )
 
     def take(self, opened: Opened) -> Directory:
