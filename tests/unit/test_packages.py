@@ -40,9 +40,7 @@ def closure(names: set[str]) -> set[str]:
         if name not in found:
             found.add(name)
             needed = map(Requirement, distribution(name).requires or ())
-            names |= {
-                one.name for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})
-            }
+            names |= {one.name for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})}
     return found
 
 
