@@ -92,6 +92,7 @@ class TimelinePoint:
     fraud_sent: int
     fraud_alerted: int
     false_positives: int
+    resent: int  # requests to a target beyond the first of a call
     p50_ms: float | None
     p95_ms: float | None
     p99_ms: float | None

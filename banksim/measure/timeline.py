@@ -40,6 +40,7 @@ COUNTS = (
     "fraud_sent",
     "fraud_alerted",
     "false_positives",
+    "resent",
 )
 
 
@@ -70,6 +71,7 @@ class Bucket:
         self.fraud_sent = 0
         self.fraud_alerted = 0
         self.false_positives = 0
+        self.resent = 0
         self.resources: list[float] | None = None
         self.percentiles_ms: tuple[float | None, ...] | None = None
 
