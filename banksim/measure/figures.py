@@ -92,7 +92,6 @@ class TimelinePoint:
     fraud_sent: int
     fraud_alerted: int
     false_positives: int
-    resent: int  # requests to a target beyond the first of a call
     p50_ms: float | None
     p95_ms: float | None
     p99_ms: float | None
@@ -100,6 +99,7 @@ class TimelinePoint:
     cpu_percent: float | None
     rss_bytes: float | None
     network_bytes_s: float | None
+    resent: int = 0  # requests to a target beyond the first of a call
 
 
 @dataclass(frozen=True, slots=True)

@@ -264,7 +264,8 @@ class Timeline:
             index * self.interval_s,
             bucket.sim_s,
             self.interval_s,
-            *(getattr(bucket, name) for name in COUNTS),
+            *(getattr(bucket, name) for name in COUNTS[:-1]),
             *(bucket.percentiles_ms or (None,) * 4),
             *(bucket.resources or (None, None, None)),
+            resent=bucket.resent,
         )
