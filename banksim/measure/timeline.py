@@ -267,5 +267,5 @@ class Timeline:
             *(getattr(bucket, name) for name in COUNTS[:-1]),
             *(bucket.percentiles_ms or (None,) * 4),
             *(bucket.resources or (None, None, None)),
-            resent=bucket.resent,
+            bucket.resent,
         )
