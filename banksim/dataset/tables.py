@@ -1,7 +1,6 @@
 """Further tables of a data set, made from its transactions as they are written, and its metadata.
 
-Bound: a table keeps one entry per campaign, account, shop, device or edge that occurs; reports are written
-as they come.
+Bound: a table keeps one entry per campaign, account, shop, device, edge or event that occurs.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -240,14 +240,97 @@ class Reports:
         yield from sorted(self._found, key=lambda cells: cells[::-1])
 
 
+#: Kinds of fraud in which somebody else acts as the customer.
+TAKEN_OVER = frozenset({"account_takeover", "identity_theft"})
+
+
+class Events:
+    """What customers do beside paying: log in, add devices and payees, change passwords and SIM cards.
+
+    Each comes shortly before a transaction over the bank's own web page or app; a customer's first device is
+    known already.  A hash of the transaction's id decides how often (judgement): those who took over an
+    account reset passwords and move SIM cards more, but a new telephone makes genuine customers do so too.
+    """
+
+    columns = (
+        Column("timestamp", "time", "UTC", "simulated moment; events are in this order"),
+        Column("customer_id", "text", "", "whose access it is"),
+        Column(
+            "event",
+            "text",
+            "",
+            "login, login_failed, password_reset, sim_changed, device_added or payee_added",
+        ),
+        Column("device_id", "text", "", "on which it was done; empty for sim_changed"),
+        Column("payee_id", "text", "", "the account, shop or biller of payee_added"),
+        Column("transaction_id", "text", "", "the transaction that follows"),
+        Column("is_fraud", "integer", "", "truth: of that transaction"),
+        Column("campaign_id", "text", "", "truth: of that transaction"),
+    )
+    CHANNELS = frozenset({"online", "web", "mobile"})
+    #: A log-in holds this long; the events before a transaction are between these seconds apart.
+    SESSION_S, APART_S = 900, (8, 60)
+    #: Share of log-ins preceded by each event: with a device new to the customer, and with a known one; by
+    #: anybody else, and by who took the account over.
+    SHARES: Mapping[str, tuple[tuple[float, float], tuple[float, float]]] = {
+        "sim_changed": ((0.12, 0.25), (0.001, 0.002)),
+        "password_reset": ((0.30, 0.60), (0.010, 0.030)),
+        "login_failed": ((0.15, 0.25), (0.050, 0.060)),
+    }
+
+    def __init__(self) -> None:
+        self._devices: dict[str, set[str]] = {}
+        self._payees: dict[str, set[str]] = {}
+        self._logged_in: dict[tuple[str, str], datetime] = {}
+        self._found: list[tuple[str, int, Cells]] = []
+
+    def add(self, row: Row) -> None:
+        payee = row["counterparty_account_id"] or row["merchant_id"]
+        if row["channel"] not in self.CHANNELS or row["kind"] not in ("transfer", "bill_payment", "deposit"):
+            return
+        customer, device = row["customer_id"], row["device_id"]
+        moment, access = datetime.fromisoformat(row["timestamp"]), (customer, device)
+        draws = struct.unpack("8I", hashlib.blake2b(row["transaction_id"].encode(), digest_size=32).digest())
+        names: list[str] = []
+        known = self._devices.setdefault(customer, {device})
+        is_new = device not in known
+        known.add(device)
+        last = self._logged_in.get(access)
+        if last is None or (moment - last).total_seconds() > self.SESSION_S:
+            taken = row["is_fraud"] == "1" and row["typology"] in TAKEN_OVER
+            for word, (name, shares) in zip(draws, self.SHARES.items(), strict=False):
+                if word / 2**32 < shares[not is_new][taken]:
+                    names.append(name)
+            names += ["device_added", "login"] if is_new else ["login"]
+            self._logged_in[access] = moment
+        payees = self._payees.setdefault(customer, set())
+        if payee and payee not in payees:
+            payees.add(payee)
+            names.append("payee_added")
+        for nth, name in enumerate(reversed(names)):
+            low, high = self.APART_S
+            moment -= timedelta(seconds=low + draws[3 + nth % 5] % (high - low))
+            at = f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+            own = (
+                at, customer, name,
+                "" if name == "sim_changed" else device, payee if name == "payee_added" else "",
+                row["transaction_id"], row["is_fraud"], row["campaign_id"],
+            )  # fmt: skip
+            self._found.append((at, len(self._found), own))
+
+    def finish(self) -> Iterator[Cells]:
+        yield from (cells for _, _, cells in sorted(self._found))
+
+
 #: Tables that `--tables` can ask for; reports come with `--label-delay-days` or `--label-noise`.
-TABLES: Mapping[str, type[Campaigns | Labels | Merchants | Devices | Nodes | Edges]] = {
+TABLES: Mapping[str, type[Campaigns | Labels | Merchants | Devices | Nodes | Edges | Events]] = {
     "campaigns": Campaigns,
     "labels": Labels,
     "merchants": Merchants,
     "devices": Devices,
     "nodes": Nodes,
     "edges": Edges,
+    "events": Events,
 }
 
 

@@ -102,7 +102,14 @@ class Campaign:
         self._normal = stage.normal
         self._onboarded = onboarded
         self._pace = Pace(
-            self.rng, spec.start_s, spec.deadline_s, typology.mean_gap_s, spec.intensity, spec.sophistication
+            self.rng,
+            spec.start_s,
+            spec.deadline_s,
+            typology.mean_gap_s,
+            spec.intensity,
+            spec.sophistication,
+            awake=1.0 if typology.victims_pay else spec.sophistication,
+            midnight_s=-world.timestamp_s(0.0) % 86_400,
         )
         self._used: set[int] = set()
         self._turn = 0

@@ -37,6 +37,7 @@ class Typology:
     one transfer is not a chain), so the planner avoids them unless a ``count`` asks for them.
     ``size_option`` names the pattern's key that sets the usual size, where there is one.
     ``label`` is the truth of its steps: FRAUD, or DECOY for genuine behaviour that looks like it.
+    ``victims_pay``: the victims act themselves, so nearly nothing happens while people sleep.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Typology:
     size_option: str | None = None
     label: Label = Label.FRAUD
     aliases: tuple[str, ...] = ()
+    victims_pay: bool = False
 
     @property
     def is_decoy(self) -> bool:
@@ -67,6 +69,7 @@ def typology(
     mean_duration_s: float = 1800.0,
     size_option: str | None = None,
     label: Label = Label.FRAUD,
+    victims_pay: bool = False,
 ) -> Callable[[Marked], Marked]:
     """Mark a generator function as the typology ``name``.
 
@@ -81,7 +84,15 @@ def typology(
         if not inspect.isgeneratorfunction(function):
             raise TypeError(f"typology {name}: {function!r} must be a generator function (it never yields)")
         kind = Typology(
-            name, function, mean_size, min_size, mean_duration_s, size_option, label, tuple(aliases)
+            name,
+            function,
+            mean_size,
+            min_size,
+            mean_duration_s,
+            size_option,
+            label,
+            tuple(aliases),
+            victims_pay,
         )
         setattr(function, MARK, kind)
         return function

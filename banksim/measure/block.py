@@ -13,7 +13,18 @@ from typing import Any, TypeVar, overload
 import numpy as np
 
 from banksim.measure.scores import Floats, Ints
-from banksim.model import BankReply, BankStatus, Channel, Decision, Ended, Label, Outcome, Planned, ScoreReply
+from banksim.model import (
+    BankReply,
+    BankStatus,
+    Channel,
+    Decision,
+    Ended,
+    Label,
+    Outcome,
+    Planned,
+    ScoreReply,
+    refusal_reason,
+)
 from banksim.targets import Call
 from banksim.targets.calls import System
 
@@ -22,7 +33,7 @@ Bools = np.ndarray[Any, np.dtype[np.bool_]]
 #: What the codes of the columns stand for.
 LABELS, CHANNELS, STATUSES, DECISIONS = tuple(Label), tuple(Channel), tuple(BankStatus), tuple(Decision)
 GENUINE = LABELS.index(Label.GENUINE)
-REFUSED, FAILED = STATUSES.index(BankStatus.REFUSED), STATUSES.index(BankStatus.FAILED)
+POSTED, REFUSED, FAILED = map(STATUSES.index, (BankStatus.POSTED, BankStatus.REFUSED, BankStatus.FAILED))
 UNKNOWN, SKIPPED = STATUSES.index(BankStatus.UNKNOWN), STATUSES.index(BankStatus.SKIPPED)
 REVIEW, BLOCK = DECISIONS.index(Decision.REVIEW), DECISIONS.index(Decision.BLOCK)
 NO_DECISION = DECISIONS.index(Decision.NONE)
@@ -106,8 +117,16 @@ class ResultBlock(Sequence[Ended]):
 
     @property
     def alert(self) -> Bools:
-        alert: Bools = (self.decision == REVIEW) | (self.decision == BLOCK)
+        alert: Bools = (self.decision == REVIEW) | (self.decision == BLOCK) | self.stopped_by_bank
         return alert
+
+    @property
+    def stopped_by_bank(self) -> Bools:
+        """Whether the bank refused by fraud rules."""
+        stopped: Bools = self.status == REFUSED
+        for place in np.flatnonzero(stopped):
+            stopped[place] = refusal_reason(self.notes.bank.get(int(self.row[place]), "")) == "fraud"
+        return stopped
 
     @property
     def score_failed(self) -> Bools:

@@ -48,7 +48,7 @@ def _of_the_refusals(by_fraud_rules: int) -> list[str]:
         return []
     return [
         f"The bank refused {count(by_fraud_rules)} transactions by fraud rules of its own, or of a detector "
-        "that it asks by itself: these decisions are in the table of refusals, and in no figure of detection."
+        "that it asks by itself. Such a refusal is an alert; whatever else it posted counts as let through."
     ]
 
 
@@ -140,9 +140,9 @@ def _of_the_load(evidence: Evidence) -> list[str]:
 
 def _of_the_detection(found: DetectionFigures) -> list[str]:
     frauds = found.confusion.fraud
-    if not found.asked:
+    if not found.judged:
         return ["No transaction was put to a detector, so nothing can be said about detection."]
-    if not found.scored:
+    if not found.scored and not found.by_bank:
         return [
             f"Nothing was scored: the detector gave no usable answer to any of {count(found.missing)} "
             "transactions, so nothing can be said about detection."

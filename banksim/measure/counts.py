@@ -15,6 +15,7 @@ from __future__ import annotations
 from bisect import insort
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
 from typing import Any, Generic, TypeVar
@@ -22,10 +23,43 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from banksim.measure.block import CallBlock
-from banksim.measure.figures import CallRow, ErrorRow, SingleCall
+from banksim.measure.figures import Percentiles
 from banksim.measure.growth import Growth
 from banksim.measure.latency import LatencyHistogram, whole_us
 from banksim.model import At, BankStatus, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class CallRow(Percentiles):
+    """All calls of one name to one target; latencies in ms.  ``resent``: requests beyond the first ones."""
+
+    target: str
+    call: str
+    failed: int
+    resent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRow:
+    """One error text and how often it came."""
+
+    target: str
+    call: str
+    error: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class SingleCall:
+    """One call worth a look: among the slowest, or the first failed ones."""
+
+    wall_s: float
+    sim_s: float
+    target: str
+    call: str
+    latency_ms: float
+    error: str
+
 
 # -- The slowest calls and the first failed ones, with their moments: where to start looking --------
 #

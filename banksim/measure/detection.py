@@ -7,10 +7,12 @@ Within a group it was
     missing    asked, and no usable score came back
     unasked    the detector was never asked (no detector, or the bank had already said no):
                kept out of recall and precision, visible in coverage
+    by bank    the detector was not asked, and the bank decided by fraud rules of its own
 
-and, whatever else, *alerted* when the decision was review or block.  A transaction that was asked about
-and not alerted counts against recall, also where the score is missing.  When no score
-came back in the whole run there are no rates at all, since nothing was judged.
+and, whatever else, *alerted* when the decision was review or block, or the bank refused by fraud rules.
+Once a bank is seen to do that, it is taken to have judged all that it posted without our asking the detector.
+A transaction that was asked about and not alerted counts against recall, also where the score is missing.
+When no score came back in the whole run there are no rates at all, since nothing was judged.
 
 The operating point is the detector's own decision, so the confusion matrix is exact; only
 the ranking figures (AUC, AP, threshold sweep) come from scores.  Decoys are genuine:
@@ -29,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from banksim.measure.block import CHANNELS, NO_DECISION, Bools, ResultBlock, number_of
+from banksim.measure.block import CHANNELS, NO_DECISION, POSTED, Bools, ResultBlock, number_of
 from banksim.measure.campaigns import Campaigns, is_booked, moved_cents
 from banksim.measure.drift import ScoreDrift
 from banksim.measure.figures import (
@@ -51,7 +53,7 @@ from banksim.measure.scores import (
     share,
     wilson,
 )
-from banksim.model import Decision, FraudStage, Label, Outcome, Planned
+from banksim.model import BankStatus, Decision, FraudStage, Label, Outcome, Planned
 
 # -- Detection by persona or by channel: is one kind of customer watched worse than another? ---------
 #
@@ -64,7 +66,8 @@ from banksim.model import Decision, FraudStage, Label, Outcome, Planned
 OTHER = "other"
 MAX_SLICES = 64
 
-_FRAUDS, _CAUGHT, _HONEST, _FALSE, _UNASKED = range(5)
+#: The last two are parts of the unasked: fraud and genuine ones that the bank posted.
+_FRAUDS, _CAUGHT, _HONEST, _FALSE, _UNASKED, _PASSED_FRAUD, _PASSED_GENUINE = range(7)
 
 
 class Slices:
@@ -76,11 +79,12 @@ class Slices:
         self._limit = limit
         self.counts: dict[str, list[int]] = {}
 
-    def add(self, name: str, fraud: bool, asked: bool, alert: bool) -> None:
+    def add(self, name: str, fraud: bool, asked: bool, alert: bool, posted: bool = False) -> None:
         """Count one finished transaction."""
         counts = self.counts.get(name) or self._line(name)
         if not asked:
             counts[_UNASKED] += 1
+            counts[_PASSED_FRAUD if fraud else _PASSED_GENUINE] += posted
         elif fraud:
             counts[_FRAUDS] += 1
             counts[_CAUGHT] += alert
@@ -88,27 +92,31 @@ class Slices:
             counts[_HONEST] += 1
             counts[_FALSE] += alert
 
-    def add_genuine(self, names: Sequence[str], codes: Ints, asked: Bools, alert: Bools) -> None:
+    def add_genuine(
+        self, names: Sequence[str], codes: Ints, asked: Bools, alert: Bools, posted: Bools
+    ) -> None:
         """Count many genuine transactions; ``codes`` are places in ``names``, all arrays of shape (n,)."""
         size = len(names)
         unasked = np.bincount(codes[~asked], minlength=size).tolist()
+        passed = np.bincount(codes[~asked & posted], minlength=size).tolist()
         genuine = np.bincount(codes[asked], minlength=size).tolist()
         false_positives = np.bincount(codes[asked & alert], minlength=size).tolist()
-        for name, *found in zip(names, genuine, false_positives, unasked, strict=True):
+        for name, *found in zip(names, genuine, false_positives, unasked, passed, strict=True):
             if any(found):
                 counts = self._line(name)
                 counts[_HONEST] += found[0]
                 counts[_FALSE] += found[1]
                 counts[_UNASKED] += found[2]
+                counts[_PASSED_GENUINE] += found[3]
 
     def _line(self, name: str) -> list[int]:
         if name not in self.counts and len(self.counts) >= self._limit:
             name = OTHER
-        return self.counts.setdefault(name, [0] * 5)
+        return self.counts.setdefault(name, [0] * 7)
 
-    def rows(self) -> dict[str, SliceRow]:
+    def rows(self, bank_decides: bool = False) -> dict[str, SliceRow]:
         """Rates are those of the counts, also where nothing at all was scored."""
-        return {name: _slice_row(counts) for name, counts in sorted(self.counts.items())}
+        return {name: _slice_row(counts, bank_decides) for name, counts in sorted(self.counts.items())}
 
     def merge_state(self, state: Mapping[str, Sequence[int]]) -> None:
         for name, theirs in state.items():
@@ -120,8 +128,11 @@ class Slices:
         return {name: list(counts) for name, counts in self.counts.items()}
 
 
-def _slice_row(counts: Sequence[int]) -> SliceRow:
-    fraud, caught, genuine, false_positives, unasked = counts
+def _slice_row(counts: Sequence[int], bank_decides: bool) -> SliceRow:
+    fraud, caught, genuine, false_positives, unasked, passed_fraud, passed_genuine = counts
+    if bank_decides:
+        fraud, genuine = fraud + passed_fraud, genuine + passed_genuine
+        unasked -= passed_fraud + passed_genuine
     return SliceRow(
         fraud + genuine + unasked,
         *(fraud, caught, *_rate(caught, fraud)),
@@ -136,7 +147,7 @@ DEFAULT_PREVALENCE = 0.00015
 
 # Looking a member up in its class takes longer than counting.
 _FRAUD, _GENUINE = Label.FRAUD, Label.GENUINE
-_REVIEW, _BLOCK, _NONE = Decision.REVIEW, Decision.BLOCK, Decision.NONE
+_NONE, _POSTED = Decision.NONE, BankStatus.POSTED
 
 _COUNTS = (
     "transactions",
@@ -152,6 +163,10 @@ _COUNTS = (
     "moved_cents",
     "harm",
     "harm_alerted",
+    "by_bank",
+    "passed",
+    "passed_cents",
+    "passed_harm",
 )
 
 
@@ -161,20 +176,13 @@ class GroupCounts:
     __slots__ = (*_COUNTS, "scores")
 
     def __init__(self, scores: ScoreCounts) -> None:
-        self.transactions = 0
-        self.alerted = 0
-        self.late = 0
-        self.scored = 0
-        self.unasked = 0
-        self.amount_cents = 0
-        self.alerted_cents = 0
-        self.unasked_cents = 0
-        self.lost_cents = 0
-        self.stopped_cents = 0
-        self.moved_cents = 0
+        self.transactions = self.alerted = self.late = self.scored = self.unasked = 0
+        self.amount_cents = self.alerted_cents = self.unasked_cents = 0
+        self.lost_cents = self.stopped_cents = self.moved_cents = 0
         #: Steps that take money and were judged.
-        self.harm = 0
-        self.harm_alerted = 0
+        self.harm = self.harm_alerted = 0
+        #: Decided by the bank alone; and what it posted of the unasked.
+        self.by_bank = self.passed = self.passed_cents = self.passed_harm = 0
         self.scores = scores
 
     @property
@@ -183,7 +191,7 @@ class GroupCounts:
 
     @property
     def missing(self) -> int:
-        return self.judged - self.scored
+        return self.judged - self.scored - self.by_bank
 
     @property
     def not_alerted(self) -> int:
@@ -197,6 +205,14 @@ class GroupCounts:
         for name in _COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.scores.merge(other.scores)
+
+    def judge_passed(self) -> None:
+        """Count what the bank posted as decided by the bank: it lets nothing through unseen."""
+        self.by_bank += self.passed
+        self.unasked -= self.passed
+        self.unasked_cents -= self.passed_cents
+        self.harm += self.passed_harm
+        self.passed = self.passed_cents = self.passed_harm = 0
 
     def to_state(self) -> dict[str, Any]:
         return {"counts": [getattr(self, name) for name in _COUNTS], "scores": self.scores.to_state()}
@@ -220,6 +236,8 @@ class Detection:
         self.personas = Slices()
         self.channels = Slices()
         self.drift = ScoreDrift()
+        #: Whether the bank was seen to refuse by fraud rules where the detector was not asked.
+        self.bank_decides = False
         self._deadline_ms = float("inf") if deadline_ms is None else deadline_ms
 
     def add(self, planned: Planned, outcome: Outcome) -> None:
@@ -234,9 +252,9 @@ class Detection:
             groups = self.fraud if is_fraud else self.decoys
             group = groups.get(truth.typology) or groups.setdefault(truth.typology, self._group())
         reply = outcome.detector
-        decision = reply.decision
-        alert = decision is _BLOCK or decision is _REVIEW
-        asked = decision is not _NONE or bool(reply.error)
+        alert, put = outcome.alert, reply.decision is not _NONE or bool(reply.error)
+        asked, posted = put or alert, outcome.bank.status is _POSTED
+        harm = is_fraud and truth.stage is FraudStage.HARM
         group.transactions += 1
         group.amount_cents += amount_cents
         if alert:
@@ -244,11 +262,18 @@ class Detection:
             group.alerted_cents += amount_cents
             if outcome.lag_ms + outcome.service_ms > self._deadline_ms:
                 group.late += 1
+            if not put:
+                group.by_bank += 1
+                self.bank_decides = True
         elif not asked:
             group.unasked += 1
             group.unasked_cents += amount_cents
-        self.personas.add(truth.persona, is_fraud, asked, alert)
-        self.channels.add(planned.transaction.channel._value_, is_fraud, asked, alert)
+            if posted:
+                group.passed += 1
+                group.passed_cents += amount_cents
+                group.passed_harm += harm
+        self.personas.add(truth.persona, is_fraud, asked, alert, posted)
+        self.channels.add(planned.transaction.channel._value_, is_fraud, asked, alert, posted)
         if reply.score is not None:
             group.scored += 1
             group.scores.add(reply.score, amount_cents)
@@ -261,7 +286,7 @@ class Detection:
                 group.moved_cents += moved_cents(planned)
             elif alert:
                 group.stopped_cents += amount_cents
-            if truth.stage is FraudStage.HARM and asked:
+            if harm and asked:
                 group.harm += 1
                 group.harm_alerted += alert
             if truth.campaign_id:
@@ -270,7 +295,8 @@ class Detection:
     def add_genuine(self, block: ResultBlock) -> None:
         """Count many finished transactions that are all genuine: the same as `add` for each."""
         group, amounts_cents, alert = self.genuine, block.amount_cents, block.alert
-        asked = (block.decision != NO_DECISION) | block.score_failed
+        put = (block.decision != NO_DECISION) | block.score_failed
+        asked, posted = put | alert, block.status == POSTED
         group.transactions += len(block)
         group.amount_cents += int(amounts_cents.sum())
         if alert.any():
@@ -278,11 +304,15 @@ class Detection:
             group.alerted += number_of(alert)
             group.alerted_cents += int(amounts_cents[alert].sum())
             group.late += number_of(late)
+            group.by_bank += (by_bank := number_of(alert & ~put))
+            self.bank_decides |= by_bank > 0
         if not asked.all():
             group.unasked += len(block) - number_of(asked)
             group.unasked_cents += int(amounts_cents[~asked].sum())
-        self.personas.add_genuine(block.personas, block.persona, asked, alert)
-        self.channels.add_genuine(CHANNELS, block.channel, asked, alert)
+            group.passed += number_of(~asked & posted)
+            group.passed_cents += int(amounts_cents[~asked & posted].sum())
+        self.personas.add_genuine(block.personas, block.persona, asked, alert, posted)
+        self.channels.add_genuine(CHANNELS, block.channel, asked, alert, posted)
         scored = ~np.isnan(block.score)
         scores = block.score[scored]
         if len(scores):
@@ -303,6 +333,8 @@ class Detection:
         total = GroupCounts(ScoreCounts(self._scale))
         for group in groups:
             total.merge(group)
+        if self.bank_decides:
+            total.judge_passed()
         return total
 
     def not_fraud(self) -> GroupCounts:
@@ -318,7 +350,7 @@ class Detection:
         fraud, rest = self.fraudulent(), self.not_fraud()
         tp, fp = fraud.alerted, rest.alerted
         judged = fraud.judged + rest.judged
-        scored = fraud.scored + rest.scored
+        scored, by_bank = fraud.scored + rest.scored, fraud.by_bank + rest.by_bank
         frauds, genuine = (0, 0) if self._silent else (fraud.judged, rest.judged)
         fn, tn = frauds - tp, genuine - fp
         campaigns = len(self.campaigns.lines)
@@ -369,10 +401,13 @@ class Detection:
             false_positive_cost_cents=false_positive_cost_cents,
             net_savings_cents=fraud.alerted_cents - fp * false_positive_cost_cents if frauds else None,
             alert_rate=share(tp + fp, judged) if frauds + genuine else None,
-            coverage=share(scored, fraud.transactions + rest.transactions) if judged else None,
+            coverage=share(scored, fraud.transactions + rest.transactions - by_bank)
+            if judged > by_bank
+            else None,
             scored=scored,
             missing=fraud.missing + rest.missing,
             unasked=fraud.unasked + rest.unasked,
+            by_bank=by_bank,
             late=fraud.late + rest.late,
             f1=share(2 * tp, 2 * tp + fp + fn) if frauds else None,
             mcc=matthews(tp, fp, tn, fn),
@@ -391,7 +426,7 @@ class Detection:
                 *_rate(group.alerted, 0 if silent else group.judged),
                 group.alerted_cents,
             )
-            for name, group in sorted(self.fraud.items())
+            for name, group in self._settled(self.fraud)
         }
 
     def by_decoy(self) -> dict[str, DecoyRow]:
@@ -399,8 +434,13 @@ class Detection:
         silent = self._silent
         return {
             name: DecoyRow(*_counts(group), *_rate(group.alerted, 0 if silent else group.judged))
-            for name, group in sorted(self.decoys.items())
+            for name, group in self._settled(self.decoys)
         }
+
+    def _settled(self, groups: Mapping[str, GroupCounts]) -> list[tuple[str, GroupCounts]]:
+        if not self.bank_decides:
+            return sorted(groups.items())
+        return [(name, self._sum_of([group])) for name, group in sorted(groups.items())]
 
     def score_histogram(self, bars: int = 20) -> list[ScoreBar]:
         return histogram(self.fraudulent().scores, self.not_fraud().scores, bars)
@@ -408,6 +448,7 @@ class Detection:
     def to_state(self) -> dict[str, Any]:
         return {
             "scores": self._scale.values,
+            "bank_decides": self.bank_decides,
             "genuine": self.genuine.to_state(),
             "fraud": {name: group.to_state() for name, group in self.fraud.items()},
             "decoys": {name: group.to_state() for name, group in self.decoys.items()},
@@ -419,6 +460,7 @@ class Detection:
 
     def merge_state(self, state: Mapping[str, Any]) -> None:
         values = state["scores"]
+        self.bank_decides |= state["bank_decides"]
         self.genuine.merge_state(state["genuine"], values)
         for mine, theirs in ((self.fraud, state["fraud"]), (self.decoys, state["decoys"])):
             for name, group in theirs.items():

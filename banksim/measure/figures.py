@@ -75,38 +75,6 @@ class ResponseRanges:
 
 
 @dataclass(frozen=True, slots=True)
-class CallRow(Percentiles):
-    """All calls of one name to one target; latencies in ms.  ``resent``: requests beyond the first ones."""
-
-    target: str
-    call: str
-    failed: int
-    resent: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorRow:
-    """One error text and how often it came."""
-
-    target: str
-    call: str
-    error: str
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class SingleCall:
-    """One call worth a look: among the slowest, or the first failed ones."""
-
-    wall_s: float
-    sim_s: float
-    target: str
-    call: str
-    latency_ms: float
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
 class TimelinePoint:
     """One stretch of wall time: counts, percentiles and the generator's own use of the machine."""
 
@@ -190,6 +158,7 @@ class DetectionFigures:
     """Figures of detection; all but the counts are None when no usable score came back.
 
     ``scored``: a usable score came back; ``missing``: asked, and none came; ``unasked``: never asked.
+    ``by_bank``: decided by fraud rules of the bank, where the detector was not asked.
     ``harm``: judged steps that take money.  Of the money tried (see campaigns.py) the detector was asked
     about ``value_cents`` and alerted on ``caught_cents``.
     """
@@ -238,10 +207,15 @@ class DetectionFigures:
     stopped_cents: int = 0
     in_reach_cents: int = 0
     moved_cents: int = 0
+    by_bank: int = 0
 
     @property
     def asked(self) -> int:
         return self.scored + self.missing
+
+    @property
+    def judged(self) -> int:
+        return self.asked + self.by_bank
 
 
 @dataclass(frozen=True, slots=True)

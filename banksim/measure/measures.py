@@ -37,7 +37,7 @@ from banksim.measure.counts import BoundedCounts, Calls, Fate, Tally, fate_of
 from banksim.measure.detection import DEFAULT_PREVALENCE, Detection
 from banksim.measure.latency import LatencyHistogram, whole_us
 from banksim.measure.timeline import Bucket, Timeline
-from banksim.model import At, Decision, Ended, Label, Outcome, Planned, refusal_reason
+from banksim.model import At, Ended, Label, Outcome, Planned, refusal_reason
 from banksim.targets import Call
 
 # -- What the load generator itself used: a generator at its limit must never look like a slow bank ---
@@ -109,7 +109,7 @@ SERIES = ("response", "service", "lag")
 #: Fewer rows are counted sooner one by one.
 MIN_BLOCK = 16
 # Looking a member up in its class takes as long as counting one latency.
-_REVIEW, _BLOCK, _FRAUD = Decision.REVIEW, Decision.BLOCK, Label.FRAUD
+_FRAUD = Label.FRAUD
 _COMPLETED, _REFUSED, _UNKNOWN = Fate.COMPLETED, Fate.REFUSED, Fate.UNKNOWN
 
 
@@ -261,8 +261,7 @@ class Measures:
                 bucket.failed += 1
         bucket.response.add(response_ms)
         bucket.lag.add(lag_ms)
-        decision = outcome.detector.decision
-        alert = decision is _REVIEW or decision is _BLOCK
+        alert = outcome.alert
         bucket.scored += outcome.detector.score is not None
         if planned.truth.label is _FRAUD:
             bucket.fraud_sent += 1

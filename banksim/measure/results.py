@@ -19,10 +19,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from banksim.measure import figures, kafka
 from banksim.measure.contest import ContestScore
+from banksim.measure.counts import CallRow, ErrorRow, SingleCall
 from banksim.measure.figures import (
-    CallRow,
     DetectionFigures,
-    ErrorRow,
     Fraud,
     GeneratorUse,
     Invariant,
@@ -34,7 +33,6 @@ from banksim.measure.figures import (
     ResponseRanges,
     ScoreHistogram,
     Scores,
-    SingleCall,
     SliceRow,
     TimelinePoint,
     Transactions,

@@ -136,8 +136,8 @@ def build_results(
         fraud=attacked,
         detection=evidence.detection,
         detection_by={
-            "persona": _slices(measures.detection.personas, evidence.detection.scored),
-            "channel": _slices(measures.detection.channels, evidence.detection.scored),
+            "persona": _slices(measures.detection.personas, evidence.detection),
+            "channel": _slices(measures.detection.channels, evidence.detection),
         },
         latency_ms=evidence.latency_ms,
         latency_intervals_ms={name: latency_intervals(one) for name, one in _histograms(measures).items()},
@@ -289,12 +289,14 @@ def latency_intervals(histogram: LatencyHistogram) -> dict[str, tuple[float, flo
     return {name: histogram.percentile_ends(percent) for name, percent in INTERVAL_PERCENTS.items()}
 
 
-def _slices(slices: Slices, scored: int) -> dict[str, SliceRow]:
+def _slices(slices: Slices, found: DetectionFigures) -> dict[str, SliceRow]:
     """Rates are None when nothing at all was scored."""
-    rows = slices.rows()
+    rows = slices.rows(found.by_bank > 0)
     names = ("recall", "false_positive_rate")
     none: Any = dict.fromkeys(f"{name}{end}" for name in names for end in ENDS)
-    return rows if scored else {name: replace(row, **none) for name, row in rows.items()}
+    return (
+        rows if found.scored or found.by_bank else {name: replace(row, **none) for name, row in rows.items()}
+    )
 
 
 def _scores(measures: Measures) -> Scores:

@@ -139,9 +139,9 @@ def _coverage(evidence: Evidence) -> Tile:
 
 def _detection_note(evidence: Evidence, text: str) -> str:
     found = evidence.detection
-    if not found.asked:
+    if not found.judged:
         return "no transaction was put to a detector"
-    if not found.scored:
+    if not found.scored and not found.by_bank:
         return "nothing was scored"
     return text
 
@@ -151,7 +151,7 @@ def _of_fraud(evidence: Evidence) -> tuple[str, str]:
     found = evidence.detection
     frauds = found.confusion.fraud
     missing = _detection_note(evidence, "" if frauds else "no fraud was put to the detector")
-    return missing, "" if missing or enough(frauds) else too_few(frauds, found.asked)
+    return missing, "" if missing or enough(frauds) else too_few(frauds, found.judged)
 
 
 def _recall(evidence: Evidence) -> Tile:
@@ -182,7 +182,7 @@ def _false_positives(evidence: Evidence) -> Tile:
     found = evidence.detection
     genuine = found.confusion.genuine
     note = _detection_note(evidence, f"per {count(10_000)} genuine, {count(found.confusion.fp)} in all")
-    word = too_few(genuine, found.asked) if found.scored and not enough(genuine) else ""
+    word = too_few(genuine, found.judged) if found.judged and not enough(genuine) else ""
     value = figure(found.false_positives_per_10000)
     return Tile("false_positives", "False positives", value, note, "none", word, "")
 
@@ -219,9 +219,10 @@ def funnel(evidence: Evidence) -> list[FunnelStep]:
     ]
     if not found.asked:
         without = "no transaction was put to a detector"
-        return [*steps, FunnelStep("scored", "Scored", NOT_AVAILABLE, without, 0.0)]
-    steps.append(step("scored", "Scored", found.scored, f"{count(found.missing)} without a usable score"))
-    if not found.scored:
+        steps.append(FunnelStep("scored", "Scored", NOT_AVAILABLE, without, 0.0))
+    else:
+        steps.append(step("scored", "Scored", found.scored, f"{count(found.missing)} without a usable score"))
+    if not found.scored and not found.by_bank:
         return steps
     missing, _ = _of_fraud(evidence)
     share_of = f"{percent(found.recall)} of {count(confusion.fraud)} frauds"

@@ -437,7 +437,7 @@ def detector_time_kind(evidence: Evidence) -> Kind:
 def caught(found: DetectionFigures) -> str:
     """Recall with what it rests on: "65 % of 43 frauds caught (50–78 %)"."""
     frauds = found.confusion.fraud
-    if not found.scored:
+    if not found.scored and not found.by_bank:
         return "recall n/a: nothing was scored"
     if not frauds:
         return "recall n/a: no fraud was put to the detector"
@@ -447,14 +447,15 @@ def caught(found: DetectionFigures) -> str:
 
 def _detector(evidence: Evidence) -> Word:
     found = evidence.detection
-    if not found.asked:
+    if not found.judged:
         return Word("Detector", "none", "not judged", "No transaction was put to a detector.")
-    if not found.scored:
+    if not found.scored and not found.by_bank:
         text = f"Nothing was scored: none of {count(found.asked)} answers was usable, so detection is n/a."
         kind = coverage_kind(evidence)
         return Word("Detector", kind, "nothing scored", text)
     failed = [row for row in evidence.thresholds if row.metric in DETECTION_METRICS and not row.passed]
-    text = f"{percent(found.coverage)} scored; {caught(found)}"
+    scored = f"{percent(found.coverage)} scored" if found.asked else "Asked by the bank alone"
+    text = f"{scored}; {caught(found)}"
     if found.false_positives_per_10000 is not None:
         text += f", {figure(found.false_positives_per_10000)} false positives per {count(10_000)} genuine"
     p99_ms = evidence.p99("bastion")
@@ -468,7 +469,7 @@ def _detector(evidence: Evidence) -> Word:
         return Word("Detector", "fail", MISSES, f"{text}. {_failed_rows(failed)}")
     frauds = found.confusion.fraud
     if not enough(frauds):
-        few = too_few(frauds, found.asked)
+        few = too_few(frauds, found.judged)
         return Word("Detector", "warn" if evidence.over else "none", few, f"{text}.")
     if failed:
         return Word("Detector", "fail", MISSES, f"{text}. {_failed_rows(failed)}")

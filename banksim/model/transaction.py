@@ -260,6 +260,16 @@ class Outcome:
         return self.lag_ms + self.service_ms
 
     @property
+    def stopped_by_bank(self) -> bool:
+        """Whether the bank refused by fraud rules of its own, or of a detector that it asks by itself."""
+        return self.bank.status is BankStatus.REFUSED and refusal_reason(self.bank.detail) == "fraud"
+
+    @property
+    def alert(self) -> bool:
+        """Whether somebody objected: the detector, or the bank by fraud rules.  Once, if both did."""
+        return self.detector.decision.is_alert or self.stopped_by_bank
+
+    @property
     def approved(self) -> bool:
         """True when, as far as the sender can tell, the money moved and nobody objected."""
         if self.detector.decision is Decision.BLOCK:

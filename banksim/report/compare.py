@@ -149,7 +149,7 @@ def _detection(key: str, ends: bool = False) -> Read:
 def _false_positives(results: Results) -> Value | None:
     found = results.detection
     confusion = found.confusion
-    rate = _share(confusion.fp, confusion.genuine) if found.scored else None
+    rate = _share(confusion.fp, confusion.genuine) if found.scored or found.by_bank else None
     if rate is None or rate.low is None or rate.high is None:
         return None
     return Value(rate.value * 10_000, rate.low * 10_000, rate.high * 10_000)

@@ -168,7 +168,7 @@ def _with_enough(results: Results, text: str) -> str:
     frauds = results.detection.confusion.fraud
     if text == NOT_AVAILABLE or enough(frauds):
         return text
-    return f"{NOT_AVAILABLE}: {too_few(frauds, results.detection.asked)}"
+    return f"{NOT_AVAILABLE}: {too_few(frauds, results.detection.judged)}"
 
 
 def _environment() -> Environment:

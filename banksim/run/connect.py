@@ -302,6 +302,8 @@ def _client_settings(settings: RunSettings, home_of: Callable[[int], Place] | No
             blocks=scenario.targets if settings.mode is Mode.LIVE else TargetsBlock(),
             base=folder_of(scenario),
             home_of=home_of,
+            hot_accounts=scenario.activity.hot_accounts,
+            accounts_per_customer=scenario.accounts_per_customer,
         )
     )
 

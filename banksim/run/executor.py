@@ -44,7 +44,7 @@ from banksim.targets import AccountDirectory, Targets
 from banksim.targets.bastion import SCORE_PATH
 from banksim.targets.carrier import BANK_STATUSES, Carrier, Results, http_under, results_of
 from banksim.targets.http.lanes import Trip
-from banksim.targets.wire_blocks import MOVEMENTS, WireBlocks, movement_codes
+from banksim.targets.wire_blocks import MOVEMENTS, WireBlocks, movement_codes, two_legged
 from banksim.world import Population
 from banksim.world.draws import Bools, Ints
 
@@ -198,7 +198,7 @@ class RowExecutor:
         self._timekeeper = timekeeper
         self._publisher = publisher
         self._books = RowBooks(entered, targets.directory, plan.world.population)
-        self._entered = entered
+        self._entered, self._directory = entered, targets.directory
         self._legend = plan.activity.rows.legend
         self._wire = WireBlocks(
             self._legend,
@@ -309,7 +309,8 @@ class RowExecutor:
         self._forget()
 
     def _report(self, at: At, trips: list[Trip], block: Block) -> None:
-        found, movements = results_of(trips), movement_codes(block).astype(np.int64)
+        found = results_of(trips)
+        movements = movement_codes(two_legged(block, self._directory)).astype(np.int64)
         posted = ~found.bank_counted & (found.bank == POSTED)
         self._books.enter(block, posted, ~found.bank_counted & (found.bank == UNKNOWN))
         scored = ~found.score_counted & ~np.isnan(found.score)
@@ -374,7 +375,7 @@ class RowBooks:
     def __init__(self, entered: MovementBooks, directory: AccountDirectory, population: Population) -> None:
         self._entered = entered
         self._directory = directory
-        self._slots = population.accounts_per_customer
+        self._slots = population.accounts_per_customer + (directory.hot_accounts > 0)
         # The place of each account among the expected balances.
         self._places = np.full(population.size * self._slots, NOT_ASKED, np.int64)
 
@@ -405,6 +406,7 @@ class RowBooks:
 
     def _moved(self, block: Block, at: Ints | Bools) -> tuple[Ints, Ints]:
         """The accounts, as customer × slots + slot, and the signed cents of each side of the movements."""
+        block = two_legged(block, self._directory)
         movement, amount = movement_codes(block)[at], block.amount_cents[at]
         account = block.customer[at] * self._slots + block.account_slot[at]
         paid = np.flatnonzero(movement == TRANSFER)

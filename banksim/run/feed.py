@@ -132,7 +132,7 @@ class Feed(Ignore):
         """Consider one finished transaction for the feed; cheap when it is not taken."""
         self.seen += 1
         if not self._room.take(wall_s):
-            notable = planned.truth.is_fraud or outcome.detector.decision.is_alert
+            notable = planned.truth.is_fraud or outcome.alert
             if not (notable and self._reserved.take(wall_s)):
                 return
         self._add(planned, outcome)

@@ -166,7 +166,7 @@ class CustomerCounts(Ignore):
             row[0] += 1
             if outcome.bank.status is BankStatus.POSTED and tx.kind not in CREDIT_KINDS:
                 row[1] += tx.amount_cents
-            row[2] += outcome.detector.decision.is_alert
+            row[2] += outcome.alert
             row[3] += planned.truth.is_fraud
 
     def most(self, column: str, start: int, number: int) -> list[int]:
@@ -204,5 +204,5 @@ class DebugLines(Ignore):
             score.decision,
             outcome.service_ms,
         )
-        if truth.is_fraud and score.decision.is_alert:
+        if truth.is_fraud and outcome.alert:
             logger.debug("Fraud detected: %s %s score %s", tx.transaction_id, truth.typology, score.score)

@@ -45,6 +45,7 @@ def inconsistencies(data: Mapping[Any, object], pattern_types: Sequence[str]) ->
     fraud = _mapping(data.get("fraud"))
     entries = list(_pattern_entries(fraud))
     problems = list(_warm_up(data))
+    problems += _hot_accounts(data)
     problems += _rates(fraud)
     problems += _phases(fraud, data.get("duration_hours"))
     problems += _faults(_list(data.get("faults")), _number(data.get("duration_hours")))
@@ -54,6 +55,16 @@ def inconsistencies(data: Mapping[Any, object], pattern_types: Sequence[str]) ->
     problems += _names(entries)
     problems += _links(entries)
     return problems
+
+
+def _hot_accounts(data: Mapping[Any, object]) -> Iterator[Problem]:
+    wanted = _number(_mapping(data.get("activity")).get("hot_accounts"))
+    customers = _number(data.get("customers", 500))
+    onboarding = data.get("onboarding")
+    existing = _number(_mapping(onboarding).get("existing_share", 0.2)) if onboarding else 1.0
+    if wanted and customers is not None and existing is not None and wanted > customers * existing:
+        text = f"expected at most the {customers * existing:g} customers there are at first, got {wanted:g}"
+        yield Problem(("activity", "hot_accounts"), text)
 
 
 def _warm_up(data: Mapping[Any, object]) -> Iterator[Problem]:

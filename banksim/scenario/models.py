@@ -79,9 +79,6 @@ class TransactionRate(Block):
     )
 
 
-# -- `onboarding`: customers who join while the run goes on -----------------------------------------
-
-
 class Onboarding(Block):
     """How new customers arrive.  Without this block every customer was there before the run."""
 
@@ -97,6 +94,16 @@ class Onboarding(Block):
     )
     existing_share: Share = Field(
         default=0.2, description="Share of `customers` that were there before the run."
+    )
+
+
+class Activity(Block):
+    """What genuine customers do."""
+
+    hot_accounts: Annotated[int, Number(0, 10_000)] = Field(
+        default=0,
+        description="Accounts at the bank that merchants and billers are paid into, the k-th by a share of "
+        "1/k: purchases and bills become transfers; 0: their money leaves the bank.",
     )
 
 
@@ -163,9 +170,6 @@ class Invariant(Block):
         description="Wall-clock seconds that a balance which does not agree, or is not read, is read again: "
         "books may lag behind what the bank has acknowledged.",
     )
-
-
-# -- `detector`: how the fraud detector is used -----------------------------------------------------
 
 
 class DetectorUse(Block):
@@ -430,6 +434,7 @@ class Scenario(Block):
     onboarding: Onboarding | None = Field(
         default=None, description="How customers join during the run; none: all were there before it."
     )
+    activity: Activity = Field(default_factory=Activity, description="What genuine customers do.")
     detector: DetectorUse = Field(default_factory=DetectorUse, description="How the fraud detector is used.")
     invariant: Invariant = Field(
         default_factory=Invariant, description="Balances read back while the run goes on."

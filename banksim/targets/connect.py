@@ -85,6 +85,9 @@ class ClientSettings:
     base: Path = Path()
     #: The address a bank has of a customer, for features of a detector.
     home_of: Callable[[int], Place] | None = None
+    #: Accounts that merchants are paid into, each an account more of one of the first customers.
+    hot_accounts: int = 0
+    accounts_per_customer: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +195,7 @@ def _targets(
         mapped = chosen is not None and chosen.adapter is not None
         return Mapped(guarded_transport) if mapped else guarded_transport
 
-    directory = AccountDirectory(settings.seed)
+    directory = AccountDirectory(settings.seed, settings.hot_accounts, settings.accounts_per_customer)
     bank_client = detector_client = None
     if to_bank is not None:
         guarded_bank = guard(NEXUM, to_bank, bank)

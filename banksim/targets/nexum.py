@@ -8,9 +8,12 @@ once.  It remembers nothing itself but the ids in its directory.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
+from itertools import accumulate
 from typing import Any, NoReturn, Protocol
 
 from banksim.model import AccountRef, BankReply, BanksimError, BankStatus, Transaction
@@ -33,6 +36,8 @@ from banksim.targets.calls import (
 from banksim.targets.completion import Completions
 from banksim.targets.nexum_wire import movement_of
 from banksim.world import Customer
+from banksim.world.population import AccountSpec
+from banksim.world.random import zipf_weights
 
 # -- Which of the population the bank knows, and under which ids ------------------------------------
 #
@@ -44,11 +49,21 @@ from banksim.world import Customer
 # on the detector's wire: stable opaque ids, a pure function of the seed.
 
 
+#: How the shares of the accounts that merchants are paid into fall: 1/k.
+HOT_EXPONENT = 1.0
+
+
 class AccountDirectory:
     """Customer index → the bank's customer id and account ids by slot."""
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, hot_accounts: int = 0, merchant_slot: int = 1) -> None:
+        """The first ``hot_accounts`` customers own merchants, paid into an account at ``merchant_slot``."""
         self._seed = seed
+        self.hot_accounts = hot_accounts
+        self.merchant_slot = merchant_slot
+        # The upper ends of the accounts' shares.
+        self._ends = list(accumulate(zipf_weights(hot_accounts, HOT_EXPONENT)))
+        self._owners: dict[str, int] = {}  # as bounded as the merchants
         self._opened: dict[int, tuple[str, ...]] = {}  # customer id, then account ids by slot
         self._account_count = 0
 
@@ -78,6 +93,28 @@ class AccountDirectory:
         if entry is None or not 0 <= ref.slot < len(entry) - 1:
             return None
         return entry[ref.slot + 1]
+
+    def owner_of(self, merchant_id: str) -> int:
+        """The customer into whose account this merchant is paid: a share of the merchants by 1/k."""
+        owner = self._owners.get(merchant_id)
+        if owner is None:
+            drawn = int.from_bytes(blake2b(merchant_id.encode(), digest_size=8).digest(), "big") / 2**64
+            owner = bisect_right(self._ends[:-1], drawn * self._ends[-1])
+            self._owners[merchant_id] = owner
+        return owner
+
+    def two_legged(self, tx: Transaction) -> Transaction:
+        """With the account that its merchant is paid into as the counterparty, where it has one."""
+        if not self.hot_accounts or tx.merchant is None or tx.counterparty is not None:
+            return tx
+        owner = self.owner_of(tx.merchant.merchant_id)
+        return replace(tx, counterparty=AccountRef(owner, self.merchant_slot))
+
+    def with_merchant_account(self, customer: Customer) -> Customer:
+        """With an account for what its merchants are paid, where it owns some."""
+        if customer.index >= self.hot_accounts:
+            return customer
+        return replace(customer, accounts=(*customer.accounts, AccountSpec("checking", 0)))
 
     def wire_customer_id(self, index: int) -> str:
         """The bank's id, or an opaque one that never changes."""
@@ -218,6 +255,7 @@ class NexumClient(SignedIn):
         """
         if self.directory.is_open(customer.index):
             return True
+        customer = self.directory.with_merchant_account(customer)
         found = self.adapter.open(customer, kyc_approved, CustomerOpening(self, customer))
         if found is None:
             return False
@@ -234,6 +272,7 @@ class NexumClient(SignedIn):
         account_id = self.directory.account_id(tx.account)
         if account_id is None:
             return _not_open(tx.account.customer_index)
+        tx = self.directory.two_legged(tx)
         movement, counterparty_id = movement_of(tx), None
         if movement == "transfer" and tx.counterparty is not None:
             counterparty_id = self.directory.account_id(tx.counterparty)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from banksim.model import CREDIT_KINDS, BankStatus, Channel, Kind, Transaction
+from banksim.model import CREDIT_KINDS, BankStatus, Channel, Transaction
 from banksim.model.money import from_wire, to_wire
 from banksim.targets.adapters import BalanceReply, Verdict
 from banksim.targets.calls import Reply, detail_of, failure_text
@@ -67,9 +67,7 @@ def movement_of(tx: Transaction) -> Movement:
     """Money in is a deposit, between two accounts a transfer; everything else leaves the bank."""
     if tx.kind in CREDIT_KINDS:
         return "deposit"
-    if tx.kind is Kind.TRANSFER and tx.counterparty is not None:
-        return "transfer"
-    return "withdraw"
+    return "withdraw" if tx.counterparty is None else "transfer"
 
 
 def money(amount_cents: int, currency: str) -> dict[str, str]:

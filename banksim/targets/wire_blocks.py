@@ -11,13 +11,14 @@ Numbers of a whole column become text in one call of the same JSON encoder, so t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import orjson
 
 from banksim.activity.block import CHANNELS, KINDS, Block, Legend
-from banksim.model import CREDIT_KINDS, AccountRef, Kind
+from banksim.model import CREDIT_KINDS, AccountRef
 from banksim.model.money import minor_digits
 from banksim.targets.bastion import SCORE_PATH
 from banksim.targets.http.client import JSON_OF_LENGTH
@@ -35,10 +36,7 @@ _WITHDRAW, _DEPOSIT, _TRANSFER = range(3)
 #: The movement of each kind, for those without and with a counterparty.
 _OF_KIND = np.array(
     [
-        [
-            _DEPOSIT if kind in CREDIT_KINDS else _TRANSFER if other and kind is Kind.TRANSFER else _WITHDRAW
-            for other in (False, True)
-        ]
+        [_DEPOSIT if kind in CREDIT_KINDS else _TRANSFER if other else _WITHDRAW for other in (False, True)]
         for kind in KINDS
     ],
     np.int8,
@@ -51,6 +49,21 @@ def movement_codes(block: Block) -> np.ndarray[Any, np.dtype[np.int8]]:
         block.kind, (block.counterparty >= 0).astype(np.int8)
     ]
     return codes
+
+
+def two_legged(block: Block, directory: AccountDirectory) -> Block:
+    """The block with the accounts that its merchants are paid into as counterparties, where they have some.
+
+    The same as `AccountDirectory.two_legged` for each row.
+    """
+    if not directory.hot_accounts:
+        return block
+    shops = np.flatnonzero((block.merchant >= 0) & (block.counterparty < 0))
+    owners, slots = block.counterparty.copy(), block.counterparty_slot.copy()
+    merchants = block.legend.merchants
+    owners[shops] = [directory.owner_of(merchants[code].merchant_id) for code in block.merchant[shops]]
+    slots[shops] = directory.merchant_slot
+    return replace(block, counterparty=owners, counterparty_slot=slots)
 
 
 class Heads:
@@ -120,13 +133,14 @@ class WireBlocks:
         """Requests to the bank, empty where an account is not open there."""
         if not self._bank:
             return [b""] * len(block)
-        heads = [route.current() for route in self._bank]
+        heads, transactions = [route.current() for route in self._bank], self._transaction_ids(block)
+        block = two_legged(block, self._directory)
         words, accounts, account_of, found = self._words, self._open_accounts, self._account_of, []
         for movement, amount, text, tx, key, other_key in zip(
             movement_codes(block).tolist(),
             self._amounts(block),
             zip(block.kind.tolist(), block.description.tolist(), block.channel.tolist(), strict=True),
-            self._transaction_ids(block),
+            transactions,
             _keys(block.customer, block.account_slot),
             _keys(block.counterparty, block.counterparty_slot),
             strict=True,

@@ -201,6 +201,35 @@ def test_further_tables_add_up_to_the_transactions(tmp_path: Path) -> None:
     assert sum(int(row["transactions"]) for row in table["nodes"]) == 2 * len(table["edges"])
 
 
+def test_events_come_before_their_transactions_and_a_takeover_shows_in_them(tmp_path: Path) -> None:
+    rows = read(made(tmp_path, "x.csv", "--tables", "events", base=(*BASE[:-2], "--limit", "20000")))
+    events = read(tmp_path / "x.events.csv")
+    assert [event["timestamp"] for event in events] == sorted(event["timestamp"] for event in events)
+    of_id = {row["transaction_id"]: row for row in rows}
+    added: set[tuple[str, str]] = set()
+    taken = {event: [0, 0] for event in ("login", "password_reset", "device_added")}
+    for event in events:
+        row = of_id[event["transaction_id"]]
+        assert row["channel"] in {"online", "web", "mobile"}
+        assert event["timestamp"] < row["timestamp"]
+        assert (event["customer_id"], event["is_fraud"]) == (row["customer_id"], row["is_fraud"])
+        assert event["device_id"] == ("" if event["event"] == "sim_changed" else row["device_id"])
+        if event["event"] == "payee_added":
+            payee = event["customer_id"], event["payee_id"]
+            assert payee not in added
+            assert payee[1] == (row["counterparty_account_id"] or row["merchant_id"])
+            added.add(payee)
+        else:
+            assert event["payee_id"] == ""
+            if event["event"] in taken:
+                taken[event["event"]][row["typology"] == "account_takeover"] += 1
+    # Genuine people add devices and reset passwords too, but more seldom a log-in.
+    for event in ("password_reset", "device_added"):
+        genuine, thief = (taken[event][who] / taken["login"][who] for who in (0, 1))
+        assert taken[event][0] > 10
+        assert thief > 2 * genuine
+
+
 def test_reports_come_late_and_some_are_mistakes(tmp_path: Path) -> None:
     rows = {
         row["transaction_id"]: row

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -139,6 +140,24 @@ def test_your_own_bank_in_ten_minutes(tmp_path: Path) -> None:
     assert found["transactions"]["completed"] > 60
     assert (found["reconciliation"]["verdict"], found["invariant"]["violations"]) == ("balanced", 0)
     assert found["invariant"]["readings"] > 10
+
+
+@pytest.mark.parametrize("name", ["plain_bank", "blnk", "formance"])
+def test_hot_accounts_of_merchants_agree_to_the_cent(name: str, tmp_path: Path) -> None:
+    """Purchases and bills are transfers into three accounts of merchants."""
+    contract = SIMPLE[name]()
+    with serving(contract) as url:
+        more = "activity: {hot_accounts: 3}\ncurrency: USD\n"
+        found = figures(live(tmp_path, SHORT + more, nexum_url=url, bastion_url="", bank_adapter=name))
+    assert contract.mistakes == []
+    assert (found["reconciliation"]["verdict"], found["invariant"]["violations"]) == ("balanced", 0)
+    received = Counter(seen[2].get("to") or seen[2].get("destination") for seen in contract.seen if seen[2])
+    received += Counter(
+        posting["destination"] for seen in contract.seen for posting in (seen[2] or {}).get("postings", ())
+    )
+    ours = [number for account, number in received.most_common() if account in contract.balances and account]
+    assert sum(ours[:3]) > 0.6 * found["transactions"]["completed"] > 60
+    assert ours[0] > 2 * ours[3]
 
 
 def test_a_run_at_a_ledger_that_completes_later_and_a_contest_detector(tmp_path: Path) -> None:

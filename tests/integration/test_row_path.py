@@ -74,6 +74,7 @@ CASES = {
         7,
         ("refuse",),
     ),
+    "merchants with accounts": Case(ATTACK + "accounts_per_customer: 2\nactivity: {hot_accounts: 3}\n", 9),
     "people who join": Case(QUIET + "onboarding: {existing_share: 0.5}\n", 8),
 }
 

@@ -18,6 +18,7 @@ from banksim.measure.results import encode
 from banksim.model import ExitCode
 from banksim.report.console import summary
 from banksim.run.settings import Mode
+from tests.docs.pages import ROOT
 from tests.integration.driver import Driver, settings_for
 from tests.integration.test_no_leak import FORBIDDEN
 from tests.services import contracts
@@ -160,6 +161,52 @@ def test_a_detector_that_is_asked_twice_is_told(tmp_path: Path) -> None:
         results, _ = run(tmp_path, STEADY.format(hours=2, tps=40), nexum_url="", bastion_url=url)
     said = [sentence for sentence in encode(results)["limits"] if "somebody else asks it too" in sentence]
     assert len(said) == 1
+
+
+class Objecting(contracts.PlainBank):
+    """A bank that asks a detector by itself: it blocks whatever is above 300.00."""
+
+    def answer(self, method: str, path: str, query: Any, body: Any, headers: Any) -> tuple[int, Any]:
+        if method == "POST" and "cents" in (body or {}) and body["cents"] > 30_000 and self.seen[40:]:
+            return 403, {"ok": False, "why": "Blocked by fraud detection: score 0.93"}
+        return super().answer(method, path, query, body, headers)
+
+
+@pytest.mark.parametrize("own_detector", [False, True])
+def test_a_bank_that_blocks_fraud_by_itself_is_judged_as_a_detector(
+    tmp_path: Path, own_detector: bool
+) -> None:
+    """Each of its refusals is one alert, also where our own detector alerts on the same transaction."""
+    mapping = tmp_path / "objecting.yaml"
+    shipped = (ROOT / "banksim/targets/mappings/plain_bank.yaml").read_text()
+    rule = "  - {status: 403, means: refused, reason: fraud}\n"
+    mapping.write_text(shipped.replace("  - {status: 4xx", f"{rule}  - {{status: 4xx"))
+    bank, detector = Objecting(), contracts.Rinha()
+    with serving(bank) as url, serving(detector) as detector_url:
+        given: dict[str, Any] = {"nexum_url": url, "bastion_url": "", "bank_adapter": str(mapping)}
+        if own_detector:
+            given |= {"bastion_url": detector_url, "detector_adapter": "rinha"}
+        results, _ = run(tmp_path, ATTACK, **given)
+    (log,) = tmp_path.rglob("transactions.csv")
+    rows = list(csv.DictReader(log.open()))
+    blocked = [row for row in rows if "Blocked by fraud" in row["bank_detail"]]
+    asked = [row for row in rows if row["decision"] != "n/a"]
+    alerts = [row for row in rows if row in blocked or row["decision"] in ("review", "block")]
+    judged = [row for row in rows if row in blocked or row in asked or row["bank_status"] == "posted"]
+    found = results.detection
+    assert len(blocked) > 20 and results.refusals["fraud"] == len(blocked)
+    assert bool(asked) == own_detector
+    assert found.confusion.tp == sum(row["label"] == "fraud" for row in alerts) > 5
+    assert found.confusion.fp == sum(row["label"] != "fraud" for row in alerts) > 0
+    assert found.confusion.fraud == sum(row["label"] == "fraud" for row in judged)
+    assert found.confusion.genuine == sum(row["label"] != "fraud" for row in judged)
+    assert found.recall == pytest.approx(found.confusion.tp / found.confusion.fraud)
+    assert found.by_bank == len(judged) - len(asked)
+    assert (found.missing, found.scored) == (0, len(asked))
+    by_channel = encode(results)["detection_by"]["channel"].values()
+    assert sum(row["fraud"] + row["genuine"] for row in by_channel) == len(judged)
+    assert "caught" in word(results, "Detector")["sentence"]
+    assert any("Such a refusal is an alert" in said for said in encode(results)["limits"])
 
 
 ATTACK = """\

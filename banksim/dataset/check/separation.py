@@ -33,7 +33,7 @@ from banksim.world.draws import Bools, Floats, Ints
 LEAST_FRAUD = 50
 #: The most a naive detector may reach: this much average precision above the base rate.
 MARGIN = 0.05
-#: Genuine rows that trees learn from; the others are left out and the rest weigh more.
+#: Genuine rows that trees learn from at most; the others are left out and the rest weigh more.
 _LEARNS = 40_000
 _BINS = 50
 _SMOOTHING = 50.0
@@ -95,6 +95,11 @@ def history(sample: Sample) -> dict[str, Floats | Ints]:
     new_device, new_shop = first_of_pair(device, customer), first_of_pair(customer, merchant)
     transfer_from = np.where(paid, payee, -1 - np.arange(len(payee)))
     received = _last_received(sample)
+    shop_price, shop_rows = _mean_before(np.where(bought, merchant, -1), out)
+    first_visit = np.where(new_shop & bought, 0, 1 + np.arange(len(merchant)))
+    spot = sample.real("latitude") * 1000 + sample.real("longitude")
+    place = np.unique(spot, return_inverse=True)[1].astype(np.int64)
+    same_amount = pair_key(customer, sample["amount_cents"])
     return {
         "amount against own mean": out - mean,
         "amount against own mean in category": out - shop_mean,
@@ -109,6 +114,13 @@ def history(sample: Sample) -> dict[str, Floats | Ints]:
         "seconds since the device's last": np.minimum(seconds_since(device, time_s), 1e8),
         "of the device in an hour": rank_within(device, time_s, HOUR_S),
         "shop not seen before": (new_shop & bought).astype(np.int64),
+        "shops not seen before in a day": rank_within(pair_key(customer, first_visit), time_s, DAY_S),
+        "first visits to the shop in a day": rank_within(pair_key(merchant, first_visit), time_s, DAY_S),
+        "amount against the shop's mean": np.where(bought, out - shop_price, 0.0),
+        "rows at the shop before": shop_rows,
+        "city not seen before": first_of_pair(customer, sample["city"]).astype(np.int64),
+        "rows of this kind at the place in an hour": rank_within(pair_key(place, kind), time_s, HOUR_S),
+        "seconds since the same amount": np.minimum(seconds_since(same_amount, time_s), 1e8),
         "rows at the shop in an hour": np.where(bought, rank_within(merchant, time_s, HOUR_S), 0),
         "payments to the payee in a day": np.where(paid, rank_within(transfer_from, time_s, DAY_S), 0),
         "payments to the payee in a week": np.where(paid, rank_within(transfer_from, time_s, 7 * DAY_S), 0),
@@ -176,7 +188,7 @@ def _limited(name: str, precision: float, base: float, judged: bool) -> Figure:
 def boosted(learnt: Mapping[str, Floats | Ints], is_fraud: Bools, model: Boosted) -> Boosted:
     """Trees learnt from all fraud and an even choice of genuine rows, which weigh as much as all of them."""
     genuine = np.flatnonzero(~is_fraud)
-    step = max(1, len(genuine) // _LEARNS)
+    step = max(1, -(-len(genuine) // _LEARNS))
     keep = np.sort(np.concatenate([genuine[::step], np.flatnonzero(is_fraud)]))
     weight = np.where(is_fraud[keep], 1.0, float(step))
     return model.fit(_table(learnt, keep), is_fraud[keep], weight)

@@ -53,10 +53,11 @@ class Boosted:
         share = float((weight * is_fraud).sum() / weight.sum())
         self._base = float(np.log(share / (1 - share)))
         score = np.full(len(bins), self._base)
+        by_column = np.ascontiguousarray(bins.T, np.int64)
         for _ in range(self._trees):
             chance = 1 / (1 + np.exp(-score))
             gradient, curve = weight * (is_fraud - chance), weight * chance * (1 - chance)
-            score += self._grow(bins, gradient, curve)
+            score += self._grow(by_column, gradient, curve)
         return self
 
     def scores(self, table: Floats) -> Floats:
@@ -71,16 +72,16 @@ class Boosted:
             score += levels[-1][2][node]
         return score
 
-    def _grow(self, bins: NDArray[np.uint8], gradient: Floats, curve: Floats) -> Floats:
-        rows, columns = bins.shape
+    def _grow(self, by_column: Ints, gradient: Floats, curve: Floats) -> Floats:
+        columns, rows = by_column.shape
         node = np.zeros(rows, np.int64)
         levels: list[tuple[Ints, Ints, Floats]] = []
         for depth in range(self._depth):
             nodes = 1 << depth
             feature, edge = np.zeros(nodes, np.int64), np.full(nodes, BINS, np.int64)
-            best = np.full(nodes, 1e-9)
+            best, first = np.full(nodes, 1e-9), node * BINS
             for column in range(columns):
-                key = node * BINS + bins[:, column]
+                key = first + by_column[column]
                 g, h = (
                     np.bincount(key, values, minlength=nodes * BINS).reshape(nodes, BINS).cumsum(axis=1)
                     for values in (gradient, curve)
@@ -93,7 +94,7 @@ class Boosted:
                 found = gain[np.arange(nodes), at]
                 better = found > best
                 feature[better], edge[better], best[better] = column, at[better], found[better]
-            node = node * 2 + (bins[np.arange(rows), feature[node]] > edge[node])
+            node = node * 2 + (by_column[feature[node], np.arange(rows)] > edge[node])
             levels.append((feature, edge, np.zeros(0)))
         leaves = 1 << self._depth
         g, h = (np.bincount(node, values, minlength=leaves) for values in (gradient, curve))

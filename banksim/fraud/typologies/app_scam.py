@@ -37,7 +37,14 @@ LIKENESS = 0.5
 MOVED_ON_S = 45 * 60.0
 
 
-@typology("app_scam", aliases=("push_payment_scam",), mean_size=5, min_size=2, mean_duration_s=3 * 86_400)
+@typology(
+    "app_scam",
+    aliases=("push_payment_scam",),
+    mean_size=5,
+    min_size=2,
+    mean_duration_s=3 * 86_400,
+    victims_pay=True,
+)
 def app_scam(campaign: Campaign) -> Steps:
     rng, wallet = campaign.rng, campaign.wallet
     victim = campaign.victim(

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from banksim.fraud.campaign import RESALE_CATEGORIES, Campaign
 from banksim.fraud.money import blended
+from banksim.fraud.people import Suits
 from banksim.fraud.typology import Steps, typology
 from banksim.world import Customer
 
 HOUR_S, DAY_S = 3600.0, 86_400.0
 #: Contactless payments stay below this without a PIN, in dollar-like units (judgement).
 TAP_UNITS = 45.0
+#: How near the most careful comes to the owners' sums; how soon a lost card is blocked (judgement).
+LIKENESS, HURRY_S = 0.5, 30 * 60.0
 #: Prices against the card holder's usual ones (judgement).
 DEARER = (0.8, 3.0)
 #: Cards that one copied shop yields, and days until they are used (judgement).
@@ -30,7 +33,7 @@ def compromised_shop(campaign: Campaign) -> Steps:
     first = campaign.victim()
     shop = rng.choice(campaign.habits(first).shops)
     more = min(campaign.left, rng.randint(*CARDS)) - 1
-    cards = [first, *(campaign.victim(suits=lambda c: c.home.city == shop.place.city) for _ in range(more))]
+    cards = [first, *(campaign.victim(suits=_from(shop.place.city)) for _ in range(more))]
     for card in cards:  # the owners' own visits; the shop copies their cards
         at = campaign.next_moment(HOUR_S)
         usual = wallet.price(wallet.usual(card, shop.category))
@@ -51,15 +54,16 @@ def compromised_shop(campaign: Campaign) -> Steps:
 def lost_or_stolen_card(campaign: Campaign) -> Steps:
     rng, wallet = campaign.rng, campaign.wallet
     card = campaign.victim()
-    for nth in range(rng.randint(4, 9)):
-        at = campaign.next_moment(DAY_S if campaign.made and nth == 0 else None)
+    taps = min(campaign.left, rng.randint(5, 9))
+    start_s = campaign.next_moment(DAY_S if campaign.made else None)
+    for nth in range(taps):  # however careful: the card works until its owner misses it
+        at = start_s if nth == 0 else campaign.moment_within(start_s + HURRY_S, taps - nth)
         shop = campaign.shop(card, card.home, at)
-        price = min(
-            _price(campaign, card, shop.category), wallet.scaled_cents(TAP_UNITS * rng.uniform(0.6, 1))
-        )
+        wish = wallet.scaled_cents(TAP_UNITS * rng.uniform(0.7, 1))
+        price = blended(wish, wallet.usual(card, shop.category), LIKENESS * campaign.sophistication)
         outcome = yield campaign.purchase(
             card,
-            wallet.price(price),
+            wallet.price(min(price, wallet.scaled_cents(TAP_UNITS))),
             at,
             merchant=shop,
             online=False,
@@ -70,23 +74,30 @@ def lost_or_stolen_card(campaign: Campaign) -> Steps:
             return
         campaign.loot.add(card)
     if rng.random() < 0.5:  # the PIN was watched, or on a note
-        yield campaign.withdrawal(
-            card, wallet.usual(card, "withdrawal") * 2, place=card.home, device=card.devices[0]
-        )
+        usual = wallet.usual(card, "withdrawal")
+        cash = blended(wallet.machine_most * rng.uniform(0.3, 1), usual, LIKENESS * campaign.sophistication)
+        yield campaign.withdrawal(card, cash, place=card.home, device=card.devices[0])
 
 
 @typology("atm_cash_out", mean_size=12, min_size=3, mean_duration_s=40 * 60)
 def atm_cash_out(campaign: Campaign) -> Steps:
     rng, wallet = campaign.rng, campaign.wallet
     least = wallet.scaled_cents(500)
-    card = campaign.victim(least_balance_cents=least)
+    card = first = campaign.victim(least_balance_cents=least)
     machines = [rng.choice(campaign.habits(card).cash_machines) for _ in range(MACHINES)]
     while True:
         most = wallet.machine_most * rng.uniform(0.4, 1.0) ** (1 + campaign.sophistication)
-        outcome = yield campaign.withdrawal(card, most, place=rng.choice(machines), device=card.devices[0])
+        cash = blended(most, wallet.usual(card, "withdrawal"), LIKENESS * campaign.sophistication)
+        outcome = yield campaign.withdrawal(card, cash, place=rng.choice(machines), device=card.devices[0])
         if outcome.approved:
             campaign.loot.add(card)
-        card = campaign.victim(least_balance_cents=least)
+        # A careful gang draws where the cards come from.
+        anywhere = rng.random() >= campaign.sophistication
+        card = campaign.victim(0, least, _from(None if anywhere else first.home.city))
+
+
+def _from(city: str | None) -> Suits:
+    return lambda customer: city is None or customer.home.city == city
 
 
 @typology("refund_abuse", mean_size=6, min_size=2, mean_duration_s=20 * DAY_S)
@@ -105,7 +116,7 @@ def refund_abuse(campaign: Campaign) -> Steps:
         yield campaign.deposit(buyer, step.transaction.amount_cents, cash=False, role="first party")
 
 
-@typology("merchant_bust_out", mean_size=15, min_size=4, mean_duration_s=12 * HOUR_S)
+@typology("merchant_bust_out", mean_size=15, min_size=4, mean_duration_s=12 * HOUR_S, victims_pay=True)
 def merchant_bust_out(campaign: Campaign) -> Steps:
     """The victims buy themselves, with their own devices: only the shop's sudden trade tells."""
     rng = campaign.rng

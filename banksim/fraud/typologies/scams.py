@@ -54,29 +54,29 @@ ROMANCE = Story((6, 12), 90.0, 0.6, growth=1.35, trust=1)
 INVESTMENT = Story((4, 8), 250.0, 0.6, growth=1.9, trust=1, at_exchange=True)
 
 
-@typology("purchase_scam", mean_size=1.5, min_size=1, mean_duration_s=2 * DAY_S)
+@typology("purchase_scam", mean_size=1.5, min_size=1, mean_duration_s=2 * DAY_S, victims_pay=True)
 def purchase_scam(campaign: Campaign) -> Steps:
     yield from _story(campaign, PURCHASE, campaign.victim())
 
 
-@typology("invoice_scam", mean_size=1.5, min_size=1, mean_duration_s=2 * DAY_S)
+@typology("invoice_scam", mean_size=1.5, min_size=1, mean_duration_s=2 * DAY_S, victims_pay=True)
 def invoice_scam(campaign: Campaign) -> Steps:
     least = campaign.wallet.scaled_cents(1500)
     yield from _story(campaign, INVOICE, campaign.victim(least, least))
 
 
-@typology("romance_scam", mean_size=9, min_size=3, mean_duration_s=60 * DAY_S)
+@typology("romance_scam", mean_size=9, min_size=3, mean_duration_s=60 * DAY_S, victims_pay=True)
 def romance_scam(campaign: Campaign) -> Steps:
     yield from _story(campaign, ROMANCE, campaign.victim(0, campaign.wallet.scaled_cents(1000)))
 
 
-@typology("investment_scam", mean_size=6, min_size=3, mean_duration_s=30 * DAY_S)
+@typology("investment_scam", mean_size=6, min_size=3, mean_duration_s=30 * DAY_S, victims_pay=True)
 def investment_scam(campaign: Campaign) -> Steps:
     least = campaign.wallet.scaled_cents(2000)
     yield from _story(campaign, INVESTMENT, campaign.victim(least, least))
 
 
-@typology("impersonation_scam", mean_size=3, min_size=1, mean_duration_s=60 * 60)
+@typology("impersonation_scam", mean_size=3, min_size=1, mean_duration_s=60 * 60, victims_pay=True)
 def impersonation_scam(campaign: Campaign) -> Steps:
     """The account is emptied in parts that pass the bank's limit."""
     rng, wallet = campaign.rng, campaign.wallet

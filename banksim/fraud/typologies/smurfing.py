@@ -74,6 +74,9 @@ def _amounts(campaign: Campaign, deposits: int) -> list[int]:
     amounts = []
     for share in shares:
         given = campaign.chosen_amount()
-        wanted = threshold * min(HIGHEST, share * factor) if given is None else given
+        part = share * factor
+        if part > HIGHEST:  # not all of them at one sum
+            part = HIGHEST * rng.uniform(0.7, 1.0)
+        wanted = threshold * part if given is None else given
         amounts.append(min(campaign.wallet.counted(wanted), round(HIGHEST * threshold)))
     return amounts

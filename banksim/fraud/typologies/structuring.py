@@ -20,7 +20,7 @@ from banksim.world import Customer
 
 THRESHOLD_UNITS = 10_000.0
 #: Part of the threshold of one deposit, by a clumsy and by a careful depositor (judgement).
-CLUMSY, CAREFUL = (0.86, 0.985), (0.45, 0.93)
+CLUMSY, CAREFUL = (0.86, 0.985), (0.05, 0.35)
 DEPOSITS = (3, 9)
 PEOPLE = (1, 3)
 UNDIVIDED = (1.05, 2.5)

@@ -124,7 +124,7 @@ def test_mule_network_structures_sums_into_deposits_under_the_threshold(seed: in
     sums: Counter[str] = Counter()
     for planned, _, _ in deposits:
         assert planned.transaction.kind is Kind.DEPOSIT
-        assert 5_000_00 < planned.transaction.amount_cents < 10_000_00
+        assert 1_000_00 < planned.transaction.amount_cents < 10_000_00
         sums[planned.truth.campaign_id] += planned.transaction.amount_cents
     assert max(sums.values()) > 10_000_00  # what was split was above it
     assert fraud_share(made) == pytest.approx(0.03, abs=0.008)

@@ -75,3 +75,24 @@ def test_a_burst_stays_in_its_window_and_leaves_time_for_the_rest(steps, left, w
     assert moments[-1] <= min(window_s, 400.0)
     if left:
         assert moments[-1] < 400.0
+
+
+def by_night(awake: float, deadline_s: float = 1e9) -> float:
+    """Part of steps before six o'clock: an hour apart, in days that begin a quarter of an hour after 0."""
+    pace = Pace(random.Random(4), 0.0, deadline_s, 3600.0, 1.0, 0.5, awake, midnight_s=900.0)
+    moments = [pace.next_moment(1) for _ in range(2000)]
+    assert moments == sorted(moments)
+    return mean((at - 900.0) % 86_400 < 6 * 3600 for at in moments)
+
+
+def test_who_sleeps_acts_by_day():
+    assert by_night(0.0) == pytest.approx(0.25, abs=0.03)
+    assert by_night(1.0) == 0
+    assert 0 < by_night(0.9) < 0.05
+
+
+def test_a_deadline_in_the_night_is_kept():
+    pace = Pace(random.Random(4), 3600.0, 4 * 3600.0, 600.0, 1.0, 1.0, awake=1.0)
+    moments = [pace.next_moment(10 - nth) for nth in range(10)]
+    assert moments == sorted(moments)
+    assert moments[-1] <= 4 * 3600.0

@@ -15,6 +15,7 @@ from banksim.measure.block import (
     CHANNELS,
     DECISIONS,
     LABELS,
+    REFUSED,
     STATUSES,
     CallBlock,
     Notes,
@@ -88,7 +89,10 @@ def block_of(rng: np.random.Generator, size: int, odd: float, digits: int, first
         score=score,
         score_ms=rng.random(size) * 10,
         notes=Notes(
-            bank={int(row[0]): "insufficient funds"} if size else {},
+            bank={
+                int(row[place]): ("insufficient funds", "Blocked by fraud detection")[place % 2]
+                for place in np.flatnonzero(status == REFUSED)
+            },
             score_errors={int(row[place]): "no answer" for place in unusable},
         ),
     )
@@ -145,7 +149,8 @@ def test_a_block_is_a_sequence_of_results() -> None:
     block = block_of(np.random.default_rng(2), 30, 0.6, 2)
     assert isinstance(block[3], Ended)
     assert list(block[5:9]) == [block[place] for place in range(5, 9)]
-    assert block[0].outcome.bank.detail == "insufficient funds"
+    refused = int(np.flatnonzero(block.status == REFUSED)[0])
+    assert block[refused].outcome.bank.detail == block.notes.bank[int(block.row[refused])] != ""
     failed = next(row for row in block if row.outcome.detector.error)
     assert failed.outcome.detector.error == "no answer"
     unscored = block.score != block.score

@@ -1,7 +1,6 @@
 import json
 
-from banksim.measure.counts import Calls
-from banksim.measure.figures import ErrorRow
+from banksim.measure.counts import Calls, ErrorRow
 from tests.unit.measure.make import START
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from banksim.measure.figures import ErrorRow
+from banksim.measure.counts import ErrorRow
 from banksim.measure.results import DetectorStats
 from banksim.model import ReportFolderError
 from banksim.report import check_folder, write_report

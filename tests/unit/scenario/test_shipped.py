@@ -22,6 +22,7 @@ NAMES = [
     "multi_day_attack",
     "capacity",
     "outage",
+    "hot_accounts",
 ]
 
 

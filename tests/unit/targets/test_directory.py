@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from banksim.model import AccountRef
 from banksim.targets import AccountDirectory
+from tests.unit.targets.people import SHOP, customer, transaction
 
 
 def test_remembers_customers_and_their_accounts_by_slot() -> None:
@@ -53,3 +56,24 @@ def test_opaque_names_do_not_collide() -> None:
     names = {directory.wire_customer_id(index) for index in range(2000)}
     names |= {directory.wire_account_id(AccountRef(index, slot)) for index in range(1000) for slot in (0, 1)}
     assert len(names) == 4000
+
+
+def test_merchants_are_paid_into_accounts_whose_shares_fall() -> None:
+    directory = AccountDirectory(seed=3, hot_accounts=4, merchant_slot=2)
+    owners = Counter(directory.owner_of(f"m{number}") for number in range(4_000))
+    shares = [owners[k] / 4_000 for k in range(4)]
+    assert shares == pytest.approx([0.48, 0.24, 0.16, 0.12], abs=0.03)
+    assert [directory.owner_of("m7") for _ in range(3)] == [AccountDirectory(9, 4).owner_of("m7")] * 3
+    paid, moved = transaction(merchant=SHOP), directory.two_legged(transaction(merchant=SHOP))
+    assert paid.merchant is not None and paid.counterparty is None
+    assert moved.counterparty == AccountRef(directory.owner_of(paid.merchant.merchant_id), 2)
+    assert directory.two_legged(moved) is moved
+    assert AccountDirectory().two_legged(paid) is paid
+
+
+def test_only_owners_of_merchants_have_an_account_more() -> None:
+    directory = AccountDirectory(hot_accounts=1)
+    owner, other = customer(0), customer(1)
+    assert [a.opening_balance_cents for a in directory.with_merchant_account(owner).accounts][-1] == 0
+    assert len(directory.with_merchant_account(owner).accounts) == len(owner.accounts) + 1
+    assert directory.with_merchant_account(other) is other
