@@ -35,8 +35,6 @@ def busy_run(transactions: int = 6_000, seed: int = 4) -> Measures:
     events += [(rng.random() * 8, "holiday_trip") for _ in range(90)]
     for hours, name in sorted(events):
         _one(measures, rng, hours * 3600, name)
-    measures.offered(START, 3)
-    measures.started(START)
     measures.books.open("a-17", 500_000)
     measures.books.open("a-18", 120_000)
     return measures
