@@ -12,7 +12,7 @@ from banksim.measure.results import FeedItem, Planned, Results, RunInfo, Thresho
 from banksim.measure.summary import Asked, build_results
 from banksim.model import At, BankStatus, Decision, Label
 from banksim.scenario.models import Goals
-from tests.unit.measure.make import START, call, end, outcome, planned
+from tests.unit.measure.make import call, end, outcome, planned
 
 #: typology → (start and length in simulated hours, transactions, share caught, median amount in cents)
 ATTACKS: dict[str, tuple[float, float, int, float, int]] = {

@@ -8,8 +8,8 @@ from banksim.measure import Measures, MeasureSettings
 from banksim.measure.results import SCHEMA, Results, Snapshot, decode, encode, json_schema, reference_table
 from banksim.measure.summary import build_results, live
 from banksim.model import At
-from tests.unit.measure.make import ALERT, PASSED, end, fraud, planned
-from tests.unit.report.make import ASKED, PLANNED, RUN, START, busy_results, busy_run, empty_results
+from tests.unit.measure.make import ALERT, PASSED, START, end, fraud, planned
+from tests.unit.report.make import ASKED, PLANNED, RUN, busy_results, busy_run, empty_results
 
 REFERENCE_BEGIN = "<!-- generated from the types: begin -->"
 ROOT = Path(__file__).resolve().parents[3]
