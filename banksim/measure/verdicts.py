@@ -281,8 +281,8 @@ def _load(evidence: Evidence) -> Word:
     kinds = (sent_kind(evidence), dropped_kind(evidence), lag_kind(evidence))
     if exhausted:
         return Word("Load", "fail", f"out of {exhausted}", f"{text}. The generator ran out of {exhausted}.")
-    if missing := uncounted(evidence):
-        text += f"; {count(abs(missing))} {'were sent and never' if missing > 0 else 'too many were'} counted"
+    if off := uncounted(evidence):
+        text += f"; {count(abs(off))} {'were sent and never' if off > 0 else 'too many were'} counted"
         return Word("Load", "fail", "miscounted", f"{text}. The figures of this run do not add up.")
     if not enough(counts.offered) and "fail" not in kinds:
         few = too_few(counts.offered, evidence.planned.transactions if evidence.planned else counts.offered)
