@@ -22,6 +22,7 @@ from banksim.load.session import Session
 from banksim.load.worker import TO_MASTER, MasterMail
 from banksim.measure.results import WorkerShown
 from banksim.model import UsageError
+from banksim.run.capacity import check_conditions
 from banksim.run.run import Run
 from banksim.run.settings import RunSettings
 from banksim.run.workers import Members, RemoteSource
@@ -153,10 +154,8 @@ class MasterSession(Session):
         settings = super().prepare(options, allow_paths)
         if settings.scenario.load is not None:
             self._prepared = None
-            raise UsageError(
-                "load: the search for capacity looks at one generator at a time; run it without --master "
-                "and --processes"
-            )
+            check_conditions(settings, workers=True)
+            self._prepared = settings
         return settings
 
     def prepare_form(self, form: Mapping[str, str]) -> RunSettings:

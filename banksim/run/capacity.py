@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -23,7 +23,7 @@ from typing import Any, Protocol
 
 import gevent
 
-from banksim.measure import Measures
+from banksim.measure import Measures, MeasureSettings
 from banksim.measure.campaigns import Mix, Tried, design_effects, recall_at_mix
 from banksim.measure.results import CapacityFigures, CapacityStep
 from banksim.measure.scores import Z_95
@@ -114,18 +114,21 @@ Z_80 = 0.8416
 ROUND_S = 1.0
 
 
-def check_conditions(settings: RunSettings) -> None:
-    """Raise ScenarioError when a condition in ``load.until`` is wrong, or can never be judged in a step."""
+def check_conditions(settings: RunSettings, workers: bool = False) -> None:
+    """Raise ScenarioError when a condition in ``load.until`` is wrong, or can never be judged in a step.
+
+    ``workers``: other processes make the load.
+    """
     load, problems = settings.scenario.load, []
     for condition in parse_thresholds(load.until) if load is not None else ():
-        problem = _cannot_be_judged(condition, settings)
+        problem = _cannot_be_judged(condition, settings, workers)
         if problem:
             problems.append(f"load.until: {condition.expression!r} cannot be judged in a step: {problem}")
     if problems:
         raise ScenarioError(problems)
 
 
-def _cannot_be_judged(condition: Threshold, settings: RunSettings) -> str:
+def _cannot_be_judged(condition: Threshold, settings: RunSettings, workers: bool) -> str:
     """Why a step can never have a figure for it; "" when it can."""
     scenario, connections = settings.scenario, settings.scenario.connections
     urls = {"nexum": connections.nexum_url, "bastion": connections.bastion_url}
@@ -135,6 +138,8 @@ def _cannot_be_judged(condition: Threshold, settings: RunSettings) -> str:
         return "`for` and `abort` belong to thresholds of a whole run"
     if condition.metric.name != "balance_violations" or scenario.load is None:
         return ""
+    if workers:
+        return "with workers, balances are not read while the run goes on"
     if not scenario.invariant.enabled or (settings.mode is Mode.LIVE and not connections.nexum_url):
         return "balances are not read while the run goes on"
     if scenario.invariant.every_seconds + ROUND_S > scenario.load.hold_seconds:
@@ -153,9 +158,102 @@ class Backlog(Protocol):
         """Transactions that wait for a user or for an answer."""
 
 
-class Stoppable(Protocol):
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What came of offering one rate: its counts, its wall seconds, and what went unanswered.
+
+    ``disturbed`` says what was wrong with the step itself; "" when nothing was.
+    """
+
+    counts: Measures
+    held_s: float
+    left: int
+    disturbed: str = ""
+
+
+class Stage(Protocol):
+    """Where steps are tried: this process, or the workers of a master."""
+
+    @property
+    def measures(self) -> Measures:
+        """The run's counts; those of the last step are among them."""
+
+    def offer(self, tps: float, hold_s: float) -> Offered:
+        """Offer one rate for so many wall seconds, then drain with simulated time standing still."""
+
     def stop(self) -> None:
         """Offer nothing more."""
+
+
+def step_measures(settings: MeasureSettings) -> Measures:
+    """Counts for one step.  It has no warm-up of its own: it is judged by everything that happened in it."""
+    return Measures(replace(settings, warm_up_s=0.0))
+
+
+class StepCounter:
+    """Counts each step by itself: a step begins with its rate, so this follows the run's timekeeper."""
+
+    def __init__(self, tee: Tee, settings: MeasureSettings) -> None:
+        self.step: Measures | None = None
+        self._tee = tee
+        self._settings = settings
+
+    def change_rate(self, sim_s: float, tps: float) -> None:  # noqa: ARG002 - whatever the rate is
+        if self.step is not None:
+            self._tee.remove(self.step)
+        self.step = step_measures(self._settings)
+        self._tee.add(self.step)
+
+    def change_speed(self, sim_s: float, speed: float) -> None:
+        """A step may have two speeds."""
+
+    def clock_changed(self) -> None:
+        """What was begun before a pause still counts."""
+
+
+class LocalStage:
+    """This process, which makes the whole load."""
+
+    def __init__(
+        self,
+        measures: Measures,
+        tee: Tee,
+        timekeeper: Timekeeper,
+        backlog: Backlog,
+        stop: Callable[[], None],
+    ) -> None:
+        """``measures`` are the run's: a step counts in the same way, and has its checks of balances."""
+        self.measures = measures
+        self.stop = stop
+        self._tee = tee
+        self._timekeeper = timekeeper
+        self._backlog = backlog
+
+    def offer(self, tps: float, hold_s: float) -> Offered:
+        step = step_measures(self.measures.settings)
+        before = copy(self.measures.balance_checks)
+        self._tee.add(step)
+        try:
+            self._timekeeper.offer(tps)
+            self._timekeeper.resume()
+            started_s = time.monotonic()
+            gevent.sleep(hold_s)
+            held_s = time.monotonic() - started_s
+            self._timekeeper.pause()
+            left = self._drain()
+        finally:
+            self._tee.remove(step)
+        now, checks = self.measures.balance_checks, step.balance_checks
+        checks.rounds, checks.readings = now.rounds - before.rounds, now.readings - before.readings
+        checks.unread, checks.late = now.unread - before.unread, now.late - before.late
+        checks.violations = now.violations - before.violations
+        return Offered(step, held_s, left)
+
+    def _drain(self) -> int:
+        until_s = time.monotonic() + DRAIN_S
+        while self._backlog.in_flight and time.monotonic() < until_s:
+            gevent.sleep(0.01)
+        return self._backlog.in_flight
 
 
 class Capacity:
@@ -163,23 +261,10 @@ class Capacity:
 
     name = "capacity"
 
-    def __init__(
-        self,
-        load: Load,
-        measures: Measures,
-        tee: Tee,
-        timekeeper: Timekeeper,
-        backlog: Backlog,
-        dispatcher: Stoppable,
-    ) -> None:
-        """``measures`` are the run's: a step counts in the same way, and has its checks of balances."""
+    def __init__(self, load: Load, stage: Stage) -> None:
         self._thresholds = parse_thresholds(load.until)
         self._hold_s = load.hold_seconds
-        self._measures = measures
-        self._tee = tee
-        self._timekeeper = timekeeper
-        self._backlog = backlog
-        self._dispatcher = dispatcher
+        self._stage = stage
         self.search = CapacitySearch(load.start_tps, load.factor, load.step, load.precision, load.max_tps)
         self.steps: list[CapacityStep] = []
         self._tried: list[dict[str, tuple[int, int]]] = []
@@ -188,7 +273,7 @@ class Capacity:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """The search goes on while this lasts; the dispatcher is stopped when the limit is known."""
+        """The search goes on while this lasts; the load is stopped when the limit is known."""
         searching = gevent.spawn(self.conduct)
         try:
             yield
@@ -196,13 +281,13 @@ class Capacity:
             searching.kill()
 
     def conduct(self) -> None:
-        """Try rates until the limit is known, then stop the dispatcher.  Killed when the run ends first."""
+        """Try rates until the limit is known, then stop the load.  Killed when the run ends first."""
         while (tps := self.search.tps) is not None:
             row = self._try(tps)
             if not row.held:  # one hiccup of a machine is no limit
                 row = self._try(tps, repeats=True)
             self.search.judge(row.held)
-        self._dispatcher.stop()
+        self._stage.stop()
 
     def figures(self) -> CapacityFigures:
         """The limit, between which rates it lies, every step, and how far the search is."""
@@ -237,11 +322,15 @@ class Capacity:
         return max(0.0, steps * self._hold_s - min(elapsed_s, self._hold_s))
 
     def _try(self, tps: float, repeats: bool = False) -> CapacityStep:
-        step, held_s, left = self._offer(tps)
+        self._step_began_s = time.monotonic()
+        offered = self._stage.offer(tps, self._hold_s)
+        step, held_s = offered.counts, offered.held_s
         verdicts = Judge(self._thresholds).verdicts(Figures(step, held_s))
         failed = [f"{v.threshold.expression}: {v.reason}" for v in verdicts if not v.passed]
-        if left:
-            failed.append(f"{left} transactions were not answered within {DRAIN_S:.0f} s")
+        if offered.disturbed:
+            failed.append(offered.disturbed)
+        if offered.left:
+            failed.append(f"{offered.left} transactions were not answered within {DRAIN_S:.0f} s")
         tried = {name: (one.judged, one.alerted) for name, one in step.detection.fraud.items()}
         failed += self._degraded(step, tried)
         row = _row(tps, step, held_s, "; ".join(failed), repeats)
@@ -275,39 +364,11 @@ class Capacity:
             yield f"recall at the run's mix: {now[0]:.1%}, {before[0]:.1%} in the first step that held"
 
     def _mix(self) -> tuple[Mix, Mapping[str, float]]:
-        found = self._measures.detection
+        found = self._stage.measures.detection
         return (
             {name: group.judged for name, group in found.fraud.items()},
             design_effects(found.campaigns.lines.values()),
         )
-
-    def _offer(self, tps: float) -> tuple[Measures, float, int]:
-        """Offer one rate for a step; returns its counts, its wall seconds and what went unanswered."""
-        # A step has no warm-up of its own: it is judged by everything that happened in it.
-        step = Measures(replace(self._measures.settings, warm_up_s=0.0))
-        before = copy(self._measures.balance_checks)
-        self._tee.add(step)
-        try:
-            self._timekeeper.offer(tps)
-            self._timekeeper.resume()
-            started_s = self._step_began_s = time.monotonic()
-            gevent.sleep(self._hold_s)
-            held_s = time.monotonic() - started_s
-            self._timekeeper.pause()
-            left = self._drain()
-        finally:
-            self._tee.remove(step)
-        now, checks = self._measures.balance_checks, step.balance_checks
-        checks.rounds, checks.readings = now.rounds - before.rounds, now.readings - before.readings
-        checks.unread, checks.late = now.unread - before.unread, now.late - before.late
-        checks.violations = now.violations - before.violations
-        return step, held_s, left
-
-    def _drain(self) -> int:
-        until_s = time.monotonic() + DRAIN_S
-        while self._backlog.in_flight and time.monotonic() < until_s:
-            gevent.sleep(0.01)
-        return self._backlog.in_flight
 
 
 def _ends(found: tuple[float, float] | None) -> dict[str, Any]:

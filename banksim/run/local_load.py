@@ -26,7 +26,7 @@ from banksim.measure import Measures
 from banksim.measure.results import Account, CapacityFigures, DetectorStats, TargetRow
 from banksim.model import At
 from banksim.report.transaction_log import FILE_NAME, TransactionLog, open_transaction_log
-from banksim.run.capacity import Capacity
+from banksim.run.capacity import Capacity, LocalStage
 from banksim.run.connect import Connected, connect, read_stats, says
 from banksim.run.customers import Joiners, NoJoiners, Opening, Register
 from banksim.run.dispatcher import ALWAYS, CampaignDriver, Dispatcher, Lease, Wakeup
@@ -409,8 +409,9 @@ def prepare_local_load(
             *_balance_watch(settings, connected, entered, measures, timekeeper, role),
             *feedback,
         ]
-        if scenario.load is not None:
-            companions.append(Capacity(scenario.load, measures, tee, timekeeper, backlog, dispatcher))
+        if scenario.load is not None and role.share.is_whole:  # with workers their master searches
+            stage = LocalStage(measures, tee, timekeeper, backlog, dispatcher.stop)
+            companions.append(Capacity(scenario.load, stage))
         customers = CustomerCounts(population.size)
         own: list[Sink] = [feed, customers, *(LogLines(log) for log in logs), *feedback]
         if logger.isEnabledFor(logging.DEBUG):

@@ -4,8 +4,8 @@
                                             └──► followers: dispatcher, broadcaster to workers, …
 
 A worker's timekeeper is not steered but follows its master's: `follow` adopts the master's
-clock whole and replays the changes that are new, in their order, because every process
-replans campaigns at each of them and all must come to the same plan.
+clock whole and replays the changes of speed and rate that are new, in their order, because every
+process replans campaigns at each of them and all must come to the same plan.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ logger = logging.getLogger(__name__)
 START = At(0.0, 0.0)
 
 
-class SpeedChange(NamedTuple):
-    """From a simulated second on, ``speed`` simulated seconds pass in a wall second."""
+class Change(NamedTuple):
+    """From a simulated second on it is another ``speed`` or another rate, ``tps`` per wall second."""
 
     sim_s: float
-    speed: float
+    speed: float | None = None
+    tps: float | None = None
 
 
 class Follower(Protocol):
@@ -45,11 +46,11 @@ class Follower(Protocol):
 
 
 class Timekeeper:
-    """Starts, pauses and ends a run's time; ``changes`` are all changes of speed so far."""
+    """Starts, pauses and ends a run's time; ``changes`` are all changes of speed and rate so far."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self.changes: list[SpeedChange] = []
+        self.changes: list[Change] = []
         self._followers: list[Follower] = []
         self._offered_tps: float | None = None
         self._ended_s: float | None = None
@@ -121,35 +122,36 @@ class Timekeeper:
         """Change the speed from now on.  Raises ValueError on a speed out of range."""
         now_s = time.monotonic()
         self.clock.set_speed(speed, now_s)
-        change = SpeedChange(self.clock.sim_at(now_s), self.clock.speed)
+        change = Change(self.clock.sim_at(now_s), speed=self.clock.speed)
         self._apply(change)
         self._notify()
         logger.info("Speed: %gx from simulated second %.0f on", change.speed, change.sim_s)
 
     def offer(self, tps: float) -> None:
         """Offer ``tps`` transactions per wall second from now on, instead of the scenario's own rate."""
-        sim_s = self.now().sim_s
-        self._offered_tps = tps
-        for follower in self._followers:
-            follower.change_rate(sim_s, tps)
+        self._apply(Change(self.now().sim_s, tps=tps))
         self._notify()
 
     def follow(
-        self, speed: float, paused: bool, segments: Iterable[Segment], changes: Sequence[tuple[float, float]]
+        self, speed: float, paused: bool, segments: Iterable[Segment], changes: Sequence[Change]
     ) -> None:
         """Be what the clock of another process is; ``changes`` are all of that process's so far.
 
         A message that comes late changes nothing: afterwards the clock is what it would have been.
         """
         self.clock.follow(speed, paused, segments)
-        for sim_s, changed_to in changes[len(self.changes) :]:
-            self._apply(SpeedChange(sim_s, changed_to))
+        for change in changes[len(self.changes) :]:
+            self._apply(change)
         self._notify()
 
-    def _apply(self, change: SpeedChange) -> None:
+    def _apply(self, change: Change) -> None:
         self.changes.append(change)
+        self._offered_tps = change.tps if change.tps is not None else self._offered_tps
         for follower in self._followers:
-            follower.change_speed(change.sim_s, change.speed)
+            if change.speed is not None:
+                follower.change_speed(change.sim_s, change.speed)
+            if change.tps is not None:
+                follower.change_rate(change.sim_s, change.tps)
 
     def _notify(self) -> None:
         for follower in self._followers:

@@ -59,6 +59,26 @@ def test_the_answer_stands_above_the_fold(page, server):
     assert page.inner_text("#story-title") == "Now"
 
 
+def test_the_ladder_of_a_search_for_the_limit(page, server, tmp_path):
+    page.goto(f"{server.address}/banksim/")
+    page.wait_for_selector("#feed tr")
+    assert page.locator("#ladder-card").is_hidden()  # this run searches for none
+    searching = Server(tmp_path, "--autostart", "-u", "1", duration_s=864_000.0, searching=True)
+    try:
+        page.goto(f"{searching.address}/banksim/")
+        page.locator("#ladder-now:has-text('184 tx/s is under test, for 6 of 20')").wait_for()
+        assert "about 54" in page.inner_text("#ladder-now")
+        rungs = [row.split("\t") for row in page.locator("#ladder tbody tr").all_inner_texts()]
+        assert [row[0] for row in rungs] == ["225 tx/s", "225 tx/s", "184 tx/s", "150 tx/s", "100 tx/s"]
+        words = [row[1].strip() for row in rungs]
+        failed = "coverage: 81.0% were scored, expected at least 0.99"
+        assert words == [f"again: {failed}", failed, "under test", "held", "held"]
+        assert "response_time.p99 < 1s · coverage >= 0.99" in page.inner_text("#ladder-until")
+        page.goto("about:blank")
+    finally:
+        searching.stop()
+
+
 def test_an_attack_under_way_is_said_in_a_sentence(page, tmp_path):
     attacked = Server(tmp_path, "--autostart", "-u", "1", speed=600.0, duration_s=86_400.0)
     try:

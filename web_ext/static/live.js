@@ -5,7 +5,7 @@ import { Controls } from "./controls.js";
 import { byId, setHidden } from "./dom.js";
 import { Feed } from "./feed.js";
 import { showBands, showRun, startOf } from "./header.js";
-import { showErrors, showLatency, showRanges, showStory, showVerdicts } from "./panels.js";
+import { showErrors, showLadder, showLatency, showRanges, showStory, showVerdicts } from "./panels.js";
 import { Picker } from "./picker.js";
 import { Shell, settings } from "./shell.js";
 import { Tiles, showFunnel } from "./tiles.js";
@@ -27,6 +27,7 @@ function render({ status, snapshot, windows, timeline }) {
   const over = status.state === "finished" || status.state === "failed";
   byId("run").classList.toggle("over", over);
   showVerdicts(snapshot.verdict);
+  showLadder(snapshot.capacity);
   showStory(status.story, over);
   tiles.show(snapshot.tiles, timeline.points);
   showFunnel(byId("funnel"), snapshot.funnel);

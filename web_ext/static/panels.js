@@ -1,7 +1,7 @@
 // The smaller panels: verdict in one line, latencies, errors.
 
 import { byId, element, fillOnce, fillTable, icon, kindIcon, setHidden, setIcon, setText } from "./dom.js";
-import { count, milliseconds, percent } from "./format.js";
+import { count, figure, interval, known, milliseconds, percent, span } from "./format.js";
 
 const ALOUD_EVERY_MS = 10_000;
 const TOP_ERRORS = 5;
@@ -69,6 +69,48 @@ export function showLatency({ latency_ms: latency = {} }) {
     ["", "p50", "p95", "p99"],
     LATENCIES.map(([key, name]) => [name, ...["p50", "p95", "p99"].map((p) => milliseconds(latency[key]?.[p]))]),
   );
+}
+
+/** Every rate that a search for the limit has tried, the highest on top, and what it is about to find out. */
+export function showLadder(capacity) {
+  setHidden(byId("ladder-card"), !capacity);
+  if (!capacity) return;
+  const { steps, until, finished, hold_s: holdS, testing_tps: testing, testing_s: testedS, left_s: leftS } = capacity;
+  setText(byId("ladder-now"), finished ? limitFound(capacity) : waitFor(testing, Math.min(testedS ?? 0, holdS), holdS, leftS));
+  setText(byId("ladder-until"), `To hold, a step must meet: ${until.join(" · ")}. One that does not is tried once more.`);
+  const rungs = steps.map((step, nth) => ({ ...step, nth }));
+  if (!finished && known(testing)) rungs.push({ tps: testing, nth: steps.length });
+  rungs.sort((one, other) => other.tps - one.tps || other.nth - one.nth);
+  const table = byId("ladder");
+  if (!table.tBodies.length) {
+    table.append(element("thead", "", element("tr", "", ...RUNG_HEADS.map((head) => element("th", "", head)))), element("tbody"));
+  }
+  fillOnce(table.tBodies[0], rungs, rung);
+}
+
+const RUNG_HEADS = ["Rate asked", "Result", "Offered", "p99", "Errors", "Scored", "Recall"];
+
+function rung({ tps, offered_tps: offered, p99_ms: p99, errors, coverage, held, reason, repeats, ...step }) {
+  const [kind, said] = held === undefined ? ["wait", "under test"] : held ? ["pass", "held"] : ["fail", reason];
+  const recall = [percent(step.mixed_recall), interval(step.mixed_recall_low, step.mixed_recall_high)].filter(Boolean).join(", ");
+  const rate = (value) => (known(value) ? `${figure(value)} tx/s` : "");
+  const cells = held === undefined ? ["", "", "", "", ""] : [rate(offered), milliseconds(p99), percent(errors), percent(coverage), recall];
+  const head = element("th", "", rate(tps));
+  head.scope = "row";
+  const result = element("td", `target ${kind}`, icon(kind), `${repeats ? "again: " : ""}${said}`);
+  const row = element("tr", "", head, result, ...cells.map((text) => element("td", "", text)));
+  row.dataset.kind = kind;
+  return row;
+}
+
+function waitFor(testing, testedS, holdS, leftS) {
+  const left = known(leftS) ? `about ${span(Math.ceil(leftS))} to go` : "how long it takes is known once a rate has failed";
+  return `${figure(testing)} tx/s is under test, for ${Math.round(testedS)} of ${span(holdS)}; ${left}`;
+}
+
+function limitFound({ found_tps: found, failed_tps: failed }) {
+  if (!known(found)) return "Not even the lowest rate held";
+  return `${figure(found)} tx/s held, ${known(failed) ? `${figure(failed)} tx/s did not` : "the highest rate that was tried"}`;
 }
 
 const RANGES = [

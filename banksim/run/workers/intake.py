@@ -40,6 +40,7 @@ from banksim.run.workers.messages import (
     Pulse,
     Refused,
     State,
+    StepCounts,
     pulse_every_s,
     state_every_s,
 )
@@ -311,6 +312,8 @@ class Intake:
         #: How each target does, as each worker sees it, and each worker's last message.  By number.
         self.target_rows: dict[int, list[TargetRow]] = {}
         self.finals: dict[int, Final] = {}
+        #: What each worker counted in the step of a search for capacity that is being judged.
+        self.steps: dict[int, StepCounts] = {}
         self._run_id = run_id
         self._membership = membership
         self._shortage_ms = 0.0
@@ -374,6 +377,8 @@ class Intake:
     def _take_state(self, member: Member, state: State) -> None:
         self.counts.take(member.number, state)
         self.target_rows[member.number] = state.targets
+        if state.step is not None:
+            self.steps[member.number] = state.step
 
     def _pass_on(self, opener: Member, directory: Directory) -> None:
         for member in self._membership.involved:

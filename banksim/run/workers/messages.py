@@ -30,6 +30,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from banksim.measure.figures import Reconciliation
 from banksim.measure.results import Account, FeedItem, TargetRow
 from banksim.run.settings import KafkaUse, Mode, RunSettings
+from banksim.run.timekeeper import Change
 from banksim.scenario import parse_scenario
 
 #: A message on the wire: plain values.
@@ -133,13 +134,29 @@ class Counts(RunMessage):
     counts: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class StepCounts:
+    """A step of a search for capacity, as one worker counted it: ``counts`` are measures as JSON.
+
+    ``segments`` of the clock were known then, and ``in_flight`` transactions had not ended.
+    """
+
+    segments: int
+    in_flight: int
+    counts: bytes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State(Counts):
-    """Counts so far, without the expected balances; of the timeline only stretches since ``from_s``."""
+    """Counts so far, without the expected balances; of the timeline only stretches since ``from_s``.
+
+    ``step`` is there while a search for capacity has paused the clock.
+    """
 
     kind: ClassVar[str] = "state"
     from_s: float
     targets: list[TargetRow]
+    step: StepCounts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,13 +271,13 @@ class Assigned(RunMessage):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockState(RunMessage):
-    """The master's clock: ``segments`` are (wall_s, sim_s, speed), ``changes`` (sim_s, speed)."""
+    """The master's clock: ``segments`` are (wall_s, sim_s, speed)."""
 
     kind: ClassVar[str] = "clock"
     segments: list[tuple[float, float, float]]
     speed: float
     paused: bool
-    changes: list[tuple[float, float]]
+    changes: list[Change]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from gevent.event import Event
 
 from banksim.measure.figures import Reconciliation
 from banksim.model import BanksimError
+from banksim.run.capacity import StepCounter
 from banksim.run.feed import ITEMS_PER_SECOND
 from banksim.run.kafka import Brokers
 from banksim.run.local_load import LocalLoad, Role, prepare_local_load
@@ -52,6 +53,7 @@ from banksim.run.workers.messages import (
     Pulse,
     Refused,
     State,
+    StepCounts,
     settings_from_wire,
 )
 from banksim.schedule.clock import Clock, Segment
@@ -78,8 +80,8 @@ class Uplink(Protocol):
 #
 # The master's segments are turned into this process's wall time and adopted whole, so a message
 # that comes late changes nothing: afterwards the clock is what it would have been.  Changes of speed
-# are replayed in their order, because every process replans campaigns at each of them, and all
-# must come to the same plan.
+# and rate are replayed in their order, because every process replans campaigns at each of them, and
+# all must come to the same plan.
 
 
 ROUND_TRIPS_KEPT = 64
@@ -129,6 +131,7 @@ class WorkerRun:
         self.queues = queues
         self.timekeeper = Timekeeper(Clock(self.settings.scenario.duration_s, self.settings.speed))
         self.load: LocalLoad | NoLoad = NoLoad(self.settings)
+        self.steps: StepCounter | None = None
         self.pulse_s, self.state_s = PULSE_S, STATE_S
         self.clock_sync = ClockSync()
         self.prepared = False
@@ -230,6 +233,9 @@ class WorkerRun:
         found = Brokers(brokers.servers, brokers.wanted, brokers.asked_for, brokers.reason)
         load = prepare_local_load(self.settings, plan, self.timekeeper, self.queues, found, self._sinks, role)
         self.load = load
+        if self.settings.scenario.load is not None:
+            self.steps = StepCounter(load.tee, load.measures.settings)
+            self.timekeeper.add(self.steps)
         for action in self._kept:
             action(load)
         self._kept.clear()
@@ -456,7 +462,16 @@ class Reporter:
             from_s=from_s,
             counts=_counts(load, from_s, books=False),
             targets=load.target_rows(),
+            step=self._step(load),
         )
+
+    def _step(self, load: LocalLoad) -> StepCounts | None:
+        """A step of a search for capacity, once the clock stands still."""
+        steps, clock = self._run.steps, self._run.timekeeper.clock
+        if steps is None or steps.step is None or not clock.paused:
+            return None
+        counts = orjson.dumps(steps.step.to_state(books=False), option=orjson.OPT_NON_STR_KEYS)
+        return StepCounts(len(clock.segments), load.backlog.in_flight, counts)
 
     def _next_seq(self) -> int:
         self._sequence += 1

@@ -3,50 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from banksim.measure import Measures
 from banksim.measure.results import CapacityStep
 from banksim.model import Planned
-from banksim.run.capacity import Capacity
-from banksim.run.sink import Tee
+from banksim.run.capacity import Capacity, Offered
 from banksim.scenario.models import Load
 from tests.unit.measure.make import ALERT, MISSING, PASSED, end, fraud, planned
-
-
-class Stopped:
-    """Notes whether the search was over."""
-
-    def __init__(self) -> None:
-        self.stops = 0
-
-    def stop(self) -> None:
-        self.stops += 1
 
 
 class Rehearsed(Capacity):
     """Steps out of a script instead of the clock: rate → [(typology, frauds, caught)], missing scores."""
 
     def __init__(self, script: Any, **changes: Any) -> None:
-        self.dispatcher, self.run, self._script = Stopped(), Measures(), script
+        self.measures, self._script = Measures(), script
         load = Load(start_tps=10, max_tps=20, factor=2, precision=0.5, until=("errors < 1%",), **changes)
-        nothing = cast(Any, None)
-        super().__init__(load, self.run, Tee(), nothing, nothing, self.dispatcher)
+        super().__init__(load, self)
         self.asked: list[float] = []
+        self.disturbed: list[str] = []
+        self.stops = 0
 
-    def _offer(self, tps: float) -> tuple[Measures, float, int]:
+    def stop(self) -> None:
+        self.stops += 1
+
+    def offer(self, tps: float, hold_s: float) -> Offered:
         self.asked.append(tps)
         step, (groups, missing) = Measures(), self._script(tps, len(self.asked))
-        for measures in (step, self.run):
+        for measures in (step, self.measures):
             for typology, frauds, caught in groups:
                 for nth in range(frauds):
                     plan = of(typology, f"{typology}-{len(self.asked)}-{nth}")
                     end(measures, plan, ALERT if nth < caught else PASSED)
             for nth in range(100):
                 end(measures, planned(), MISSING if nth < missing else PASSED)
-        return step, 5.0, 0
+        return Offered(step, 5.0, 0, self.disturbed.pop(0) if self.disturbed else "")
 
 
 def of(typology: str, campaign: str) -> Planned:
@@ -57,7 +50,7 @@ def of(typology: str, campaign: str) -> Planned:
 def conducted(script: Any, **changes: Any) -> Rehearsed:
     search = Rehearsed(script, **changes)
     search.conduct()
-    assert search.dispatcher.stops == 1
+    assert search.stops == 1
     return search
 
 
@@ -97,6 +90,14 @@ def test_a_step_that_fails_once_is_repeated_and_believed_when_it_holds() -> None
         (True, True),
         (True, False),
     ]
+
+
+def test_a_step_in_which_workers_came_or_went_is_made_again() -> None:
+    search = Rehearsed(lambda *_: ([("card", 50, 40)], 0))
+    search.disturbed = ["workers came or went during the step"]
+    search.conduct()
+    assert search.asked == [10, 10, 20]
+    assert [step.reason for step in search.steps] == ["workers came or went during the step", "", ""]
 
 
 def test_the_ladder_tells_what_is_tested_and_for_how_long_still() -> None:

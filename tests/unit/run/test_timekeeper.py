@@ -7,7 +7,7 @@ import time
 import pytest
 
 from banksim.model import At
-from banksim.run.timekeeper import Timekeeper
+from banksim.run.timekeeper import Change, Timekeeper
 from banksim.schedule.clock import Clock, Segment
 from banksim.schedule.rate import PiecewiseRate
 
@@ -75,7 +75,7 @@ def test_another_speed_and_another_rate_reach_every_follower_before_the_clock_ch
     timekeeper.offer(40.0)
     assert follower.seen == second.seen == ["clock", "speed 10 from 0", "clock", "rate 40", "clock"]
     assert timekeeper.asked_tps(PiecewiseRate.constant(7.0, 3600.0), 0.0) == 40.0
-    assert [change.speed for change in timekeeper.changes] == [10.0]
+    assert [(change.speed, change.tps) for change in timekeeper.changes] == [(10.0, None), (None, 40.0)]
 
 
 def test_a_speed_out_of_range_changes_nothing() -> None:
@@ -88,9 +88,10 @@ def test_a_speed_out_of_range_changes_nothing() -> None:
 def test_following_another_clock_replays_each_change_once() -> None:
     timekeeper, follower = kept()
     segments = [Segment(50.0, 0.0, 10.0), Segment(60.0, 100.0, 20.0)]
-    timekeeper.follow(20.0, False, segments, [(100.0, 20.0)])
-    timekeeper.follow(20.0, True, segments, [(100.0, 20.0)])
-    assert follower.seen == ["speed 20 from 100", "clock", "clock"]
+    changes = [Change(100.0, speed=20.0), Change(150.0, tps=9.0)]
+    timekeeper.follow(20.0, False, segments, changes[:1])
+    timekeeper.follow(20.0, True, segments, changes)
+    assert follower.seen == ["speed 20 from 100", "clock", "rate 9", "clock"]
     assert timekeeper.origin_s == 50.0 and timekeeper.clock.paused
     assert timekeeper.at(15.0) == At(15.0, 200.0)
 

@@ -19,8 +19,8 @@ from typing import Any
 
 from banksim.measure import Measures
 from banksim.measure.figures import ScoreHistogram
+from banksim.measure.results import CapacityFigures, CapacityStep, Results, RunInfo, ScenarioInfo, Snapshot
 from banksim.measure.results import Planned as Plan
-from banksim.measure.results import Results, RunInfo, ScenarioInfo, Snapshot
 from banksim.measure.story import Story, Stretch, amounts, findings, under_way
 from banksim.measure.summary import Asked, build_results, live
 from banksim.measure.thresholds.grammar import parse_thresholds
@@ -71,6 +71,40 @@ THRESHOLDS = ("drops == 0", "response_time.p99 < 5s", "recall >= 90%")
 PER_SECOND = 12
 HOME = Place("Springfield", "US", 39.8, -89.6)
 
+
+def rung(tps: float, reason: str = "", repeats: bool = False) -> CapacityStep:
+    """A rate that was tried."""
+    figures = (
+        tps,
+        tps,
+        4.0,
+        20.0,
+        45.0 if not reason else 900.0,
+        0.0,
+        0,
+        0.9,
+        0.8,
+        0.96,
+        0.01,
+        0.81 if reason else 1.0,
+        60,
+    )
+    return CapacityStep(tps, *figures, not reason, reason, 0.91, 0.82, 0.97, repeats)
+
+
+SHORT = "coverage: 81.0% were scored, expected at least 0.99"
+LADDER = CapacityFigures(
+    found_tps=150.0,
+    failed_tps=225.0,
+    finished=False,
+    hold_s=20.0,
+    until=["response_time.p99 < 1s", "coverage >= 0.99 where a detector is asked"],
+    steps=[rung(100.0), rung(150.0), rung(225.0, SHORT), rung(225.0, SHORT, repeats=True)],
+    testing_tps=183.7,
+    testing_s=6.4,
+    left_s=53.6,
+)
+
 HOSTILE = '<img src=x onerror="document.title=\'owned\'"></script>&"'
 
 
@@ -105,10 +139,12 @@ class DemoView(DemoLists):
         opening_s: float = 0.0,
         dashboard: dict[str, Any] | None = None,
         merchant: str = "Blue Door Books",
+        searching: bool = False,
     ) -> None:
         super().__init__()
         self.dashboard = DASHBOARD | (dashboard or {})
         self._merchant = merchant
+        self._capacity = LADDER if searching else None
         self._clock = clock
         self._started_s = clock()
         self._opening_s = opening_s
@@ -191,7 +227,7 @@ class DemoView(DemoLists):
             values = {name: getattr(done, name) for name in names}
             scores = ScoreHistogram(done.scores.histogram)
             return Snapshot(**values, scores=scores, capacity=done.run.capacity)
-        return live(self._measures, self._wall_s, self._asked)
+        return replace(live(self._measures, self._wall_s, self._asked), capacity=self._capacity)
 
     def _recorded(self) -> Results | None:
         """The recorded run that was selected in place of the made-up day."""

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from banksim.run.timekeeper import Timekeeper
+from banksim.run.timekeeper import Change, Timekeeper
 from banksim.run.workers.messages import ClockState
 from banksim.run.workers.worker import ClockSync
 from banksim.schedule.clock import Clock
@@ -38,13 +38,14 @@ class Follower:
 
     def __init__(self) -> None:
         self.speeds: list[tuple[float, float]] = []
+        self.rates: list[tuple[float, float]] = []
         self.woken = 0
 
     def change_speed(self, sim_s: float, speed: float) -> None:
         self.speeds.append((sim_s, speed))
 
     def change_rate(self, sim_s: float, tps: float) -> None:
-        raise AssertionError("a worker's rate never changes")
+        self.rates.append((sim_s, tps))
 
     def clock_changed(self) -> None:
         self.woken += 1
@@ -56,7 +57,7 @@ def followed() -> tuple[Timekeeper, Follower]:
     return timekeeper, follower
 
 
-def state(paused: bool, *changes: tuple[float, float]) -> ClockState:
+def state(paused: bool, *changes: Change) -> ClockState:
     segments = [(50.0, 0.0, 10.0), (60.0, 100.0, 0.0)]
     return ClockState(run="run-1", segments=segments, speed=10.0, paused=paused, changes=list(changes))
 
@@ -73,8 +74,10 @@ def test_segments_are_turned_into_this_process_time() -> None:
     assert follower.woken == 1
 
 
-def test_each_change_of_speed_is_replayed_once() -> None:
+def test_each_change_of_speed_or_rate_is_replayed_once() -> None:
     sync, (timekeeper, follower) = ClockSync(), followed()
-    sync.adopt(state(False, (100.0, 20.0)), timekeeper)
-    sync.adopt(state(False, (100.0, 20.0), (300.0, 5.0)), timekeeper)
+    speed, rate, again = Change(100.0, speed=20.0), Change(200.0, tps=40.0), Change(300.0, speed=5.0)
+    sync.adopt(state(False, speed), timekeeper)
+    sync.adopt(state(False, speed, rate, again), timekeeper)
     assert follower.speeds == [(100.0, 20.0), (300.0, 5.0)]
+    assert follower.rates == [(200.0, 40.0)]

@@ -16,6 +16,7 @@ from banksim.load.options import add_options, from_form, run_settings
 from banksim.measure.figures import BalanceTotal, Reconciliation
 from banksim.measure.results import Account, Circuit, FaultMade, Feedback, LogFile, TargetRow
 from banksim.run.settings import KafkaUse, Mode, RunSettings
+from banksim.run.timekeeper import Change
 from banksim.run.workers import messages
 from banksim.run.workers.messages import (
     FROM_MASTER,
@@ -36,6 +37,7 @@ from banksim.run.workers.messages import (
     Refused,
     Rejected,
     State,
+    StepCounts,
     Welcome,
     WireBrokers,
     encode,
@@ -148,6 +150,7 @@ EVERY_KIND: tuple[FromWorker | FromMaster, ...] = (
     Refused(run=RUN, reason="no plugin"),
     Pulse(run=RUN, at_s=1.5, prepared=True, cpu_percent=4.0, items=[feed_item(0, "a")]),
     State(run=RUN, seq=1, wall_s=2.0, from_s=0.5, counts=b"{}", targets=[TargetRow(name="Nexum", url="u")]),
+    State(run=RUN, seq=1, wall_s=2.0, from_s=0.5, counts=b"", targets=[], step=StepCounts(3, 1, b"{}")),
     Opened(run=RUN, rows=[(3, "c-3", ["a-3"])], joined=True),
     Final(run=RUN, seq=2, wall_s=2.0, counts=b"{}", end="stopped", account=ACCOUNT, reconciliation=COMPARED),
     Welcome(number=2),
@@ -155,7 +158,9 @@ EVERY_KIND: tuple[FromWorker | FromMaster, ...] = (
     orders(run_settings({"scenario": "demo"}, {})),
     Directory(run=RUN, rows=[(3, "c-3", ["a-3", "b-3"])], joined=False),
     Assigned(run=RUN, number=4, from_sim_s=8.0, table=b"\x00\xff", lost={2: 1.5}),
-    ClockState(run=RUN, segments=[(1.0, 0.0, 10.0)], speed=10.0, paused=False, changes=[(5.0, 20.0)]),
+    ClockState(
+        run=RUN, segments=[(1.0, 0.0, 10.0)], speed=10.0, paused=False, changes=[Change(5.0, tps=20.0)]
+    ),
     Ack(run=RUN, at_s=1.0, master_s=2.0, pulse_s=0.1, state_s=0.25),
     EndRun(run=RUN, end="stopped"),
     Bye(run=RUN),
@@ -230,6 +235,7 @@ NAMES = {
     "Pulse": {"pulse"},
     "Counts": {"counted"},
     "Final": {"final"},
+    "StepCounts": {"one"},
 }
 
 
