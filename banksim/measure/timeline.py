@@ -260,12 +260,12 @@ class Timeline:
         self._most_sent = max(bucket.sent for bucket in self.buckets.values()) if self.buckets else 0
 
     def _point(self, index: int, bucket: Bucket) -> TimelinePoint:
+        rest: list[Any] = [*(bucket.resources or (None, None, None)), bucket.resent]
         return TimelinePoint(
             index * self.interval_s,
             bucket.sim_s,
             self.interval_s,
             *(getattr(bucket, name) for name in COUNTS[:-1]),
             *(bucket.percentiles_ms or (None,) * 4),
-            *(bucket.resources or (None, None, None)),
-            bucket.resent,
+            *rest,
         )
