@@ -22,7 +22,7 @@ def test_results_are_json_with_the_promised_keys() -> None:
         "run", "planned", "thresholds", "transactions", "rate", "fraud", "detection", "latency_ms",
         "warm_up", "calls", "errors", "scores", "timeline", "reconciliation", "limits", "growth",
         "latency_intervals_ms", "detection_by", "response_ranges", "quality_against_load", "generator",
-        "slowest_calls", "failed_calls", "kafka", "contest", "refusals",
+        "slowest_calls", "failed_calls", "kafka", "contest", "refusals", "completions",
         "invariant",
         "verdict", "tiles", "funnel", "response_parts", "partial", "made_at",
     } == set(results) - {"schema"}  # fmt: skip
