@@ -55,6 +55,7 @@ screenshots: $(VENV)/.dev ## Take the pictures of the pages and of a report in d
 
 bench: $(VENV)/.bench ## Benchmarks: ratios measured side by side
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@echo "== benchmarks/soak.py, six minutes of its hour"; $(BIN)/python benchmarks/soak.py --minutes 6 --tps 1000 || [ $$? -eq 1 ]
 
 clean: ## Remove the virtual environment, caches and results
 	rm -rf $(VENV) .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis out

@@ -143,6 +143,7 @@ def rate_chart(results: Results) -> Chart:
         ("offered", "offered", "data-neutral", "dot"),
         ("achieved", "sent", "data-genuine", "solid"),
         ("dropped", "dropped", "data-purple", "dash"),
+        ("requests sent again", "resent", "data-suspicious", "dot"),
         ("failed or unanswered", "", "data-fraud", "solid"),
     ):
         values = [
@@ -163,13 +164,13 @@ def rate_chart(results: Results) -> Chart:
         title,
         sampled("Wall-clock rate over simulated time; shaded: attacks, and in grey faults.", points),
         spec_of(chart),
-        ("simulated time", "offered", "sent", "completed", "failed", "unanswered", "dropped"),
+        ("simulated time", "offered", "sent", "completed", "failed", "unanswered", "dropped", "sent again"),
         [
             (
                 moment_text(results, point.sim_s),
                 *(
                     count(getattr(point, name))
-                    for name in ("offered", "sent", "completed", "failed", "unknown", "dropped")
+                    for name in ("offered", "sent", "completed", "failed", "unknown", "dropped", "resent")
                 ),
             )
             for point in thinned(points)
