@@ -24,11 +24,10 @@ OTHERS = {
     "troubleshooting.md": ("--bootstrap-server", "--from-beginning", "--list", "--topic"),
     "licences.md": ("--update-docs",),
     "reading-results.md": ("--repeats",),
-    "tuning.md": ("--hold", "--workers"),
     "performance.md": ("--minutes", "--offered", "--rounds", "--seconds", "--tps", "--without"),
     "CHANGELOG.md": ("--run-time", "--json"),
     "command-line.md": of_locust(),  # in a table, each with what it means here
-    "tuning.md": ("--spawn-rate", "--users"),
+    "tuning.md": ("--hold", "--spawn-rate", "--users", "--workers"),
 }
 
 
