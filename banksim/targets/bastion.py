@@ -19,7 +19,14 @@ from gevent.pool import Pool
 from banksim.model import NOT_SCORED, Decision, ScoreReply, Transaction
 from banksim.targets.adapters import DetectorAdapter, Late, Names
 from banksim.targets.auth import NO_LOGIN, Login, SignedIn
-from banksim.targets.bastion_wire import is_usable, read_alerts, read_batch, read_score, score_body
+from banksim.targets.bastion_wire import (
+    is_usable,
+    other_transaction,
+    read_alerts,
+    read_batch,
+    read_score,
+    score_body,
+)
 from banksim.targets.calls import (
     HEALTH,
     Begun,
@@ -151,6 +158,13 @@ class BastionClient(SignedIn):
             awaited = adapter.awaits(reply, tx.transaction_id) if self.completions is not None else ""
             last = number == len(requests)
             score = adapter.read(reply) if last and not awaited else NOT_SCORED
+            if (
+                adapter.is_bastion
+                and is_usable(score)
+                and other_transaction(reply.data, tx.transaction_id.encode())
+            ):
+                problem = "the answer is for another transaction"
+                score = ScoreReply(None, Decision.NONE, (), reply.latency_ms, problem)
             failed = not awaited and not (is_usable(score) if last else 200 <= reply.status < 300)
             self.report(request, reply, (score.error or failure_text(reply)) if failed else None)
             if failed and not last:

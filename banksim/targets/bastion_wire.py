@@ -74,6 +74,12 @@ def read_score(reply: Reply) -> ScoreReply:
     return read_answer(reply.data, reply.latency_ms)
 
 
+def other_transaction(data: Any, asked: bytes) -> str:
+    """The id that an answer names when the request lacks it; empty where all is well, or none is named."""
+    named = data.get("transaction_id") if isinstance(data, Mapping) else None
+    return named if isinstance(named, str) and named.encode("utf-8", "replace") not in asked else ""
+
+
 def read_batch(reply: Reply, transaction_ids: Sequence[str]) -> list[ScoreReply]:
     """Answers to a batch, in the order asked: by id where each answer has one, else by place.
 
