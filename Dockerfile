@@ -5,8 +5,8 @@ FROM python:3.12-slim AS build
 WORKDIR /src
 RUN python -m venv /venv
 ENV PATH=/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-COPY requirements.txt ./
-RUN pip install --requirement requirements.txt "pg8000==1.31.6"
+COPY requirements.lock ./
+RUN pip install --require-hashes --requirement requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY banksim banksim
 COPY web_ext web_ext

@@ -8,7 +8,7 @@ SCENARIO ?= showcase
 PORT ?= 8089
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test pythons lint format gauges audit picture screenshots bench clean
+.PHONY: help run setup test pythons lint format gauges lock audit picture screenshots bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,9 +37,15 @@ format: $(VENV)/.dev ## Format the code
 gauges: $(VENV)/.dev ## Print the gauges of the code's structure, each with its limit (--list: python -m tests.gauges --list)
 	$(BIN)/python -m tests.gauges
 
+lock: $(VENV)/.dev ## Lay down anew the exact versions and hashes of all that a run needs (needs a network)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@echo '# All that a run and the image need: exact versions, and hashes of all their files.  `make lock` makes it anew.' >requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
+		--extra postgres --constraint requirements-dev.txt pyproject.toml >>requirements.lock
+
 audit: $(VENV)/.dev ## Look the pinned packages up in the list of known vulnerabilities (needs a network)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
-	$(BIN)/pip-audit --requirement requirements.txt
+	$(BIN)/pip-audit --disable-pip --requirement requirements.lock
 
 picture: $(VENV)/.run ## Draw the picture of the architecture from the imports
 	$(BIN)/python docs/draw_architecture.py
@@ -49,6 +55,7 @@ screenshots: $(VENV)/.dev ## Take the pictures of the pages and of a report in d
 
 bench: $(VENV)/.bench ## Benchmarks: ratios measured side by side
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@echo "== benchmarks/soak.py, six minutes of its hour"; $(BIN)/python benchmarks/soak.py --minutes 6 --tps 1000 || [ $$? -eq 1 ]
 
 clean: ## Remove the virtual environment, caches and results
 	rm -rf $(VENV) .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis out
@@ -58,8 +65,9 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("banksim needs Python 3.11 or newer, " + sys.executable + " is " + sys.version.split()[0] + "; try make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.run: requirements.txt pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt --editable .
+$(VENV)/.run: requirements.lock pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run

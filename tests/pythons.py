@@ -56,6 +56,7 @@ def main() -> int:
         if not own.exists():
             subprocess.run([python, "-m", "venv", folder], check=True)
         install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([own, *install, "--require-hashes", "-r", "requirements.lock"], cwd=ROOT, check=True)
         subprocess.run([own, *install, "-r", "requirements-dev.txt", "-e", "."], cwd=ROOT, check=True)
         if subprocess.run([own, "-m", "pytest", "-q", "tests/unit"], cwd=ROOT, check=False).returncode:
             failed.append(version)

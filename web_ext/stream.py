@@ -53,7 +53,9 @@ MAX_POINTS = 1200
 _AVERAGED = frozenset(
     ("offered_tps", "achieved_tps", "predicted_tps", "cpu_percent", "rss_bytes", "network_bytes_s")
 )
-_ADDED = frozenset(("fraud", "fraud_alerted", "false_positives", "alerts", "failed", "unknown", "dropped"))
+_ADDED = frozenset(
+    ("fraud", "fraud_alerted", "false_positives", "alerts", "failed", "unknown", "dropped", "resent")
+)
 
 
 def thin(points: Sequence[Point], limit: int = MAX_POINTS) -> list[Point]:

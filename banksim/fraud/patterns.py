@@ -55,14 +55,18 @@ DEFAULT_MIX: dict[str, float] = {
 }
 #: Share of each decoy in the decoy rate (judgement).
 DECOY_MIX: dict[str, float] = {
-    "holiday_trip": 0.25,
-    "big_purchase": 0.20,
+    "holiday_trip": 0.22,
+    "big_purchase": 0.15,
     "pay_day_burst": 0.15,
     "landlord_fan_in": 0.10,
     "payroll": 0.08,
     "club_treasurer": 0.08,
     "marketplace_seller": 0.07,
     "remittance": 0.07,
+    "cash_takings": 0.02,
+    "errands": 0.02,
+    "returned_goods": 0.02,
+    "new_phone": 0.02,
 }
 #: Genuine people do not keep the rhythm of a script.
 DECOY_SOPHISTICATION = 1.0

@@ -27,6 +27,8 @@ from banksim.measure.figures import Percentiles
 from banksim.measure.latency import LatencyHistogram, whole_us
 from banksim.measure.trends import Growth
 from banksim.model import At, BankStatus, Outcome
+from banksim.targets.calls import COMPLETION as METHOD
+from banksim.targets.calls import COMPLETION_ERRORS
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,21 @@ class CallRow(Percentiles):
     call: str
     failed: int
     resent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionFigures:
+    """Transactions that were accepted first: those completed, and ``missing`` until the deadline.
+
+    ``late`` completions came after it, ``double`` ones again; ``pending``: waited for at the run's end.
+    """
+
+    accepted: int
+    completed: int
+    missing: int
+    late: int
+    double: int
+    pending: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +202,7 @@ class BoundedCounts(Generic[Key]):
 MAX_ERROR_CHARACTERS = 200
 OTHER = "other"
 #: What a system completed later is counted under this word and the call it accepted.
-COMPLETION = "COMPLETION "
+COMPLETION = f"{METHOD} "
 #: What ends the name of a completion that never came.
 NEVER = " (never came)"
 
@@ -260,6 +277,18 @@ class Calls:
         came = self._together(lambda _, name: name.startswith(COMPLETION) and not name.endswith(NEVER))
         both = self._together(lambda _, name: name.startswith(COMPLETION))
         return both, came
+
+    def completion_figures(self) -> CompletionFigures | None:
+        """None where no system completes later."""
+        both, came = self.completions()
+        told = dict.fromkeys(COMPLETION_ERRORS, 0)
+        for (_, name, text), times in self.errors.counts.items():
+            for what, words in COMPLETION_ERRORS.items():
+                told[what] += times if text == words and name.startswith(COMPLETION) else 0
+        if not both.count and not any(told.values()):
+            return None
+        accepted = both.count + told["pending"]
+        return CompletionFigures(accepted, came.count, both.count - came.count, **told)
 
     def _together(self, wanted: Callable[[str, str], bool]) -> LatencyHistogram:
         total = LatencyHistogram()

@@ -99,6 +99,7 @@ class TimelinePoint:
     cpu_percent: float | None
     rss_bytes: float | None
     network_bytes_s: float | None
+    resent: int = 0  # requests to a target beyond the first of a call
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,6 +231,8 @@ class Measures:
             name = f"{call.method} {call.name}"
             if call.sent:
                 self.calls.add(call.system, name, call.latency_ms, call.error, at, call.resent)
+                if call.resent:
+                    self.timeline.at(at).resent += call.resent
             else:
                 self.calls.add_unsent(call.system, name, call.error or "")
 

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from banksim.measure import figures, kafka
 from banksim.measure.contest import ContestScore
-from banksim.measure.counts import CallRow, ErrorRow, SingleCall
+from banksim.measure.counts import CallRow, CompletionFigures, ErrorRow, SingleCall
 from banksim.measure.figures import (
     DetectionFigures,
     Fraud,
@@ -430,6 +430,7 @@ class Results:
     contest: ContestScore | None = None
     #: Why the bank refused: funds, limit, compliance, fraud, other.
     refusals: dict[str, int] = field(default_factory=dict)
+    completions: CompletionFigures | None = None
     partial: bool = False
     made_at: str | None = None
 

@@ -161,6 +161,7 @@ def build_results(
         growth=evidence.growth,
         contest=_contest(evidence, measures),
         refusals=dict(measures.refusals.most_common()),
+        completions=measures.calls.completion_figures(),
         partial=partial,
         made_at=datetime.now(UTC).isoformat(timespec="seconds") if partial else None,
     )

@@ -40,6 +40,7 @@ COUNTS = (
     "fraud_sent",
     "fraud_alerted",
     "false_positives",
+    "resent",
 )
 
 
@@ -70,6 +71,7 @@ class Bucket:
         self.fraud_sent = 0
         self.fraud_alerted = 0
         self.false_positives = 0
+        self.resent = 0
         self.resources: list[float] | None = None
         self.percentiles_ms: tuple[float | None, ...] | None = None
 
@@ -258,11 +260,12 @@ class Timeline:
         self._most_sent = max(bucket.sent for bucket in self.buckets.values()) if self.buckets else 0
 
     def _point(self, index: int, bucket: Bucket) -> TimelinePoint:
+        rest: list[Any] = [*(bucket.resources or (None, None, None)), bucket.resent]
         return TimelinePoint(
             index * self.interval_s,
             bucket.sim_s,
             self.interval_s,
-            *(getattr(bucket, name) for name in COUNTS),
+            *(getattr(bucket, name) for name in COUNTS[:-1]),
             *(bucket.percentiles_ms or (None,) * 4),
-            *(bucket.resources or (None, None, None)),
+            *rest,
         )

@@ -225,6 +225,14 @@ def own_limit(evidence: Evidence) -> str:
     return "CPU" if use and late and use.busy_samples > max(1.0, BUSY_FAILS * use.samples) else ""
 
 
+def uncounted(evidence: Evidence) -> int:
+    """Sent transactions whose end was never counted, once the run is over, beside those of lost workers."""
+    if not evidence.over:
+        return 0
+    lost = sum(row.in_flight for row in evidence.run.workers) if evidence.run is not None else 0
+    return evidence.transactions.in_flight - lost
+
+
 def held_up_by(evidence: Evidence) -> str:
     """The system that all users were waiting for while the generator was idle; "" when there is none.
 
@@ -273,6 +281,9 @@ def _load(evidence: Evidence) -> Word:
     kinds = (sent_kind(evidence), dropped_kind(evidence), lag_kind(evidence))
     if exhausted:
         return Word("Load", "fail", f"out of {exhausted}", f"{text}. The generator ran out of {exhausted}.")
+    if off := uncounted(evidence):
+        text += f"; {count(abs(off))} {'were sent and never' if off > 0 else 'too many were'} counted"
+        return Word("Load", "fail", "miscounted", f"{text}. The figures of this run do not add up.")
     if not enough(counts.offered) and "fail" not in kinds:
         few = too_few(counts.offered, evidence.planned.transactions if evidence.planned else counts.offered)
         return Word("Load", "warn" if evidence.over else "none", few, f"{text}.")

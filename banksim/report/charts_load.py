@@ -53,11 +53,11 @@ def capacity_chart(results: Results) -> Chart:
             marker={"symbol": symbol, "size": 11, "color": colour[role]},
             hovertemplate="%{x:.4g} tx/s: p99 %{y:.4g} ms<extra></extra>",
         )
-    judged = [step for step in steps if step.recall is not None]
+    judged = [step for step in steps if _recall(step)[0] is not None]
     chart.add_scatter(
         name="recall",
         x=[step.tps for step in judged],
-        y=rounded([step.recall for step in judged]),
+        y=rounded([_recall(step)[0] for step in judged]),
         yaxis="y2",
         mode="lines+markers",
         marker={"symbol": "triangle-up-open", "size": 8, "color": colour["data-suspicious"]},
@@ -82,15 +82,16 @@ def capacity_chart(results: Results) -> Chart:
             "showgrid": False,
         },
     )
-    chart.update_xaxes(title_text="offered transactions per wall second", rangemode="tozero", showgrid=False)
+    chart.update_xaxes(title_text="transactions a wall second, as asked", rangemode="tozero", showgrid=False)
     chart.update_yaxes(selector={"side": None}, title_text="p99 response time, ms", type="log")
     return Chart(
         "capacity",
         title,
         f"Each rate was offered for {found.hold_s:g} s and judged alone. "
-        "The dashed line is the highest that held.",
+        "The dashed line is the highest that held. Recall is that at the run's mix of fraud.",
         spec_of(chart),
         (
+            "asked",
             "offered",
             "achieved",
             "p50",
@@ -106,16 +107,25 @@ def capacity_chart(results: Results) -> Chart:
     )
 
 
+def _recall(step: CapacityStep) -> tuple[float | None, float | None, float | None]:
+    """Recall with its interval, at the run's mix where that can be told: only so are steps comparable."""
+    if step.mixed_recall is None:
+        return step.recall, step.recall_low, step.recall_high
+    return step.mixed_recall, step.mixed_recall_low, step.mixed_recall_high
+
+
 def _row(step: CapacityStep) -> tuple[str, ...]:
+    recall, low, high = _recall(step)
     return (
         rate(step.tps),
+        rate(step.offered_tps),
         rate(step.achieved_tps),
         milliseconds(step.p50_ms),
         milliseconds(step.p99_ms),
         percent(step.errors),
         str(step.dropped),
-        percent(step.recall),
-        interval(step.recall_low, step.recall_high),
+        percent(recall),
+        interval(low, high),
         percent(step.coverage),
         "held" if step.held else step.reason,
     )
@@ -133,6 +143,7 @@ def rate_chart(results: Results) -> Chart:
         ("offered", "offered", "data-neutral", "dot"),
         ("achieved", "sent", "data-genuine", "solid"),
         ("dropped", "dropped", "data-purple", "dash"),
+        ("requests sent again", "resent", "data-suspicious", "dot"),
         ("failed or unanswered", "", "data-fraud", "solid"),
     ):
         values = [
@@ -153,13 +164,13 @@ def rate_chart(results: Results) -> Chart:
         title,
         sampled("Wall-clock rate over simulated time; shaded: attacks, and in grey faults.", points),
         spec_of(chart),
-        ("simulated time", "offered", "sent", "completed", "failed", "unanswered", "dropped"),
+        ("simulated time", "offered", "sent", "completed", "failed", "unanswered", "dropped", "sent again"),
         [
             (
                 moment_text(results, point.sim_s),
                 *(
                     count(getattr(point, name))
-                    for name in ("offered", "sent", "completed", "failed", "unknown", "dropped")
+                    for name in ("offered", "sent", "completed", "failed", "unknown", "dropped", "resent")
                 ),
             )
             for point in thinned(points)

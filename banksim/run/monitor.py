@@ -234,6 +234,7 @@ class ProgressLog:
             "failed": 0,
             "unknown": 0,
             "dropped": 0,
+            "resent": 0,
             "p50_ms": None,
             "p99_ms": None,
             **dict(zip(("cpu_percent", "rss_bytes", "network_bytes_s"), self._use, strict=True)),
@@ -251,6 +252,7 @@ class ProgressLog:
                 "failed": bucket.failed,
                 "unknown": bucket.unknown,
                 "dropped": bucket.dropped,
+                "resent": bucket.resent,
                 "p50_ms": bucket.response.percentile(50),
                 "p99_ms": bucket.response.percentile(99),
             }

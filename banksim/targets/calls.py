@@ -246,6 +246,15 @@ def call_of(system: System, request: Request, reply: Reply, error: str | None) -
     )
 
 
+#: The method of a row of the figures: how long it took from acceptance to completion.
+COMPLETION = "COMPLETION"
+#: What else a completion may do, and how it stands among the errors.
+COMPLETION_ERRORS = {
+    "late": "a completion came after its deadline",
+    "double": "a completion came twice",
+    "pending": "the run ended before its completion came",
+}
+
 Observer = Callable[[Call], None]
 
 

@@ -26,13 +26,11 @@ from gevent.pywsgi import WSGIServer
 
 from banksim.model import UsageError
 from banksim.targets.adapters import Late
-from banksim.targets.calls import Call, Observer, Reply, Request, System
+from banksim.targets.calls import COMPLETION, COMPLETION_ERRORS, Call, Observer, Reply, Request, System
 
 #: Ids kept of completions that came early, were done, or were given up.
 MAX_REMEMBERED = 20_000
 MAX_BODY_BYTES = 1024 * 1024
-#: The name of the figures' row: how long it took from acceptance to completion.
-COMPLETION = "COMPLETION"
 Found = TypeVar("Found")
 
 
@@ -47,10 +45,10 @@ class Completions:
         self._send = send
         self._observer = observer
         self._waiting: dict[str, AsyncResult] = {}  # as bounded as the callers
-        self._early: OrderedDict[str, Any] = OrderedDict()
+        self._early: OrderedDict[str, list[Any]] = OrderedDict()
         self._ended: OrderedDict[str, str] = OrderedDict()
         self._closers: list[Callable[[], object]] = []
-        self.counts = dict.fromkeys(("accepted", "completed", "missing", "late", "double"), 0)
+        self.counts = dict.fromkeys(("accepted", "completed", "missing", *COMPLETION_ERRORS), 0)
 
     def wait(
         self, awaited: str, accepted: Reply, read: Callable[[Reply], Found | None]
@@ -60,25 +58,31 @@ class Completions:
         began_s = time.monotonic()
         ends_s = began_s + self._late.deadline_s
         found: Found | None = None
-        data: Any = None
+        over = False
         self._waiting[awaited] = said = AsyncResult()
         try:
-            if awaited in self._early:
-                said.set(self._early.pop(awaited))
+            if early := self._early.pop(awaited, None):
+                last = [data for data in early if read(Reply(200, data, 0.0)) is not None]
+                said.set((last or early)[-1])
+                for _ in last[1:]:
+                    self._tell("double")
             while found is None and (left_s := ends_s - time.monotonic()) > 0:
                 if self._late.every_s:
                     gevent.sleep(min(self._late.every_s, left_s))
                     reply = self._send(self._late.poll(awaited))
                 else:
-                    data = said.wait(left_s)
+                    said.wait(left_s)
                     if not said.ready():
                         break
-                    reply = Reply(200, data, 0.0)
+                    reply = Reply(200, said.value, 0.0)
                     self._waiting[awaited] = said = AsyncResult()  # an interim message is not the last
                 found = read(reply)
+            over = True
         finally:
             del self._waiting[awaited]
             self._remember(self._ended, awaited, "missing" if found is None else "completed")
+            if not over:
+                self._tell("pending")
         self.counts["missing" if found is None else "completed"] += 1
         waited_ms = (time.monotonic() - began_s) * 1000.0
         error = None if found is not None else f"no completion within {self._late.deadline_s:g} s"
@@ -92,11 +96,17 @@ class Completions:
         if waiting is not None and not waiting.ready():
             waiting.set(data)
         elif awaited in self._ended:
-            self.counts["double" if self._ended[awaited] == "completed" else "late"] += 1
-        elif waiting is not None or awaited in self._early:
-            self.counts["double"] += 1
-        else:
-            self._remember(self._early, awaited, data)
+            self._tell("double" if self._ended[awaited] == "completed" else "late")
+        elif waiting is not None:
+            self._tell("double")
+        else:  # it may be another worker's, too
+            self._remember(self._early, awaited, [*self._early.get(awaited, ())[-9:], data])
+
+    def _tell(self, what: str) -> None:
+        """Count what is no call of its own: an error without a latency."""
+        self.counts[what] += 1
+        text = COMPLETION_ERRORS[what]
+        self._observer(Call(self._system, COMPLETION, self._late.name, 0.0, None, 0, 0, text, sent=False))
 
     @staticmethod
     def _remember(table: OrderedDict[str, Any], key: str, value: Any) -> None:

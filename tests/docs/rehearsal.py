@@ -78,7 +78,7 @@ def workspace(folder: Path, runs: Path) -> Path:
             text = re.sub(r"^duration_hours: \d+", _shortened, text, flags=re.MULTILINE)
         text = text.replace("hold_seconds: 20", "hold_seconds: 2")  # steps are in real seconds
         scenario.write_text(text, "utf-8")
-    for path in ROOT.glob("requirements*.txt"):
+    for path in ROOT.glob("requirements*.*"):
         (place / path.name).symlink_to(path)
     for name in (
         "locustfiles",

@@ -14,6 +14,7 @@ from banksim.measure.results import encode
 from banksim.run import connect as targets_module
 from banksim.run.run import End, Run
 from banksim.sandbox import BankApi
+from tests.integration.cluster import cluster
 from tests.integration.driver import Driver, settings_for
 from tests.integration.loopback import LoopbackCluster
 
@@ -117,8 +118,31 @@ def assert_limit(run: Run, within: float) -> dict[str, Any]:
     assert max(step["tps"] for step in held) < min(step["tps"] for step in failed)
     assert all("response_time.p99" in step["reason"] for step in failed)
     for step in found["steps"]:
-        assert step["offered_tps"] == pytest.approx(step["tps"], rel=0.02)
+        assert step["offered_tps"] == pytest.approx(step["tps"], rel=max(0.02, within / 2))
     return found
+
+
+PROCESSES = """\
+name: Two steps of two workers
+duration_hours: 500
+speed_multiplier: 1000
+customers: 40
+arrivals: even
+transaction_rate: {peak_tps: 10, off_peak_tps: 10}
+fraud: {rate: 0}
+load: {start_tps: 30, factor: 2, hold_seconds: 2, max_tps: 60, until: ["errors < 5%"]}
+"""
+
+
+def test_a_master_searches_with_worker_processes(tmp_path: Path) -> None:
+    with cluster(tmp_path, PROCESSES, "--dry-run", workers=2) as made:
+        assert made.wait_for_the_end(90) == 0, made.said()
+        results = made.results()
+        found = results["run"]["capacity"]
+        assert (found["found_tps"], found["failed_tps"], found["finished"]) == (60, None, True)
+        assert [step["offered_tps"] for step in found["steps"]] == pytest.approx([30, 60], rel=0.2)
+        assert len(results["run"]["workers"]) == 2
+        assert "Limit: 60.0\u202ftx/s held, the highest rate that was tried" in made.said()
 
 
 CONDITIONS = """\

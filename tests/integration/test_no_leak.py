@@ -119,6 +119,20 @@ def test_no_field_belongs_to_fraud_alone(wire: Wire) -> None:
         assert shapes[kind, True] <= shapes[kind, False], f"{kind}: a shape of body that only fraud has"
 
 
+#: Fields by what tests/unit/dataset/test_difficulty.py holds to a bound, in sets large enough to say so.
+MEASURED = {
+    "transaction_id", "cif_id", "account_id", "amount", "channel", "timestamp", "transaction_type",
+    "description", "merchant_id", "merchant", "merchant_category", "merchant_category_code", "device_id",
+    "counterparty_account_id", "latitude", "longitude", "city",
+    "country", "currency",  # follow from the place and the bank
+}  # fmt: skip
+
+
+def test_every_field_of_the_wire_is_held_to_a_bound(wire: Wire) -> None:
+    for _, body in wire.scored:
+        assert {*body, *body["metadata"]} - {"metadata"} <= MEASURED
+
+
 @pytest.mark.parametrize("field", ["transaction_id", "cif_id", "device_id", "merchant_id", "account_id"])
 def test_ids_look_alike(wire: Wire, field: str) -> None:
     forms: dict[bool, set[str]] = {True: set(), False: set()}

@@ -214,11 +214,59 @@ def test_mojaloop_calls_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert contract.mistakes == []
     assert [r.status for r in said] == ["posted", "posted", "unknown", "posted"]
     assert said[2].detail == "no completion within 0.5 s" and said[2].latency_ms >= 500
-    assert counts == {"accepted": 4, "completed": 3, "missing": 1, "late": 0, "double": 2}
+    assert counts == {"accepted": 4, "completed": 3, "missing": 1, "late": 0, "double": 2, "pending": 0}
     accepted = [call.latency_ms for call in calls if call.name == "/transfers" and call.method == "POST"]
-    completed = [call for call in calls if call.method == "COMPLETION"]
+    completed = [call for call in calls if call.method == "COMPLETION" and call.sent]
+    assert [call.error for call in calls if not call.sent] == ["a completion came twice"] * 2
     assert len(accepted) == 4 and [bool(call.error) for call in completed] == [False, False, True, False]
     assert all(reply.latency_ms >= 20 > latency_ms for reply, latency_ms in zip(said, accepted, strict=True))
+
+
+class CallsBackWhereAsked(contracts.Mojaloop):
+    """Calls back at every address that some request has named, whichever of the workers asked."""
+
+    def answer(self, method: str, path: str, query: Any, body: Any, headers: Any) -> tuple[int, Any]:
+        if method == "POST":
+            self.addresses = self.addresses | {headers["X-Callback"]}
+        return super().answer(method, path, query, body, headers)
+
+
+def test_workers_are_called_back_and_read_a_subject_together(tmp_path: Path) -> None:
+    """Two workers, a bank that calls back and a detector that publishes: nothing is missing or late."""
+    shipped = (ROOT / "banksim/targets/mappings/mojaloop.yaml").read_text()
+    mapping = tmp_path / "switch.yaml"
+    mapping.write_text(
+        shipped.replace(
+            '      Date: "{now_http}"', '      Date: "{now_http}"\n      X-Callback: "{callback_url}"'
+        )
+    )
+    bank, detector = CallsBackWhereAsked(double_every=9), contracts.Tazama()
+    with nats_server() as (topic, publish), serving(bank) as bank_url, serving(detector) as detector_url:
+        detector.publish = publish
+        targets = {
+            "bank": {"adapter": str(mapping), "url": bank_url, "callbacks": {"port": 0}},
+            "detector": {"adapter": "tazama", "url": detector_url, "callbacks": {"topic": topic}},
+        }
+        scenario = tmp_path / "scenario.yaml"
+        gates = 'thresholds: ["within[5s] >= 99.9%", "completion.p99 < 5s"]\n'
+        scenario.write_text(f"{SHORT}{gates}targets: {json.dumps(targets)}\n")
+        given = ("--scenario", str(scenario), "--no-kafka", "--report-dir", str(tmp_path), "--headless")
+        done = locust(*given, "--processes", "2", "--seed", "3")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert bank.mistakes == detector.mistakes == []
+    assert len(bank.addresses) == 2
+    (path,) = tmp_path.glob("*/results.json")
+    found = json.loads(path.read_text())
+    calls = {row["call"]: row["count"] for row in found["calls"]}
+    later = found["completions"]
+    both = calls["COMPLETION /transfers"] + calls["COMPLETION /v1/evaluate/iso20022/pacs.002.001.12"]
+    assert later["completed"] == later["accepted"] == both > 120
+    assert (later["missing"], later["late"], later["pending"]) == (0, 0, 0)
+    assert later["double"] == len(bank.references) // 9 > 5
+    assert {row["error"]: row["count"] for row in found["errors"]}["a completion came twice"] == later[
+        "double"
+    ]
+    assert "pending when the run ended" in (path.parent / "report.html").read_text()
 
 
 def test_tazama_publishes_its_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

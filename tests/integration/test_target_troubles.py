@@ -131,6 +131,7 @@ def test_a_detector_that_resets_is_not_flawless(tmp_path: Path, retries: int) ->
     found = encode(results)
     row = next(row for row in found["calls"] if row["call"] == "POST /score")
     resets = requests.count(False)
+    assert sum(point["resent"] for point in found["timeline"]) == row["resent"]
     assert resets > 30
     assert row["resent"] == len(requests) - row["count"]
     if retries == 0:

@@ -26,10 +26,15 @@ STOPPED_WITHIN_S = 60.0
 
 
 def compose(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The file with ${NAME:-default} filled in from ``environ``."""
+    """The file with ${NAME:-default} and ${NAME:?asked for} filled in from ``environ``."""
     given = environ or {}
+    chosen = "of-this-test"
     text = (ROOT / "docker-compose.yml").read_text()
-    filled = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda match: given.get(match[1]) or match[2], text)
+    filled = re.sub(
+        r"\$\{(\w+):([-?])([^}]*)\}",
+        lambda match: given.get(match[1]) or (match[3] if match[2] == "-" else chosen),
+        text,
+    )
     parsed: dict[str, Any] = yaml.safe_load(filled)
     return parsed
 

@@ -262,6 +262,7 @@ class Mojaloop(Contract):
     def __init__(self, delay_s: float = 0.02, double_every: int = 0, lose_every: int = 0) -> None:
         super().__init__()
         self.callback = ""
+        self.addresses: set[str] = set()  # more than one: each is told, whoever asked
         self.delay_s = delay_s
         self.double_every = double_every
         self.lose_every = lose_every
@@ -298,9 +299,9 @@ class Mojaloop(Contract):
             return
         data = json.dumps({"transferState": "COMMITTED"}).encode()
         times = 2 if self.double_every and number % self.double_every == 0 else 1
-        for _ in range(times):
+        for address in sorted(self.addresses or {self.callback}) * times:
             request = urllib.request.Request(
-                f"{self.callback}/transfers/{name}",
+                f"{address}/transfers/{name}",
                 data,
                 {"Content-Type": "application/json"},
                 method="PUT",

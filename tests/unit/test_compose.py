@@ -146,10 +146,18 @@ def test_the_image_is_slim_has_two_stages_and_no_root() -> None:
     assert "pip install" not in last
 
 
+def test_no_password_is_published() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    secrets = re.findall(r"\$\{(\w*(?:PASSWORD|TOKEN|SECRET|KEY)\w*)(.?.?)", text)
+    assert secrets and {default for _, default in secrets} == {":?"}
+    assert not re.search(r"(?i)(password|token|secret)\w*: +[^$\s]", text)
+
+
 def test_the_image_has_what_the_package_pins() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     [wanted] = map(Requirement, project["project"]["optional-dependencies"]["postgres"])
-    [pinned] = re.findall(r'"(pg8000==[\d.]+)"', DOCKERFILE)
+    assert "pip install --require-hashes --requirement requirements.lock" in DOCKERFILE
+    [pinned] = re.findall(r"^(pg8000==[\d.]+) ", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
     assert pinned in (ROOT / "requirements-dev.txt").read_text()
     assert wanted.specifier.contains(pinned.partition("==")[2])
     copied = set(re.findall(r"^COPY ([a-z_]+) \1$", DOCKERFILE, re.MULTILINE))

@@ -8,6 +8,7 @@ from statistics import mean, median
 import pytest
 
 from banksim.fraud.typologies.card_abuse import TAP_UNITS
+from banksim.fraud.typologies.everyday import ERRANDS_S
 from banksim.model import CREDIT_KINDS, FraudStage, Kind
 
 from .helpers import REFUSED, desk, drive, one_pattern, world
@@ -148,3 +149,41 @@ def test_a_treasurer_passes_on_what_was_collected():
     for steps in whole:
         collected = sum(s.transaction.amount_cents for s in steps if s.truth.role == "member")
         assert steps[-1].transaction.amount_cents <= collected
+
+
+def everyday(kind):
+    found = decoys(kind, rate=0.2, hours=24 * 7)
+    assert len(found) >= 3
+    return found
+
+
+def test_takings_are_cash_of_a_small_business_below_the_reporting_threshold():
+    for step in (step for steps in everyday("cash_takings") for step in steps):
+        assert step.transaction.kind is Kind.DEPOSIT
+        assert step.truth.persona == "small_business"
+        assert 500_00 < step.transaction.amount_cents < 10_000_00
+
+
+def test_errands_are_near_home_and_soon_done():
+    for steps in everyday("errands"):
+        moments = defaultdict(list)
+        for step in steps:
+            index = step.transaction.account.customer_index
+            assert step.transaction.place.city == world(2000).population.customer(index).home.city
+            moments[index].append(step.sim_s)
+        assert all(max(found) - min(found) <= ERRANDS_S for found in moments.values())
+        assert len(steps) > len(moments)
+
+
+def test_goods_go_back_once_at_their_price():
+    for steps in everyday("returned_goods"):
+        paid = [step.transaction.amount_cents for step in steps if step.transaction.kind is Kind.PURCHASE]
+        back = [step.transaction.amount_cents for step in steps if step.transaction.kind is Kind.DEPOSIT]
+        assert Counter(back) <= Counter(paid)
+
+
+def test_a_new_phone_pays_somebody_from_a_device_that_the_customer_did_not_have():
+    for step in (step for steps in everyday("new_phone") for step in steps):
+        customer = world(2000).population.customer(step.transaction.account.customer_index)
+        assert step.transaction.kind is Kind.TRANSFER
+        assert step.transaction.device_id not in customer.devices

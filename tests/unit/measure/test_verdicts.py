@@ -147,6 +147,18 @@ def test_load_is_sent_dropped_and_the_start_lag(kind: str, sent: Transactions, l
     assert word("Load", evidence(sent, lag_ms)).kind == kind
 
 
+def test_what_was_sent_and_never_counted_fails_the_load() -> None:
+    some_missing = replace(transactions(), in_flight=3)
+    found = word("Load", evidence(some_missing))
+    assert (found.kind, found.word) == ("fail", "miscounted")
+    assert "3 were sent and never counted" in found.sentence
+    assert word("Load", evidence(replace(some_missing, in_flight=-1))).kind == "fail"
+    assert word("Load", evidence(some_missing, run=None)).kind == "pass"  # they may still end
+    lost = WorkerRow(1, "host", 7, "lost", "", 0.0, 1, 2.0, 40.0, 3)
+    known = replace(RUN, workers=[lost])
+    assert word("Load", evidence(some_missing, run=known)).word == "workers lost"  # it is told so already
+
+
 def test_a_generator_out_of_its_own_resources_fails_the_load() -> None:
     busy = GeneratorUse(100, 60, 80.0, 100.0, 1e8, 1e6)
     assert word("Load", evidence(lag_ms=60, generator=busy)).word == "out of CPU"

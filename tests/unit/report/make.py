@@ -12,7 +12,7 @@ from banksim.measure.results import FeedItem, Planned, Results, RunInfo, Thresho
 from banksim.measure.summary import Asked, build_results
 from banksim.model import At, BankStatus, Decision, Label
 from banksim.scenario.models import Goals
-from tests.unit.measure.make import START, call, end, outcome, planned
+from tests.unit.measure.make import call, end, outcome, planned
 
 #: typology → (start and length in simulated hours, transactions, share caught, median amount in cents)
 ATTACKS: dict[str, tuple[float, float, int, float, int]] = {
@@ -35,8 +35,6 @@ def busy_run(transactions: int = 6_000, seed: int = 4) -> Measures:
     events += [(rng.random() * 8, "holiday_trip") for _ in range(90)]
     for hours, name in sorted(events):
         _one(measures, rng, hours * 3600, name)
-    measures.offered(START, 3)
-    measures.started(START)
     measures.books.open("a-17", 500_000)
     measures.books.open("a-18", 120_000)
     return measures

@@ -6,6 +6,7 @@ from typing import Any
 
 from banksim.measure.results import CapacityFigures, Results, decode
 from banksim.report.charts_load import capacity_chart
+from banksim.report.console import summary
 from banksim.report.html import render_html
 from tests.unit.report.make import busy_results
 
@@ -47,6 +48,19 @@ def test_steps_are_in_order_of_their_rate_with_their_verdict() -> None:
     chart = capacity_chart(results())
     assert chart.spec is not None
     assert [row[-1] for row in chart.rows] == ["held", "p99 <script>"]
+
+
+def test_recall_is_that_at_the_mix_of_the_run() -> None:
+    mixed = {"mixed_recall": 0.6, "mixed_recall_low": 0.5, "mixed_recall_high": 0.7, "offered_tps": 92.0}
+    chart = capacity_chart(results(steps=[step(100, True) | mixed, step(150, False)]))
+    first, second = (dict(zip(chart.columns, row, strict=True)) for row in chart.rows)
+    assert (first["recall"], second["recall"]) == ("60.0\u202f%", "80.0\u202f%")
+    assert (first["asked"], first["offered"]) == ("100\u202ftx/s", "92.0\u202ftx/s")
+
+
+def test_the_terminal_says_what_was_found() -> None:
+    text = summary(results())
+    assert "Limit: 100\u202ftx/s held, 150\u202ftx/s did not" in text
 
 
 def test_the_page_says_what_was_found() -> None:

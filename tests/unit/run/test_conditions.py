@@ -56,6 +56,12 @@ def test_balances_that_are_read_too_rarely_or_never_are_refused() -> None:
     assert "not read" in refusal("balance_violations == 0", invariant="invariant: {enabled: false}")
 
 
+def test_balances_that_no_worker_reads_are_refused() -> None:
+    with pytest.raises(ScenarioError, match="with workers, balances are not read while the run goes on"):
+        check_conditions(settings("balance_violations == 0"), workers=True)
+    check_conditions(settings("errors < 1%"), workers=True)
+
+
 def test_a_system_that_a_live_run_leaves_out_is_refused() -> None:
     urls = {"connections": {"nexum_url": "", "bastion_url": "http://localhost:1"}}
     assert "the run has no nexum" in refusal("latency[nexum].p99 < 1s", Mode.LIVE, **urls)
