@@ -203,6 +203,7 @@ ALWAYS = (
 )
 
 
+SYSTEMS = {"nexum": "The bank", "bastion": "The detector"}
 #: A detector that processed so many times what it was asked is asked by somebody else as well.
 ASKED_TWICE = 1.5
 
@@ -279,6 +280,12 @@ def _of_the_workers(run: RunInfo, offered: int) -> list[str]:
 def _of_the_load(evidence: Evidence) -> list[str]:
     counts, goals = evidence.transactions, evidence.goals
     found = [
+        f"{SYSTEMS.get(system, system)} got slower with what it had done while its limit was searched for: "
+        "the rate that held is what it holds when as young as this, not what it holds later."
+        for system, trend in evidence.growth.items()
+        if trend.grows and evidence.run is not None and evidence.run.capacity is not None
+    ]
+    found += [
         f"{circuit.system} did not answer for {duration(circuit.open_s)}: {count(circuit.refused)} calls "
         "were held back meanwhile and have no latency."
         for circuit in (evidence.run.circuits if evidence.run is not None else ())

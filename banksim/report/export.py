@@ -60,10 +60,11 @@ def read_feed(run: Path) -> list[FeedItem]:
     if not path.is_file():
         return []
     with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file)
         try:
-            return [_feed_item(row) for row in csv.DictReader(file)]
-        except (KeyError, ValueError) as error:
-            raise UsageError(f"{path}: not the feed of a banksim run: {error}") from None
+            return [_feed_item(row) for row in rows]
+        except (KeyError, ValueError, csv.Error) as error:
+            raise UsageError(f"{path}: not the feed of a run (line {rows.line_num}): {error}") from None
 
 
 def render_again(run: Path) -> Path:
@@ -76,6 +77,8 @@ def render_again(run: Path) -> Path:
 
 def _feed_item(row: dict[str, str]) -> FeedItem:
     """A row as it was before; an apostrophe in front only kept a cell from being a formula."""
+    if None in row or None in row.values():  # so says csv of more cells or fewer than the head names
+        raise ValueError("expected a cell for each column")
     plain = {
         name: text[1:] if text[:1] == "'" and text[1:2] in set("=+-@") else text for name, text in row.items()
     }

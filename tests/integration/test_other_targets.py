@@ -23,6 +23,7 @@ from banksim.targets import Call, ClientSettings, NexumClient, http_targets
 from tests.docs.pages import ROOT, examples
 from tests.integration.commands import locust
 from tests.integration.driver import Driver, settings_for
+from tests.integration.test_no_leak import FORBIDDEN
 from tests.services import contracts
 from tests.services.contracts import Contract
 from tests.services.doors import Tokens, certificates, nats_server, serving
@@ -255,6 +256,8 @@ def test_workers_are_called_back_and_read_a_subject_together(tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr[-2000:]
     assert bank.mistakes == detector.mistakes == []
     assert len(bank.addresses) == 2
+    sent = json.dumps([*bank.seen, *detector.seen]).lower()
+    assert bank.seen and [name for name in FORBIDDEN if name in sent] == []
     (path,) = tmp_path.glob("*/results.json")
     found = json.loads(path.read_text())
     calls = {row["call"]: row["count"] for row in found["calls"]}

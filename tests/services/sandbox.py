@@ -27,6 +27,11 @@ class Server:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start, and return when it listens."""
         arguments = ["--only", self._name, f"--{self._name}-port", str(self.port), *self._options]
