@@ -360,6 +360,12 @@ class Dispatcher:
         self._stopped = True
         self._wakeup.wake()
 
+    @property
+    def behind(self) -> bool:
+        """Whether something is due that has not been handed out."""
+        moment_s = None if self._stopped else self._simulation.peek()
+        return moment_s is not None and self._wait_s(moment_s) <= 0
+
     # -- as a follower of the timekeeper ------------------------------------------------------
 
     def change_speed(self, sim_s: float, speed: float) -> None:

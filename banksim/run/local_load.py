@@ -407,7 +407,7 @@ def prepare_local_load(
             *feedback,
         ]
         if scenario.load is not None and role.share.is_whole:  # with workers their master searches
-            stage = LocalStage(measures, tee, timekeeper, backlog, dispatcher.stop)
+            stage = LocalStage(measures, tee, timekeeper, backlog, dispatcher)
             companions.append(Capacity(scenario.load, stage))
         customers = CustomerCounts(population.size)
         own: list[Sink] = [feed, customers, *(LogLines(log) for log in logs), *feedback]

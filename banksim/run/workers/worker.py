@@ -21,7 +21,7 @@ from gevent.event import Event
 
 from banksim.measure.figures import Reconciliation
 from banksim.model import BanksimError
-from banksim.run.capacity import StepCounter
+from banksim.run.capacity import StepCounter, unfinished
 from banksim.run.dispatcher import UserQueues
 from banksim.run.feed import ITEMS_PER_SECOND
 from banksim.run.kafka import Brokers
@@ -470,7 +470,7 @@ class Reporter:
         if steps is None or steps.step is None or not clock.paused:
             return None
         counts = orjson.dumps(steps.step.to_state(books=False), option=orjson.OPT_NON_STR_KEYS)
-        return StepCounts(len(clock.segments), load.backlog.in_flight, counts)
+        return StepCounts(len(clock.segments), unfinished(load.backlog, load.dispatcher), counts)
 
     def _next_seq(self) -> int:
         self._sequence += 1

@@ -20,7 +20,6 @@ from banksim.measure.figures import (
     ResponseParts,
     Transactions,
 )
-from banksim.measure.growth import GrowthFigures
 from banksim.measure.results import (
     CapacityFigures,
     CapacityStep,
@@ -36,6 +35,7 @@ from banksim.measure.scores import FEW, enough, wilson
 from banksim.measure.story import caveats
 from banksim.measure.summary import Asked, build_results, live
 from banksim.measure.tiles import funnel, tiles
+from banksim.measure.trends import GrowthFigures
 from banksim.measure.verdicts import Evidence, exit_code, judge
 from banksim.model import At, ExitCode
 from banksim.scenario.models import Goals

@@ -138,10 +138,14 @@ def test_without_a_lease_nothing_is_handed_out() -> None:
     desk.timekeeper.start(time.monotonic() - 0.5)
     running = gevent.spawn(desk.dispatcher.run)
     gevent.sleep(0.1)
-    assert desk.queues.waiting == 0
+    assert desk.queues.waiting == 0 and desk.dispatcher.behind
     lease.held = True
     gevent.sleep(0.1)
     assert desk.queues.waiting > 20
+    desk.timekeeper.pause()
+    gevent.sleep(0.1)
+    assert not desk.dispatcher.behind
+    desk.timekeeper.resume()
     running.get(timeout=5)
 
 
