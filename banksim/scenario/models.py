@@ -17,7 +17,6 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, WithJsonSchema, model_validator
 
 from banksim.scenario.consistency import inconsistencies
-from banksim.scenario.faults import Fault
 from banksim.scenario.fields import (
     AmountRange,
     Balance,
@@ -36,7 +35,7 @@ from banksim.scenario.fields import (
     Url,
 )
 from banksim.scenario.fraud import KNOWN_PATTERN_TYPES, FraudSettings
-from banksim.scenario.targets import TargetsBlock
+from banksim.scenario.targets import Fault, TargetsBlock
 
 # -- `transaction_rate`: how many transactions a wall-clock second, hour by hour --------------------
 #

@@ -24,9 +24,12 @@ from banksim.scenario.targets import Callbacks, Target, TargetsBlock
 from banksim.targets.auth import FrontDoor, Login, OAuthLogin, basic_credentials, secret
 from banksim.targets.bastion import NAME as BASTION
 from banksim.targets.bastion import BastionClient
-from banksim.targets.breaker import FAILURES_TO_OPEN, CircuitBreaker, CircuitStatus, GuardedTransport
 from banksim.targets.calls import (
+    FAILURES_TO_OPEN,
     HEALTH,
+    CircuitBreaker,
+    CircuitStatus,
+    GuardedTransport,
     Health,
     Observer,
     Relay,

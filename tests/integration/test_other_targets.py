@@ -16,8 +16,8 @@ from banksim.cli.main import main
 from banksim.measure.results import encode
 from banksim.model import BankStatus, ExitCode, UsageError
 from banksim.run.connect import check_targets
+from banksim.run.plan import Mode
 from banksim.run.run import End, Run
-from banksim.run.settings import Mode
 from banksim.scenario.targets import TargetsBlock
 from banksim.targets import Call, ClientSettings, NexumClient, http_targets
 from banksim.targets.carrier import http_under
