@@ -22,8 +22,7 @@ from locust.event import Events
 from banksim.load.session import Session
 from banksim.measure.formats import milliseconds, percent
 from banksim.model import BanksimError, UsageError
-from banksim.report.console import wants_colour
-from banksim.report.terminal import Line, can_rewrite, length_text
+from banksim.report.console import Line, can_rewrite, length_text, wants_colour
 from banksim.run.monitor import simulated_time
 from banksim.run.run import Run, State
 
@@ -179,9 +178,20 @@ def parts_of(run: Run) -> list[str]:
     parts = []
     if run.state is State.PAUSED:
         parts.append("paused")
-    elif scenario.load is None:  # a search ends when it knows the limit, and nothing predicts when
+    elif scenario.load is not None:
+        parts += _search(run)
+    else:
         parts.append(f"{length_text(round(max(0.0, scenario.duration_s - sim_s) / run.speed))} left")
     return [*parts, *_recall(run), *_pace(run, wall_s), simulated_time(scenario.start_at, sim_s)]
+
+
+def _search(run: Run) -> list[str]:
+    """The rate under test; when the limit will be known only once a rate has failed."""
+    found = run.load.capacity
+    if found is None or found.testing_tps is None:
+        return []
+    left = "" if found.left_s is None else f", {length_text(round(found.left_s))} left"
+    return [f"testing {found.testing_tps:.4g} TPS{left}"]
 
 
 def _pace(run: Run, wall_s: float) -> list[str]:

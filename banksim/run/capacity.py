@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -31,7 +31,7 @@ from banksim.measure.thresholds.grammar import Threshold, parse_thresholds
 from banksim.measure.thresholds.judge import Judge
 from banksim.measure.thresholds.readings import Figures
 from banksim.model import ScenarioError
-from banksim.run.settings import Mode, RunSettings
+from banksim.run.plan import Mode, RunSettings
 from banksim.run.sink import Tee
 from banksim.run.timekeeper import Timekeeper
 from banksim.scenario.models import Load
@@ -158,6 +158,22 @@ class Backlog(Protocol):
         """Transactions that wait for a user or for an answer."""
 
 
+class Source(Protocol):
+    """What hands out transactions."""
+
+    @property
+    def behind(self) -> bool:
+        """Whether something is due that has not been handed out."""
+
+    def stop(self) -> None:
+        """Offer nothing more."""
+
+
+def unfinished(backlog: Backlog, source: Source) -> int:
+    """Transactions of a step that have not ended, those that are late to begin at least as one."""
+    return backlog.in_flight + source.behind
+
+
 @dataclass(frozen=True, slots=True)
 class Offered:
     """What came of offering one rate: its counts, its wall seconds, and what went unanswered.
@@ -220,14 +236,15 @@ class LocalStage:
         tee: Tee,
         timekeeper: Timekeeper,
         backlog: Backlog,
-        stop: Callable[[], None],
+        source: Source,
     ) -> None:
         """``measures`` are the run's: a step counts in the same way, and has its checks of balances."""
         self.measures = measures
-        self.stop = stop
+        self.stop = source.stop
         self._tee = tee
         self._timekeeper = timekeeper
         self._backlog = backlog
+        self._source = source
 
     def offer(self, tps: float, hold_s: float) -> Offered:
         step = step_measures(self.measures.settings)
@@ -251,9 +268,9 @@ class LocalStage:
 
     def _drain(self) -> int:
         until_s = time.monotonic() + DRAIN_S
-        while self._backlog.in_flight and time.monotonic() < until_s:
+        while (left := unfinished(self._backlog, self._source)) and time.monotonic() < until_s:
             gevent.sleep(0.01)
-        return self._backlog.in_flight
+        return left
 
 
 class Capacity:

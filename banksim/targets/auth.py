@@ -19,10 +19,11 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
+from urllib.request import getproxies_environment, proxy_bypass
 
 import orjson
 from gevent.lock import BoundedSemaphore
@@ -293,6 +294,14 @@ class FrontDoor:
     client_id: str = ""
     client_secret: str = field(default="", repr=False)
     scope: str = ""
+
+    def towards(self, scheme: str, host: str) -> FrontDoor:
+        """With the proxy of HTTP_PROXY or HTTPS_PROXY where none is given and NO_PROXY allows it."""
+        proxy = getproxies_environment().get(scheme, "")
+        here = host in ("localhost", "::1") or host.startswith("127.")
+        if self.proxy or not proxy or here or proxy_bypass(host):
+            return self
+        return replace(self, proxy=proxy)
 
 
 def lifetime_s(expires_in: Any, token: str) -> float:

@@ -34,10 +34,8 @@ from banksim.model import (
     ScoreReply,
     Transaction,
 )
-from banksim.targets.bastion import BastionClient
-from banksim.targets.bastion_wire import is_usable, other_transaction, read_answer
-from banksim.targets.breaker import GuardedTransport
-from banksim.targets.calls import Transport
+from banksim.targets.bastion import BastionClient, is_usable, other_transaction, read_answer
+from banksim.targets.calls import GuardedTransport, Transport
 from banksim.targets.http.client import HttpBegun
 from banksim.targets.http.connection import HttpTransport
 from banksim.targets.http.lanes import Lanes, Trip

@@ -27,7 +27,7 @@ OTHERS = {
     "performance.md": ("--minutes", "--offered", "--rounds", "--seconds", "--tps", "--without"),
     "CHANGELOG.md": ("--run-time", "--json"),
     "command-line.md": of_locust(),  # in a table, each with what it means here
-    "tuning.md": ("--spawn-rate", "--users"),
+    "tuning.md": ("--hold", "--spawn-rate", "--users", "--workers"),
 }
 
 

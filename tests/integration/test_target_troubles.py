@@ -17,7 +17,7 @@ from gevent.server import StreamServer
 from banksim.measure.results import encode
 from banksim.model import ExitCode
 from banksim.report.console import summary
-from banksim.run.settings import Mode
+from banksim.run.plan import Mode
 from tests.docs.pages import ROOT
 from tests.integration.driver import Driver, settings_for
 from tests.integration.test_no_leak import FORBIDDEN
@@ -257,7 +257,13 @@ def test_the_contests_score_is_that_of_the_transaction_log(tmp_path: Path) -> No
     assert f"{contest.points:,.2f} points by the contest's rules" in summary(results)
 
 
-PAIRS = [("plain_bank", "plain_detector"), ("blnk", "rinha"), ("formance", "jube"), ("fineract", "tazama")]
+PAIRS = [
+    ("plain_bank", "plain_detector"),
+    ("blnk", "rinha"),
+    ("formance", "jube"),
+    ("fineract", "tazama"),
+    ("blnk_queued", "rinha"),
+]
 
 
 @pytest.mark.parametrize(("bank_name", "detector_name"), PAIRS)
@@ -273,6 +279,7 @@ def test_no_adapter_gives_a_label_away(
         "plain_detector": contracts.PlainDetector,
         "rinha": contracts.Rinha,
         "blnk": contracts.Blnk,
+        "blnk_queued": contracts.Blnk,
         "formance": contracts.Formance,
         "jube": contracts.Jube,
         "fineract": contracts.Fineract,

@@ -311,7 +311,7 @@ class HttpCalls(ABC):
     ) -> None:
         """``max_age_s`` is how long one connection may serve; see `MAX_AGE_S`."""
         self._url = BaseUrl.parse(url)
-        self.door = door or FrontDoor()
+        self.door = (door or FrontDoor()).towards(self._url.scheme, self._url.host)
         ca_file = self.door.ca_file or ca_file
         self._rng = rng
         self._timeout_s = timeout_s

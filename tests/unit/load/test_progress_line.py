@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+from dataclasses import replace
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from banksim.load.terminal import ProgressLine, parts_of, progress_of, share_terminal, show_progress
 from banksim.measure import Measures, MeasureSettings
+from banksim.measure.results import CapacityFigures
 from banksim.model import At
 from banksim.run.run import State
 from tests.unit.measure.make import ALERT, PASSED, START, end, fraud, planned
@@ -70,6 +72,17 @@ def test_other_moments_of_a_run() -> None:
     assert parts_of(opening) == ["opening customers: 120 of 480"] and progress_of(opening) == 0.25
     assert parts_of(life(State.DRAINING)) == ["Writing the report"]
     assert parts_of(life(State.PAUSED))[0] == "paused"
+
+
+def test_a_search_tells_the_rate_under_test_and_what_is_left() -> None:
+    run = life()
+    run.settings.scenario.load = object()
+    run.load = SimpleNamespace(capacity=CapacityFigures(150.0, None, False, 20.0, [], [], testing_tps=225.0))
+    assert parts_of(run)[0] == "testing 225 TPS"
+    run.load.capacity = replace(run.load.capacity, testing_tps=183.71, left_s=53.6)
+    assert parts_of(run)[0] == "testing 183.7 TPS, 54 s left"
+    run.load.capacity = None
+    assert parts_of(run) == ["day 1, 09:00"]
 
 
 def test_drops_are_said() -> None:

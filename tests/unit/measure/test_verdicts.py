@@ -32,8 +32,10 @@ from banksim.measure.results import (
     WorkerRow,
 )
 from banksim.measure.scores import FEW, enough, wilson
+from banksim.measure.story import caveats
 from banksim.measure.summary import Asked, build_results, live
 from banksim.measure.tiles import funnel, tiles
+from banksim.measure.trends import GrowthFigures
 from banksim.measure.verdicts import Evidence, exit_code, judge
 from banksim.model import At, ExitCode
 from banksim.scenario.models import Goals
@@ -411,6 +413,21 @@ def test_a_search_is_judged_by_its_limit(kind: str, name: str, changes: dict[str
     assert bank.kind == "none" and "past the limit" in bank.sentence
     if not changes:
         assert "253\u202ftx/s did not: response_time.p99 < 500ms: measured 870ms" in load.sentence
+
+
+def test_a_search_at_a_bank_that_grows_is_not_the_last_word() -> None:
+    found = CapacityFigures(247.0, 253.0, True, 20.0, [], [STEP, FAILED_STEP])
+    grows = GrowthFigures(20.0, 15.0, 25.0, 10.0, 50.0, 4_000, True)
+    measures = Measures()
+    for capacity, trend, told in (
+        (found, grows, 1),
+        (found, replace(grows, grows=False), 0),
+        (None, grows, 0),
+    ):
+        run = replace(RUN, capacity=capacity)
+        judged = replace(evidence(run=run), growth={"nexum": trend})
+        said = caveats(judged, build_results(run, measures, Asked(Goals())).fraud, measures)
+        assert sum("when as young as this" in sentence for sentence in said) == told
 
 
 def test_lost_workers_are_no_kept_up_load() -> None:

@@ -12,9 +12,20 @@ from banksim.measure import Measures
 from banksim.model import Ended
 from banksim.run import dispatcher as module
 from banksim.run.customers import NoJoiners
-from banksim.run.dispatcher import ALWAYS, DROPPED, OVERLOADED, CampaignDriver, Dispatcher, Overload, Wakeup
+from banksim.run.dispatcher import (
+    ALWAYS,
+    ANY_PERSONA,
+    DROPPED,
+    FRAUD_SEAT,
+    OVERLOADED,
+    Arrival,
+    CampaignDriver,
+    Dispatcher,
+    Overload,
+    UserQueues,
+    Wakeup,
+)
 from banksim.run.plan import build_parts
-from banksim.run.queues import ANY_PERSONA, FRAUD_SEAT, Arrival, UserQueues
 from banksim.run.sink import Tee
 from banksim.run.timekeeper import Timekeeper
 from banksim.scenario import parse_scenario
@@ -127,10 +138,14 @@ def test_without_a_lease_nothing_is_handed_out() -> None:
     desk.timekeeper.start(time.monotonic() - 0.5)
     running = gevent.spawn(desk.dispatcher.run)
     gevent.sleep(0.1)
-    assert desk.queues.waiting == 0
+    assert desk.queues.waiting == 0 and desk.dispatcher.behind
     lease.held = True
     gevent.sleep(0.1)
     assert desk.queues.waiting > 20
+    desk.timekeeper.pause()
+    gevent.sleep(0.1)
+    assert not desk.dispatcher.behind
+    desk.timekeeper.resume()
     running.get(timeout=5)
 
 

@@ -143,6 +143,24 @@ def test_through_a_proxy() -> None:
     assert proxy.lines == [f"GET {seen.url}/x HTTP/1.1".encode()]
 
 
+def test_the_environments_proxy_is_used_but_not_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = Proxy(allowed=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, proxy.url)
+    to = transport("http://bank.test:8090", FrontDoor())
+    assert to.send(GET).status == 403
+    to.close()
+    proxy.stop()
+    assert proxy.lines == [b"GET http://bank.test:8090/x HTTP/1.1"]
+    for address in ("http://localhost:1", "http://127.0.0.1:1", "https://bank.test"):
+        assert transport(address, FrontDoor()).door.proxy == ""
+    assert transport("http://bank.test", FrontDoor(proxy="http://own:1")).door.proxy == "http://own:1"
+    monkeypatch.setenv("no_proxy", "bank.test")
+    assert transport("http://bank.test:8090", FrontDoor()).door.proxy == ""
+
+
 def test_a_proxy_that_refuses_a_tunnel_is_named() -> None:
     proxy = Proxy(allowed=False)
     to = transport("https://bank.test:8443", FrontDoor(proxy=proxy.url))

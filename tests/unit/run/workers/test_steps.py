@@ -156,15 +156,27 @@ class Backlog:
     in_flight = 2
 
 
+class Source:
+    """Something that is late to be handed out."""
+
+    behind = True
+
+    def __init__(self) -> None:
+        self.stops = 0
+
+    def stop(self) -> None:
+        self.stops += 1
+
+
 def test_a_process_alone_counts_a_step_and_what_is_left_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("banksim.run.capacity.DRAIN_S", 0.05)
-    timekeeper, tee, run, stops = running(), Tee(), Measures(), []
-    stage = LocalStage(run, tee, timekeeper, Backlog(), lambda: stops.append(True))
+    timekeeper, tee, run, source = running(), Tee(), Measures(), Source()
+    stage = LocalStage(run, tee, timekeeper, Backlog(), source)
     gevent.spawn_later(HOLD_S / 2, tee.offered, AT, 7)
     gevent.spawn_later(HOLD_S / 2, setattr, run.balance_checks, "violations", 2)
     step = stage.offer(30.0, HOLD_S)
-    assert (step.counts.tally.offered, step.left, step.disturbed) == (7, 2, "")
+    assert (step.counts.tally.offered, step.left, step.disturbed) == (7, 3, "")
     assert step.counts.balance_checks.violations == 2
     assert timekeeper.clock.paused and timekeeper.changes[-1].tps == 30.0 and tee.sinks == []
     stage.stop()
-    assert stops == [True]
+    assert source.stops == 1
