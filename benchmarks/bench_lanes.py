@@ -30,7 +30,7 @@ from banksim.activity.rows import RowPlanner  # noqa: E402
 from banksim.model import Transaction  # noqa: E402
 from banksim.scenario import parse_scenario  # noqa: E402
 from banksim.targets import ClientSettings, HttpTransport, http_targets  # noqa: E402
-from banksim.targets.breaker import GuardedTransport  # noqa: E402
+from banksim.targets.calls import GuardedTransport  # noqa: E402
 from banksim.targets.carrier import Carrier, results_of  # noqa: E402
 from banksim.targets.http.lanes import Trip  # noqa: E402
 from banksim.targets.wire_blocks import WireBlocks  # noqa: E402

@@ -35,9 +35,9 @@ from locust.rpc import Message, zmqrpc  # noqa: E402
 import banksim  # noqa: E402
 from banksim.load.worker import TO_MASTER, TO_WORKER  # noqa: E402
 from banksim.measure.results import Account  # noqa: E402
-from banksim.run.queues import ANY_PERSONA, FRAUD_SEAT  # noqa: E402
+from banksim.run.dispatcher import ANY_PERSONA, FRAUD_SEAT  # noqa: E402
+from banksim.run.plan import Mode, RunSettings  # noqa: E402
 from banksim.run.run import Run  # noqa: E402
-from banksim.run.settings import Mode, RunSettings  # noqa: E402
 from banksim.run.workers.messages import (  # noqa: E402
     Ack,
     Assigned,

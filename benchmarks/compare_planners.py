@@ -22,7 +22,7 @@ import numpy as np
 from banksim.activity.rows import RowPlanner
 from banksim.model import Kind, Planned
 from banksim.world import World
-from banksim.world.draws import Floats
+from banksim.world.random import Floats
 from tests.unit.world.scenarios import WorldSettings
 
 REFERENCE = Path(__file__).with_name("first_planner.json")

@@ -1,8 +1,8 @@
 """banksim's pages and API on Locust's own web port.
 
-    <base>/banksim/                      the pages, see site.py (``?embed=1``: inside a tab of Locust's page)
+    <base>/banksim/                      the pages, see api.py (``?embed=1``: inside a tab of Locust's page)
     <base>/banksim/events                the pages' live stream (see stream.py)
-    <base>/banksim/static/…              scripts, styles, chart library (see site.py)
+    <base>/banksim/static/…              scripts, styles, chart library (see api.py)
     <base>/banksim/report/<run>/<file>   what finished runs left
     <base>/api/…                         the same figures and controls for scripts (see api.py)
     <base>/ws                            WebSocket (see websocket.py)
@@ -28,12 +28,11 @@ from werkzeug.wrappers import Response as AnyResponse
 from banksim.load import Session
 from banksim.load.install import pages_wanted
 from banksim.model import BanksimError, UsageError
-from banksim.report.theme import PLOTLY, chart_layout
-from web_ext.api import PLAIN_NAME, add_api, add_files
+from banksim.report.charts_frame import PLOTLY, chart_layout
+from web_ext.api import NAME, NOT_FOUND, PAGES, PLAIN_NAME, Page, Site, add_api, add_files, assets
 from web_ext.guard import Guard, check_starts, harden, is_loopback, set_up_login, trusted_hosts
 from web_ext.recorder import Recorder
 from web_ext.run_view import MAX_SPEED, MIN_SPEED, RunView
-from web_ext.site import NAME, NOT_FOUND, PAGES, Page, Site, assets
 from web_ext.stream import Hub
 from web_ext.websocket import add_websocket
 from web_ext.wire import problem

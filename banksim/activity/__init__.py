@@ -1,8 +1,7 @@
 """What genuine customers do."""
 
 from banksim.activity.journeys import Trip, Trips
-from banksim.activity.onboarding import Joining, OnboardingPlan
 from banksim.activity.payments import Chance, Draft, payment
-from banksim.activity.planner import Activity
+from banksim.activity.planner import Activity, Joining, OnboardingPlan
 
 __all__ = ["Activity", "Chance", "Draft", "Joining", "OnboardingPlan", "Trip", "Trips", "payment"]

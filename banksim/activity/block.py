@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from banksim.activity.descriptions import TRANSFER_WORDS
+from banksim.activity.payments import TRANSFER_WORDS
 from banksim.model import (
     AccountRef,
     Channel,
@@ -29,7 +29,7 @@ from banksim.model import (
     Transaction,
     Truth,
 )
-from banksim.world.draws import Bools, Draws, Floats, Ints, uuid_text, uuid_texts
+from banksim.world.random import Bools, Draws, Floats, Ints, uuid_text, uuid_texts
 
 #: What the codes of ``Block.kind`` and ``Block.channel`` stand for.
 KINDS: tuple[Kind, ...] = tuple(Kind)

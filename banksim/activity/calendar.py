@@ -20,7 +20,7 @@ import numpy as np
 
 from banksim.model import Channel, Kind
 from banksim.world import Choice, Persona, Population, World
-from banksim.world.draws import Ints
+from banksim.world.random import Ints
 
 # -- When whom is paid, and how free the money sits afterwards --------------------------------------
 #

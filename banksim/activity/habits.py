@@ -22,10 +22,9 @@ from banksim.model import Merchant, Place
 from banksim.model.money import to_units
 from banksim.world import Choice, Customer, Persona, World, unit_scale
 from banksim.world.columns import DEGREE, MAX_DEVICES, coprime_near
-from banksim.world.draws import Bools, Draws, Floats, Ints, Shares, uuid_text
 from banksim.world.merchants import NET
-from banksim.world.random import stream, zipf_weights
-from banksim.world.world import DAY_S
+from banksim.world.population import DAY_S
+from banksim.world.random import Bools, Draws, Floats, Ints, Shares, stream, uuid_text, zipf_weights
 
 REGULAR_SHARE = 0.70
 REGULAR_ONLINE_SHARE = 0.50

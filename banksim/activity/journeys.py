@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from banksim.model import Place
 from banksim.world import Customer, World
 from banksim.world.columns import DEGREE, People
-from banksim.world.draws import Bools, Draws, Floats, Ints
 from banksim.world.places import EARTH_RADIUS_KM
+from banksim.world.random import Bools, Draws, Floats, Ints
 
 BLOCK_DAYS = 28
 DAY_S = 86_400

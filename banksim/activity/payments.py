@@ -11,6 +11,10 @@ The offered rate stays the scenario's: a payment takes the place of what the arr
 been.  Pay days are left alone, so incomes stay what the personas say.  A payment that cannot be
 (shop closed or out of reach, not enough money, None returned, an error) leaves the arrival to the usual.
 Without such a file no random number is drawn here and nothing changes.
+
+The text of a transaction on the bank statement, in the few plain words people use.
+
+Genuine transactions and campaigns take their words from here, so the text never gives a fraud away.
 """
 
 from __future__ import annotations
@@ -27,9 +31,9 @@ import numpy as np
 
 from banksim.activity.prices import Pricing
 from banksim.model import AccountRef, Channel, Kind, Merchant, Place, ScenarioError
-from banksim.world import Customer, World, stream
-from banksim.world.draws import Bools, Draws, Ints
+from banksim.world import Customer, Persona, World, stream
 from banksim.world.persona import load_categories
+from banksim.world.random import Bools, Draws, Ints
 
 logger = logging.getLogger(__name__)
 
@@ -247,3 +251,41 @@ class Chance:
     def deposit(self, amount_cents: int, channel: str = "ach", words: str = "Incoming payment") -> Draft:
         """Receive money from outside the bank, or pay it in."""
         return Draft(Kind.DEPOSIT, Channel(channel), amount_cents, self._where, words)
+
+
+#: What people write on a transfer to somebody else.
+TRANSFER_WORDS = (
+    "Transfer",
+    "Thanks",
+    "Dinner",
+    "My share",
+    "Birthday",
+    "Groceries",
+    "Trip",
+    "Tickets",
+    "Loan",
+)
+_DEPOSIT_WORDS = {
+    Channel.MOBILE: "Check deposit",
+    Channel.ACH: "Incoming payment",
+    Channel.BRANCH: "Cash deposit",
+    Channel.ATM: "Cash deposit",
+}
+#: A persona whose youngest members are this old lives on a pension.
+_PENSION_FROM_AGE = 60
+
+
+def purchase_words(merchant_name: str) -> str:
+    return f"Purchase at {merchant_name}"
+
+
+def deposit_words(channel: Channel) -> str:
+    return _DEPOSIT_WORDS.get(channel, "Deposit")
+
+
+def pay_words(persona: Persona) -> str:
+    return "Pension payment" if persona.ages[0] >= _PENSION_FROM_AGE else "Salary"
+
+
+def withdrawal_words(channel: Channel) -> str:
+    return "Counter withdrawal" if channel is Channel.BRANCH else "Cash withdrawal"

@@ -17,8 +17,8 @@ from banksim.model import Kind
 from banksim.model.money import MINOR_DIGITS, to_cents
 from banksim.world import TIER_LIMIT_UNITS, Customer, Persona, unit_scale
 from banksim.world.columns import PRICE_LEVEL_SIGMA
-from banksim.world.draws import Bools, Floats, Ints, rounded
 from banksim.world.merchants import SHOP_LEVEL_SIGMA
+from banksim.world.random import Bools, Floats, Ints, rounded
 
 SMALLEST_UNITS = 0.5
 #: How prices end (judgement).

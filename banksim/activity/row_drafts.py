@@ -32,19 +32,17 @@ from banksim.activity.block import (
     WORD,
 )
 from banksim.activity.calendar import HOURS_OF_WEEK, Rhythm
-from banksim.activity.descriptions import TRANSFER_WORDS
-from banksim.activity.finder import Finder
+from banksim.activity.finder import Eligible, Finder, RowState
 from banksim.activity.habits import FAMILY_SLOT, NOISY_BILLS, HabitBook, HabitColumns
 from banksim.activity.journeys import Degrees, Who
-from banksim.activity.payments import Draft, Payments
+from banksim.activity.payments import TRANSFER_WORDS, Draft, Payments
 from banksim.activity.prices import PriceColumns
-from banksim.activity.row_state import Eligible, RowState
 from banksim.activity.salaries import Bills, Salaries
 from banksim.model import Channel, Place
 from banksim.world import Customer, World
 from banksim.world.columns import DEGREE
-from banksim.world.draws import Bools, Draws, Floats, Ints, Shares
-from banksim.world.world import DAY_S, HOUR_S
+from banksim.world.population import DAY_S, HOUR_S
+from banksim.world.random import Bools, Draws, Floats, Ints, Shares
 
 #: A persona whose youngest are this old lives on a pension.
 PENSION_FROM_AGE = 60

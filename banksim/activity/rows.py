@@ -41,18 +41,18 @@ from banksim.activity.block import (
     Legend,
     genuine_truths,
 )
+from banksim.activity.finder import SEEN_COLUMNS, Eligible, RowState, Seen, levels
 from banksim.activity.habits import HabitColumns
 from banksim.activity.journeys import Degrees
 from banksim.activity.payments import Payment, Payments
 from banksim.activity.prices import PriceColumns
 from banksim.activity.row_drafts import DraftMaker, Drafts
-from banksim.activity.row_state import SEEN_COLUMNS, Eligible, RowState, Seen, levels
 from banksim.model import CREDIT_KINDS, Channel
 from banksim.world import World
 from banksim.world.columns import DEGREE
-from banksim.world.draws import Bools, Draws, Floats, Ints
 from banksim.world.merchants import Shops
 from banksim.world.places import KM_PER_DEGREE
+from banksim.world.random import Bools, Draws, Floats, Ints
 
 #: Sums that are more than there is and are tried anyway: set so that the bank refuses some of a hundred
 #: payments, most of them for lack of funds (see docs/realism.md).

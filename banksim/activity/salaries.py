@@ -9,14 +9,13 @@ import numpy as np
 
 from banksim.activity.block import BILL, DEPOSIT, SALARY
 from banksim.activity.calendar import PayDays
+from banksim.activity.finder import Eligible, RowState
 from banksim.activity.habits import HabitColumns
 from banksim.activity.journeys import Journeys, Stay, Who
-from banksim.activity.row_state import Eligible, RowState
 from banksim.world import World
 from banksim.world.columns import coprime_near
-from banksim.world.draws import Floats, Ints
-from banksim.world.random import stream
-from banksim.world.world import DAY_S
+from banksim.world.population import DAY_S
+from banksim.world.random import Floats, Ints, stream
 
 #: Pay days whose next person is remembered.
 _MAX_PAY_DAYS = 4096

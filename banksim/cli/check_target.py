@@ -16,7 +16,7 @@ from banksim.model import AccountRef, BankStatus, Channel, ExitCode, Kind, Merch
 from banksim.scenario import load_scenario
 from banksim.scenario.targets import Target, TargetsBlock
 from banksim.targets import ClientSettings, Targets, http_targets
-from banksim.targets.bastion_wire import is_usable
+from banksim.targets.bastion import is_usable
 from banksim.targets.calls import Relay, Reply, Request, failure_text
 from banksim.targets.connect import role_of
 from banksim.world import World

@@ -22,12 +22,12 @@ from itertools import pairwise
 from banksim.fraud.patterns import resolve_patterns
 from banksim.measure.thresholds.judge import thresholds_of
 from banksim.model import ExitCode, ScenarioError
-from banksim.report.terminal import length_text
+from banksim.report.console import length_text
 from banksim.run.plan import build_parts, check_plan
 from banksim.scenario import Scenario, load_scenario, survey_scenarios
-from banksim.scenario.faults import Fault
 from banksim.scenario.fraud import FraudSettings, Pattern, Phase
 from banksim.scenario.models import SECONDS_PER_HOUR, Load
+from banksim.scenario.targets import Fault
 from banksim.schedule.rate import PiecewiseRate, offered_rate
 
 # -- What a scenario will do, before it is run: length, load and fraud in numbers -------------------

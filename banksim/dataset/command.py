@@ -32,8 +32,7 @@ from banksim.dataset.sinks import STDOUT, Outputs, Sink, beside, ending_of
 from banksim.dataset.stream import Batch, Entry, Stream
 from banksim.dataset.tables import TABLES, Reports, Table, croissant, line_of
 from banksim.model import BanksimError, ExitCode, UsageError
-from banksim.report.console import wants_colour
-from banksim.report.terminal import Line, can_rewrite
+from banksim.report.console import Line, can_rewrite, wants_colour
 from banksim.run.plan import Parts, build_parts
 from banksim.scenario import Scenario, load_scenario
 

@@ -35,7 +35,7 @@ from banksim.model.money import minor_digits
 from banksim.run.plan import Parts
 from banksim.world import Customer
 from banksim.world.columns import DEGREE
-from banksim.world.draws import Ints
+from banksim.world.random import Ints
 
 Ascii = NDArray[np.uint8]
 Table = Sequence[str]

@@ -26,7 +26,7 @@ from banksim.activity.rows import RowPlanner, undo_of
 from banksim.model import CREDIT_KINDS, NOT_SCORED, BankReply, BankStatus, Outcome, Planned, Transaction
 from banksim.run.plan import Parts
 from banksim.schedule.simulation import Begun, Due, Joining, Simulation
-from banksim.world.draws import Bools, Floats, Ints
+from banksim.world.random import Bools, Floats, Ints
 
 #: Arrivals drawn together, and rows settled together: fewer are undone when a campaign's step changes them.
 #: The fewer customers, the more of their rows depend on each other (measured with 2,000 and 100,000).

@@ -19,7 +19,7 @@ import banksim
 from banksim.dataset.files import Column, cell
 from banksim.dataset.public_forms import Row, ends
 from banksim.dataset.sinks import ending_of
-from banksim.world.draws import Draws, unit
+from banksim.world.random import Draws, unit
 
 Cells = tuple[str, ...]
 

@@ -23,13 +23,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from banksim.activity import descriptions
+from banksim.activity import payments
 from banksim.activity.habits import Habits
 from banksim.activity.journeys import Trip
-from banksim.fraud.attacker import Attacker, NormalBehaviour
 from banksim.fraud.calendar import CampaignSpec, Pace
 from banksim.fraud.money import Wallet
-from banksim.fraud.people import Accomplices, Compromised, Suits, VictimPool
+from banksim.fraud.people import Accomplices, Attacker, Compromised, NormalBehaviour, Suits, VictimPool
 from banksim.fraud.typology import Typology
 from banksim.model import (
     CREDIT_KINDS,
@@ -480,11 +479,11 @@ class Campaign:
         self, kind: Kind, customer: Customer, channel: Channel, merchant: Merchant | None
     ) -> str:
         if merchant is not None:
-            return descriptions.purchase_words(merchant.name)
+            return payments.purchase_words(merchant.name)
         if kind is Kind.SALARY:
-            return descriptions.pay_words(self.world.personas[customer.persona])
+            return payments.pay_words(self.world.personas[customer.persona])
         if kind is Kind.TRANSFER:
-            return self.rng.choice(descriptions.TRANSFER_WORDS)
+            return self.rng.choice(payments.TRANSFER_WORDS)
         if kind is Kind.WITHDRAWAL:
-            return descriptions.withdrawal_words(channel)
-        return descriptions.deposit_words(channel)
+            return payments.withdrawal_words(channel)
+        return payments.deposit_words(channel)

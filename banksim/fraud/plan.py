@@ -43,8 +43,7 @@ from operator import attrgetter, itemgetter
 from typing import TypeVar
 
 from banksim.fraud.calendar import AttackWindow, Calendar, CampaignSpec
-from banksim.fraud.patterns import ResolvedPattern
-from banksim.fraud.shares import Shares
+from banksim.fraud.patterns import ResolvedPattern, Shares
 from banksim.schedule.rate import PiecewiseRate
 from banksim.world.random import stream
 

@@ -14,14 +14,12 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from banksim.fraud.attacker import NormalBehaviour
 from banksim.fraud.calendar import AttackWindow, Calendar, CampaignSpec
 from banksim.fraud.campaign import Campaign, Stage
-from banksim.fraud.patterns import resolve_patterns
-from banksim.fraud.people import VictimPool
+from banksim.fraud.patterns import plan_shares, resolve_patterns
+from banksim.fraud.people import NormalBehaviour, VictimPool
 from banksim.fraud.plan import Plan, Planner
 from banksim.fraud.registry import build_registry
-from banksim.fraud.shares import plan_shares
 from banksim.fraud.typology import Registry, Steps, Typology
 from banksim.model import Label, Outcome, Planned
 from banksim.scenario import Scenario

@@ -14,11 +14,11 @@ from banksim.kafka.client import (
     EMBEDDED,
     TRANSACTIONS,
     EmbeddedBroker,
+    TopicReader,
     broker_problem,
     client_security,
 )
 from banksim.kafka.publisher import Delivery, Publisher
-from banksim.kafka.reader import TopicReader
 
 __all__ = [
     "ALERTS",

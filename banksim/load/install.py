@@ -44,7 +44,7 @@ from banksim.load.users import check_cast
 from banksim.load.worker import WorkerSession
 from banksim.measure.thresholds.grammar import parse_thresholds
 from banksim.model import BanksimError, ExitCode, UsageError
-from banksim.run.settings import RunSettings
+from banksim.run.plan import RunSettings
 from banksim.scenario import load_scenario
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ LOCUST_INTERNALS = {
     "locust.stats.print_stats": "no tables of calls after a run, unless asked for",
     "locust.stats.print_percentile_stats": "the same",
     "locust.stats.print_error_report": "the same",
-    # Used, in statistics.py.
+    # Used, in session.py.
     "locust.event.EventHook._handlers": "whether anything but Locust itself listens to calls",
     "locust.stats.StatsEntry._cache_response_times": "calls are entered in lots",
     # Used, in users.py.

@@ -23,8 +23,8 @@ from banksim.load.worker import TO_MASTER, MasterMail
 from banksim.measure.results import WorkerShown
 from banksim.model import UsageError
 from banksim.run.capacity import check_conditions
+from banksim.run.plan import RunSettings
 from banksim.run.run import Run
-from banksim.run.settings import RunSettings
 from banksim.run.workers import Members, RemoteSource
 from banksim.run.workers.members import Member, Standing
 from banksim.run.workers.messages import Bye, Final, Hello, Rejected, Welcome, from_worker

@@ -22,7 +22,7 @@ from locust.env import Environment
 
 from banksim.load.users import AcceleratedClockShape, has_seat
 from banksim.model import UsageError
-from banksim.run.settings import KafkaUse, Mode, RunSettings, new_seed
+from banksim.run.plan import KafkaUse, Mode, RunSettings, new_seed
 from banksim.scenario import load_scenario
 from banksim.scenario.errors import shown
 from banksim.scenario.loader import scenario_files

@@ -22,8 +22,7 @@ from locust.event import Events
 from banksim.load.session import Session
 from banksim.measure.formats import milliseconds, percent
 from banksim.model import BanksimError, UsageError
-from banksim.report.console import wants_colour
-from banksim.report.terminal import Line, can_rewrite, length_text
+from banksim.report.console import Line, can_rewrite, length_text, wants_colour
 from banksim.run.monitor import simulated_time
 from banksim.run.run import Run, State
 

@@ -27,7 +27,7 @@ from locust.user.task import (
 )
 
 from banksim.model import UsageError
-from banksim.run.queues import ANY_PERSONA, FRAUD_SEAT, Arrival, UserQueues
+from banksim.run.dispatcher import ANY_PERSONA, FRAUD_SEAT, Arrival, UserQueues
 
 logger = logging.getLogger(__name__)
 

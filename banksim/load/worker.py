@@ -20,10 +20,10 @@ from locust.exception import RPCError
 from locust.runners import STATE_INIT, STATE_STOPPED, STATE_STOPPING, Runner
 
 import banksim
-from banksim.load.statistics import LocustStatistics
+from banksim.load.session import LocustStatistics
 from banksim.load.users import idle_seats, seat_names
 from banksim.model import BanksimError, ExitCode
-from banksim.run.queues import UserQueues
+from banksim.run.dispatcher import UserQueues
 from banksim.run.run import End
 from banksim.run.workers import WorkerRun
 from banksim.run.workers.messages import (

@@ -24,8 +24,8 @@ import numpy as np
 
 from banksim.measure.block import CallBlock
 from banksim.measure.figures import Percentiles
-from banksim.measure.growth import Growth
 from banksim.measure.latency import LatencyHistogram, whole_us
+from banksim.measure.trends import Growth
 from banksim.model import At, BankStatus, Outcome
 from banksim.targets.calls import COMPLETION as METHOD
 from banksim.targets.calls import COMPLETION_ERRORS

@@ -33,7 +33,6 @@ import numpy as np
 
 from banksim.measure.block import CHANNELS, NO_DECISION, POSTED, Bools, ResultBlock, number_of
 from banksim.measure.campaigns import Campaigns, is_booked, moved_cents
-from banksim.measure.drift import ScoreDrift
 from banksim.measure.figures import (
     Confusion,
     DecoyRow,
@@ -53,6 +52,7 @@ from banksim.measure.scores import (
     share,
     wilson,
 )
+from banksim.measure.trends import ScoreDrift
 from banksim.model import BankStatus, Decision, FraudStage, Label, Outcome, Planned
 
 # -- Detection by persona or by channel: is one kind of customer watched worse than another? ---------

@@ -38,8 +38,8 @@ from banksim.measure.figures import (
     Transactions,
     WarmUp,
 )
-from banksim.measure.growth import GrowthFigures
 from banksim.measure.kafka import Kafka
+from banksim.measure.trends import GrowthFigures
 
 SCHEMA = 2
 

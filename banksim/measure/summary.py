@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from banksim.measure.caveats import caveats
 from banksim.measure.contest import RINHA, ContestScore, rinha_score
 from banksim.measure.detection import Slices
 from banksim.measure.figures import (
@@ -29,7 +28,6 @@ from banksim.measure.figures import (
     Transactions,
     WarmUp,
 )
-from banksim.measure.growth import figures_of
 from banksim.measure.kafka import Kafka
 from banksim.measure.latency import LatencyHistogram
 from banksim.measure.measures import Measures, Quality
@@ -42,11 +40,13 @@ from banksim.measure.results import (
     ThresholdRow,
 )
 from banksim.measure.scores import calibration, enough, share, sweep, used_scores, wilson
+from banksim.measure.story import caveats
 from banksim.measure.thresholds.grammar import Threshold
 from banksim.measure.thresholds.judge import standing
 from banksim.measure.thresholds.readings import Figures
 from banksim.measure.tiles import funnel, tiles
 from banksim.measure.timeline import Bucket, Timeline
+from banksim.measure.trends import figures_of
 from banksim.measure.verdicts import Evidence, judge
 from banksim.scenario.models import Goals
 

@@ -29,9 +29,9 @@ from banksim.measure.figures import (
     Transactions,
 )
 from banksim.measure.formats import THIN, count, figure, interval, milliseconds, money, percent, rate
-from banksim.measure.growth import GrowthFigures
 from banksim.measure.results import Kind, Planned, Results, RunInfo, ThresholdRow, Verdict, Word
 from banksim.measure.scores import enough, wilson
+from banksim.measure.trends import GrowthFigures
 from banksim.model import ExitCode
 from banksim.scenario.models import Goals
 

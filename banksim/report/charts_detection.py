@@ -19,6 +19,7 @@ from banksim.measure.results import Results
 from banksim.model.money import minor_digits
 from banksim.report.charts_frame import (
     Chart,
+    colours,
     error_bars,
     frame,
     moment,
@@ -27,7 +28,6 @@ from banksim.report.charts_frame import (
     start_of,
     thinned,
 )
-from banksim.report.theme import colours
 
 # -- The campaign strip: who attacked when, and how long it took until the first alert --------------
 #

@@ -12,6 +12,7 @@ from banksim.measure.results import CapacityStep, Results
 from banksim.measure.scores import FEW
 from banksim.report.charts_frame import (
     Chart,
+    colours,
     error_bars,
     frame,
     moment,
@@ -23,7 +24,6 @@ from banksim.report.charts_frame import (
     thinned,
     time_axes,
 )
-from banksim.report.theme import colours
 
 # -- Capacity mode's chart: every rate that was tried, whether it held, and how the detector fared there ---
 

@@ -14,8 +14,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from banksim.measure.formats import NOT_AVAILABLE, THIN, figure, milliseconds, money, percent
+from banksim.report.charts_frame import tokens_css
 from banksim.report.compare import Change, Comparison, Difference, Unit
-from banksim.report.theme import tokens_css
 
 # -- A comparison in words and numbers, and as a table for a terminal -------------------------------
 

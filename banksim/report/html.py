@@ -24,7 +24,17 @@ from banksim.measure.tiles import money_stages
 from banksim.measure.verdicts import too_few
 from banksim.model.money import minor_digits
 from banksim.report.charts_detection import campaign_chart, cost_chart, pr_chart, recall_chart, score_chart
-from banksim.report.charts_frame import Chart, bands, moment_text
+from banksim.report.charts_frame import (
+    Chart,
+    bands,
+    chart_layout,
+    colours,
+    moment_text,
+    plotly_js,
+    script,
+    template_text,
+    tokens_css,
+)
 from banksim.report.charts_load import (
     capacity_chart,
     generator_chart,
@@ -33,7 +43,6 @@ from banksim.report.charts_load import (
     rate_chart,
 )
 from banksim.report.console import exact, violated
-from banksim.report.theme import chart_layout, colours, plotly_js, script, template_text, tokens_css
 
 # -- The response-time ranges as one bar ------------------------------------------------------------
 

@@ -31,7 +31,7 @@ from banksim.measure.thresholds.grammar import Threshold, parse_thresholds
 from banksim.measure.thresholds.judge import Judge
 from banksim.measure.thresholds.readings import Figures
 from banksim.model import ScenarioError
-from banksim.run.settings import Mode, RunSettings
+from banksim.run.plan import Mode, RunSettings
 from banksim.run.sink import Tee
 from banksim.run.timekeeper import Timekeeper
 from banksim.scenario.models import Load

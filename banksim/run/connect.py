@@ -19,7 +19,7 @@ import gevent
 from banksim.measure.results import Circuit, DetectorStats, TargetRow
 from banksim.model import BanksimError, Place, TargetUnreachable, UsageError
 from banksim.run.invariant import MovementBooks
-from banksim.run.settings import Mode, RunSettings
+from banksim.run.plan import Mode, RunSettings
 from banksim.run.stand_ins import StandInProcesses, StandInsInProcess, check_faults
 from banksim.sandbox import BankApi, DetectorApi
 from banksim.sandbox.detector.kafka import DetectorBridge
@@ -45,7 +45,7 @@ from banksim.targets import (
     in_process_targets,
     probe,
 )
-from banksim.targets.bastion_wire import DECISION_WORDS
+from banksim.targets.bastion import DECISION_WORDS
 
 # -- The detector's own statistics, read before and after a run, reported next to our own counts -----
 #
@@ -291,6 +291,7 @@ def _client_settings(settings: RunSettings, home_of: Callable[[int], Place] | No
             currency=scenario.currency,
             timeout_s=scenario.connections.timeout_seconds,
             max_retries=scenario.connections.max_retries,
+            max_age_s=scenario.connections.max_age_seconds,
             concurrency=MAX_CONNECTIONS,
             feedback=scenario.detector.feedback,
             batch_size=scenario.detector.batch_size,

@@ -18,7 +18,7 @@ from gevent.pool import Pool
 
 from banksim.activity import OnboardingPlan
 from banksim.model import BanksimError
-from banksim.report.terminal import bar
+from banksim.report.console import bar
 from banksim.run.dispatcher import Wakeup
 from banksim.run.plan import LiveSimulation
 from banksim.schedule.arrivals import WHOLE, Share

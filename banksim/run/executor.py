@@ -33,10 +33,10 @@ from banksim.model import (
     Transaction,
 )
 from banksim.run.connect import MAX_CONNECTIONS
+from banksim.run.dispatcher import QUEUE_FULL, Arrival
 from banksim.run.feed import Feed
 from banksim.run.invariant import MovementBooks
 from banksim.run.plan import Parts
-from banksim.run.queues import QUEUE_FULL, Arrival
 from banksim.run.sink import Sink
 from banksim.run.timekeeper import Timekeeper
 from banksim.scenario import Scenario
@@ -46,7 +46,7 @@ from banksim.targets.carrier import BANK_STATUSES, Carrier, Results, http_under,
 from banksim.targets.http.lanes import Trip
 from banksim.targets.wire_blocks import MOVEMENTS, WireBlocks, movement_codes, two_legged
 from banksim.world import Population
-from banksim.world.draws import Bools, Ints
+from banksim.world.random import Bools, Ints
 
 #: An arrival that could not start for so long is dropped: by then it says nothing about the target any more.
 DROP_AFTER_S = 10.0

@@ -34,7 +34,7 @@ from banksim.measure.kafka import Kafka as Figures
 from banksim.measure.kafka import StreamFigures
 from banksim.measure.results import TargetRow
 from banksim.model import BankReply, BankStatus, Planned
-from banksim.run.settings import KafkaUse, Mode, RunSettings
+from banksim.run.plan import KafkaUse, Mode, RunSettings
 from banksim.run.sink import Sink
 from banksim.run.timekeeper import Timekeeper
 from banksim.targets import AccountDirectory, Call

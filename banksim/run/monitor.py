@@ -15,8 +15,8 @@ from banksim.measure.latency import LatencyHistogram
 from banksim.measure.thresholds.judge import Judge, Verdict, thresholds_of
 from banksim.measure.thresholds.readings import Figures
 from banksim.model import At
+from banksim.run.plan import Mode, RunSettings
 from banksim.run.process import ResourceMeter
-from banksim.run.settings import Mode, RunSettings
 from banksim.run.timekeeper import Timekeeper
 from banksim.scenario import Scenario
 

@@ -4,31 +4,37 @@ A live run and a data set start from the same parts.
 
 Building takes a moment of CPU (word lists, campaign plans), so it is kept apart from
 running and can be done in a thread next to the event loop.
+
+What a run is asked to do, after command line, environment and scenario have been weighed.
 """
 
 from __future__ import annotations
 
 import math
+import secrets
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 import gevent
 
 from banksim.activity import Activity
 from banksim.activity.block import Block
-from banksim.activity.onboarding import OnboardingPlan
 from banksim.activity.payments import check_payments, payments_in
+from banksim.activity.planner import OnboardingPlan
 from banksim.fraud import CampaignRun, CampaignSpec, FraudProgram
 from banksim.fraud.program import check_fraud, plugin_paths
 from banksim.fraud.registry import load_plugin, registry_of
+from banksim.measure import MeasureSettings
 from banksim.measure.results import Planned, Window
 from banksim.measure.summary import Asked
 from banksim.measure.thresholds.judge import thresholds_of
 from banksim.run.process import in_thread
-from banksim.run.settings import RunSettings
 from banksim.scenario import Scenario
 from banksim.schedule.arrivals import Arrivals, make_arrivals
 from banksim.schedule.clock import Clock
@@ -36,6 +42,70 @@ from banksim.schedule.rate import PiecewiseRate, clock_hours, in_hours, offered_
 from banksim.schedule.simulation import Replan, Simulation
 from banksim.world import World, load_personas
 from banksim.world.random import stream
+
+
+class Mode(StrEnum):
+    """Where the targets are."""
+
+    LIVE = "live"  # at the addresses given
+    SANDBOX = "sandbox"  # the stand-ins, behind real HTTP, started for this run
+    DRY_RUN = "dry-run"  # the stand-ins inside this process: no network
+
+    @property
+    def meaning(self) -> str:
+        """One line of text."""
+        return {
+            Mode.LIVE: "live targets",
+            Mode.SANDBOX: "sandbox (stand-in bank and detector over HTTP)",
+            Mode.DRY_RUN: "dry run (stand-in bank and detector in process, no network)",
+        }[self]
+
+
+class KafkaUse(StrEnum):
+    """Whether a run may publish events; where the brokers are is another setting."""
+
+    AUTO = "auto"  # against live targets, when the brokers answer
+    ASKED = "asked"  # brokers were named on the command line: in every mode
+    OFF = "off"  # --no-kafka
+
+
+def new_run_id() -> str:
+    """A name for a run that sorts by time and is safe in paths and addresses."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """One run.  ``speed`` is in simulated seconds per wall second; ``seed`` decides everything random."""
+
+    scenario: Scenario
+    seed: int
+    speed: float
+    mode: Mode
+    report_dir: Path
+    run_id: str = field(default_factory=new_run_id)
+    transaction_log: bool = False
+    kafka: KafkaUse = KafkaUse.AUTO
+
+    @property
+    def folder(self) -> Path:
+        """Where this run leaves its files."""
+        return self.report_dir / self.run_id
+
+
+def new_seed() -> int:
+    """A seed for a run that was given none; short enough to type again."""
+    return secrets.randbelow(1_000_000)
+
+
+def counting(scenario: Scenario) -> MeasureSettings:
+    """How a scenario wants its transactions counted; equal in every process of a run."""
+    return MeasureSettings(
+        interval_s=scenario.metrics.collect_interval_seconds,
+        max_points=scenario.metrics.max_points,
+        warm_up_s=scenario.warm_up_hours * 3600.0,
+    )
+
 
 LiveSimulation = Simulation[CampaignSpec, CampaignRun, Block]
 

@@ -30,8 +30,8 @@ from banksim.measure.figures import Reconciliation
 from banksim.model import BanksimError
 from banksim.report.console import headline
 from banksim.run.connect import Connected, credentials, read_balances
+from banksim.run.plan import Mode, RunSettings
 from banksim.run.process import in_thread
-from banksim.run.settings import Mode, RunSettings
 from banksim.scenario.models import Invariant
 from banksim.targets import CA_FILE, ClientSettings, NexumClient, Transport, http_targets, probe
 

@@ -52,10 +52,9 @@ from banksim.run.connect import adapters_of, check_targets
 from banksim.run.feed import EmptyFeed, FeedView
 from banksim.run.kafka import check_brokers
 from banksim.run.monitor import History, ProgressLog, ThresholdWatch, Watched, report_start
-from banksim.run.plan import Parts, asked, build_parts, check_plan
+from banksim.run.plan import Parts, RunSettings, asked, build_parts, check_plan, counting
 from banksim.run.process import in_thread
 from banksim.run.reconcile import keep_books
-from banksim.run.settings import RunSettings, counting
 from banksim.run.sink import CustomerCounts
 from banksim.run.timekeeper import Timekeeper
 from banksim.schedule.clock import Clock

@@ -20,7 +20,7 @@ from banksim.measure.block import LABELS, STATUSES, ResultBlock
 from banksim.model import CREDIT_KINDS, At, BankStatus, Ended, Label, Outcome, Planned
 from banksim.report.transaction_log import TransactionLog
 from banksim.targets import Call
-from banksim.world.draws import Ints
+from banksim.world.random import Ints
 
 logger = logging.getLogger(__name__)
 

@@ -17,10 +17,10 @@ import gevent
 
 from banksim.measure.results import FaultMade
 from banksim.model import BanksimError, UsageError
-from banksim.run.settings import Mode, RunSettings
+from banksim.run.plan import Mode, RunSettings
 from banksim.sandbox import DetectorApi
-from banksim.sandbox.faults import CONTROL_PATH, CONTROL_TOKEN, ActiveFault, FaultBoard
-from banksim.scenario.faults import Fault
+from banksim.sandbox.http import CONTROL_PATH, CONTROL_TOKEN, ActiveFault, FaultBoard
+from banksim.scenario.targets import Fault
 from banksim.schedule.clock import Clock
 from banksim.targets import HttpTransport, InProcessTransport, Request, SandboxProcess, Transport
 from banksim.targets.in_process import FaultyTransport

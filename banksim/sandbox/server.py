@@ -35,13 +35,18 @@ from banksim.sandbox.bank.api import BankApi
 from banksim.sandbox.bank.database import IN_MEMORY
 from banksim.sandbox.detector.api import DetectorApi
 from banksim.sandbox.detector.kafka import KafkaSide, open_kafka_side
-from banksim.sandbox.faults import (
+from banksim.sandbox.http import (
     CONTROL_TOKEN,
     SOCKET_KEY,
+    Api,
+    Environ,
     FaultBoard,
     FaultyFace,
+    Query,
+    Reply,
+    StartResponse,
+    WsgiFace,
 )
-from banksim.sandbox.http import Api, Environ, Query, Reply, StartResponse, WsgiFace
 from banksim.world.random import stream
 
 BANK_PORT = 8090

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from banksim.scenario.errors import Path, Problem, path_text, shown
-from banksim.scenario.faults import KEYS_OF_KINDS
 from banksim.scenario.fraud import PATTERN_ALIASES, canonical_type
+from banksim.scenario.targets import KEYS_OF_KINDS
 
 #: Keys that name another pattern.
 LINKS = ("follows", "requires_successful")

@@ -18,12 +18,11 @@ from pydantic import ValidationError
 
 from banksim.model import ScenarioError
 from banksim.scenario.consistency import inconsistencies
+from banksim.scenario.errors import MAX_BYTES, Document, Problem, problems_of, read_yaml, without_empty_blocks
 from banksim.scenario.errors import Path as KeyPath
-from banksim.scenario.errors import Problem, problems_of, without_empty_blocks
 from banksim.scenario.fraud import KNOWN_PATTERN_TYPES
 from banksim.scenario.models import CHECKED_BY_LOADER, Scenario
 from banksim.scenario.targets import with_addresses
-from banksim.scenario.yaml_text import MAX_BYTES, Document, read_yaml
 
 # -- The folders shipped with banksim, in a checkout and in an installed package --------------------
 #

@@ -17,7 +17,6 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, WithJsonSchema, model_validator
 
 from banksim.scenario.consistency import inconsistencies
-from banksim.scenario.faults import Fault
 from banksim.scenario.fields import (
     AmountRange,
     Balance,
@@ -36,7 +35,7 @@ from banksim.scenario.fields import (
     Url,
 )
 from banksim.scenario.fraud import KNOWN_PATTERN_TYPES, FraudSettings
-from banksim.scenario.targets import TargetsBlock
+from banksim.scenario.targets import Fault, TargetsBlock
 
 # -- `transaction_rate`: how many transactions a wall-clock second, hour by hour --------------------
 #
@@ -259,9 +258,6 @@ class Metrics(Block):
         return int(min(MAX_POINTS, max(MIN_POINTS, wanted)))
 
 
-# -- `goals`: the limits of the verdict --------------------------------------------------------------
-
-
 class Goals(Block):
     """What the four words of a verdict are held against; the defaults suit most systems."""
 
@@ -331,6 +327,9 @@ class Connections(Block):
     )
     max_retries: Annotated[int, Number(0, 20)] = Field(
         default=3, description="How often a call that failed is tried again."
+    )
+    max_age_seconds: Annotated[float, Number(1, 86_400)] = Field(
+        default=60.0, description="About how long a connection serves before a new one takes its place."
     )
 
 

@@ -24,9 +24,12 @@ from banksim.scenario.targets import Callbacks, Target, TargetsBlock
 from banksim.targets.auth import FrontDoor, Login, OAuthLogin, basic_credentials, secret
 from banksim.targets.bastion import NAME as BASTION
 from banksim.targets.bastion import BastionClient
-from banksim.targets.breaker import FAILURES_TO_OPEN, CircuitBreaker, CircuitStatus, GuardedTransport
 from banksim.targets.calls import (
+    FAILURES_TO_OPEN,
     HEALTH,
+    CircuitBreaker,
+    CircuitStatus,
+    GuardedTransport,
     Health,
     Observer,
     Relay,
@@ -38,6 +41,7 @@ from banksim.targets.calls import (
     ignore_call,
 )
 from banksim.targets.completion import Completions, listen, subscribe
+from banksim.targets.http.client import MAX_AGE_S
 from banksim.targets.http.connection import HttpTransport
 from banksim.targets.in_process import Handler, InProcessTransport
 from banksim.targets.mapping import read_mapping
@@ -68,6 +72,7 @@ class ClientSettings:
     currency: str = "USD"
     timeout_s: float = 30.0
     max_retries: int = 3
+    max_age_s: float = MAX_AGE_S
     concurrency: int = 200
     account_prefix: str = "BANKSIM"
     nexum_token: str = ""
@@ -132,6 +137,7 @@ def http_targets(
             timeout_s=settings.timeout_s,
             concurrency=settings.concurrency,
             max_retries=settings.max_retries,
+            max_age_s=settings.max_age_s,
             token=chosen.door.token or token,
             ca_file=settings.ca_file,
             door=chosen.door,

@@ -15,14 +15,14 @@ from typing import Any, Protocol
 
 import gevent
 
-from banksim.sandbox.faults import ERRORS, GARBAGE, HANGS, Effect, FaultBoard
+from banksim.sandbox.http import ERRORS, GARBAGE, HANGS, Effect, FaultBoard
 from banksim.targets.calls import NO_ANSWER, Relay, Reply, Request, Transport
 from banksim.targets.http.client import Answer, RetryBudget, backoff_s, decoded
 
 # -- A stand-in inside this process, with faults: what a network would have shown, without one ------
 #
 # In front of an `InProcessTransport`; which call meets what is the board's business
-# (sandbox/faults.py).  A score or a reading whose connection was lost is tried again as over
+# (sandbox/http.py).  A score or a reading whose connection was lost is tried again as over
 # HTTP, a movement never.
 
 

@@ -20,7 +20,7 @@ import orjson
 
 from banksim.model import CREDIT_KINDS, Kind, ScoreReply, Transaction
 from banksim.model.money import to_units, to_wire
-from banksim.targets.bastion_wire import read_score
+from banksim.targets.bastion import read_score
 from banksim.targets.calls import Reply
 from banksim.targets.nexum import AccountDirectory
 

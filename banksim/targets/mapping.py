@@ -29,11 +29,9 @@ from banksim.model import (
     Transaction,
 )
 from banksim.model.money import from_wire
-from banksim.scenario.errors import Problem, problems_of
-from banksim.scenario.yaml_text import read_yaml
+from banksim.scenario.errors import Problem, problems_of, read_yaml
 from banksim.targets.adapters import BalanceReply, Names, Opening, Verdict
-from banksim.targets.answers import Rules, ScoreReader, id_in, statuses, walk
-from banksim.targets.bastion_wire import is_usable
+from banksim.targets.bastion import is_usable
 from banksim.targets.calls import HEALTH, Reply, Request, detail_of, failure_text
 from banksim.targets.fields import (
     FIELDS,
@@ -52,8 +50,13 @@ from banksim.targets.mapping_format import (
     CompletionBlock,
     DetectorMapping,
     RuleBlock,
+    Rules,
+    ScoreReader,
     StepBlock,
     System,
+    id_in,
+    statuses,
+    walk,
 )
 from banksim.targets.nexum_wire import movement_of
 from banksim.world import Customer

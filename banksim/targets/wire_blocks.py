@@ -25,7 +25,7 @@ from banksim.targets.http.client import JSON_OF_LENGTH
 from banksim.targets.http.connection import HttpTransport
 from banksim.targets.nexum import AccountDirectory
 from banksim.targets.nexum_wire import CHANNEL_WORDS, Movement
-from banksim.world.draws import Ints
+from banksim.world.random import Ints
 
 #: Fragments kept per table; when one is full it is emptied.
 MAX_FRAGMENTS = 50_000

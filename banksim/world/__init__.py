@@ -3,9 +3,8 @@
 from banksim.world.merchants import MerchantDirectory
 from banksim.world.persona import TIER_LIMIT_UNITS, Persona, load_personas
 from banksim.world.places import City, Places, distance_km, near
-from banksim.world.population import AccountSpec, Address, Customer, Population
+from banksim.world.population import AccountSpec, Address, Customer, Population, World, WorldScenario
 from banksim.world.random import Choice, LogNormal, opaque_id, stream, stream_key, unit_scale
-from banksim.world.world import World, WorldScenario
 
 __all__ = [
     "TIER_LIMIT_UNITS",

@@ -18,10 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from banksim.model.money import to_cents
-from banksim.world.draws import Draws, Floats, Ints, Shares, rounded, unit, uuid_text
 from banksim.world.persona import TIER_LIMIT_UNITS, Persona
 from banksim.world.places import CITY_RADIUS_KM, KM_PER_DEGREE, City, Places
-from banksim.world.random import stream_key, unit_scale
+from banksim.world.random import Draws, Floats, Ints, Shares, rounded, stream_key, unit, unit_scale, uuid_text
 
 #: Units of latitude and longitude in one degree.
 DEGREE = 10_000

@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 
 from banksim.model import Merchant, Place
 from banksim.world.columns import DEGREE, Map
-from banksim.world.draws import Draws, Floats, Ints, Shares
 from banksim.world.persona import Category, load_categories, load_shop_words
 from banksim.world.places import City, Places, near
-from banksim.world.random import Choice, opaque_id, stream, zipf_weights
+from banksim.world.random import Choice, Draws, Floats, Ints, Shares, opaque_id, stream, zipf_weights
 
 MAX_PER_CATEGORY = 40
 ONLINE_PER_MILLION_FACTOR = 6

@@ -12,6 +12,11 @@ Which persona an index has is an affine permutation of [0, size):
 
 so the shares are exact to one customer, both directions cost one multiplication, and
 with a near size × 0.618 every run of consecutive indices is mixed like the whole.
+
+The world of one run: its population, merchants and places.
+
+Immutable and fully determined by scenario and seed; every process builds its own equal copy.
+The clock of this world is UTC: hour 9 of the run's day is 9 o'clock for every customer.
 """
 
 from __future__ import annotations
@@ -23,19 +28,22 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from itertools import accumulate
+from typing import Protocol
 
 from faker import Faker
 
 from banksim.model import Place, ScenarioError
+from banksim.model.money import to_cents
 from banksim.model.transaction import record
 from banksim.world.columns import DEGREE, People, Ranks, coprime_near, kyc_tier
-from banksim.world.draws import Draws, unit
-from banksim.world.persona import Persona
+from banksim.world.merchants import MerchantDirectory
+from banksim.world.persona import Persona, load_personas
 from banksim.world.places import Places, country_of_locale, load_countries
-from banksim.world.random import stream, stream_key
+from banksim.world.random import Draws, stream, stream_key, unit
 
 # -- Names, streets and e-mail addresses, cheap by the million --------------------------------------
 #
@@ -361,3 +369,87 @@ def _exact_counts(shares: Sequence[float], size: int) -> list[int]:
     for position in by_remainder[: size - sum(counts)]:
         counts[position] += 1
     return counts
+
+
+HOUR_S = 3600
+DAY_S = 86_400
+
+
+class WorldScenario(Protocol):
+    """The part of a scenario that the world reads."""
+
+    @property
+    def customers(self) -> int: ...
+    @property
+    def accounts_per_customer(self) -> int: ...
+    @property
+    def initial_balance(self) -> Decimal: ...
+    @property
+    def currency(self) -> str: ...
+    @property
+    def start_at(self) -> datetime: ...
+    @property
+    def locale(self) -> str: ...
+    @property
+    def personas(self) -> Mapping[str, object]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """``start_epoch_s`` is simulated second 0 in unix seconds (UTC)."""
+
+    seed: int
+    population: Population
+    merchants: MerchantDirectory
+    places: Places
+    personas: Mapping[str, Persona]
+    start_epoch_s: float
+    currency: str
+
+    @classmethod
+    def from_scenario(cls, scenario: WorldScenario, seed: int) -> World:
+        """The world of ``scenario`` under ``seed``.  A start time without a zone is UTC.
+
+        Raises ScenarioError when the personas or the locale are wrong.
+        """
+        personas = load_personas(scenario.personas)
+        places = Places(country_of_locale(scenario.locale))
+        start_at = scenario.start_at
+        start_at = start_at.replace(tzinfo=UTC) if start_at.tzinfo is None else start_at.astimezone(UTC)
+        population = Population(
+            seed,
+            scenario.customers,
+            personas,
+            currency=scenario.currency,
+            accounts_per_customer=scenario.accounts_per_customer,
+            initial_balance_cents=to_cents(float(scenario.initial_balance), scenario.currency),
+            locale=scenario.locale,
+            places=places,
+            start=start_at.date(),
+        )
+        return cls(
+            seed=seed,
+            population=population,
+            merchants=MerchantDirectory(seed, places),
+            places=places,
+            personas=personas,
+            start_epoch_s=start_at.timestamp(),
+            currency=scenario.currency,
+        )
+
+    def timestamp_s(self, sim_s: float) -> float:
+        """Unix seconds of a simulated moment."""
+        return self.start_epoch_s + sim_s
+
+    def hour(self, sim_s: float) -> int:
+        """Clock hour 0..23 of a simulated moment."""
+        return int(self.timestamp_s(sim_s) // HOUR_S) % 24
+
+    def weekday(self, sim_s: float) -> int:
+        """Weekday of a simulated moment, Monday is 0 (the epoch was a Thursday)."""
+        return (int(self.timestamp_s(sim_s) // DAY_S) + 3) % 7
+
+    def hour_of_week(self, sim_s: float) -> int:
+        """Hours since Monday 00:00, 0..167."""
+        # The epoch was a Thursday, three days after a Monday.
+        return int(self.timestamp_s(sim_s) // HOUR_S + 72) % 168

@@ -13,7 +13,7 @@ from banksim.report.compare import compare_runs
 from banksim.report.compare_page import render_comparison
 from tests.browser.server import Server
 from tests.recorded import recorded
-from web_ext.site import PAGES
+from web_ext.api import PAGES
 
 axe = pytest.importorskip("axe_playwright_python", reason="pip install -r requirements-dev.txt")
 pytestmark = pytest.mark.browser

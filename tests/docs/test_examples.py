@@ -15,7 +15,7 @@ import pytest
 
 from banksim.model import Kind
 from banksim.targets import nexum_wire
-from banksim.targets.bastion_wire import DECISION_FIELDS, SCORE_FIELDS, score_body
+from banksim.targets.bastion import DECISION_FIELDS, SCORE_FIELDS, score_body
 from banksim.targets.nexum import AccountDirectory
 from tests.docs.pages import DOCS, examples
 from tests.integration.commands import environment, free_port, locust, results_in

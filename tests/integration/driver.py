@@ -9,12 +9,11 @@ from typing import Any
 import gevent
 
 from banksim.model import Planned
+from banksim.run.dispatcher import ANY_PERSONA, FRAUD_SEAT, UserQueues
 from banksim.run.kafka import find_brokers
 from banksim.run.local_load import LocalLoad, prepare_local_load
-from banksim.run.plan import Parts
-from banksim.run.queues import ANY_PERSONA, FRAUD_SEAT, UserQueues
+from banksim.run.plan import Mode, Parts, RunSettings
 from banksim.run.run import Run
-from banksim.run.settings import Mode, RunSettings
 from banksim.run.timekeeper import Timekeeper
 from banksim.scenario import parse_scenario
 

@@ -14,9 +14,9 @@ import msgpack
 from gevent.queue import SimpleQueue
 
 from banksim.model import Planned
-from banksim.run.queues import ANY_PERSONA, FRAUD_SEAT, UserQueues
+from banksim.run.dispatcher import ANY_PERSONA, FRAUD_SEAT, UserQueues
+from banksim.run.plan import RunSettings
 from banksim.run.run import Run
-from banksim.run.settings import RunSettings
 from banksim.run.workers import Members, RemoteSource, WorkerRun
 from banksim.run.workers.messages import (
     FromMaster,

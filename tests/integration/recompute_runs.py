@@ -18,7 +18,7 @@ from typing import Any
 from unittest import mock
 
 from banksim.run import connect
-from banksim.run.settings import Mode, RunSettings
+from banksim.run.plan import Mode, RunSettings
 from banksim.sandbox import DetectorApi
 from banksim.scenario import load_scenario
 from banksim.schedule.clock import MAX_SPEED

@@ -14,10 +14,18 @@ import gevent
 from banksim.measure import Measures
 from banksim.model import NOT_SCORED, At, BankReply, BankStatus, Ended, Outcome, Planned
 from banksim.run.customers import NoJoiners
-from banksim.run.dispatcher import ALWAYS, CampaignDriver, Dispatcher, Wakeup
+from banksim.run.dispatcher import (
+    ALWAYS,
+    ANY_PERSONA,
+    FRAUD_SEAT,
+    Arrival,
+    CampaignDriver,
+    Dispatcher,
+    UserQueues,
+    Wakeup,
+)
 from banksim.run.plan import build_parts
 from banksim.run.process import rare_collections
-from banksim.run.queues import ANY_PERSONA, FRAUD_SEAT, Arrival, UserQueues
 from banksim.run.sink import Ignore, Tee
 from banksim.run.timekeeper import Timekeeper
 from banksim.scenario import parse_scenario

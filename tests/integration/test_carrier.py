@@ -11,7 +11,7 @@ import gevent
 import pytest
 
 from banksim.model import AccountRef, BankStatus, Kind, Transaction
-from banksim.sandbox.faults import (
+from banksim.sandbox.http import (
     CONTROL_PATH,
     CONTROL_TOKEN,
     ERRORS,
@@ -22,8 +22,7 @@ from banksim.sandbox.faults import (
     ActiveFault,
 )
 from banksim.targets import ClientSettings, HttpTransport, Request, SandboxProcess, Targets, http_targets
-from banksim.targets.bastion import SCORE_PATH
-from banksim.targets.bastion_wire import score_body
+from banksim.targets.bastion import SCORE_PATH, score_body
 from banksim.targets.carrier import Carrier, results_of
 from banksim.targets.http.lanes import Trip
 from banksim.targets.nexum_wire import movement_body, movement_of

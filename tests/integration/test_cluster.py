@@ -12,8 +12,8 @@ import pytest
 
 from banksim.measure.results import encode
 from banksim.model import Planned
+from banksim.run.plan import Mode
 from banksim.run.run import End, State
-from banksim.run.settings import Mode
 from tests.integration.driver import SMALL_ATTACK, Driver, settings_for
 from tests.integration.loopback import LoopbackCluster
 

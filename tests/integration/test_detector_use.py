@@ -9,8 +9,8 @@ import pytest
 
 from banksim.measure.results import encode
 from banksim.run import connect as targets
+from banksim.run.plan import Mode
 from banksim.run.run import End
-from banksim.run.settings import Mode
 from banksim.sandbox import DetectorApi
 from tests.integration.driver import Driver, settings_for
 from tests.services.sandbox import Server

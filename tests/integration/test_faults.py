@@ -19,8 +19,8 @@ from gevent.pywsgi import WSGIServer
 
 from banksim.measure.results import encode
 from banksim.model import ExitCode
+from banksim.run.plan import Mode
 from banksim.run.run import End, Run, State
-from banksim.run.settings import Mode
 from tests.integration.driver import Driver, assert_adds_up, settings_for
 from tests.services.postgres import PostgresServer
 from tests.services.proxy import ResettingProxy

@@ -25,8 +25,8 @@ import pytest
 from banksim.kafka import CUSTOMERS, TRANSACTIONS, EmbeddedBroker, TopicReader, publisher
 from banksim.measure.results import encode
 from banksim.run.local_load import LocalLoad
+from banksim.run.plan import KafkaUse, Mode, RunSettings
 from banksim.run.run import End, Run
-from banksim.run.settings import KafkaUse, Mode, RunSettings
 from banksim.sandbox.detector.kafka import DetectorBridge
 from tests.integration.commands import ROOT, environment, free_port, locust, results_in
 from tests.integration.driver import Driver, settings_for

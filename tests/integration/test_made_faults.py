@@ -16,8 +16,8 @@ import pytest
 
 from banksim.measure.results import encode
 from banksim.model import ExitCode, UsageError
+from banksim.run.plan import Mode
 from banksim.run.run import End, Run, State, check_run
-from banksim.run.settings import Mode
 from tests.integration.driver import Driver, assert_adds_up, settings_for
 
 pytestmark = pytest.mark.timing

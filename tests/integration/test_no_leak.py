@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 from banksim.activity.rows import RowPlanner
+from banksim.run.plan import Mode
 from banksim.run.run import End
-from banksim.run.settings import Mode
 from banksim.scenario import KNOWN_PATTERN_TYPES
 from banksim.targets import SandboxProcess
 from banksim.world import World

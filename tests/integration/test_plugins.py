@@ -10,8 +10,8 @@ import pytest
 
 from banksim.measure.results import encode
 from banksim.model import Kind, Label
+from banksim.run.plan import Mode, RunSettings
 from banksim.run.run import End
-from banksim.run.settings import Mode, RunSettings
 from banksim.scenario import load_scenario
 from tests.integration.commands import ROOT, locust
 from tests.integration.driver import Driver

@@ -15,8 +15,8 @@ from banksim.model import ExitCode
 from banksim.model.money import from_wire
 from banksim.report.console import summary
 from banksim.run import connect as targets
+from banksim.run.plan import Mode
 from banksim.run.run import End
-from banksim.run.settings import Mode
 from banksim.sandbox import BankApi
 from tests.integration.driver import Driver, settings_for
 from tests.services.sandbox import Server

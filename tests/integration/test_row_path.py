@@ -21,15 +21,14 @@ import pytest
 
 from banksim.measure import Measures
 from banksim.measure.detection import Detection
+from banksim.run.dispatcher import ANY_PERSONA, FRAUD_SEAT, UserQueues
 from banksim.run.kafka import Brokers
 from banksim.run.local_load import prepare_local_load
-from banksim.run.plan import build_parts
-from banksim.run.queues import ANY_PERSONA, FRAUD_SEAT, UserQueues
+from banksim.run.plan import Mode, RunSettings, build_parts
 from banksim.run.run import End
-from banksim.run.settings import Mode, RunSettings
 from banksim.run.timekeeper import Timekeeper
 from banksim.scenario import parse_scenario
-from banksim.world.draws import Ints
+from banksim.world.random import Ints
 from tests.unit.run.makers import Kept
 from tests.unit.targets.odd_servers import Conversation, Seen, odd_server
 

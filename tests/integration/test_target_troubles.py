@@ -17,7 +17,7 @@ from gevent.server import StreamServer
 from banksim.measure.results import encode
 from banksim.model import ExitCode
 from banksim.report.console import summary
-from banksim.run.settings import Mode
+from banksim.run.plan import Mode
 from tests.docs.pages import ROOT
 from tests.integration.driver import Driver, settings_for
 from tests.integration.test_no_leak import FORBIDDEN

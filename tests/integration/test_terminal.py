@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from banksim.report.terminal import BAR_WIDTH
+from banksim.report.console import BAR_WIDTH
 from tests.integration.commands import ROOT, environment, free_port, locust, locust_command, results_in
 
 RUN = ("--headless", "--scenario", "fraud_attack", "--seed", "7", "--dry-run")

@@ -15,8 +15,8 @@ from gevent.pywsgi import WSGIServer
 
 from banksim.measure.results import encode
 from banksim.model import BanksimError, ExitCode
+from banksim.run.plan import Mode
 from banksim.run.run import End, Run, check_run
-from banksim.run.settings import Mode
 from tests.integration.commands import free_port
 from tests.integration.driver import Driver, settings_for
 from tests.unit.targets.test_tls import certificate

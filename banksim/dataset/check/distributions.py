@@ -19,7 +19,7 @@ from banksim.dataset.check.sample import CHANNELS, GENUINE, KINDS, Figure, Sampl
 from banksim.model import Channel, Kind
 from banksim.model.money import to_units
 from banksim.world import unit_scale
-from banksim.world.draws import Bools
+from banksim.world.random import Bools
 
 #: Card purchases by hour, % of a day (J, consistent with X sources).
 HOURS = (

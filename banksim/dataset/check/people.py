@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from banksim.dataset.check.sample import CHANNELS, GENUINE, KINDS, Figure, Sample, between, least, most
-from banksim.dataset.check.trees import first_of_pair, rank_within, seconds_since
+from banksim.dataset.check.separation import first_of_pair, rank_within, seconds_since
 from banksim.model import CREDIT_KINDS, Channel, Kind
-from banksim.world.draws import Bools, Floats, Ints
+from banksim.world.random import Bools, Floats, Ints
 
 DAY_S = 86_400
 #: Days in which a detector gets to know the customers; devices and payees are judged after them.

@@ -18,13 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from banksim.dataset.check.sample import FRAUD, STAGES, Sample
-from banksim.dataset.check.separation import reference, reference_scores
-from banksim.dataset.check.trees import average_precision, recall_at
+from banksim.dataset.check.separation import average_precision, recall_at, reference, reference_scores
 from banksim.dataset.stream import Stream
 from banksim.model import FraudStage
 from banksim.run.plan import build_parts
 from banksim.scenario import KNOWN_PATTERN_TYPES, load_scenario
-from banksim.world.draws import Floats
+from banksim.world.random import Floats
 
 LEVELS = (0.0, 0.3, 0.6, 0.9)
 FRAUD_RATE = 0.03

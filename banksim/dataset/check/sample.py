@@ -16,8 +16,8 @@ import numpy as np
 
 from banksim.dataset.stream import Entry
 from banksim.model import BankStatus, Channel, FraudStage, Kind, Label
-from banksim.world.draws import Bools, Floats, Ints
 from banksim.world.persona import load_categories
+from banksim.world.random import Bools, Floats, Ints
 
 MAX_ROWS = 2_000_000
 KINDS = tuple(Kind)

@@ -29,7 +29,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from banksim.measure.figures import Reconciliation
 from banksim.measure.results import Account, FeedItem, TargetRow
-from banksim.run.settings import KafkaUse, Mode, RunSettings
+from banksim.run.plan import KafkaUse, Mode, RunSettings
 from banksim.run.timekeeper import Change
 from banksim.scenario import parse_scenario
 
@@ -260,7 +260,7 @@ class Directory(RunMessage):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assigned(RunMessage):
-    """See `banksim.run.workers.assignment`; ``table`` holds two bytes per slot."""
+    """See `banksim.run.workers.members`; ``table`` holds two bytes per slot."""
 
     kind: ClassVar[str] = "assignment"
     number: int

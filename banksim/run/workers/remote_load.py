@@ -33,10 +33,9 @@ from banksim.measure.results import (
 from banksim.model import At, BanksimError
 from banksim.run.capacity import DRAIN_S, Capacity, Offered, step_measures
 from banksim.run.local_load import DRAIN_TIMEOUTS
-from banksim.run.plan import Parts, Replanner
+from banksim.run.plan import Mode, Parts, Replanner, RunSettings, counting
 from banksim.run.process import in_thread
 from banksim.run.run import End, LoadLost, Totals
-from banksim.run.settings import Mode, RunSettings, counting
 from banksim.run.timekeeper import Timekeeper
 from banksim.run.workers.intake import Intake, MergedFeed, combined_accounts, combined_targets
 from banksim.run.workers.members import FULL, Member, Members, Membership, Outbox, Standing

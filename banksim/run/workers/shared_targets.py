@@ -18,8 +18,8 @@ from banksim.measure.results import DetectorStats, FaultMade
 from banksim.run.connect import Connected, connect, read_stats, says
 from banksim.run.invariant import MovementBooks
 from banksim.run.kafka import find_brokers
+from banksim.run.plan import Mode, RunSettings
 from banksim.run.reconcile import reconcile
-from banksim.run.settings import Mode, RunSettings
 from banksim.run.stand_ins import FaultConductor
 from banksim.run.workers.messages import Final, WireBrokers
 from banksim.sandbox.detector.kafka import DetectorBridge

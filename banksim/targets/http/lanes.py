@@ -24,7 +24,7 @@ from typing import Any
 import gevent
 
 from banksim.model import NOT_SCORED, NOT_SENT
-from banksim.targets.breaker import CircuitBreaker
+from banksim.targets.calls import CircuitBreaker
 from banksim.targets.http.client import (
     Answer,
     AnswerTooLarge,

@@ -12,7 +12,7 @@ from banksim.activity.payments import Payment
 from banksim.activity.planner import OpenCheck
 from banksim.model import Planned
 from banksim.world import World
-from banksim.world.draws import Floats
+from banksim.world.random import Floats
 
 
 class Ahead:

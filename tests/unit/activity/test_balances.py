@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from banksim.activity.row_state import RowState
+from banksim.activity.finder import RowState
 from banksim.model import AccountRef, Channel, Kind, Transaction
 from banksim.world import World
 from tests.unit.world.scenarios import WorldSettings

@@ -7,7 +7,7 @@ from banksim.activity import habits
 from banksim.activity.habits import HabitBook
 from banksim.activity.journeys import Who
 from banksim.world import World, distance_km, stream
-from banksim.world.draws import Draws, uuid_text
+from banksim.world.random import Draws, uuid_text
 from tests.unit.world.scenarios import WorldSettings
 
 

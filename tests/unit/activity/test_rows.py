@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from banksim.activity.block import COLUMNS, KINDS, PURCHASE, SALARY, Block
-from banksim.activity.row_state import SEEN_COLUMNS, levels
+from banksim.activity.finder import SEEN_COLUMNS, levels
 from banksim.activity.rows import RowPlanner
 from banksim.model import CREDIT_KINDS, AccountRef, Channel, Kind, Transaction
 from banksim.world import World
-from banksim.world.draws import Floats
+from banksim.world.random import Floats
 from tests.unit.world.scenarios import OnboardingSettings, WorldSettings
 
 DAY_S = 86_400

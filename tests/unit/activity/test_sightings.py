@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from banksim.activity.row_state import Seen
+from banksim.activity.finder import Seen
 from banksim.activity.rows import ANYWHERE_AFTER_S, LastSeen, RowPlanner
 from banksim.model import Channel, Kind
 from banksim.world import World

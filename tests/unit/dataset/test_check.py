@@ -12,14 +12,16 @@ from banksim.dataset.check import Checker, report
 from banksim.dataset.check.distributions import BANDS, HOURS, compare, mixture_quantile
 from banksim.dataset.check.people import burstiness, figures, intraclass
 from banksim.dataset.check.sample import DECOY, FRAUD, KINDS, Figure, Sample, between, least, near, table
-from banksim.dataset.check.separation import naive, reference, reference_scores
-from banksim.dataset.check.trees import (
+from banksim.dataset.check.separation import (
     Boosted,
     average_precision,
     first_of_pair,
+    naive,
     previous,
     rank_within,
     recall_at,
+    reference,
+    reference_scores,
     sums_before,
 )
 from banksim.model import Kind

@@ -19,10 +19,9 @@ from banksim.dataset.check.reference import (
     table,
 )
 from banksim.dataset.check.sample import GENUINE, Sample
-from banksim.dataset.check.separation import columns
-from banksim.dataset.check.trees import average_precision
+from banksim.dataset.check.separation import average_precision, columns
 from banksim.scenario import KNOWN_PATTERN_TYPES
-from banksim.world.draws import Bools, Floats
+from banksim.world.random import Bools, Floats
 
 #: Half of what the docs' table is made of: about 35 s of one processor for all kinds at three levels.
 WEEKS, LEARNT, MEASURED = 6, 3, (4, 5)

@@ -7,9 +7,8 @@ from functools import lru_cache
 from typing import Any
 
 from banksim.fraud import CampaignRun, CampaignSpec, FraudProgram
-from banksim.fraud.attacker import NormalBehaviour
 from banksim.fraud.campaign import Stage
-from banksim.fraud.people import VictimPool
+from banksim.fraud.people import NormalBehaviour, VictimPool
 from banksim.model import BankReply, BankStatus, Decision, Label, Outcome, Planned, ScoreReply
 from banksim.scenario import Scenario
 from banksim.schedule.rate import offered_rate

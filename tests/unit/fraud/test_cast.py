@@ -4,8 +4,7 @@ from collections import Counter
 
 import pytest
 
-from banksim.fraud.attacker import Attacker
-from banksim.fraud.people import VictimPool
+from banksim.fraud.people import Attacker, VictimPool
 from banksim.model import Place
 from banksim.world import distance_km, stream
 

@@ -5,9 +5,8 @@ from datetime import datetime
 import pytest
 
 from banksim.fraud.calendar import Calendar, clock_windows
-from banksim.fraud.patterns import DEFAULT_MIX, resolve_patterns
+from banksim.fraud.patterns import DEFAULT_MIX, plan_shares, resolve_patterns
 from banksim.fraud.registry import build_registry
-from banksim.fraud.shares import plan_shares
 from banksim.schedule.rate import offered_rate
 
 from .helpers import desk, scenario

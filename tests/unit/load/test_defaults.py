@@ -12,7 +12,7 @@ from locust.argument_parser import get_empty_argument_parser, setup_parser_argum
 from banksim.load.install import dashboard_address, pages_wanted, set_defaults
 from banksim.load.options import add_options, run_settings
 from banksim.model import UsageError
-from banksim.run.settings import RunSettings
+from banksim.run.plan import RunSettings
 from tests.unit.scenario import examples
 
 CONNECTIONS = """\

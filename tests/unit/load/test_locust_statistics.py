@@ -10,8 +10,8 @@ from locust.env import Environment
 from locust.event import Events
 from locust.stats import StatsEntry
 
-from banksim.load import statistics as locust_statistics
-from banksim.load.statistics import LocustStatistics
+from banksim.load import session as locust_statistics
+from banksim.load.session import LocustStatistics
 from banksim.model import At
 from banksim.targets import Call
 

@@ -7,12 +7,12 @@ import pytest
 from banksim.measure import Measures, MeasureSettings
 from banksim.measure.counts import Extremes
 from banksim.measure.detection import MAX_SLICES, OTHER, Slices
-from banksim.measure.drift import MIN_SCORES, ScoreDrift, stability_index
 from banksim.measure.figures import Drift, ResponseRanges
 from banksim.measure.latency import LatencyHistogram
 from banksim.measure.measures import GeneratorUse
 from banksim.measure.scores import ScoreCounts, ScoreScale, calibration, sweep
 from banksim.measure.summary import quality_against_load, response_ranges
+from banksim.measure.trends import MIN_SCORES, ScoreDrift, stability_index
 from banksim.model import At, BankStatus, Channel, Decision
 from tests.unit.measure.make import ALERT, MISSING, PASSED, UNASKED, end, fraud, outcome, planned
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from banksim.measure import Measures
-from banksim.measure.caveats import caveats
 from banksim.measure.figures import (
     BalanceTotal,
     Confusion,
@@ -21,7 +20,6 @@ from banksim.measure.figures import (
     ResponseParts,
     Transactions,
 )
-from banksim.measure.growth import GrowthFigures
 from banksim.measure.results import (
     CapacityFigures,
     CapacityStep,
@@ -34,8 +32,10 @@ from banksim.measure.results import (
     WorkerRow,
 )
 from banksim.measure.scores import FEW, enough, wilson
+from banksim.measure.story import caveats
 from banksim.measure.summary import Asked, build_results, live
 from banksim.measure.tiles import funnel, tiles
+from banksim.measure.trends import GrowthFigures
 from banksim.measure.verdicts import Evidence, exit_code, judge
 from banksim.model import At, ExitCode
 from banksim.scenario.models import Goals

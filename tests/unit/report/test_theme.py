@@ -3,7 +3,7 @@ import re
 import pytest
 from plotly.offline import get_plotlyjs_version
 
-from banksim.report.theme import ROLES, Theme, chart_layout, colours, plotly_js, tokens, tokens_css
+from banksim.report.charts_frame import ROLES, Theme, chart_layout, colours, plotly_js, tokens, tokens_css
 
 
 def test_the_dark_theme_is_the_same_by_choice_and_by_system() -> None:

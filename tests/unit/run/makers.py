@@ -25,7 +25,7 @@ from banksim.model import (
     Transaction,
     Truth,
 )
-from banksim.run.queues import Arrival, UserQueues
+from banksim.run.dispatcher import Arrival, UserQueues
 from banksim.run.sink import Ignore
 from banksim.targets import Call
 

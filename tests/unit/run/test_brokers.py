@@ -12,7 +12,7 @@ import pytest
 from banksim.kafka import broker_problem
 from banksim.load.options import run_settings
 from banksim.run.kafka import find_brokers
-from banksim.run.settings import KafkaUse, Mode, RunSettings
+from banksim.run.plan import KafkaUse, Mode, RunSettings
 from tests.integration.commands import free_port
 from tests.integration.driver import settings_for
 

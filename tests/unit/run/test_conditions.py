@@ -9,7 +9,7 @@ import pytest
 
 from banksim.model import ScenarioError
 from banksim.run.capacity import check_conditions
-from banksim.run.settings import Mode, RunSettings
+from banksim.run.plan import Mode, RunSettings
 from banksim.scenario import parse_scenario
 
 SCENARIO = """\

@@ -10,11 +10,11 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from banksim.run.feedback import CONCURRENCY, Feedback
+from banksim.run.feed import CONCURRENCY, Feedback
 from banksim.run.stand_ins import FaultConductor, StandIns
-from banksim.sandbox.faults import ActiveFault
-from banksim.scenario.faults import Fault
+from banksim.sandbox.http import ActiveFault
 from banksim.scenario.models import DetectorUse
+from banksim.scenario.targets import Fault
 from banksim.schedule.clock import Clock
 from banksim.targets import BastionClient
 

@@ -12,9 +12,20 @@ from banksim.measure import Measures
 from banksim.model import Ended
 from banksim.run import dispatcher as module
 from banksim.run.customers import NoJoiners
-from banksim.run.dispatcher import ALWAYS, DROPPED, OVERLOADED, CampaignDriver, Dispatcher, Overload, Wakeup
+from banksim.run.dispatcher import (
+    ALWAYS,
+    ANY_PERSONA,
+    DROPPED,
+    FRAUD_SEAT,
+    OVERLOADED,
+    Arrival,
+    CampaignDriver,
+    Dispatcher,
+    Overload,
+    UserQueues,
+    Wakeup,
+)
 from banksim.run.plan import build_parts
-from banksim.run.queues import ANY_PERSONA, FRAUD_SEAT, Arrival, UserQueues
 from banksim.run.sink import Tee
 from banksim.run.timekeeper import Timekeeper
 from banksim.scenario import parse_scenario

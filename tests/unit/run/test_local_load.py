@@ -11,12 +11,11 @@ import pytest
 from banksim.measure.results import Account, decode, encode
 from banksim.model import BanksimError
 from banksim.run import local_load as module
+from banksim.run.dispatcher import ANY_PERSONA, FRAUD_SEAT, UserQueues
 from banksim.run.kafka import Brokers
 from banksim.run.local_load import LocalLoad, prepare_local_load
-from banksim.run.plan import build_parts
-from banksim.run.queues import ANY_PERSONA, FRAUD_SEAT, UserQueues
+from banksim.run.plan import Mode, RunSettings, build_parts
 from banksim.run.run import End
-from banksim.run.settings import Mode, RunSettings
 from banksim.run.timekeeper import Timekeeper
 from banksim.run.workers.intake import combined_accounts
 from banksim.scenario import parse_scenario

@@ -5,8 +5,8 @@ import time
 import gevent
 import pytest
 
-from banksim.run import queues as module
-from banksim.run.queues import ANY_PERSONA, Arrival, UserQueues
+from banksim.run import dispatcher as module
+from banksim.run.dispatcher import ANY_PERSONA, Arrival, UserQueues
 
 
 def arrival(due_wall_s: float = 0.0) -> Arrival:

@@ -15,9 +15,8 @@ from banksim.measure.kafka import StreamFigures
 from banksim.measure.results import Account, RunInfo, ThresholdRow
 from banksim.model import At, BanksimError, ExitCode
 from banksim.run import run as module
-from banksim.run.plan import Parts
+from banksim.run.plan import Mode, Parts, RunSettings
 from banksim.run.run import End, LoadLost, NoLoad, Run, State, Totals
-from banksim.run.settings import Mode, RunSettings
 from banksim.run.timekeeper import Timekeeper
 from banksim.scenario import parse_scenario
 

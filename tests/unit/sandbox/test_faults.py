@@ -12,8 +12,7 @@ import gevent
 import pytest
 from gevent import socket
 
-from banksim.sandbox.faults import ActiveFault, FaultBoard, FaultyFace
-from banksim.sandbox.http import WsgiFace
+from banksim.sandbox.http import ActiveFault, FaultBoard, FaultyFace, WsgiFace
 from banksim.sandbox.server import OpenHandler, PromptServer
 from banksim.targets import HttpTransport, Reply, Request
 

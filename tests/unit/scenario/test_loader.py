@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from banksim.model import ExitCode, ScenarioError
 from banksim.scenario import Scenario, load_scenario, parse_scenario
-from banksim.scenario.errors import block_at
+from banksim.scenario.errors import MAX_BYTES, block_at
 from banksim.scenario.fields import Block
-from banksim.scenario.yaml_text import MAX_BYTES
 from tests.unit.scenario import examples
 
 SIX_MISTAKES = """\

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from banksim.cli.scenarios import Summary, describe
-from banksim.report.terminal import length_text
+from banksim.report.console import length_text
 from banksim.scenario import Scenario, load_scenario, survey_scenarios
 from banksim.scenario.loader import SHIPPED_FOLDER
 from banksim.schedule.rate import offered_rate

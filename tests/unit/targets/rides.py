@@ -18,9 +18,8 @@ from banksim.model import (
     Transaction,
 )
 from banksim.targets import AccountDirectory, BastionClient, HttpTransport, Login, NexumClient, Request
-from banksim.targets.bastion import SCORE_PATH
-from banksim.targets.bastion_wire import score_body
-from banksim.targets.breaker import CircuitBreaker, GuardedTransport
+from banksim.targets.bastion import SCORE_PATH, score_body
+from banksim.targets.calls import CircuitBreaker, GuardedTransport
 from banksim.targets.carrier import (
     Carrier,
     outcome_of,

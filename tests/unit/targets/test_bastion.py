@@ -11,7 +11,7 @@ import pytest
 
 from banksim.model import AccountRef, Decision, Kind, Truth
 from banksim.targets import AccountDirectory, BastionClient, HttpTransport, Reply
-from banksim.targets.bastion_wire import DECISION_WORDS, score_body
+from banksim.targets.bastion import DECISION_WORDS, score_body
 from tests.unit.targets.odd_servers import odd_server
 from tests.unit.targets.people import SHOP, Notebook, ScriptedTransport, transaction
 

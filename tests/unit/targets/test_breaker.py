@@ -11,7 +11,7 @@ from gevent import GreenletExit
 
 from banksim.model import BankStatus, Decision
 from banksim.targets import AccountDirectory, BastionClient, NexumClient, Reply, Request
-from banksim.targets.breaker import Circuit, CircuitBreaker, GuardedTransport
+from banksim.targets.calls import Circuit, CircuitBreaker, GuardedTransport
 from tests.unit.targets.people import Notebook, ScriptedTransport, transaction
 
 REFUSED = Reply(0, None, 1.0, "connection refused", sent=False)

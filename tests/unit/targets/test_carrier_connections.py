@@ -17,7 +17,7 @@ from banksim.model import (
 )
 from banksim.targets import Login
 from banksim.targets import carrier as carriers
-from banksim.targets.breaker import Circuit
+from banksim.targets.calls import Circuit
 from banksim.targets.carrier import (
     BANK_STATUSES,
     CUT_OFF,

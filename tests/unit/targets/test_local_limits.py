@@ -15,7 +15,7 @@ import pytest
 
 from banksim.model import BankStatus, Decision, LocalLimit, Outcome
 from banksim.targets import AccountDirectory, BastionClient, HttpTransport, NexumClient, Reply, Request
-from banksim.targets.breaker import Circuit, CircuitBreaker, GuardedTransport
+from banksim.targets.calls import Circuit, CircuitBreaker, GuardedTransport
 from banksim.targets.http.connection import KEPT_FILES, Pool, describe, local_limit
 from tests.unit.targets.clients import MOVE
 from tests.unit.targets.odd_servers import odd_server

@@ -10,11 +10,10 @@ import pytest
 from banksim.model import BankStatus, Decision, Place, ScenarioError, UsageError
 from banksim.model.transaction import Kind
 from banksim.targets import AccountDirectory, Reply
-from banksim.targets.answers import walk
 from banksim.targets.connect import load_adapter, role_of, shipped_mappings
 from banksim.targets.fields import FIELDS, Body, History, Known, Scope, Text, UnknownField, km_between
 from banksim.targets.mapping import MappedBank, MappedDetector, read_mapping
-from banksim.targets.mapping_format import mapping_schema
+from banksim.targets.mapping_format import mapping_schema, walk
 from tests.unit.targets.people import BOSTON, SHOP, transaction
 
 BANK = """\

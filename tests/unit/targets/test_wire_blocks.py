@@ -17,7 +17,7 @@ from banksim.scenario import parse_scenario
 from banksim.targets import AccountDirectory, BastionClient, HttpTransport, NexumClient, Reply, Request
 from banksim.targets.wire_blocks import MAX_FRAGMENTS, MOVEMENTS, Fragments, WireBlocks, movement_codes
 from banksim.world import World
-from banksim.world.draws import Draws
+from banksim.world.random import Draws
 
 #: Customers 0 to 5 are open, with one to three accounts; 6 to 9 are not.
 OPEN, CUSTOMERS = 6, 10

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from banksim.report.theme import PLOTLY
+from banksim.report.charts_frame import PLOTLY
 from tests.unit.web_ext.fakes import HOSTILE
 from web_ext import register
-from web_ext.site import assets
+from web_ext.api import assets
 
 
 def first_event(response):

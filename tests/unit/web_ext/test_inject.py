@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 from flask import Flask
 
+from web_ext.api import assets
 from web_ext.app import add_tab
-from web_ext.site import assets
 
 
 def test_locusts_page_gets_the_tab_and_one_script(site):

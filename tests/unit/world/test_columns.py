@@ -11,9 +11,9 @@ from banksim.model import Place
 from banksim.model.money import to_cents
 from banksim.world import TIER_LIMIT_UNITS, Population, World, distance_km, load_personas
 from banksim.world.columns import DEGREE, Map
-from banksim.world.draws import Draws
 from banksim.world.merchants import NET
 from banksim.world.places import CITY_RADIUS_KM, Places
+from banksim.world.random import Draws
 from tests.unit.world.scenarios import WorldSettings
 
 PERSONAS = load_personas()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from banksim.world.draws import DRAWS_PER_ROW, Draws, Shares, uuid_text, uuid_texts
+from banksim.world.random import DRAWS_PER_ROW, Draws, Shares, uuid_text, uuid_texts
 
 ROWS = np.arange(50_000, dtype=np.int64)
 

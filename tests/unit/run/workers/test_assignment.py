@@ -4,7 +4,7 @@ from array import array
 
 import pytest
 
-from banksim.run.workers.assignment import (
+from banksim.run.workers.members import (
     MAX_ASSIGNMENTS,
     SLOTS,
     UNOWNED,

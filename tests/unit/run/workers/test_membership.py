@@ -2,8 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from banksim.run.workers.assignment import Assignment
-from banksim.run.workers.members import AHEAD_S, MAX_WORKERS, Member, Members, Membership, Standing
+from banksim.run.workers.members import (
+    AHEAD_S,
+    MAX_WORKERS,
+    Assignment,
+    Member,
+    Members,
+    Membership,
+    Standing,
+)
 from banksim.run.workers.messages import LEASE_S, LOST_AFTER_S, Assigned
 from banksim.schedule.clock import Clock
 from banksim.schedule.rate import PiecewiseRate

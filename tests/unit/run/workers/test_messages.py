@@ -15,7 +15,7 @@ from locust.argument_parser import get_parser
 from banksim.load.options import add_options, from_form, run_settings
 from banksim.measure.figures import BalanceTotal, Reconciliation
 from banksim.measure.results import Account, Circuit, FaultMade, Feedback, LogFile, TargetRow
-from banksim.run.settings import KafkaUse, Mode, RunSettings
+from banksim.run.plan import KafkaUse, Mode, RunSettings
 from banksim.run.timekeeper import Change
 from banksim.run.workers import messages
 from banksim.run.workers.messages import (

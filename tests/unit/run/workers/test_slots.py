@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from banksim.run.workers.assignment import (
+from banksim.run.workers.members import (
     SLOTS,
     UNOWNED,
     from_bytes,
