@@ -24,8 +24,12 @@ from locustfiles.banking import *  # noqa: F403  Locust finds users and shape by
 
 PRODUCT = str(Path(__file__).resolve().parents[2])
 EXECUTOR = "banksim/run/executor.py"
-#: Called once for all rows of a block.
-BY_THE_BLOCK = {("banksim/activity/planner.py", "_plan_ahead"), (EXECUTOR, "_keep")}
+#: Called once for many rows of a block.
+BY_THE_BLOCK = {
+    ("banksim/activity/planner.py", "_plan_ahead"),
+    (EXECUTOR, "_keep"),
+    (EXECUTOR, "make_until"),
+}
 #: What a campaign's step does in the same greenlet is not a genuine transaction's way.
 STEPS = {("banksim/run/dispatcher.py", "_hand_out"), ("banksim/schedule/simulation.py", "take_dated")}
 #: The first transactions also build what later ones find made.
