@@ -77,6 +77,7 @@ LOCUST_INTERNALS = {
     "locust.runners.MasterRunner.heartbeat_worker": "whether it is Locust itself that stops",
     "locust.runners.MasterRunner.client_listener": "the same",
     # Used, in worker.py.
+    "locust.runners.WorkerRunner.last_heartbeat_timestamp": "a clock that jumps is no master that is gone",
     "locust.runners.WorkerRunner.worker_state": "whether Locust reads messages now",
     # Used, in web_ext/app.py.
     "locust.web.WebUI.template_args": "the banksim tab in Locust's page",

@@ -88,6 +88,15 @@ UNANSWERED = 20
 ABANDON_S = 30.0
 
 
+def ignore_the_wall_clock(environment: Environment) -> None:
+    """Locust leaves a master unheard for a minute of a clock that may jump; here hellos judge that."""
+
+    def forget(**_: object) -> None:
+        environment.runner.last_heartbeat_timestamp = None
+
+    environment.events.heartbeat_received.add_listener(forget)
+
+
 class WorkerSession:
     """Runs of one Locust worker, one at a time."""
 
@@ -105,6 +114,7 @@ class WorkerSession:
         self._unreadable = 0
         environment.runner.register_message(TO_WORKER, lambda msg, **_: self._hear(msg.data))
         environment.events.test_stopping.add_listener(lambda **_: self.end(End.STOPPED))
+        ignore_the_wall_clock(environment)
         gevent.spawn(self._keep_in_touch)
 
     @property
