@@ -291,6 +291,7 @@ def _client_settings(settings: RunSettings, home_of: Callable[[int], Place] | No
             currency=scenario.currency,
             timeout_s=scenario.connections.timeout_seconds,
             max_retries=scenario.connections.max_retries,
+            max_age_s=scenario.connections.max_age_seconds,
             concurrency=MAX_CONNECTIONS,
             feedback=scenario.detector.feedback,
             batch_size=scenario.detector.batch_size,

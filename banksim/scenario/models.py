@@ -258,9 +258,6 @@ class Metrics(Block):
         return int(min(MAX_POINTS, max(MIN_POINTS, wanted)))
 
 
-# -- `goals`: the limits of the verdict --------------------------------------------------------------
-
-
 class Goals(Block):
     """What the four words of a verdict are held against; the defaults suit most systems."""
 
@@ -330,6 +327,9 @@ class Connections(Block):
     )
     max_retries: Annotated[int, Number(0, 20)] = Field(
         default=3, description="How often a call that failed is tried again."
+    )
+    max_age_seconds: Annotated[float, Number(1, 86_400)] = Field(
+        default=60.0, description="About how long a connection serves before a new one takes its place."
     )
 
 

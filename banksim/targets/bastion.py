@@ -100,6 +100,12 @@ def read_score(reply: Reply) -> ScoreReply:
     return read_answer(reply.data, reply.latency_ms)
 
 
+def other_transaction(data: Any, asked: bytes) -> str:
+    """The id that an answer names when the request lacks it; empty where all is well, or none is named."""
+    named = data.get("transaction_id") if isinstance(data, Mapping) else None
+    return named if isinstance(named, str) and named.encode("utf-8", "replace") not in asked else ""
+
+
 def read_batch(reply: Reply, transaction_ids: Sequence[str]) -> list[ScoreReply]:
     """Answers to a batch, in the order asked: by id where each answer has one, else by place.
 
@@ -329,6 +335,13 @@ class BastionClient(SignedIn):
             awaited = adapter.awaits(reply, tx.transaction_id) if self.completions is not None else ""
             last = number == len(requests)
             score = adapter.read(reply) if last and not awaited else NOT_SCORED
+            if (
+                adapter.is_bastion
+                and is_usable(score)
+                and other_transaction(reply.data, tx.transaction_id.encode())
+            ):
+                problem = "the answer is for another transaction"
+                score = ScoreReply(None, Decision.NONE, (), reply.latency_ms, problem)
             failed = not awaited and not (is_usable(score) if last else 200 <= reply.status < 300)
             self.report(request, reply, (score.error or failure_text(reply)) if failed else None)
             if failed and not last:

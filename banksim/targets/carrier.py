@@ -34,7 +34,7 @@ from banksim.model import (
     ScoreReply,
     Transaction,
 )
-from banksim.targets.bastion import BastionClient, is_usable, read_answer
+from banksim.targets.bastion import BastionClient, is_usable, other_transaction, read_answer
 from banksim.targets.calls import GuardedTransport, Transport
 from banksim.targets.http.client import HttpBegun
 from banksim.targets.http.connection import HttpTransport
@@ -160,7 +160,7 @@ class _DetectorHalf(_Half):
         except orjson.JSONDecodeError:
             return False
         score = read_answer(data, (now_s - trip.began_s) * 1000.0)
-        if not is_usable(score):
+        if not is_usable(score) or other_transaction(data, trip.score_bytes):
             return False
         trip.score = score
         trip.score_start_s, trip.score_end_s, trip.score_received = trip.began_s, now_s, received

@@ -41,6 +41,7 @@ from banksim.targets.calls import (
     failure_text,
     ignore_call,
 )
+from banksim.targets.http.client import MAX_AGE_S
 from banksim.targets.http.connection import HttpTransport
 from banksim.targets.in_process import Handler, InProcessTransport
 from banksim.targets.mapping import read_mapping
@@ -71,6 +72,7 @@ class ClientSettings:
     currency: str = "USD"
     timeout_s: float = 30.0
     max_retries: int = 3
+    max_age_s: float = MAX_AGE_S
     concurrency: int = 200
     account_prefix: str = "BANKSIM"
     nexum_token: str = ""
@@ -135,6 +137,7 @@ def http_targets(
             timeout_s=settings.timeout_s,
             concurrency=settings.concurrency,
             max_retries=settings.max_retries,
+            max_age_s=settings.max_age_s,
             token=chosen.door.token or token,
             ca_file=settings.ca_file,
             door=chosen.door,

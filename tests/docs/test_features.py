@@ -41,3 +41,10 @@ def test_what_is_not_fully_met_is_explained_and_named_at_the_top() -> None:
     assert [name for name, note in lacking.items() if not note] == []
     top = PAGE.partition("\n## ")[0]
     assert set(re.findall(r"\*\*([A-U]\d+)\*\*", top)) == set(lacking)
+
+
+def test_every_kind_of_trouble_has_its_test() -> None:
+    rows = re.findall(r"^\| .+ \| `(.+)::(test_\w+)` \|$", source("tests/README.md"), re.MULTILINE)
+    assert len(rows) > 50
+    missing = [row for row in rows if not re.search(rf"^def {row[1]}\(", source(row[0]), re.MULTILINE)]
+    assert not missing

@@ -57,7 +57,7 @@ def test_the_route_is_found_once() -> None:
 
 
 def test_without_a_route_each_is_asked_for_by_itself() -> None:
-    bastion, to, notebook = client(MISSING, MISSING, Reply(200, row(1), 1.0))
+    bastion, to, notebook = client(MISSING, MISSING, Reply(200, {"score": 0.1, "decision": "allow"}, 1.0))
     assert [reply.score for reply in bastion.score_batch(THREE)] == [0.1, 0.1, 0.1]
     assert [path for _, path, _ in to.asked] == ["/score/batch", "/bulk_score", *["/score"] * 3]
     assert len(notebook.calls) == 3, "looking for a route is no load"
@@ -127,6 +127,6 @@ def test_feedback_is_off_unless_asked_for_and_ends_where_nobody_takes_it() -> No
 
 
 def test_a_score_still_is_what_it_was() -> None:
-    bastion, _, _ = client(Reply(200, row(3), 1.0))
+    bastion, _, _ = client(Reply(200, {**row(3), "transaction_id": THREE[0].transaction_id}, 1.0))
     reply = bastion.score(THREE[0])
     assert (reply.score, reply.decision) == (0.3, Decision.APPROVE)

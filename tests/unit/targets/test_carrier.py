@@ -386,3 +386,25 @@ def test_a_score_lost_on_an_old_connection_is_asked_again_unless_nothing_may_be(
         Decision.REVIEW if retries else Decision.NONE,
     ]
     assert len(seen.requests) == sent
+
+
+@pytest.mark.parametrize(
+    ("named", "scored"),
+    [
+        ("", True),  # an answer need not name its transaction
+        ('"transaction_id":"tx-0",', True),
+        ('"transaction_id":7,', True),  # a number of the detector's own
+        ('"transaction_id":"tx-1",', False),  # swapped with another's
+        ('"transaction_id":"never-sent",', False),
+    ],
+)
+def test_an_answer_for_another_transaction_is_no_score(named: str, scored: bool) -> None:
+    answer = b'{%b"risk_score":0.25,"action":"REVIEW","reasons":[]}' % named.encode()
+    with odd_server(lambda c: c.serve(answer)) as seen, ride(System(detector_url=seen.url)) as found:
+        by_client = found.system.detector.score(planned(0))
+        found.send(0)
+        found.wait()
+        by_lane = found.trips[0].score
+    for reply in (by_client, by_lane):
+        assert (reply.score, reply.decision) == ((0.25, Decision.REVIEW) if scored else (None, Decision.NONE))
+        assert reply.error == ("" if scored else "the answer is for another transaction")
