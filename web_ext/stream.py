@@ -54,7 +54,10 @@ _AVERAGED = frozenset(
     ("offered_tps", "achieved_tps", "predicted_tps", "cpu_percent", "rss_bytes", "network_bytes_s")
 )
 _ADDED = frozenset(
-    ("fraud", "fraud_alerted", "false_positives", "alerts", "failed", "unknown", "dropped", "resent")
+    (
+        *("fraud", "fraud_alerted", "false_positives", "alerts"),
+        *("failed", "unknown", "dropped", "resent", "timeouts", "http_errors"),
+    )
 )
 
 

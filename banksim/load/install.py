@@ -55,7 +55,7 @@ LOCUST_INTERNALS = {
     "locust.env.Environment.create_master_runner": "a port that is taken is one line, not a traceback",
     "locust.main.get_html_report": "Locust's report links to ours",
     "locust.web.get_html_report": "the same, from the web UI",
-    "locust.stats.print_stats": "no tables of calls after a headless run, unless asked for",
+    "locust.stats.print_stats": "no tables of calls after a run, unless asked for",
     "locust.stats.print_percentile_stats": "the same",
     "locust.stats.print_error_report": "the same",
     # Used, in session.py.
@@ -173,7 +173,7 @@ def report_address(environment: Environment) -> str | None:
     return f"{base_path}/banksim/report/{quote(run.settings.run_id)}/report.html"
 
 
-# -- Locust's tables: of a headless run only those that were asked for ------------------------------
+# -- Locust's tables: only those that were asked for ------------------------------------------------
 #
 # They mix opening the customers with load, and would push the summary off the screen.  --print-stats shows
 # them all through the run and at its end, --only-summary at its end.
@@ -181,7 +181,7 @@ def report_address(environment: Environment) -> str | None:
 
 def leave_out_tables(options: Any) -> None:
     """Nothing of Locust's own statistics on the terminal, unless one of its options asks for it."""
-    if not options.headless or options.print_stats or options.only_summary:
+    if options.print_stats or options.only_summary:
         return
     options.only_summary = True
     for name in ("print_stats", "print_percentile_stats", "print_error_report"):
