@@ -476,9 +476,9 @@ class Endings:
         return code
 
     def _print_summary(self) -> None:
-        """How the run went, before Locust's own tables; with the web UI the page has said it."""
+        """How the last run went, before any tables of Locust's."""
         run = self._session.last_run if isinstance(self._session, Session) else None
-        if run is not None and run.results is not None and self._environment.web_ui is None:
+        if run is not None and run.results is not None:
             # --json promises that stdout is JSON.
             out = sys.stderr if self._environment.parsed_options.json else sys.stdout
             print_summary(run.results, out, os.environ, str(run.settings.folder / "report.html"))

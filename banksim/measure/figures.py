@@ -100,6 +100,8 @@ class TimelinePoint:
     rss_bytes: float | None
     network_bytes_s: float | None
     resent: int = 0  # requests to a target beyond the first of a call
+    timeouts: int = 0  # calls that took too long
+    http_errors: int = 0  # calls that were answered with an error's status
 
 
 @dataclass(frozen=True, slots=True)

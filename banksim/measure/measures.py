@@ -231,8 +231,11 @@ class Measures:
             name = f"{call.method} {call.name}"
             if call.sent:
                 self.calls.add(call.system, name, call.latency_ms, call.error, at, call.resent)
-                if call.resent:
-                    self.timeline.at(at).resent += call.resent
+                if call.resent or call.error:
+                    bucket = self.timeline.at(at)
+                    bucket.resent += call.resent
+                    bucket.timeouts += call.timed_out
+                    bucket.http_errors += call.refused_by_status
             else:
                 self.calls.add_unsent(call.system, name, call.error or "")
 

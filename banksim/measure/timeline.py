@@ -41,11 +41,15 @@ COUNTS = (
     "fraud_alerted",
     "false_positives",
     "resent",
+    "timeouts",
+    "http_errors",
 )
 
 
 class Bucket:
     """Counts of one stretch; ``sim_s`` is the simulated moment of its first event.
+
+    The last three of `COUNTS` are of calls, the others of transactions.
 
     ``genuine`` and ``fraud_sent`` count finished transactions by truth.  ``percentiles_ms`` are those of
     a point; None when they are out of date.
@@ -72,6 +76,8 @@ class Bucket:
         self.fraud_alerted = 0
         self.false_positives = 0
         self.resent = 0
+        self.timeouts = 0
+        self.http_errors = 0
         self.resources: list[float] | None = None
         self.percentiles_ms: tuple[float | None, ...] | None = None
 
@@ -260,12 +266,14 @@ class Timeline:
         self._most_sent = max(bucket.sent for bucket in self.buckets.values()) if self.buckets else 0
 
     def _point(self, index: int, bucket: Bucket) -> TimelinePoint:
-        rest: list[Any] = [*(bucket.resources or (None, None, None)), bucket.resent]
+        # Of calls, not of transactions: they stand last.
+        rest: list[Any] = [*(bucket.resources or (None, None, None))]
+        rest += [bucket.resent, bucket.timeouts, bucket.http_errors]
         return TimelinePoint(
             index * self.interval_s,
             bucket.sim_s,
             self.interval_s,
-            *(getattr(bucket, name) for name in COUNTS[:-1]),
+            *(getattr(bucket, name) for name in COUNTS[:-3]),
             *(bucket.percentiles_ms or (None,) * 4),
             *rest,
         )

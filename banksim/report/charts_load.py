@@ -131,6 +131,13 @@ def _row(step: CapacityStep) -> tuple[str, ...]:
     )
 
 
+_RATE_COLUMNS = (
+    *((name, name) for name in ("offered", "sent", "completed", "failed")),
+    *(("unanswered", "unknown"), ("dropped", "dropped"), ("timeouts", "timeouts")),
+    *(("HTTP errors", "http_errors"), ("sent again", "resent")),
+)
+
+
 def rate_chart(results: Results) -> Chart:
     title = "Offered and achieved rate"
     points = results.timeline
@@ -143,6 +150,8 @@ def rate_chart(results: Results) -> Chart:
         ("offered", "offered", "data-neutral", "dot"),
         ("achieved", "sent", "data-genuine", "solid"),
         ("dropped", "dropped", "data-purple", "dash"),
+        ("timeouts of calls", "timeouts", "data-sky", "dash"),
+        ("HTTP errors of calls", "http_errors", "data-suspicious", "dashdot"),
         ("requests sent again", "resent", "data-suspicious", "dot"),
         ("failed or unanswered", "", "data-fraud", "solid"),
     ):
@@ -164,15 +173,9 @@ def rate_chart(results: Results) -> Chart:
         title,
         sampled("Wall-clock rate over simulated time; shaded: attacks, and in grey faults.", points),
         spec_of(chart),
-        ("simulated time", "offered", "sent", "completed", "failed", "unanswered", "dropped", "sent again"),
+        ("simulated time", *(words for words, _ in _RATE_COLUMNS)),
         [
-            (
-                moment_text(results, point.sim_s),
-                *(
-                    count(getattr(point, name))
-                    for name in ("offered", "sent", "completed", "failed", "unknown", "dropped", "resent")
-                ),
-            )
+            (moment_text(results, point.sim_s), *(count(getattr(point, name)) for _, name in _RATE_COLUMNS))
             for point in thinned(points)
         ],
     )

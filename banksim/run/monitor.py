@@ -235,6 +235,8 @@ class ProgressLog:
             "unknown": 0,
             "dropped": 0,
             "resent": 0,
+            "timeouts": 0,
+            "http_errors": 0,
             "p50_ms": None,
             "p99_ms": None,
             **dict(zip(("cpu_percent", "rss_bytes", "network_bytes_s"), self._use, strict=True)),
@@ -253,6 +255,8 @@ class ProgressLog:
                 "unknown": bucket.unknown,
                 "dropped": bucket.dropped,
                 "resent": bucket.resent,
+                "timeouts": bucket.timeouts,
+                "http_errors": bucket.http_errors,
                 "p50_ms": bucket.response.percentile(50),
                 "p99_ms": bucket.response.percentile(99),
             }

@@ -209,6 +209,11 @@ def as_health(name: str, reply: Reply) -> Health:
 System = Literal["nexum", "bastion", "kafka"]
 
 
+#: How the errors of calls that took too long begin: for an answer, and for a connection.
+NO_ANSWER = "no answer within"
+NO_CONNECTION = "connecting took too long"
+
+
 class Call(NamedTuple):
     """One call: wall time in milliseconds, HTTP status (None without an answer), sizes in bytes.
 
@@ -227,6 +232,16 @@ class Call(NamedTuple):
     sent: bool = True
     #: How often it was sent again, after a lost connection or a gateway's error.
     resent: int = 0
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether it took longer than it may, so that nobody waits for its answer."""
+        return self.error is not None and self.error.startswith((NO_ANSWER, NO_CONNECTION))
+
+    @property
+    def refused_by_status(self) -> bool:
+        """Whether it was answered, with a status that makes it an error (429, 503)."""
+        return self.error is not None and self.status is not None and self.status >= 400
 
 
 def call_of(system: System, request: Request, reply: Reply, error: str | None) -> Call:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import gevent
 
 from banksim.sandbox.http import ERRORS, GARBAGE, HANGS, Effect, FaultBoard
-from banksim.targets.calls import Relay, Reply, Request, Transport
+from banksim.targets.calls import NO_ANSWER, Relay, Reply, Request, Transport
 from banksim.targets.http.client import Answer, RetryBudget, backoff_s, decoded
 
 # -- A stand-in inside this process, with faults: what a network would have shown, without one ------
@@ -58,7 +58,7 @@ class FaultyTransport(Relay):
             attempts += 1
             left_s = self._timeout_s - (time.perf_counter() - started_s)
             reply = self._attempt(left_s, request)
-            lost = reply.status == 0 and not reply.error.startswith("no answer within")
+            lost = reply.status == 0 and not reply.error.startswith(NO_ANSWER)
             if not lost:
                 self._budget.succeeded()
                 break
@@ -97,7 +97,7 @@ class FaultyTransport(Relay):
         return Reply(0, None, 0.0, RESET)
 
     def _timed_out(self) -> Reply:
-        return Reply(0, None, 0.0, f"no answer within {self._timeout_s:g} s")
+        return Reply(0, None, 0.0, f"{NO_ANSWER} {self._timeout_s:g} s")
 
 
 CALLS_PER_YIELD = 32

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -57,6 +58,8 @@ def test_the_answer_stands_above_the_fold(page, server):
         assert box["y"] + box["height"] <= 900, part
     assert page.locator("#verdicts li").count() == 4
     assert page.inner_text("#story-title") == "Now"
+    page.locator("#fraud-rate:has-text('Fraud rate ')").wait_for()
+    assert re.search(r"rate [\d.]+\s% \([\d\s]+ fraud of [\d\s]+ total\)", page.inner_text("#fraud-rate"))
 
 
 def test_the_ladder_of_a_search_for_the_limit(page, server, tmp_path):

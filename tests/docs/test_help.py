@@ -24,7 +24,10 @@ OTHERS = {
     "troubleshooting.md": ("--bootstrap-server", "--from-beginning", "--list", "--topic"),
     "licences.md": ("--update-docs",),
     "reading-results.md": ("--repeats",),
-    "performance.md": ("--minutes", "--offered", "--rounds", "--seconds", "--tps", "--without"),
+    "performance.md": (
+        *("--every", "--gil", "--minutes", "--offered"),
+        *("--rounds", "--seconds", "--tps", "--without"),
+    ),
     "CHANGELOG.md": ("--run-time", "--json"),
     "command-line.md": of_locust(),  # in a table, each with what it means here
     "tuning.md": ("--hold", "--spawn-rate", "--users", "--workers"),

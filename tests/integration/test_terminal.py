@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from banksim.report.console import BAR_WIDTH
-from tests.integration.commands import ROOT, environment, locust, locust_command, results_in
+from tests.integration.commands import ROOT, environment, free_port, locust, locust_command, results_in
 
 RUN = ("--headless", "--scenario", "fraud_attack", "--seed", "7", "--dry-run")
 SMALL = ("response", "fraud", "report")
@@ -126,3 +126,18 @@ def test_ctrl_c_on_a_terminal_ends_with_the_report_and_130(tmp_path: Path) -> No
         run.close()
     assert "Fraud Attack: " in text and "interrupted" in text
     assert results_in(tmp_path)["run"]["end"] == "interrupted"
+
+
+def test_ctrl_c_after_a_run_with_its_page_ends_with_the_answer_too(tmp_path: Path) -> None:
+    web = ("--autostart", "--web-port", str(free_port()), *RUN[1:])
+    run = TerminalRun(*web, "--speed", "8000", "--report-dir", str(tmp_path), size=(24, 80))
+    try:
+        run.read_until("leaving web ui running")
+        run.process.send_signal(signal.SIGINT)
+        text = COLOUR.sub("", run.read_until(None))
+        assert run.process.wait(timeout=30) == 130
+    finally:
+        run.close()
+    assert "Aggregated" not in text
+    said = [line.rstrip() for line in text.replace("\x1b[K", "").splitlines() if line.strip()]
+    assert "Fraud Attack: " in said[-8] and said[-1].endswith("report.html"), said[-12:]

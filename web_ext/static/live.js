@@ -5,7 +5,7 @@ import { Controls } from "./controls.js";
 import { byId, setHidden } from "./dom.js";
 import { Feed } from "./feed.js";
 import { showBands, showRun, startOf } from "./header.js";
-import { showErrors, showLadder, showLatency, showRanges, showStory, showVerdicts } from "./panels.js";
+import { showErrors, showFraudRate, showLadder, showLatency, showRanges, showStory, showVerdicts } from "./panels.js";
 import { Picker } from "./picker.js";
 import { Shell, settings } from "./shell.js";
 import { Tiles, showFunnel } from "./tiles.js";
@@ -29,6 +29,7 @@ function render({ status, snapshot, windows, timeline }) {
   showVerdicts(snapshot.verdict);
   showLadder(snapshot.capacity);
   showStory(status.story, over);
+  showFraudRate(snapshot);
   tiles.show(snapshot.tiles, timeline.points);
   showFunnel(byId("funnel"), snapshot.funnel);
   showLatency(snapshot);

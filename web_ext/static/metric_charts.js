@@ -84,12 +84,12 @@ const CHARTS = [
     unit: "tx/s",
     has: (data) => data.points.length > 0,
     traces: (data) =>
-      [["failed", "failed", "data-fraud", "solid"], ["unknown", "never answered", "data-suspicious", "4px,2px"], ["dropped", "not started", "data-purple", "2px,2px"], ["resent", "requests sent again", "data-neutral", "1px,3px"]].map(
+      [["failed", "failed", "data-fraud", "solid"], ["unknown", "never answered", "data-suspicious", "4px,2px"], ["dropped", "not started", "data-purple", "2px,2px"], ["timeouts", "timeouts", "data-sky", "7px,2px"], ["http_errors", "HTTP errors", "accent", "7px,2px,2px,2px"], ["resent", "requests sent again", "data-neutral", "1px,3px"]].map(
         ([key, name, role, dash]) => lineOf(data, name, perSecond(data, key), { color: colour(role), dash }, "tx/s"),
       ),
     minTop: 1,
-    columns: ["Failed", "Never answered", "Not started", "Sent again"],
-    row: (point) => [count(point.failed), count(point.unknown), count(point.dropped), count(point.resent)],
+    columns: ["Failed", "Never answered", "Not started", "Timeouts", "HTTP errors", "Sent again"],
+    row: (point) => [count(point.failed), count(point.unknown), count(point.dropped), count(point.timeouts), count(point.http_errors), count(point.resent)],
   },
   {
     id: "scores",

@@ -63,6 +63,14 @@ export function showStory({ now = [], money = [] } = {}, over = false) {
   setHidden(byId("stakes-empty"), money.length > 0);
 }
 
+/** Of what ended, how much was fraud. */
+export function showFraudRate({ fraud, transactions: { completed = 0, failed = 0, unknown = 0 } = {} }) {
+  const ended = completed + failed + unknown;
+  const tried = fraud?.transactions ?? 0;
+  setHidden(byId("fraud-rate"), !ended);
+  setText(byId("fraud-rate"), ended ? `Fraud rate ${percent(tried / ended)} (${count(tried)} fraud of ${count(ended)} total)` : "");
+}
+
 export function showLatency({ latency_ms: latency = {} }) {
   fillTable(
     byId("latency"),

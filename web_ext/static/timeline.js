@@ -3,7 +3,7 @@
 
 const MAX_POINTS = 2400;
 const AVERAGED = ["offered_tps", "achieved_tps", "predicted_tps", "cpu_percent", "rss_bytes", "network_bytes_s"];
-const ADDED = ["fraud", "fraud_alerted", "false_positives", "alerts", "failed", "unknown", "dropped", "resent"];
+const ADDED = ["fraud", "fraud_alerted", "false_positives", "alerts", "failed", "unknown", "dropped", "resent", "timeouts", "http_errors"];
 
 export class Timeline {
   constructor() {

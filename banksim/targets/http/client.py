@@ -31,7 +31,7 @@ import orjson
 
 from banksim.model import LocalLimit, UsageError
 from banksim.targets.auth import FrontDoor
-from banksim.targets.calls import Begun, Reply, Request
+from banksim.targets.calls import NO_ANSWER, Begun, Reply, Request
 
 # -- When a repeatable call may be tried again, and how long to wait first --------------------------
 #
@@ -400,7 +400,7 @@ class HttpCalls(ABC):
             answer = self._persist(request, data, progress, begun)
         except DeadlinePassed:
             self._budget.failed()
-            answer = Answer(progress.status, b"", 0, f"no answer within {self._timeout_s:g} s")
+            answer = Answer(progress.status, b"", 0, f"{NO_ANSWER} {self._timeout_s:g} s")
         except NoAnswer as failure:
             answer, limit = Answer(0, b"", 0, str(failure)), failure.limit
         finally:

@@ -30,6 +30,7 @@ from gevent.lock import BoundedSemaphore
 
 from banksim.model import LocalLimit, UsageError
 from banksim.targets.auth import FrontDoor
+from banksim.targets.calls import NO_CONNECTION
 from banksim.targets.http.client import (
     Answer,
     AnswerTooLarge,
@@ -99,7 +100,7 @@ def describe(error: BaseException) -> str:
         case ConnectionRefusedError():
             return "connection refused"
         case TimeoutError():
-            return "connecting took too long"
+            return NO_CONNECTION
         case ConnectionResetError() | BrokenPipeError():
             return "the connection was reset"
         case _:

@@ -14,8 +14,8 @@ import pytest
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
+from banksim.load.distributed import ignore_the_wall_clock
 from banksim.load.install import LOCUST_INTERNALS
-from banksim.load.worker import ignore_the_wall_clock
 
 ROOT = Path(__file__).resolve().parents[3]
 PRODUCT = [

@@ -16,6 +16,7 @@ from banksim.measure.summary import Asked, build_results, live
 from banksim.measure.timeline import Bucket
 from banksim.model import At, BankStatus, Decision, Label, Outcome, Planned
 from banksim.scenario.models import Goals
+from banksim.targets import Call
 from tests.unit.measure.make import ALERT, PASSED, START, call, end, fraud, outcome, planned
 from tests.unit.measure.test_block import block_of
 
@@ -100,6 +101,30 @@ def test_nothing_is_lost_between_offered_and_ended() -> None:
     assert found["offered"] == 207
     assert found["dropped"] == sum(found["drop_reasons"].values()) > 0
     assert measures.tally.problems() == []
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "expected"),
+    [
+        ("no answer within 0.3 s", None, (1, 0, 0)),
+        ("connecting took too long", None, (1, 0, 0)),
+        ("HTTP 503", 503, (0, 1, 2)),
+        ("the connection was reset", None, (0, 0, 1)),
+        ("not JSON", 200, (0, 0, 0)),
+        (None, 200, (0, 0, 1)),
+    ],
+)
+def test_the_kinds_of_a_calls_failure_are_curves_of_their_own(
+    error: str | None, status: int | None, expected: tuple[int, int, int]
+) -> None:
+    measures = Measures(MeasureSettings())
+    made = Call("bastion", "POST", "/score", 3.0, status, 0, 0, error, resent=expected[2])
+    measures.called(At(3.2, 60.0), [made, made._replace(error=None, resent=0)])
+    merged = Measures(MeasureSettings())
+    merged.merge(measures.to_state())
+    for one in (measures, merged):
+        (point,) = one.timeline.points()
+        assert (point.timeouts, point.http_errors, point.resent) == expected
 
 
 def test_the_warm_up_is_counted_apart() -> None:
