@@ -33,7 +33,7 @@ from locust import __version__ as locust_version  # noqa: E402
 from locust.rpc import Message, zmqrpc  # noqa: E402
 
 import banksim  # noqa: E402
-from banksim.load.worker import TO_MASTER, TO_WORKER  # noqa: E402
+from banksim.load.distributed import TO_MASTER, TO_WORKER  # noqa: E402
 from banksim.measure.results import Account  # noqa: E402
 from banksim.run.dispatcher import ANY_PERSONA, FRAUD_SEAT  # noqa: E402
 from banksim.run.plan import Mode, RunSettings  # noqa: E402

@@ -29,14 +29,13 @@ from banksim.measure.results import encode
 from banksim.model import BanksimError, UsageError
 from banksim.report.charts_frame import PLOTLY, plotly_js, template_text
 from banksim.report.compare import compare_runs
-from banksim.report.compare_page import render_comparison
-from banksim.report.export import print_pdf, read_results, save_pngs
-from banksim.report.write import feed_csv
+from banksim.report.html import render_comparison
+from banksim.report.write import feed_csv, print_pdf, read_results, save_pngs
 from banksim.run.sink import CustomerCounts
 from web_ext.guard import Guard
+from web_ext.messages import json_response, problem, to_json
 from web_ext.run_view import ACTIONS, MAX_SPEED, MIN_SPEED, RunView
 from web_ext.stream import Hub
-from web_ext.wire import json_response, problem, to_json
 
 # -- The pages there are.  Adding one is a line here, a template and a module in static/ ------------
 

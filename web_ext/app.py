@@ -31,11 +31,11 @@ from banksim.model import BanksimError, UsageError
 from banksim.report.charts_frame import PLOTLY, chart_layout
 from web_ext.api import NAME, NOT_FOUND, PAGES, PLAIN_NAME, Page, Site, add_api, add_files, assets
 from web_ext.guard import Guard, check_starts, harden, is_loopback, set_up_login, trusted_hosts
+from web_ext.messages import problem
 from web_ext.recorder import Recorder
 from web_ext.run_view import MAX_SPEED, MIN_SPEED, RunView
 from web_ext.stream import Hub
 from web_ext.websocket import add_websocket
-from web_ext.wire import problem
 
 logger = logging.getLogger(__name__)
 

@@ -37,7 +37,7 @@ from flask_login import UserMixin, current_user, login_user, logout_user
 from werkzeug.wrappers import Response
 
 from banksim.model import BanksimError, UsageError
-from web_ext.wire import problem
+from web_ext.messages import problem
 
 logger = logging.getLogger(__name__)
 

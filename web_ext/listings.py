@@ -19,10 +19,10 @@ from banksim.cli.scenarios import describe
 from banksim.fraud.calendar import Calendar
 from banksim.measure.results import Results
 from banksim.model import ScenarioError, UsageError
-from banksim.report.export import read_results
+from banksim.report.write import read_results
 from banksim.scenario import Scenario, load_scenario, survey_scenarios
 from banksim.scenario.loader import find_scenario, scenario_files
-from banksim.schedule.rate import offered_rate
+from banksim.schedule.clock import offered_rate
 
 logger = logging.getLogger(__name__)
 

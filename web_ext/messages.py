@@ -8,6 +8,10 @@
 Every field of the description is there with its meaning; ours are added.  Amounts are
 JSON numbers here, as described (in every other place of banksim they are text).  What is not known
 yet is null.  One JSON Schema for each message is in schemas/.
+
+JSON as the pages and scripts read it: no NaN, no infinity.
+
+orjson writes NaN and infinity as null, which the pages show as "no data yet".
 """
 
 from __future__ import annotations
@@ -15,9 +19,34 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import orjson
+from flask import Response
+
 from banksim.measure.results import FeedItem, Snapshot
 from web_ext.run_view import Status
-from web_ext.wire import Json, to_json
+
+#: A JSON object on its way to a browser or a script.
+Json = dict[str, Any]
+
+_OPTIONS = orjson.OPT_NON_STR_KEYS
+
+
+def to_json(value: Any) -> bytes:
+    """One line of JSON; a type orjson does not know (a Decimal, a Path) is written as its text."""
+    return orjson.dumps(value, default=str, option=_OPTIONS)
+
+
+def json_response(value: Any, code: int = 200) -> Response:
+    """A JSON answer that must not be cached."""
+    response = Response(to_json(value), status=code, mimetype="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def problem(message: str, code: int) -> Response:
+    """An error as scripts read it: {"error": "what happened and what to do"}."""
+    return json_response({"error": message}, code)
+
 
 TOPICS: Final = ("metrics", "transactions", "fraud_alerts")
 

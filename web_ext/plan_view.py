@@ -15,7 +15,7 @@ from banksim.measure.story import Story, Stretch, amounts, findings, under_way
 from banksim.run.plan import Parts
 from banksim.run.run import Run
 from banksim.scenario import Scenario
-from banksim.schedule.rate import clock_hours, in_hours
+from banksim.schedule.clock import clock_hours, in_hours
 
 MAX_CAMPAIGNS = 400
 MAX_EVENTS = 300

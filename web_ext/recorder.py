@@ -16,10 +16,10 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+from web_ext.messages import to_json
 from web_ext.plan_view import Schedule
 from web_ext.run_view import RunView, Status
 from web_ext.stream import Reader, spawn
-from web_ext.wire import to_json
 
 logger = logging.getLogger(__name__)
 

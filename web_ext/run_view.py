@@ -24,11 +24,10 @@ from banksim.measure.story import Story
 from banksim.measure.summary import Asked, build_results, live
 from banksim.model import UsageError
 from banksim.model.money import to_wire
-from banksim.run.feed import EmptyFeed, FeedPage
 from banksim.run.monitor import Curve
 from banksim.run.plan import Parts, asked
 from banksim.run.run import End, Run, State
-from banksim.run.sink import CustomerCounts
+from banksim.run.sink import CustomerCounts, EmptyFeed, FeedPage
 from banksim.scenario import Dashboard
 from banksim.world import Population
 from web_ext.listings import Cards, PastRun, PastRuns, ScenarioList

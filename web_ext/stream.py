@@ -32,11 +32,11 @@ from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from banksim.measure.results import FeedItem
-from banksim.run.feed import FeedPage
 from banksim.run.monitor import Point
+from banksim.run.sink import FeedPage
 from web_ext import messages
+from web_ext.messages import Json, to_json
 from web_ext.run_view import DashboardShown, RunView, Status
-from web_ext.wire import Json, to_json
 
 logger = logging.getLogger(__name__)
 

@@ -40,8 +40,8 @@ from wsproto.utilities import ProtocolError
 
 from web_ext import messages
 from web_ext.guard import Guard
+from web_ext.messages import problem
 from web_ext.stream import SNAPSHOT_ITEMS, Hub, Log
-from web_ext.wire import problem
 
 logger = logging.getLogger(__name__)
 

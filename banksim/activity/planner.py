@@ -34,7 +34,7 @@ from banksim.activity.prices import Pricing
 from banksim.activity.rows import ActivityScenario, RowPlanner
 from banksim.model import AccountRef, Channel, Kind, Label, Planned, Transaction, Truth
 from banksim.model.money import to_cents
-from banksim.schedule.rate import PiecewiseRate
+from banksim.schedule.clock import PiecewiseRate
 from banksim.schedule.simulation import Rows
 from banksim.world import Customer, World, opaque_id, stream
 from banksim.world.random import Bools, Floats, Ints

@@ -38,7 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Exit code 0 when the latest look says balanced, else 1.  Raises UsageError for what is no run."""
     # Imported here: it brings the charts along, which take half a second to load.
-    from banksim.report.export import read_results, results_path
+    from banksim.report.write import read_results, results_path
 
     path = Path(options.run)
     if not path.exists() and (options.report_dir / options.run).exists():
@@ -121,7 +121,7 @@ def add_compare_options(parser: argparse.ArgumentParser) -> None:
 
 def run_report(options: argparse.Namespace) -> int:
     """Write report.html again, and what else is asked for.  Raises BanksimError."""
-    from banksim.report.export import find_browser, print_pdf, render_again, save_pngs
+    from banksim.report.write import find_browser, print_pdf, render_again, save_pngs
 
     if options.pdf or options.png:
         find_browser()  # say so before anything is written
@@ -138,9 +138,8 @@ def run_report(options: argparse.Namespace) -> int:
 def run_compare(options: argparse.Namespace) -> int:
     """Compare two runs on the console and as a page.  Raises BanksimError."""
     from banksim.report.compare import GATES, compare_runs
-    from banksim.report.compare_page import comparison_markdown, comparison_text, render_comparison
-    from banksim.report.export import read_results, results_path
-    from banksim.report.write import write_whole
+    from banksim.report.html import comparison_markdown, comparison_text, render_comparison
+    from banksim.report.write import read_results, results_path, write_whole
 
     gates = [name.strip() for name in options.gate.split(",")]
     if unknown := [name for name in gates if name not in GATES]:

@@ -28,7 +28,7 @@ from banksim.scenario import Scenario, load_scenario, survey_scenarios
 from banksim.scenario.fraud import FraudSettings, Pattern, Phase
 from banksim.scenario.models import SECONDS_PER_HOUR, Load
 from banksim.scenario.targets import Fault
-from banksim.schedule.rate import PiecewiseRate, offered_rate
+from banksim.schedule.clock import PiecewiseRate, offered_rate
 
 # -- What a scenario will do, before it is run: length, load and fraud in numbers -------------------
 #

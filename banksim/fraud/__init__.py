@@ -9,8 +9,8 @@ typology                                           marks a generator function as
 
 from banksim.fraud.calendar import AttackWindow, CampaignSpec
 from banksim.fraud.campaign import Campaign
+from banksim.fraud.patterns import build_registry
 from banksim.fraud.program import CampaignRun, FraudProgram, check_fraud
-from banksim.fraud.registry import build_registry
 from banksim.fraud.typology import Registry, Steps, Typology, typology
 
 __all__ = [

@@ -44,7 +44,7 @@ from typing import TypeVar
 
 from banksim.fraud.calendar import AttackWindow, Calendar, CampaignSpec
 from banksim.fraud.patterns import ResolvedPattern, Shares
-from banksim.schedule.rate import PiecewiseRate
+from banksim.schedule.clock import PiecewiseRate
 from banksim.world.random import stream
 
 Result = TypeVar("Result")

@@ -16,14 +16,13 @@ from pathlib import Path
 
 from banksim.fraud.calendar import AttackWindow, Calendar, CampaignSpec
 from banksim.fraud.campaign import Campaign, Stage
-from banksim.fraud.patterns import plan_shares, resolve_patterns
+from banksim.fraud.patterns import build_registry, plan_shares, resolve_patterns
 from banksim.fraud.people import NormalBehaviour, VictimPool
 from banksim.fraud.plan import Plan, Planner
-from banksim.fraud.registry import build_registry
 from banksim.fraud.typology import Registry, Steps, Typology
 from banksim.model import Label, Outcome, Planned
 from banksim.scenario import Scenario
-from banksim.schedule.rate import PiecewiseRate
+from banksim.schedule.clock import PiecewiseRate
 from banksim.world import World
 
 logger = logging.getLogger(__name__)

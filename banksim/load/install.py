@@ -29,7 +29,7 @@ from locust import events
 from locust.env import Environment
 from locust.exception import RPCError
 
-from banksim.load.master import MasterSession
+from banksim.load.distributed import MasterSession, WorkerSession
 from banksim.load.options import DEFAULT_SCENARIO, add_options, heed_locusts_options
 from banksim.load.session import Endings, Session, end_quietly_before_the_start
 from banksim.load.terminal import (
@@ -41,8 +41,7 @@ from banksim.load.terminal import (
     show_progress,
 )
 from banksim.load.users import check_cast
-from banksim.load.worker import WorkerSession
-from banksim.measure.thresholds.grammar import parse_thresholds
+from banksim.measure.thresholds.judge import parse_thresholds
 from banksim.model import BanksimError, ExitCode, UsageError
 from banksim.run.plan import RunSettings
 from banksim.scenario import load_scenario
@@ -67,7 +66,7 @@ LOCUST_INTERNALS = {
     "locust.user.task.TaskSet._task_queue": "the first task of a user",
     "locust.user.users.User._taskset_instance": "a task set that takes arrivals in place of the default one",
     "locust.user.users.User._state": "a user that waits for an arrival may be stopped at once",
-    # Wrapped and used, in master.py.
+    # Wrapped and used, in distributed.py.
     "locust.runners.MasterRunner.handle_message": "what Locust cannot handle is counted and left out",
     "locust.runners.MasterRunner.reset_connection": "a new server is guarded too",
     "locust.rpc.zmqrpc.BaseSocket.recv_from_client": "a frame that is no message is counted and left out",
@@ -76,7 +75,8 @@ LOCUST_INTERNALS = {
     "locust.runners.MasterRunner.check_stopped": "the same",
     "locust.runners.MasterRunner.heartbeat_worker": "whether it is Locust itself that stops",
     "locust.runners.MasterRunner.client_listener": "the same",
-    # Used, in worker.py.
+    # Used, in distributed.py.
+    "locust.runners.WorkerRunner.last_heartbeat_timestamp": "a clock that jumps is no master that is gone",
     "locust.runners.WorkerRunner.worker_state": "whether Locust reads messages now",
     # Used, in web_ext/app.py.
     "locust.web.WebUI.template_args": "the banksim tab in Locust's page",

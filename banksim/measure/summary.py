@@ -41,8 +41,7 @@ from banksim.measure.results import (
 )
 from banksim.measure.scores import calibration, enough, share, sweep, used_scores, wilson
 from banksim.measure.story import caveats
-from banksim.measure.thresholds.grammar import Threshold
-from banksim.measure.thresholds.judge import standing
+from banksim.measure.thresholds.judge import Threshold, standing
 from banksim.measure.thresholds.readings import Figures
 from banksim.measure.tiles import funnel, tiles
 from banksim.measure.timeline import Bucket, Timeline

@@ -27,8 +27,7 @@ from banksim.measure import Measures, MeasureSettings
 from banksim.measure.campaigns import Mix, Tried, design_effects, recall_at_mix
 from banksim.measure.results import CapacityFigures, CapacityStep
 from banksim.measure.scores import Z_95
-from banksim.measure.thresholds.grammar import Threshold, parse_thresholds
-from banksim.measure.thresholds.judge import Judge
+from banksim.measure.thresholds.judge import Judge, Threshold, parse_thresholds
 from banksim.measure.thresholds.readings import Figures
 from banksim.model import ScenarioError
 from banksim.run.plan import Mode, RunSettings

@@ -34,10 +34,9 @@ from banksim.model import (
 )
 from banksim.run.connect import MAX_CONNECTIONS
 from banksim.run.dispatcher import QUEUE_FULL, Arrival
-from banksim.run.feed import Feed
 from banksim.run.invariant import MovementBooks
 from banksim.run.plan import Parts
-from banksim.run.sink import Sink
+from banksim.run.sink import Feed, Sink
 from banksim.run.timekeeper import Timekeeper
 from banksim.scenario import Scenario
 from banksim.targets import AccountDirectory, Targets

@@ -31,14 +31,23 @@ from banksim.run.connect import Connected, connect, read_stats, says
 from banksim.run.customers import Joiners, NoJoiners, Opening, Register
 from banksim.run.dispatcher import ALWAYS, CampaignDriver, Dispatcher, Lease, UserQueues, Wakeup
 from banksim.run.executor import DROP_AFTER_S, Executor, RowExecutor
-from banksim.run.feed import ITEMS_PER_SECOND, Feed, Feedback
 from banksim.run.invariant import BalanceWatch, MovementBooks
 from banksim.run.kafka import Brokers, Events
 from banksim.run.plan import LiveSimulation, Parts, RunSettings, counting
 from banksim.run.process import rare_collections
 from banksim.run.reconcile import reconcile
 from banksim.run.run import End, Totals
-from banksim.run.sink import CustomerCounts, DebugLines, LastCalls, LogLines, Sink, Tee
+from banksim.run.sink import (
+    ITEMS_PER_SECOND,
+    CustomerCounts,
+    DebugLines,
+    Feed,
+    Feedback,
+    LastCalls,
+    LogLines,
+    Sink,
+    Tee,
+)
 from banksim.run.stand_ins import FaultConductor
 from banksim.run.timekeeper import Timekeeper
 from banksim.schedule.arrivals import WHOLE, Share

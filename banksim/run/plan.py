@@ -28,8 +28,8 @@ from banksim.activity.block import Block
 from banksim.activity.payments import check_payments, payments_in
 from banksim.activity.planner import OnboardingPlan
 from banksim.fraud import CampaignRun, CampaignSpec, FraudProgram
+from banksim.fraud.patterns import load_plugin, registry_of
 from banksim.fraud.program import check_fraud, plugin_paths
-from banksim.fraud.registry import load_plugin, registry_of
 from banksim.measure import MeasureSettings
 from banksim.measure.results import Planned, Window
 from banksim.measure.summary import Asked
@@ -37,8 +37,7 @@ from banksim.measure.thresholds.judge import thresholds_of
 from banksim.run.process import in_thread
 from banksim.scenario import Scenario
 from banksim.schedule.arrivals import Arrivals, make_arrivals
-from banksim.schedule.clock import Clock
-from banksim.schedule.rate import PiecewiseRate, clock_hours, in_hours, offered_rate
+from banksim.schedule.clock import Clock, PiecewiseRate, clock_hours, in_hours, offered_rate
 from banksim.schedule.simulation import Replan, Simulation
 from banksim.world import World, load_personas
 from banksim.world.random import stream

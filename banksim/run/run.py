@@ -49,13 +49,12 @@ from banksim.model import At, BanksimError, ExitCode
 from banksim.report import check_folder, write_report
 from banksim.run.capacity import check_conditions
 from banksim.run.connect import adapters_of, check_targets
-from banksim.run.feed import EmptyFeed, FeedView
 from banksim.run.kafka import check_brokers
 from banksim.run.monitor import History, ProgressLog, ThresholdWatch, Watched, report_start
 from banksim.run.plan import Parts, RunSettings, asked, build_parts, check_plan, counting
 from banksim.run.process import in_thread
 from banksim.run.reconcile import keep_books
-from banksim.run.sink import CustomerCounts
+from banksim.run.sink import CustomerCounts, EmptyFeed, FeedView
 from banksim.run.timekeeper import Timekeeper
 from banksim.schedule.clock import Clock
 

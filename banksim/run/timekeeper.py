@@ -16,8 +16,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from banksim.model import At
-from banksim.schedule.clock import Clock, Segment
-from banksim.schedule.rate import PiecewiseRate
+from banksim.schedule.clock import Clock, PiecewiseRate, Segment
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from banksim.schedule.rate import PiecewiseRate
+from banksim.schedule.clock import PiecewiseRate
 
 #: Exposures drawn together.
 DRAWN_TOGETHER = 64

@@ -38,8 +38,7 @@ from numpy.typing import NDArray
 
 from banksim.model import Outcome, Planned, Transaction
 from banksim.schedule.arrivals import WHOLE, Arrivals, Share
-from banksim.schedule.clock import Clock
-from banksim.schedule.rate import PiecewiseRate
+from banksim.schedule.clock import Clock, PiecewiseRate
 
 logger = logging.getLogger(__name__)
 

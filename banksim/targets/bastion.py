@@ -28,7 +28,7 @@ from gevent.pool import Pool
 
 from banksim.model import NOT_SCORED, Decision, ScoreReply, Transaction
 from banksim.model.money import to_units
-from banksim.targets.adapters import DetectorAdapter, Late, Names
+from banksim.targets.adapters import Completions, DetectorAdapter, Late, Names
 from banksim.targets.auth import NO_LOGIN, Login, SignedIn
 from banksim.targets.calls import (
     HEALTH,
@@ -43,7 +43,6 @@ from banksim.targets.calls import (
     failure_text,
     ignore_call,
 )
-from banksim.targets.completion import Completions
 from banksim.targets.nexum import AccountDirectory
 
 SCORE_FIELDS = ("risk_score", "fraud_score", "score")

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from banksim.model import Place, UsageError
 from banksim.scenario.targets import Callbacks, Target, TargetsBlock
+from banksim.targets.adapters import Completions, listen, subscribe
 from banksim.targets.auth import FrontDoor, Login, OAuthLogin, basic_credentials, secret
 from banksim.targets.bastion import NAME as BASTION
 from banksim.targets.bastion import BastionClient
@@ -40,7 +41,6 @@ from banksim.targets.calls import (
     failure_text,
     ignore_call,
 )
-from banksim.targets.completion import Completions, listen, subscribe
 from banksim.targets.http.client import MAX_AGE_S
 from banksim.targets.http.connection import HttpTransport
 from banksim.targets.in_process import Handler, InProcessTransport

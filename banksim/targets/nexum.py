@@ -18,7 +18,7 @@ from typing import Any, NoReturn, Protocol
 
 from banksim.model import AccountRef, BankReply, BanksimError, BankStatus, Transaction
 from banksim.targets import nexum_wire as wire
-from banksim.targets.adapters import BalanceReply, BankAdapter, Late, Names, Opening, Verdict
+from banksim.targets.adapters import BalanceReply, BankAdapter, Completions, Late, Names, Opening, Verdict
 from banksim.targets.auth import Login, SignedIn
 from banksim.targets.calls import (
     HEALTH,
@@ -33,7 +33,6 @@ from banksim.targets.calls import (
     failure_text,
     ignore_call,
 )
-from banksim.targets.completion import Completions
 from banksim.targets.nexum_wire import movement_of
 from banksim.world import Customer
 from banksim.world.population import AccountSpec

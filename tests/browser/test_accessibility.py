@@ -10,7 +10,7 @@ import pytest
 
 from banksim.report import write_report
 from banksim.report.compare import compare_runs
-from banksim.report.compare_page import render_comparison
+from banksim.report.html import render_comparison
 from tests.browser.server import Server
 from tests.recorded import recorded
 from web_ext.api import PAGES

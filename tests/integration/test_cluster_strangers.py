@@ -10,7 +10,7 @@ import msgpack
 import pytest
 import zmq
 
-from banksim.load.worker import TO_MASTER
+from banksim.load.distributed import TO_MASTER
 from tests.integration.cluster import STEADY, Cluster, cluster
 
 SHORT = STEADY.format(hours=0.2, speed=72.0, tps=30.0)

@@ -17,11 +17,10 @@ from pathlib import Path
 import pytest
 
 from banksim.measure.results import encode
-from banksim.measure.thresholds.grammar import parse_thresholds
+from banksim.measure.thresholds.judge import parse_thresholds
 from banksim.model import BanksimError
 from banksim.report.compare import compare_runs
-from banksim.report.export import read_feed, read_results
-from banksim.report.write import feed_csv
+from banksim.report.write import feed_csv, read_feed, read_results
 from banksim.scenario import parse_scenario
 from banksim.targets.mapping import read_mapping
 from tests.unit.report.make import busy_results

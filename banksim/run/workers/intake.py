@@ -23,9 +23,9 @@ from banksim.activity import OnboardingPlan
 from banksim.measure import ExpectedBalances, Measures, MeasureSettings, Roster
 from banksim.measure.kafka import StreamFigures
 from banksim.measure.results import Account, FaultMade, Feedback, FeedItem, LogFile, TargetRow
-from banksim.run.feed import FeedPage, ShownOf
 from banksim.run.process import in_thread
 from banksim.run.run import End
+from banksim.run.sink import FeedPage, ShownOf
 from banksim.run.workers.members import MAX_WORKERS, Member, Membership, Standing
 from banksim.run.workers.messages import (
     ROWS,
@@ -203,7 +203,7 @@ class OpenedCustomers:
 
 
 class MergedFeed:
-    """The last ``max_items`` items of all workers; a `banksim.run.feed.FeedView`."""
+    """The last ``max_items`` items of all workers; a `banksim.run.sink.FeedView`."""
 
     def __init__(self, max_items: int) -> None:
         self._items: deque[FeedItem] = deque(maxlen=max_items)

@@ -40,8 +40,7 @@ from typing import Protocol
 
 from banksim.measure.results import WorkerShown
 from banksim.run.workers.messages import LEASE_S, LOST_AFTER_S, Assigned, FromMaster, Pulse
-from banksim.schedule.clock import Clock
-from banksim.schedule.rate import PiecewiseRate
+from banksim.schedule.clock import Clock, PiecewiseRate
 
 # -- Slots: customers and campaigns in 4,096 groups, and the worker that owns each group -------------
 #

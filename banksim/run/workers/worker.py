@@ -23,14 +23,13 @@ from banksim.measure.figures import Reconciliation
 from banksim.model import BanksimError
 from banksim.run.capacity import StepCounter, unfinished
 from banksim.run.dispatcher import UserQueues
-from banksim.run.feed import ITEMS_PER_SECOND
 from banksim.run.kafka import Brokers
 from banksim.run.local_load import LocalLoad, Role, prepare_local_load
 from banksim.run.plan import Mode, Parts, build_parts
 from banksim.run.process import ResourceMeter, in_thread
 from banksim.run.reconcile import reconcile
 from banksim.run.run import End, NoLoad
-from banksim.run.sink import Sink
+from banksim.run.sink import ITEMS_PER_SECOND, Sink
 from banksim.run.timekeeper import Timekeeper
 from banksim.run.workers.members import AssignedShare, Assignment
 from banksim.run.workers.messages import (

@@ -4,7 +4,7 @@ import pytest
 
 from banksim.activity import OnboardingPlan
 from banksim.model import Kind, Label
-from banksim.schedule.rate import Piece, PiecewiseRate
+from banksim.schedule.clock import Piece, PiecewiseRate
 from banksim.world import World
 from tests.unit.world.scenarios import OnboardingSettings, WorldSettings
 

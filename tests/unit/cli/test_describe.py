@@ -6,7 +6,7 @@ import pytest
 
 from banksim.cli.scenarios import Summary, describe
 from banksim.scenario import parse_scenario
-from banksim.schedule.rate import PiecewiseRate
+from banksim.schedule.clock import PiecewiseRate
 from tests.unit.scenario import examples
 
 DAY_S = 86_400.0

@@ -11,7 +11,7 @@ from banksim.fraud.campaign import Stage
 from banksim.fraud.people import NormalBehaviour, VictimPool
 from banksim.model import BankReply, BankStatus, Decision, Label, Outcome, Planned, ScoreReply
 from banksim.scenario import Scenario
-from banksim.schedule.rate import offered_rate
+from banksim.schedule.clock import offered_rate
 from banksim.world import World
 
 APPROVED = Outcome(BankReply(BankStatus.POSTED), ScoreReply(0.1, Decision.APPROVE), 0.0, 10.0)

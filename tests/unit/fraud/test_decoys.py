@@ -15,7 +15,7 @@ from banksim.fraud.patterns import DECOY_MIX
 from banksim.fraud.people import VictimPool
 from banksim.model import Channel, Kind, Label
 from banksim.scenario import KNOWN_PATTERN_TYPES
-from banksim.schedule.rate import offered_rate
+from banksim.schedule.clock import offered_rate
 from banksim.world import World, distance_km
 
 from .helpers import desk, drive, drive_all, scenario, world

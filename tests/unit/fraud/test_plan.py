@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from banksim.fraud import plan as plan_module
-from banksim.schedule.rate import offered_rate
+from banksim.schedule.clock import offered_rate
 
 from .helpers import desk, scenario
 

@@ -5,9 +5,8 @@ from datetime import datetime
 import pytest
 
 from banksim.fraud.calendar import Calendar, clock_windows
-from banksim.fraud.patterns import DEFAULT_MIX, plan_shares, resolve_patterns
-from banksim.fraud.registry import build_registry
-from banksim.schedule.rate import offered_rate
+from banksim.fraud.patterns import DEFAULT_MIX, build_registry, plan_shares, resolve_patterns
+from banksim.schedule.clock import offered_rate
 
 from .helpers import desk, scenario
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from locust.env import Environment
+from locust.runners import WorkerRunner
 
+from banksim.load.distributed import ignore_the_wall_clock
 from banksim.load.install import LOCUST_INTERNALS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -82,3 +87,22 @@ def test_every_reach_into_locust_is_listed() -> None:
         name for _, name in all_of_them
     }
     assert [(file, name) for file, name in sorted(all_of_them) if name not in NAMES] == []
+
+
+@pytest.mark.parametrize("jump_s", [3600.0, -3600.0, 86_400.0])
+def test_a_clock_that_jumps_is_no_master_that_is_gone(jump_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Locust's own check, run once after a heartbeat and a jump of the clock."""
+    environment = Environment()
+    stamp_s = time.time()
+    runner = SimpleNamespace(last_heartbeat_timestamp=stamp_s, quit=lambda: pytest.fail("it left"))
+    environment.runner = runner
+    ignore_the_wall_clock(environment)
+    environment.events.heartbeat_received.fire(client_id="master", timestamp=stamp_s)
+    rounds = iter([None])
+    jumped = SimpleNamespace(time=lambda: stamp_s + jump_s)
+    once = SimpleNamespace(sleep=lambda _: next(rounds))
+    with monkeypatch.context() as patched:
+        patched.setattr("locust.runners.time", jumped)
+        patched.setattr("locust.runners.gevent", once)
+        with pytest.raises(StopIteration):
+            WorkerRunner.heartbeat_timeout_checker(runner)

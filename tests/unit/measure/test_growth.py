@@ -8,8 +8,7 @@ import pytest
 
 from banksim.measure import Measures, MeasureSettings
 from banksim.measure.summary import build_results
-from banksim.measure.thresholds.grammar import parse_thresholds
-from banksim.measure.thresholds.judge import Judge
+from banksim.measure.thresholds.judge import Judge, parse_thresholds
 from banksim.measure.thresholds.readings import Figures, ThresholdProblem, length_s
 from banksim.measure.trends import Growth
 from banksim.model import NOT_SCORED, At, BankReply, BankStatus, Ended, Outcome, refusal_reason

@@ -10,8 +10,7 @@ from banksim.measure import Measures, MeasureSettings, compare
 from banksim.measure.figures import BalanceRow
 from banksim.measure.results import encode
 from banksim.measure.summary import build_results
-from banksim.measure.thresholds.grammar import parse_thresholds
-from banksim.measure.thresholds.judge import Judge, Verdict, thresholds_of
+from banksim.measure.thresholds.judge import Judge, Verdict, parse_thresholds, thresholds_of
 from banksim.measure.thresholds.metrics import CATALOGUE, Bracket
 from banksim.measure.thresholds.readings import STATISTICS, Figures
 from banksim.model import At, BankStatus

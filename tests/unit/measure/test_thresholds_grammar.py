@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from banksim.measure.thresholds.grammar import COMPARISONS, MAX_THRESHOLDS, parse_threshold, parse_thresholds
+from banksim.measure.thresholds.judge import COMPARISONS, MAX_THRESHOLDS, parse_threshold, parse_thresholds
 from banksim.measure.thresholds.readings import ThresholdProblem
 from banksim.model import ExitCode, ScenarioError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from banksim.measure.thresholds.grammar import COMPARISONS, parse_threshold
+from banksim.measure.thresholds.judge import COMPARISONS, parse_threshold
 from banksim.measure.thresholds.metrics import metric_table
 from banksim.measure.thresholds.readings import STATISTICS
 

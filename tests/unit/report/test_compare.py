@@ -23,7 +23,7 @@ from banksim.report.compare import (
     paired_recall,
     student_t_95,
 )
-from banksim.report.compare_page import bar_of, comparison_text, render_comparison
+from banksim.report.html import bar_of, comparison_text, render_comparison
 from tests.unit.report.make import busy_results
 
 RECALL = next(figure for figure in FIGURES if figure.key == "recall")

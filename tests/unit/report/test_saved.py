@@ -5,7 +5,7 @@ import pytest
 
 from banksim.cli.main import main
 from banksim.report import write_report
-from banksim.report.export import BrowserError, find_browser, read_feed
+from banksim.report.write import BrowserError, find_browser, read_feed
 from tests.unit.report.make import FEED, busy_results
 
 

@@ -10,7 +10,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from banksim.run.feed import CONCURRENCY, Feedback
+from banksim.run.sink import CONCURRENCY, Feedback
 from banksim.run.stand_ins import FaultConductor, StandIns
 from banksim.sandbox.http import ActiveFault
 from banksim.scenario.models import DetectorUse

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from banksim.model import At, BankReply, BankStatus, Decision, Ended, Outcome, ScoreReply
-from banksim.run.feed import ITEMS_PER_SECOND, RESERVED_PER_SECOND, Feed, ShownOf
+from banksim.run.sink import ITEMS_PER_SECOND, RESERVED_PER_SECOND, Feed, ShownOf
 from tests.unit.run.makers import planned
 
 ANA = SimpleNamespace(display_name="Ana")

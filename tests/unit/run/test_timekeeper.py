@@ -8,8 +8,7 @@ import pytest
 
 from banksim.model import At
 from banksim.run.timekeeper import Change, Timekeeper
-from banksim.schedule.clock import Clock, Segment
-from banksim.schedule.rate import PiecewiseRate
+from banksim.schedule.clock import Clock, PiecewiseRate, Segment
 
 
 class Follower:

@@ -8,7 +8,7 @@ from banksim.cli.scenarios import Summary, describe
 from banksim.report.console import length_text
 from banksim.scenario import Scenario, load_scenario, survey_scenarios
 from banksim.scenario.loader import SHIPPED_FOLDER
-from banksim.schedule.rate import offered_rate
+from banksim.schedule.clock import offered_rate
 
 NAMES = [
     "demo",

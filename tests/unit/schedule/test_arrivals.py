@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from banksim.schedule.arrivals import Arrivals, EvenArrivals, PoissonArrivals, make_arrivals
-from banksim.schedule.rate import Piece, PiecewiseRate
+from banksim.schedule.clock import Piece, PiecewiseRate
 
 
 def all_moments(arrivals: Arrivals) -> list[float]:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from banksim.schedule.rate import clock_hours, in_hours, offered_rate, rate_at
+from banksim.schedule.clock import clock_hours, in_hours, offered_rate, rate_at
 
 MONDAY = datetime(2026, 1, 5)
 SATURDAY = datetime(2026, 1, 10)

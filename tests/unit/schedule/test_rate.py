@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from banksim.schedule.rate import Piece, PiecewiseRate
+from banksim.schedule.clock import Piece, PiecewiseRate
 
 
 def steps(values: list[float]) -> PiecewiseRate:

@@ -23,8 +23,7 @@ from banksim.model import (
     Truth,
 )
 from banksim.schedule.arrivals import Arrivals, make_arrivals
-from banksim.schedule.clock import Clock
-from banksim.schedule.rate import PiecewiseRate
+from banksim.schedule.clock import Clock, PiecewiseRate
 from banksim.schedule.simulation import NOT_JOINED, Begun, Due, Rows, Simulation
 
 POSTED = Outcome(BankReply(BankStatus.POSTED), NOT_SCORED, 0.0, 0.0)

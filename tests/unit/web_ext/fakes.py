@@ -23,8 +23,7 @@ from banksim.measure.results import CapacityFigures, CapacityStep, Results, RunI
 from banksim.measure.results import Planned as Plan
 from banksim.measure.story import Story, Stretch, amounts, findings, under_way
 from banksim.measure.summary import Asked, build_results, live
-from banksim.measure.thresholds.grammar import parse_thresholds
-from banksim.measure.thresholds.judge import Judge
+from banksim.measure.thresholds.judge import Judge, parse_thresholds
 from banksim.measure.thresholds.readings import Figures
 from banksim.model import (
     AccountRef,
@@ -45,9 +44,8 @@ from banksim.model import (
     Transaction,
     Truth,
 )
-from banksim.run.feed import Feed, FeedPage
 from banksim.run.monitor import Curve
-from banksim.run.sink import CustomerCounts
+from banksim.run.sink import CustomerCounts, Feed, FeedPage
 from banksim.scenario.models import Goals
 from banksim.targets import Call
 from tests.recorded import NAMES, recorded

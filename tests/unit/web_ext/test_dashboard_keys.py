@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 from locust.env import Environment
 
-from banksim.run.feed import Feed
 from banksim.run.monitor import History
+from banksim.run.sink import Feed
 from banksim.scenario import Dashboard, parse_scenario
 from tests.unit.web_ext.fakes import DemoView, ManualClock
 from web_ext.app import attach

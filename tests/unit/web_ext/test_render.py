@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from banksim.report.export import BrowserError
+from banksim.report.write import BrowserError
 from web_ext import api as render_module
 
 

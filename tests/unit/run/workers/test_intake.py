@@ -18,8 +18,7 @@ from banksim.run.workers.messages import (
     Refused,
     State,
 )
-from banksim.schedule.clock import Clock
-from banksim.schedule.rate import PiecewiseRate
+from banksim.schedule.clock import Clock, PiecewiseRate
 from tests.unit.run.makers import feed_item
 from tests.unit.run.workers.post import PostOffice
 

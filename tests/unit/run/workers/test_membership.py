@@ -12,8 +12,7 @@ from banksim.run.workers.members import (
     Standing,
 )
 from banksim.run.workers.messages import LEASE_S, LOST_AFTER_S, Assigned
-from banksim.schedule.clock import Clock
-from banksim.schedule.rate import PiecewiseRate
+from banksim.schedule.clock import Clock, PiecewiseRate
 from tests.unit.run.workers.post import PostOffice
 
 #: Simulated seconds per wall second, and what all workers together offer per wall second.

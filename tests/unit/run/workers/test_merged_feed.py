@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from banksim.run.feed import ShownOf
+from banksim.run.sink import ShownOf
 from banksim.run.workers.intake import MergedFeed
 from tests.unit.run.makers import feed_item
 

@@ -225,7 +225,7 @@ def test_the_schema_is_current_and_describes_every_example(request: pytest.Fixtu
 
 READERS = [
     *(ROOT / "banksim" / "run" / "workers").glob("*.py"),
-    *(ROOT / "banksim" / "load" / name for name in ("master.py", "worker.py")),
+    *(ROOT / "banksim" / "load" / name for name in ("distributed.py",)),
 ]
 #: Names of variables and attributes that hold values of a class, besides annotated parameters.
 NAMES = {
