@@ -35,6 +35,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tests.kafka.broker import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 FULL_SPEED = "6000"
 #: Of shipped scenarios without phases; four seconds at full speed, so that a busy machine measures something.
@@ -170,6 +172,9 @@ def _once(arguments: Sequence[str]) -> int:
             "--speed",
             FULL_SPEED,
         ]
+        if "--processes" in told:  # other tests may have the usual port
+            port = str(free_port())
+            command += ["--master-bind-port", port, "--master-port", port]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         known.mkdir(exist_ok=True)
         (known / "said.json").write_text(json.dumps([done.returncode, done.stdout, done.stderr]))
