@@ -227,6 +227,8 @@ class RowExecutor:
 
     def put(self, at: At, block: Block, positions: Sequence[int]) -> None:
         """Send these rows of a block, which are due; what there is no room for is dropped."""
+        if not positions:
+            return
         if block is not self._putting:
             self._keep(block)
         carried = self._kept[-1]
