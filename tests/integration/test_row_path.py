@@ -32,6 +32,9 @@ from banksim.world.random import Ints
 from tests.unit.run.makers import Kept
 from tests.unit.targets.odd_servers import Conversation, Seen, odd_server
 
+#: A campaign's step that comes late on a busy machine is another one: seven simulated seconds a millisecond.
+pytestmark = pytest.mark.timing
+
 SCENARIO = """\
 name: Twice the same
 duration_hours: 2
