@@ -24,12 +24,13 @@ LIMIT_TPS = 1 / SERVICE_S
 #: Requests that may wait before the detector protects itself.
 WAITING = 12
 
-#: Campaigns that last a blink of a step at this speed, at all hours alike: a step's rate and its share of
-#: fraud are those that are planned.
+#: Fraud of one kind that is done within minutes, by daylight: a step's rate and its share of fraud are about
+#: those that are planned.  At night such campaigns wait, and a step is offered far less than it asks for.
 SEARCH = """\
 name: Capacity of a detector
-duration_hours: 500
-speed_multiplier: 10000
+duration_hours: 120
+speed_multiplier: 2500
+start_at: 2026-01-05 08:00:00
 customers: 300
 max_users: 400
 arrivals: even
@@ -75,7 +76,7 @@ class OneDesk(DetectorApi):
 
 
 def search(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, when_busy: str, alerts: float = 1.0
+    monkeypatch: pytest.MonkeyPatch, folder: Path, when_busy: str, alerts: float = 1.0, drop: float = 0.05
 ) -> tuple[Results, CapacityFigures, list[CapacityStep]]:
     detector = OneDesk(when_busy, alerts)
     monkeypatch.setattr(targets_module, "DetectorApi", lambda: detector)
@@ -90,13 +91,15 @@ def search(
             if run.end is not None:
                 return
 
-    run = Driver(settings_for(folder, SEARCH), users=300).conduct(look)
+    run = Driver(
+        settings_for(folder, SEARCH.replace("recall_drop: 0.05", f"recall_drop: {drop}")), users=300
+    ).conduct(look)
     assert run.results is not None, run.message
     found = run.results.run.capacity
     assert found is not None and found.finished
     assert {step.tps for step in found.steps} >= set(seen) and seen  # the ladder was there to be shown
     for step in found.steps:
-        assert step.offered_tps == pytest.approx(step.tps, rel=0.25)  # campaigns begin, and end
+        assert step.offered_tps == pytest.approx(step.tps, rel=0.35)  # campaigns begin, and end
     return run.results, found, found.steps
 
 
@@ -104,7 +107,8 @@ def assert_at_its_limit(found: CapacityFigures) -> list[CapacityStep]:
     """The limit lies between the rates that are sure; returns the steps that did not hold."""
     assert (found.found_tps, found.failed_tps) == (pytest.approx(84.93), 126), found.steps
     assert 0.7 * LIMIT_TPS < found.found_tps < LIMIT_TPS < found.failed_tps
-    failed = [step for step in found.steps if not step.held]
+    # A step that a busy machine disturbed was repeated; what counts is why the rate beyond the limit failed.
+    failed = [step for step in found.steps if not step.held and step.tps == found.failed_tps]
     assert any(step.repeats for step in failed)  # believed at the second try only
     return failed
 
@@ -132,15 +136,15 @@ def test_one_that_approves_when_busy_is_at_its_limit(monkeypatch: pytest.MonkeyP
 def test_one_that_only_slows_down_is_at_its_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     _, found, steps = search(monkeypatch, tmp_path, "slows")
     failed = assert_at_its_limit(found)
-    assert all(step.reason.startswith("response_time.p99") and ";" not in step.reason for step in failed)
+    assert all("response_time.p99" in step.reason and "mix" not in step.reason for step in failed)
     assert all(step.coverage == step.mixed_recall == 1.0 for step in steps)
 
 
 def test_one_that_never_degrades_has_a_flat_curve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    _, found, steps = search(monkeypatch, tmp_path, "holds", alerts=0.7)
+    _, found, steps = search(monkeypatch, tmp_path, "holds", alerts=0.9, drop=0.15)
     assert (found.found_tps, found.failed_tps) == (126, None)
     for step in steps:
         assert step.mixed_recall is not None and step.mixed_recall_low is not None
         half = step.mixed_recall - step.mixed_recall_low
-        assert 0.01 < half < 0.15  # the interval says something, and
-        assert abs(step.mixed_recall - 0.7) < 2 * half  # its level is the detector's at every rate
+        assert 0.01 < half < 0.25  # the interval says something, and
+        assert abs(step.mixed_recall - 0.9) < 2 * half  # its level is the detector's at every rate
