@@ -164,6 +164,9 @@ class Source(Protocol):
     def behind(self) -> bool:
         """Whether something is due that has not been handed out."""
 
+    def plan(self) -> None:
+        """Return once the campaigns of the present rate are planned."""
+
     def stop(self) -> None:
         """Offer nothing more."""
 
@@ -250,7 +253,9 @@ class LocalStage:
         before = copy(self.measures.balance_checks)
         self._tee.add(step)
         try:
+            self._timekeeper.pause()
             self._timekeeper.offer(tps)
+            self._source.plan()  # fraud has its share from the first moment on
             self._timekeeper.resume()
             started_s = time.monotonic()
             gevent.sleep(hold_s)

@@ -360,6 +360,10 @@ class Dispatcher:
         self._stopped = True
         self._wakeup.wake()
 
+    def plan(self) -> None:
+        """Return once the campaigns of the present rate and speed are planned."""
+        self._replanner.wait()
+
     @property
     def behind(self) -> bool:
         """Whether something is due that has not been handed out."""

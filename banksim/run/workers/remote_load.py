@@ -341,6 +341,10 @@ class RemoteLoad:
         self._rate_factor = tps / self.plan.offered.at(0.0)
         self._replanner.replan(Replan(sim_s, self.plan.clock.speed / self._rate_factor))
 
+    def plan_campaigns(self) -> None:
+        """Return once the campaigns of the present rate and speed are planned."""
+        self._replanner.wait()
+
     def clock_changed(self) -> None:
         self.membership.tell_all(self._clock_state())
 
@@ -427,6 +431,7 @@ class RemoteStage:
         load, timekeeper = self._load, self._load.timekeeper
         assignment = load.membership.assignment
         timekeeper.offer(tps)
+        load.plan_campaigns()  # as every worker does; fraud has its share from the first moment on
         timekeeper.resume()
         started_s = time.monotonic()
         gevent.sleep(hold_s)

@@ -77,6 +77,9 @@ class Master:
             else:
                 answer()
 
+    def plan_campaigns(self) -> None:
+        self.seen.append("planned")
+
     def stop(self, end: End) -> None:
         self.ended.append(end)
 
@@ -91,7 +94,7 @@ PAUSED = 2
 def test_the_counts_of_all_workers_are_added_up() -> None:
     master = Master(StepCounts(PAUSED, 0, offered(30)), StepCounts(PAUSED, 0, offered(12)))
     step = master.stage().offer(40.0, HOLD_S)
-    assert master.seen == ["rate 40", "paused"]
+    assert master.seen == ["rate 40", "planned", "paused"]
     assert (step.counts.tally.offered, step.left, step.disturbed) == (42, 0, "")
     assert step.held_s == pytest.approx(HOLD_S, abs=0.5) and step.held_s >= HOLD_S
     master.stage().stop()
@@ -164,6 +167,9 @@ class Source:
     def __init__(self) -> None:
         self.stops = 0
 
+    def plan(self) -> None:
+        gevent.sleep(0.02)
+
     def stop(self) -> None:
         self.stops += 1
 
@@ -172,8 +178,8 @@ def test_a_process_alone_counts_a_step_and_what_is_left_of_it(monkeypatch: pytes
     monkeypatch.setattr("banksim.run.capacity.DRAIN_S", 0.05)
     timekeeper, tee, run, source = running(), Tee(), Measures(), Source()
     stage = LocalStage(run, tee, timekeeper, Backlog(), source)
-    gevent.spawn_later(HOLD_S / 2, tee.offered, AT, 7)
-    gevent.spawn_later(HOLD_S / 2, setattr, run.balance_checks, "violations", 2)
+    gevent.spawn_later(HOLD_S, tee.offered, AT, 7)
+    gevent.spawn_later(HOLD_S, setattr, run.balance_checks, "violations", 2)
     step = stage.offer(30.0, HOLD_S)
     assert (step.counts.tally.offered, step.left, step.disturbed) == (7, 3, "")
     assert step.counts.balance_checks.violations == 2
