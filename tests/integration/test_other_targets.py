@@ -47,6 +47,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def own_port() -> tuple[str, ...]:
+    """Between master and workers: other tests may have the usual port."""
+    port = str(free_port())
+    return "--master-bind-port", port, "--master-port", port
+
+
 def check(name: str, url: str, scenario: Path | None = None) -> int:
     given = ["--scenario", str(scenario)] if scenario else []
     return main(["check-target", "--target", name, "--url", url, *given])
@@ -253,7 +259,7 @@ def test_workers_are_called_back_and_read_a_subject_together(tmp_path: Path) -> 
         gates = 'thresholds: ["within[5s] >= 99.9%", "completion.p99 < 5s"]\n'
         scenario.write_text(f"{SHORT}{gates}targets: {json.dumps(targets)}\n")
         given = ("--scenario", str(scenario), "--no-kafka", "--report-dir", str(tmp_path), "--headless")
-        done = locust(*given, "--processes", "2", "--seed", "3")
+        done = locust(*given, "--processes", "2", "--seed", "3", *own_port())
     assert done.returncode == 0, done.stderr[-2000:]
     assert bank.mistakes == detector.mistakes == []
     assert len(bank.addresses) == 2
@@ -315,7 +321,7 @@ def test_workers_wait_for_completions_of_their_own(tmp_path: Path) -> None:
         gates = 'thresholds: ["within[5s] >= 99.9%", "completion.p99 < 5s", "resent == 0"]\n'
         scenario.write_text(f"{SHORT}{gates}targets: {json.dumps(targets)}\n")
         given = ("--scenario", str(scenario), "--no-kafka", "--report-dir", str(tmp_path), "--headless")
-        done = locust(*given, "--processes", "2", "--seed", "3")
+        done = locust(*given, "--processes", "2", "--seed", "3", *own_port())
     assert done.returncode == 0, done.stderr[-2000:]
     assert ledger.mistakes == detector.mistakes == []
     assert len(ledger.ledgers) == 2
