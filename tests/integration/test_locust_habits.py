@@ -163,9 +163,10 @@ class SmallBusiness(BankCustomer):
 
 
 def test_users_classes_of_ones_own_are_called_and_nothing_is_uncounted(bench: Bench) -> None:
-    done = bench.run(OVERRIDES, "--exit-code-on-error", "0")
-    if "UNDECORATED" not in done.stdout:  # few payments of that kind come in so short a run
+    for _ in range(10):
         done = bench.run(OVERRIDES, "--exit-code-on-error", "0")
+        if "UNDECORATED" in done.stdout:  # half of such short runs have no payment of that kind
+            break
     assert done.returncode == 0, done.stderr[-3000:]
     assert "MINE 1" in done.stdout
     assert "UNDECORATED" in done.stdout
