@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any, TypeVar, overload
 
 import numpy as np
@@ -50,7 +51,7 @@ class Notes:
     score_errors: Mapping[int, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ResultBlock(Sequence[Ended]):
     """Transactions that ended.
 
@@ -115,7 +116,7 @@ class ResultBlock(Sequence[Ended]):
     def service_ms(self) -> Floats:
         return (self.end_s - self.start_s) * 1000.0
 
-    @property
+    @cached_property
     def alert(self) -> Bools:
         alert: Bools = (self.decision == REVIEW) | (self.decision == BLOCK) | self.stopped_by_bank
         return alert

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -135,7 +136,7 @@ def test_a_block_of_only_honest_rows_makes_no_objects() -> None:
     block = block_of(np.random.default_rng(1), 200, 0.0, 2)
     made: list[int] = []
     watched = ResultBlock(
-        **{name: getattr(block, name) for name in block.__slots__ if name != "planned"},
+        **{one.name: getattr(block, one.name) for one in fields(block) if one.name != "planned"},
         planned=lambda row: made.append(row) or block.planned(row),  # type: ignore[func-returns-value]
     )
     measures = Measures()
