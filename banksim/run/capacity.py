@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -208,6 +208,21 @@ def step_measures(settings: MeasureSettings) -> Measures:
     return Measures(replace(settings, warm_up_s=0.0))
 
 
+def hold(timekeeper: Timekeeper, tps: float, hold_s: float, plan: Callable[[], None]) -> float:
+    """Offer one rate for so many wall seconds, then stop simulated time; returns the wall seconds it ran.
+
+    ``plan`` returns once the rate's campaigns are planned: fraud has its share from the first moment on.
+    """
+    timekeeper.offer(tps)
+    plan()
+    timekeeper.resume()
+    started_s = time.monotonic()
+    gevent.sleep(hold_s)
+    held_s = time.monotonic() - started_s
+    timekeeper.pause()
+    return held_s
+
+
 class StepCounter:
     """Counts each step by itself: a step begins with its rate, so this follows the run's timekeeper."""
 
@@ -254,13 +269,7 @@ class LocalStage:
         self._tee.add(step)
         try:
             self._timekeeper.pause()
-            self._timekeeper.offer(tps)
-            self._source.plan()  # fraud has its share from the first moment on
-            self._timekeeper.resume()
-            started_s = time.monotonic()
-            gevent.sleep(hold_s)
-            held_s = time.monotonic() - started_s
-            self._timekeeper.pause()
+            held_s = hold(self._timekeeper, tps, hold_s, self._source.plan)
             left = self._drain()
         finally:
             self._tee.remove(step)

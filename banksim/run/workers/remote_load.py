@@ -31,7 +31,7 @@ from banksim.measure.results import (
     WorkerShown,
 )
 from banksim.model import At, BanksimError
-from banksim.run.capacity import DRAIN_S, Capacity, Offered, step_measures
+from banksim.run.capacity import DRAIN_S, Capacity, Offered, hold, step_measures
 from banksim.run.local_load import DRAIN_TIMEOUTS
 from banksim.run.plan import Mode, Parts, Replanner, RunSettings, counting
 from banksim.run.process import in_thread
@@ -430,13 +430,7 @@ class RemoteStage:
     def offer(self, tps: float, hold_s: float) -> Offered:
         load, timekeeper = self._load, self._load.timekeeper
         assignment = load.membership.assignment
-        timekeeper.offer(tps)
-        load.plan_campaigns()  # as every worker does; fraud has its share from the first moment on
-        timekeeper.resume()
-        started_s = time.monotonic()
-        gevent.sleep(hold_s)
-        held_s = time.monotonic() - started_s
-        timekeeper.pause()
+        held_s = hold(timekeeper, tps, hold_s, load.plan_campaigns)
         counted = self._drained(len(timekeeper.clock.segments))
         load.intake.counts.refresh()
         settings = counting(load.settings.scenario)
