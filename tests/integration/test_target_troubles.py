@@ -189,7 +189,7 @@ def test_a_bank_that_blocks_fraud_by_itself_is_judged_as_a_detector(
             given |= {"bastion_url": detector_url, "detector_adapter": "rinha"}
         results, _ = run(tmp_path, ATTACK, **given)
     (log,) = tmp_path.rglob("transactions.csv")
-    rows = list(csv.DictReader(log.open()))
+    rows = list(csv.DictReader(log.read_text().splitlines()))
     blocked = [row for row in rows if "Blocked by fraud" in row["bank_detail"]]
     asked = [row for row in rows if row["decision"] != "n/a"]
     alerts = [row for row in rows if row in blocked or row["decision"] in ("review", "block")]
@@ -238,7 +238,11 @@ def test_the_contests_score_is_that_of_the_transaction_log(tmp_path: Path) -> No
         targets = {"detector": {"adapter": "rinha", "url": url}}
         results, _ = run(tmp_path, f"{ATTACK}targets: {json.dumps(targets)}\n")
     (log,) = tmp_path.rglob("transactions.csv")
-    rows = [row for row in csv.DictReader(log.open()) if row["decision"] != "n/a" or row["detector_error"]]
+    rows = [
+        row
+        for row in csv.DictReader(log.read_text().splitlines())
+        if row["decision"] != "n/a" or row["detector_error"]
+    ]
     fp = sum(row["label"] != "fraud" and row["decision"] == "block" for row in rows)
     fn = sum(row["label"] == "fraud" and row["decision"] == "approve" for row in rows)
     errors = sum(bool(row["detector_error"]) for row in rows)
