@@ -21,13 +21,18 @@ from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from banksim.activity.block import (
+    ATM,
     BILL,
     BILL_WORDS,
     CHANNEL_CODES,
     DEPOSIT,
+    EXPIRED_CARD,
+    FUNDS,
     KIND_CODES,
+    LIMIT,
     MOBILE,
     ONLINE,
     POS,
@@ -37,6 +42,7 @@ from banksim.activity.block import (
     WITHDRAWAL,
     WORD,
     WORDS,
+    WRONG_PIN,
     Block,
     Legend,
     genuine_truths,
@@ -183,7 +189,7 @@ class RowPlanner:
         count = len(drafts)
         state, slots = self.state, self.state.slots
         before, moved = np.zeros(count, np.int64), np.zeros(count, np.int64)
-        refused, is_tight = np.zeros(count, bool), np.zeros(count, bool)
+        declined, is_tight = np.zeros(count, np.int8), np.zeros(count, bool)
         found = state.seen.of(drafts.customer)
         account, other = np.zeros(count, np.int64), np.full(count, -1, np.int64)
         for at in _in_levels(drafts):
@@ -196,21 +202,22 @@ class RowPlanner:
                 is_tight[at] = self._pay_own(drafts, at, last)
             self._stay_in_reach(drafts, at, last)
             self._settle_cards(drafts, at)
+            is_tight[at] |= self._go_over(drafts, at)
             is_tight[at] |= self._afford_rows(drafts, at, last) | drafts.settles[at]
             account[at] = customer * slots + drafts.slot[at]
             before[at] = state.balances[account[at]]
             paid = drafts.other[at] >= 0
             other[at] = np.where(paid, drafts.other[at] * slots + drafts.other_slot[at], -1)
             amount, is_credit = drafts.amount[at], _is_credit(drafts.kind[at])
-            refused[at] = ~is_credit & (amount > before[at])
-            moved[at] = np.where(refused[at], 0, amount)
+            declined[at] = reason = self._declined(drafts, at, ~is_credit & (amount > before[at]))
+            moved[at] = np.where(reason > 0, 0, amount)
             state.move_apart(account[at], other[at], moved[at], is_credit)
             self._see(drafts, at, seen)
         undo = Undo(
             found, account, other, moved, _is_credit(drafts.kind),
             drafts.day, drafts.paid_after, drafts.missing, is_tight,
         )  # fmt: skip
-        return self._block(drafts, before, refused, undo)
+        return self._block(drafts, before, declined, undo)
 
     def unsettle(self, block: Block, start: int, end: int | None = None) -> None:
         """Undo what the rows from position ``start`` to ``end`` (exclusive) did to balances and places.
@@ -281,6 +288,32 @@ class RowPlanner:
             code = self._own_words[text] = len(self._texts)
             self._texts.append(text)
         return code
+
+    def _go_over(self, drafts: Drafts, at: Ints) -> Bools:
+        """Make transfers of people with more than their limit exceed it; returns which hang on that."""
+        wishes: Bools = drafts.fails[at] == LIMIT
+        if wishes.any():
+            rows = at[wishes]
+            held = self.state.balances[drafts.customer[rows] * self.state.slots]
+            limits, part = self._limits[drafts.persona[rows]], self._chance(drafts, 1)[rows]
+            sums = self._prices.rounded((limits * (1.02 + 0.5 * part)).astype(np.int64), 10)
+            fits = (sums <= held) & (sums > limits) & (drafts.slot[rows] == 0)
+            drafts.amount[rows[fits]] = sums[fits]
+        return wishes
+
+    def _declined(self, drafts: Drafts, at: Ints, is_short: Bools) -> NDArray[np.int8]:
+        """Why a bank would refuse each row: the card before the limit, and that before the funds."""
+        found = np.where(is_short, FUNDS, 0).astype(np.int8)
+        special = np.flatnonzero(drafts.fails[at] > 0)
+        if len(special):
+            rows = at[special]
+            fails, channel = drafts.fails[rows], drafts.channel[rows]
+            card = (drafts.kind[rows] == PURCHASE) | (drafts.kind[rows] == WITHDRAWAL)
+            in_person = (channel == POS) | (channel == ATM)
+            holds = (fails == WRONG_PIN) & card & in_person | (fails == EXPIRED_CARD) & card & ~in_person
+            holds |= (fails == LIMIT) & (drafts.amount[rows] > self._limits[drafts.persona[rows]])
+            found[special[holds]] = fails[holds]
+        return found
 
     def _stay_in_reach(self, drafts: Drafts, at: Ints, last: LastSeen) -> None:
         """Who had no time to get there stays where they are: the same shop again, or the net."""
@@ -412,32 +445,17 @@ class RowPlanner:
         seen.sim_s[customer], seen.city[customer] = drafts.sim_s[at], drafts.city[at]
         seen.latitude[customer], seen.longitude[customer] = latitude, longitude
 
-    def _block(self, drafts: Drafts, before: Ints, refused: Bools, undo: Undo) -> Block:
+    def _block(self, drafts: Drafts, before: Ints, declined: NDArray[np.int8], undo: Undo) -> Block:
         kind, merchant = drafts.kind, drafts.merchant
         of_merchant = np.where(kind == BILL, self._bill_words, self._purchase_words) + merchant
         words = np.where(drafts.words < 0, of_merchant, drafts.words)
         return Block(
-            legend=self.legend,
-            row=drafts.row,
-            sim_s=drafts.sim_s,
-            customer=drafts.customer,
-            account_slot=drafts.slot.astype(np.int8),
-            persona=drafts.persona.astype(np.int8),
-            kind=kind.astype(np.int8),
-            channel=drafts.channel.astype(np.int8),
-            amount_cents=drafts.amount,
-            merchant=merchant.astype(np.int32),
-            counterparty=drafts.other,
-            counterparty_slot=drafts.other_slot.astype(np.int8),
-            city=drafts.city.astype(np.int16),
-            latitude=drafts.latitude / DEGREE,
-            longitude=drafts.longitude / DEGREE,
-            device=drafts.device,
-            description=words.astype(np.int32),
-            balance_before_cents=before,
-            refused=refused,
-            undo=undo,
-        )
+            self.legend, drafts.row, drafts.sim_s, drafts.customer, drafts.slot.astype(np.int8),
+            drafts.persona.astype(np.int8), kind.astype(np.int8), drafts.channel.astype(np.int8),
+            drafts.amount, merchant.astype(np.int32), drafts.other, drafts.other_slot.astype(np.int8),
+            drafts.city.astype(np.int16), drafts.latitude / DEGREE, drafts.longitude / DEGREE,
+            drafts.device, words.astype(np.int32), before, declined, undo,
+        )  # fmt: skip
 
 
 def _in_levels(drafts: Drafts) -> Iterator[Ints]:

@@ -55,7 +55,8 @@ def unusual_location(campaign: Campaign) -> Steps:
 
 def _between(crude: float, careful: float, care: float) -> float:
     """From ``crude`` at a care of 0 to ``careful`` at 1, by equal factors."""
-    return crude * (careful / crude) ** care
+    between: float = crude * (careful / crude) ** care
+    return between
 
 
 def _card_present(campaign: Campaign, card: Customer, place: Place, at: float) -> Planned:
