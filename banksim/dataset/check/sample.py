@@ -28,7 +28,7 @@ GENUINE, FRAUD, DECOY = 0, 1, 2
 STAGES = tuple(FraudStage)
 _STAGE_CODE = {stage: code for code, stage in enumerate(STAGES)}
 DECLINES = tuple(Decline)
-_DECLINE_CODE = {decline: code for code, decline in enumerate(DECLINES)}
+_DECLINE_CODE: dict[str, int] = {decline: code for code, decline in enumerate(DECLINES)}
 _LABEL_CODE = {Label.GENUINE: GENUINE, Label.FRAUD: FRAUD, Label.DECOY: DECOY}
 #: Texts are compared over seeds by this many hash values.
 NAMES = 4096
