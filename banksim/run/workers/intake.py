@@ -21,6 +21,7 @@ from gevent.lock import BoundedSemaphore
 
 from banksim.activity import OnboardingPlan
 from banksim.measure import ExpectedBalances, Measures, MeasureSettings, Roster
+from banksim.measure.counts import NotOpened
 from banksim.measure.kafka import StreamFigures
 from banksim.measure.results import Account, FaultMade, Feedback, FeedItem, LogFile, TargetRow
 from banksim.run.process import in_thread
@@ -251,6 +252,7 @@ def combined_accounts(accounts: Mapping[int, Account]) -> Account:
     """Sums and lists over all workers."""
     every = [account for _, account in sorted(accounts.items())]
     feedback = _sums(asdict(account.feedback) for account in every if account.feedback)
+    closed = [account.not_opened for account in every if account.not_opened is not None]
     logs = [account.transaction_log for account in every if account.transaction_log is not None]
     return Account(
         circuits=[
@@ -259,6 +261,11 @@ def combined_accounts(accounts: Mapping[int, Account]) -> Account:
             for circuit in account.circuits
         ],
         faults=_combined_faults([account.faults for account in every if account.faults]),
+        not_opened=NotOpened(
+            sum(one.customers for one in closed), sum(one.failed for one in closed), closed[0].first_error
+        )
+        if closed
+        else None,
         onboarding=_sums(account.onboarding for account in every if account.onboarding) or None,
         fraud_not_made=_sums(account.fraud_not_made for account in every if account.fraud_not_made) or None,
         feedback=Feedback(**feedback) if feedback else None,
