@@ -178,9 +178,7 @@ def test_customers_that_could_not_be_opened_are_the_banks_word(
     for text in (judged.sentence, said):
         assert ("could not be opened" in text) == (kind != "pass")
     if failed:
-        assert (
-            f"{failed} of 1\u202f000 customers could not be opened (POST /customers: 503)" in judged.sentence
-        )
+        assert f"{failed} of 1\u202f000 customers could not be opened (POST" in judged.sentence
     assert (judge(found).overall == "FAILED") == (kind == "fail")
 
 
@@ -196,12 +194,8 @@ def test_a_generator_out_of_its_own_resources_fails_the_load() -> None:
     assert word("Load", evidence(lag_ms=60, generator=busy)).word == "out of CPU"
     assert word("Load", evidence(lag_ms=3, generator=busy)).kind == "pass"  # it was busy and kept up
     sent = replace(transactions(dropped=5), drop_reasons={"this machine is out of file descriptors": 5})
-    assert word("Load", evidence(sent)) == Word(
-        "Load",
-        "fail",
-        "out of file descriptors",
-        word("Load", evidence(sent)).sentence,
-    )
+    found = word("Load", evidence(sent))
+    assert (found.kind, found.word) == ("fail", "out of file descriptors")
 
 
 @pytest.mark.parametrize(
