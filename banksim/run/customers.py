@@ -17,6 +17,7 @@ from gevent.lock import BoundedSemaphore
 from gevent.pool import Pool
 
 from banksim.activity import OnboardingPlan
+from banksim.measure.counts import NotOpened
 from banksim.model import BanksimError
 from banksim.report.console import bar
 from banksim.run.dispatcher import Wakeup
@@ -59,8 +60,14 @@ class Opening:
         self._stopped = False
         self.total = 0
         self.done = 0
-        self.failed = 0
-        self.first_error = ""
+        self._opened = 0
+        self._failed: set[int] = set()
+        self._first_error = ""
+
+    def not_opened(self) -> NotOpened | None:
+        """Those whom the bank has not opened, whatever was tried; None when there are none."""
+        failed = len(self._failed)
+        return NotOpened(self._opened + failed, failed, self._first_error) if failed else None
 
     def open_all(self, indices: Iterable[int], total: int, tell: Callable[[str], None]) -> None:
         """Open ``total`` customers; reports progress when that takes over two seconds.
@@ -70,7 +77,8 @@ class Opening:
         bank = self._bank
         if bank is None:
             return
-        self.total, self.done, self.failed = total, 0, 0
+        self.total, self.done = total, 0
+        opened_before = self._opened
         pool = Pool(OPENING_CONCURRENCY)
         started_s = told_s = time.monotonic()
         for index in indices:
@@ -81,13 +89,14 @@ class Opening:
                 told_s = time.monotonic()
                 tell(self._progress(told_s - started_s))
         pool.join()
-        if self.total and self.failed == self.total:
+        failed = self.done - (self._opened - opened_before)
+        if self.total and failed == self.total:
             raise BanksimError(
-                f"The bank opened none of {self.total:,} customers: {self.first_error}. "
+                f"The bank opened none of {self.total:,} customers: {self._first_error}. "
                 "If this is not the bank that was meant, check --nexum-url."
             )
-        if self.failed:
-            tell(f"{self.failed:,} of {self.total:,} customers could not be opened: {self.first_error}")
+        if failed:
+            tell(f"{failed:,} of {self.total:,} customers could not be opened: {self._first_error}")
 
     def stop(self) -> None:
         """Open no further customers."""
@@ -99,9 +108,11 @@ class Opening:
             bank.open_customer(customer)
             if self._register is not None:
                 self._register.opened(customer, 0.0)
+            self._opened += 1
+            self._failed.discard(index)
         except BanksimError as error:
-            self.failed += 1
-            self.first_error = self.first_error or str(error)
+            self._failed.add(index)
+            self._first_error = self._first_error or str(error)
         self.done += 1
 
     def _progress(self, elapsed_s: float) -> str:
