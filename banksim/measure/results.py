@@ -24,6 +24,7 @@ from banksim.measure.figures import (
     DetectionFigures,
     Fraud,
     GeneratorUse,
+    HistoryPlayed,
     Invariant,
     LoadRow,
     Percentiles,
@@ -201,6 +202,7 @@ class Account:
     detector: DetectorStats | None = None
     capacity: CapacityFigures | None = None
     workers: list[WorkerRow] = field(default_factory=list)
+    history: HistoryPlayed | None = None
 
 
 @dataclass(frozen=True, slots=True)
