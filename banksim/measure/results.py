@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from banksim.measure import figures, kafka
 from banksim.measure.contest import ContestScore
-from banksim.measure.counts import CallRow, CompletionFigures, ErrorRow, SingleCall
+from banksim.measure.counts import CallRow, CompletionFigures, ErrorRow, NotOpened, SingleCall
 from banksim.measure.figures import (
     DetectionFigures,
     Fraud,
@@ -196,6 +196,7 @@ class Account:
     circuits: list[Circuit] = field(default_factory=list)
     faults: list[FaultMade] = field(default_factory=list)
     onboarding: dict[str, int] | None = None
+    not_opened: NotOpened | None = None
     fraud_not_made: dict[str, int] | None = None
     feedback: Feedback | None = None
     transaction_log: LogFile | None = None

@@ -22,7 +22,7 @@ from banksim.measure.measures import Measures
 from banksim.measure.results import Results, RunInfo
 from banksim.measure.scores import FEW, enough, share
 from banksim.measure.timeline import Timeline
-from banksim.measure.verdicts import Evidence, held_up_by, held_up_text
+from banksim.measure.verdicts import Evidence, held_up_by, held_up_text, not_opened, uncounted
 
 #: Sentences at most.
 MAX_FINDINGS = 3
@@ -218,7 +218,6 @@ def caveats(evidence: Evidence, fraud: Fraud, measures: Measures) -> list[str]:
         *_of_the_detection(evidence.detection),
         *_of_the_refusals(measures.refusals.counts.get("fraud", 0)),
         *_of_the_bounds(fraud, measures),
-        *(f"The counts do not add up: {problem}." for problem in measures.tally.problems()),
         *ALWAYS,
     ]
 
@@ -306,6 +305,10 @@ def _of_the_load(evidence: Evidence) -> list[str]:
             f"Only {percent(achieved)} of the offered transactions were sent: the asked load was not "
             "reached. Add workers or users, or ask for less."
         )
+    if closed := not_opened(evidence):
+        found.append(f"{closed.text()}: what they were to do failed without being sent to the bank.")
+    if (off := uncounted(evidence)) < 0:
+        found.append(f"The counts do not add up: {count(-off)} more transactions ended than were offered.")
     if counts.dropped:
         found.append(f"{count(counts.dropped)} arrivals could not start in time and were dropped.")
     if counts.in_flight > 0:

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from banksim.measure.counts import NotOpened
 from banksim.measure.figures import (
     DetectionFigures,
     GeneratorUse,
@@ -230,7 +231,8 @@ def uncounted(evidence: Evidence) -> int:
     if not evidence.over:
         return 0
     lost = sum(row.in_flight for row in evidence.run.workers) if evidence.run is not None else 0
-    return evidence.transactions.in_flight - lost
+    counts = evidence.transactions
+    return counts.in_flight - lost or min(0, counts.sent - counts.ended)
 
 
 def held_up_by(evidence: Evidence) -> str:
@@ -275,15 +277,17 @@ def _load(evidence: Evidence) -> Word:
         f"({percent(rates.achieved_share)}), {rate(rates.achieved_tps)} on average and "
         f"{rate(rates.peak_tps)} at the peak; start lag p99 {milliseconds(evidence.p99('lag'))}"
     )
-    if evidence.run is not None and evidence.run.capacity is not None:
-        return _capacity(evidence, text)
     exhausted = own_limit(evidence)
+    if _searched(evidence) and exhausted == "CPU":
+        exhausted = ""  # a search goes past the limit: its steps tell whose that was
     kinds = (sent_kind(evidence), dropped_kind(evidence), lag_kind(evidence))
     if exhausted:
         return Word("Load", "fail", f"out of {exhausted}", f"{text}. The generator ran out of {exhausted}.")
     if off := uncounted(evidence):
         text += f"; {count(abs(off))} {'were sent and never' if off > 0 else 'too many were'} counted"
         return Word("Load", "fail", "miscounted", f"{text}. The figures of this run do not add up.")
+    if _searched(evidence):
+        return _capacity(evidence, text)
     if not enough(counts.offered) and "fail" not in kinds:
         few = too_few(counts.offered, evidence.planned.transactions if evidence.planned else counts.offered)
         return Word("Load", "warn" if evidence.over else "none", few, f"{text}.")
@@ -330,6 +334,11 @@ def errors_kind(evidence: Evidence) -> Kind:
     return _kind((counts.error_share or 0.0) <= tolerated, bad)
 
 
+def not_opened(evidence: Evidence) -> NotOpened | None:
+    run = evidence.run
+    return NotOpened.of(run.not_opened, run.onboarding) if run is not None else None
+
+
 def bank_time_kind(evidence: Evidence) -> Kind:
     p99_ms, goal_ms = evidence.p99("nexum"), evidence.goals.bank_p99_ms
     if p99_ms is None:
@@ -345,10 +354,12 @@ def _bank(evidence: Evidence) -> Word:
     text = f"{percent(counts.error_share)} of the transactions failed or went unanswered"
     text = text if counts.error_share else "No transaction failed"
     text += f"; 99 % of the calls took at most {milliseconds(calls.p99)}"
+    closed = not_opened(evidence)
+    text += f"; {closed.text()}" if closed else ""
     trend = evidence.growth.get("nexum")
     grows = trend is not None and trend.grows
     if trend is not None and grows:
-        text += f". {growth_text(trend, calls.p99, evidence.goals.bank_p99_ms)}"
+        text += f". {trend.text(calls.p99, evidence.goals.bank_p99_ms)}"
     if _searched(evidence):
         return Word("Bank", "none", "not judged", f"{text}. {PAST_THE_LIMIT}")
     if held_up_by(evidence) == "bank":
@@ -357,24 +368,14 @@ def _bank(evidence: Evidence) -> Word:
     if not enough(counts.ended) and errors != "fail":
         few = too_few(counts.ended, counts.offered)
         return Word("Bank", "warn" if evidence.over else "none", few, f"{text}.")
-    if "fail" in (errors, time):
-        return Word("Bank", "fail", "errors" if errors == "fail" else "too slow", f"{text}.")
-    if "warn" in (errors, time):
-        return Word("Bank", "warn", "some errors" if errors == "warn" else "slow", f"{text}.")
-    if grows:
-        return Word("Bank", "warn", "gets slower", f"{text}.")
+    bad = closed and surely_above(closed.failed, closed.customers, ERRORS_FAIL * evidence.goals.errors)
+    if bad or "fail" in (errors, time):
+        name = "customers missing" if bad else "errors" if errors == "fail" else "too slow"
+        return Word("Bank", "fail", name, f"{text}.")
+    if closed or grows or "warn" in (errors, time):
+        name = "slow" if time == "warn" else "customers missing" if closed else "gets slower"
+        return Word("Bank", "warn", "some errors" if errors == "warn" else name, f"{text}.")
     return Word("Bank", "pass", "holds", f"{text}.")
-
-
-def growth_text(trend: GrowthFigures, p99_ms: float | None, goal_ms: float) -> str:
-    """A system that gets slower the more it has done, in one sentence."""
-    text = (
-        f"It gets slower as it works: calls took {milliseconds(trend.first_ms)} at first and "
-        f"{milliseconds(trend.last_ms)} at the end, {milliseconds(trend.slope_ms)} more with every 1,000 "
-        f"(95 % interval {milliseconds(trend.low_ms)} to {milliseconds(trend.high_ms)})"
-    )
-    left = trend.calls_until(p99_ms, goal_ms) if p99_ms is not None else None
-    return text + (f"; p99 passes {milliseconds(goal_ms)} after {count(left)} more" if left else "")
 
 
 def _searched(evidence: Evidence) -> bool:

@@ -18,6 +18,7 @@ from gevent.lock import BoundedSemaphore
 from gevent.pool import Pool
 
 from banksim.activity import Activity, OnboardingPlan
+from banksim.measure.counts import NotOpened
 from banksim.measure.figures import HistoryPlayed
 from banksim.model import BanksimError, BankStatus, Planned, Transaction
 from banksim.report.console import bar
@@ -62,8 +63,14 @@ class Opening:
         self._register = register
         self._population = population
         self._progress = progress
-        self.failed = 0
-        self.first_error = ""
+        self._opened = 0
+        self._failed: set[int] = set()
+        self._first_error = ""
+
+    def not_opened(self) -> NotOpened | None:
+        """Those whom the bank has not opened, whatever was tried; None when there are none."""
+        failed = len(self._failed)
+        return NotOpened(self._opened + failed, failed, self._first_error) if failed else None
 
     def open_all(self, indices: Iterable[int], total: int, tell: Callable[[str], None]) -> None:
         """Open ``total`` customers; reports progress when that takes over two seconds.
@@ -73,7 +80,8 @@ class Opening:
         bank = self._bank
         if bank is None:
             return
-        self._progress.total, self._progress.done, self.failed = total, 0, 0
+        self._progress.total, self._progress.done = total, 0
+        opened_before = self._opened
         pool = Pool(OPENING_CONCURRENCY)
         started_s = told_s = time.monotonic()
         for index in indices:
@@ -84,22 +92,25 @@ class Opening:
                 told_s = time.monotonic()
                 tell(self._how_far(told_s - started_s))
         pool.join()
-        if total and self.failed == total:
+        failed = self._progress.done - (self._opened - opened_before)
+        if total and failed == total:
             raise BanksimError(
-                f"The bank opened none of {total:,} customers: {self.first_error}. "
+                f"The bank opened none of {total:,} customers: {self._first_error}. "
                 "If this is not the bank that was meant, check --nexum-url."
             )
-        if self.failed:
-            tell(f"{self.failed:,} of {total:,} customers could not be opened: {self.first_error}")
+        if failed:
+            tell(f"{failed:,} of {total:,} customers could not be opened: {self._first_error}")
 
     def _open(self, bank: NexumClient, index: int) -> None:
         try:
             customer = self._population.customer(index)
             bank.open_customer(customer)
             self._register.opened(customer, 0.0)
+            self._opened += 1
+            self._failed.discard(index)
         except BanksimError as error:
-            self.failed += 1
-            self.first_error = self.first_error or str(error)
+            self._failed.add(index)
+            self._first_error = self._first_error or str(error)
         self._progress.done += 1
 
     def _how_far(self, elapsed_s: float) -> str:

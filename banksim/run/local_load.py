@@ -296,6 +296,7 @@ class LocalLoad:
         account = Account(
             circuits=self.connected.circuits(),
             fraud_not_made=not_made if any(not_made.values()) else None,
+            not_opened=self.opener.not_opened(),
             onboarding=self.joiners.counts() if self.plan.onboarding is not None else None,
             transaction_log=self.logs[0].summary() if self.logs else None,
             history=self.past.played,

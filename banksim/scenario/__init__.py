@@ -22,24 +22,3 @@ from banksim.scenario.loader import (
     survey_scenarios,
 )
 from banksim.scenario.models import Connections, Dashboard, Metrics, Onboarding, Scenario, TransactionRate
-
-__all__ = [
-    "KNOWN_PATTERN_TYPES",
-    "PATTERN_ALIASES",
-    "BrokenScenario",
-    "Connections",
-    "Dashboard",
-    "FraudSettings",
-    "Metrics",
-    "Onboarding",
-    "Pattern",
-    "Phase",
-    "Scenario",
-    "TransactionRate",
-    "canonical_type",
-    "find_scenario",
-    "list_scenarios",
-    "load_scenario",
-    "parse_scenario",
-    "survey_scenarios",
-]

@@ -20,16 +20,9 @@ from typing import Any
 import gevent
 import orjson
 
-from banksim.measure import Measures, MeasureSettings
+from banksim.measure import Measures, MeasureSettings, results
 from banksim.measure.figures import HistoryPlayed, Reconciliation
 from banksim.measure.kafka import Kafka
-from banksim.measure.results import (
-    Account,
-    CapacityFigures,
-    TargetRow,
-    WorkerRow,
-    WorkerShown,
-)
 from banksim.model import At, BanksimError
 from banksim.run.capacity import DRAIN_S, Capacity, Offered, hold, step_measures
 from banksim.run.local_load import DRAIN_TIMEOUTS
@@ -37,17 +30,9 @@ from banksim.run.plan import Mode, Parts, Replanner, RunSettings, counting
 from banksim.run.process import in_thread
 from banksim.run.run import End, LoadLost, Progress, Totals
 from banksim.run.timekeeper import Timekeeper
+from banksim.run.workers import messages
 from banksim.run.workers.intake import Intake, MergedFeed, combined_accounts, combined_targets
 from banksim.run.workers.members import FULL, Member, Members, Membership, Outbox, Standing
-from banksim.run.workers.messages import (
-    ClockState,
-    EndRun,
-    FromWorker,
-    Orders,
-    StepCounts,
-    settings_to_wire,
-    state_every_s,
-)
 from banksim.run.workers.shared_targets import SharedTargets
 from banksim.schedule.simulation import Replan
 
@@ -135,10 +120,10 @@ class RemoteLoad:
     def shortage_ms(self) -> float:
         return self.intake.shortage_ms()
 
-    def target_rows(self) -> list[TargetRow]:
+    def target_rows(self) -> list[results.TargetRow]:
         return combined_targets(self.targets.addresses, self.intake.target_rows)
 
-    def standings(self) -> list[WorkerShown]:
+    def standings(self) -> list[results.WorkerShown]:
         """Each worker of this run, for the status page."""
         return [
             member.shown(round(self.membership.part_of(member), 4))
@@ -146,12 +131,12 @@ class RemoteLoad:
             if member.standing is not Standing.IDLE
         ]
 
-    def worker_rows(self) -> list[WorkerRow]:
+    def worker_rows(self) -> list[results.WorkerRow]:
         """Every worker that had a share, in the order of their numbers, for the results."""
         timekeeper = self.timekeeper
         origin_s = timekeeper.origin_s if timekeeper.started else time.monotonic()
         return [
-            WorkerRow(
+            results.WorkerRow(
                 number=member.number,
                 host=member.host,
                 pid=member.pid,
@@ -199,12 +184,14 @@ class RemoteLoad:
     def stop(self, end: End) -> None:
         """Have all workers offer nothing more, drain and send their finals."""
         self.intake.ended = True
-        self.membership.tell_all(EndRun(run=self.settings.run_id, end=str(end)))
+        self.membership.tell_all(messages.EndRun(run=self.settings.run_id, end=str(end)))
         self.intake.changed.set()
 
     def drain(self, end: End) -> None:
         """Wait for the finals of all live workers, within a bound; then add everything up."""
-        message = EndRun(run=self.settings.run_id, end=str(End.STOPPED if end is End.COMPLETED else end))
+        message = messages.EndRun(
+            run=self.settings.run_id, end=str(End.STOPPED if end is End.COMPLETED else end)
+        )
         for member in self.membership.preparing:  # without a share there is nothing to drain
             self.membership.tell(member, message)
         timeout_s = self.settings.scenario.connections.timeout_seconds
@@ -259,7 +246,7 @@ class RemoteLoad:
     def _keep_merging(self) -> None:
         """Add up what workers have counted, until killed."""
         while True:
-            gevent.sleep(max(MERGE_EVERY_S, state_every_s(len(self.membership.live))))
+            gevent.sleep(max(MERGE_EVERY_S, messages.state_every_s(len(self.membership.live))))
             self.intake.counts.refresh()
 
     def _all_prepared(self) -> bool:
@@ -293,7 +280,7 @@ class RemoteLoad:
         reconciliation = self._reconciliation()
         return Totals(self.measures, reconciliation, self._kafka(), self._account(), self.intake.feed.items())
 
-    def _account(self) -> Account:
+    def _account(self) -> results.Account:
         if self.intake.counts.uncounted:
             logger.error("%d states of further workers are not counted", self.intake.counts.uncounted)
         days = self.settings.scenario.history_days
@@ -320,7 +307,7 @@ class RemoteLoad:
     # -- the search for capacity --------------------------------------------------------------
 
     @property
-    def capacity(self) -> CapacityFigures | None:
+    def capacity(self) -> results.CapacityFigures | None:
         """How far it is; None where there is none."""
         return self._search.figures() if self._search is not None else None
 
@@ -363,10 +350,10 @@ class RemoteLoad:
             return
         if member.standing is not Standing.PREPARING:
             member.new_run()
-        orders = Orders(
+        orders = messages.Orders(
             run=self.settings.run_id,
             number=member.number,
-            settings=settings_to_wire(self.settings),
+            settings=messages.settings_to_wire(self.settings),
             addresses=dict(self.targets.addresses),
             brokers=self.targets.wire_brokers(),
             workers=len(self.members.present()),
@@ -393,9 +380,9 @@ class RemoteLoad:
             return NOT_REACHED
         return FULL if self.membership.full and member.standing is not Standing.PREPARING else ""
 
-    def _clock_state(self) -> ClockState:
+    def _clock_state(self) -> messages.ClockState:
         clock = self.plan.clock
-        return ClockState(
+        return messages.ClockState(
             run=self.settings.run_id,
             segments=[(segment.wall_s, segment.sim_s, segment.speed) for segment in clock.segments],
             speed=clock.speed,
@@ -436,7 +423,7 @@ class RemoteStage:
         unheard = f"no counts of {', '.join(missing)} arrived within {DRAIN_S:.0f} s" if missing else ""
         return Offered(step, held_s, left, unheard)
 
-    def _drained(self, segments: int) -> dict[int, StepCounts]:
+    def _drained(self, segments: int) -> dict[int, messages.StepCounts]:
         """What each worker counted, by number, once its clock has so many segments and all has ended."""
         load, until_s = self._load, time.monotonic() + DRAIN_S
         while True:
@@ -473,11 +460,11 @@ class RemoteSource:
         for load in self._loads:
             load.greet(member, in_run)
 
-    def hear(self, member: Member, message: FromWorker) -> None:
+    def hear(self, member: Member, message: messages.FromWorker) -> None:
         """A message about this run.  Returns at once."""
         for load in self._loads:
             load.intake.hear(member, message)
 
-    def standings(self) -> list[WorkerShown]:
+    def standings(self) -> list[results.WorkerShown]:
         """Each worker of this run, for the status page."""
         return [row for load in self._loads for row in load.standings()]

@@ -8,6 +8,7 @@ from typing import Any
 import gevent
 import pytest
 
+from banksim.measure.counts import NotOpened
 from banksim.measure.results import Account, decode, encode
 from banksim.model import AccountRef, BanksimError
 from banksim.run import local_load as module
@@ -171,3 +172,26 @@ def test_fraud_that_was_planned_and_not_made_is_reported(
         told = decode(Account, encode(load.account()))  # as a worker would send it
         assert combined_accounts({1: told, 2: told}).fraud_not_made["missed"] == 4
     assert "2 campaigns would have followed after the end" in caplog.text
+
+
+class Reluctant:
+    """A bank that opens only customers with an even number."""
+
+    def open_customer(self, customer: Any) -> bool:
+        if customer.index % 2:
+            raise BanksimError("no odd ones")
+        return True
+
+
+def test_customers_that_the_bank_does_not_open_are_in_the_account_of_all_workers(tmp_path: Path) -> None:
+    with prepared(tmp_path) as load:
+        opening = load.opener
+        opening._bank = Reluctant()
+        opening.open_all(range(10), 10, lambda _: None)
+        opening.open_all([11, 12, 13], 3, lambda _: None)
+        opening.open_all([1, 14], 2, lambda _: None)  # an odd one is tried again
+        found = load.account()
+    assert found.not_opened == NotOpened(14, 7, "no odd ones")
+    both = combined_accounts({1: found, 2: Account(), 3: found}).not_opened
+    assert both == NotOpened(28, 14, "no odd ones")
+    assert combined_accounts({2: Account()}).not_opened is None

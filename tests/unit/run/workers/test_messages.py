@@ -255,9 +255,7 @@ def keys_read(kind: type[Any]) -> set[str]:
 
 def _annotated(function: ast.FunctionDef, classes: set[str]) -> set[str]:
     arguments = function.args.args
-    return {
-        one.arg for one in arguments if isinstance(one.annotation, ast.Name) and one.annotation.id in classes
-    }
+    return {one.arg for one in arguments if one.annotation is not None and _name(one.annotation) in classes}
 
 
 def _name(node: ast.expr) -> str:
