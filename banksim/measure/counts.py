@@ -428,6 +428,27 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherUsers:
+    """Locust users of the locustfile that are none of banksim's, and what failed in users' own code.
+
+    They run in the same processes, so the generator's CPU contains theirs.  ``tolerated``: their failures do
+    not fail the run (``--exit-code-on-error 0``).
+    """
+
+    classes: list[str]
+    failed_requests: int
+    exceptions: int
+    first_error: str
+    tolerated: bool
+
+    def text(self) -> str:
+        return (
+            f"{count(self.failed_requests)} requests of users beside banksim's failed and "
+            f"{count(self.exceptions)} exceptions left a task ({self.first_error})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class NotOpened:
     """Customers whom the bank did not open, of all ``customers`` that it was asked for."""
 

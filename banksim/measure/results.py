@@ -19,12 +19,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from banksim.measure import figures, kafka
 from banksim.measure.contest import ContestScore
-from banksim.measure.counts import CallRow, CompletionFigures, ErrorRow, NotOpened, SingleCall
+from banksim.measure.counts import CallRow, CompletionFigures, ErrorRow, NotOpened, OtherUsers, SingleCall
 from banksim.measure.figures import (
     DetectionFigures,
     Fraud,
     GeneratorUse,
-    HistoryPlayed,
     Invariant,
     LoadRow,
     Percentiles,
@@ -203,7 +202,7 @@ class Account:
     detector: DetectorStats | None = None
     capacity: CapacityFigures | None = None
     workers: list[WorkerRow] = field(default_factory=list)
-    history: HistoryPlayed | None = None
+    history: figures.HistoryPlayed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +228,7 @@ class RunInfo(Account):
     machine: dict[str, str | int | None] = field(default_factory=dict)
     #: Wall seconds in which simulated time stood still; rates are means over the others.
     paused_s: float = 0.0
+    beside: OtherUsers | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -326,6 +326,9 @@ def _of_the_load(evidence: Evidence) -> list[str]:
         )
         lay = f"At the 99th percentile {milliseconds(lag_ms)} lay between the intended and the actual start"
         found.append(f"{lay}: {why}")
+    if evidence.run is not None and evidence.run.beside is not None and evidence.run.beside.classes:
+        names = ", ".join(evidence.run.beside.classes)
+        found.append(f"Users beside banksim's ran in the same processes ({names}): its CPU contains theirs.")
     use = evidence.generator
     if use is not None and use.busy_samples > max(1.0, BUSY_SHARE * use.samples):
         found.append(

@@ -277,15 +277,18 @@ def _load(evidence: Evidence) -> Word:
         f"({percent(rates.achieved_share)}), {rate(rates.achieved_tps)} on average and "
         f"{rate(rates.peak_tps)} at the peak; start lag p99 {milliseconds(evidence.p99('lag'))}"
     )
-    exhausted = own_limit(evidence)
-    if _searched(evidence) and exhausted == "CPU":
-        exhausted = ""  # a search goes past the limit: its steps tell whose that was
+    exhausted, beside = own_limit(evidence), evidence.run.beside if evidence.run is not None else None
     kinds = (sent_kind(evidence), dropped_kind(evidence), lag_kind(evidence))
-    if exhausted:
+    # A search goes past the limit: its steps tell whose that was.
+    if exhausted and not (exhausted == "CPU" and _searched(evidence)):
         return Word("Load", "fail", f"out of {exhausted}", f"{text}. The generator ran out of {exhausted}.")
     if off := uncounted(evidence):
         text += f"; {count(abs(off))} {'were sent and never' if off > 0 else 'too many were'} counted"
         return Word("Load", "fail", "miscounted", f"{text}. The figures of this run do not add up.")
+    if beside is not None and (beside.failed_requests or beside.exceptions):
+        return Word(
+            "Load", "warn" if beside.tolerated else "fail", "users failed", f"{text}; {beside.text()}."
+        )
     if _searched(evidence):
         return _capacity(evidence, text)
     if not enough(counts.offered) and "fail" not in kinds:

@@ -31,6 +31,7 @@ from gevent.event import Event
 
 import banksim
 from banksim.measure import Measures
+from banksim.measure.counts import OtherUsers
 from banksim.measure.figures import Reconciliation
 from banksim.measure.kafka import Kafka
 from banksim.measure.results import (
@@ -233,6 +234,8 @@ class Run:
         self.parts: Parts | None = None
         self.timekeeper = Timekeeper(Clock(settings.scenario.duration_s, settings.speed))
         self.load: LoadView = NoLoad(settings)
+        #: What users beside banksim's have done so far.
+        self.beside: Callable[[], OtherUsers | None] = lambda: None
         self._prepare = prepare
 
     # -- what is known of it ----------------------------------------------------------------
@@ -318,6 +321,7 @@ class Run:
                 "memory_bytes": psutil.virtual_memory().total,
             },
             end=end,
+            beside=self.beside(),
             **{one.name: getattr(account, one.name) for one in fields(account)},
         )
 
