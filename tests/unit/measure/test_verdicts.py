@@ -14,7 +14,6 @@ from banksim.measure.figures import (
     Confusion,
     DetectionFigures,
     GeneratorUse,
-    HistoryPlayed,
     Invariant,
     Percentiles,
     Rate,
@@ -453,21 +452,6 @@ def test_a_search_at_a_bank_that_grows_is_not_the_last_word() -> None:
         judged = replace(evidence(run=run), growth={"nexum": trend})
         said = caveats(judged, build_results(run, measures, Asked(Goals())).fraud, measures)
         assert sum("when as young as this" in sentence for sentence in said) == told
-
-
-@pytest.mark.parametrize(
-    ("played", "told"),
-    [
-        (HistoryPlayed(2, 900, 900, 0, 3.0), "told of the 900 transactions of the 2 days before it"),
-        (HistoryPlayed(2, 900, 450, 7, 3.0), "told of 450 of the 900 transactions"),
-        (HistoryPlayed(2, 900, 450, 7, 3.0), "; 7 of them were not taken. They are in no figure"),
-        (HistoryPlayed(2, 900, 0, 0, 0.0), "were not played, so the detector started cold"),
-    ],
-)
-def test_what_was_played_before_is_told(played: HistoryPlayed, told: str) -> None:
-    run, measures = replace(RUN, history=played), Measures()
-    said = caveats(evidence(run=run), build_results(run, measures, Asked(Goals())).fraud, measures)
-    assert [told in sentence for sentence in said].count(True) == 1
 
 
 def test_lost_workers_are_no_kept_up_load() -> None:
