@@ -21,14 +21,14 @@ import gevent
 import orjson
 
 from banksim.measure import Measures, MeasureSettings, results
-from banksim.measure.figures import Reconciliation
+from banksim.measure.figures import HistoryPlayed, Reconciliation
 from banksim.measure.kafka import Kafka
 from banksim.model import At, BanksimError
 from banksim.run.capacity import DRAIN_S, Capacity, Offered, hold, step_measures
 from banksim.run.local_load import DRAIN_TIMEOUTS
 from banksim.run.plan import Mode, Parts, Replanner, RunSettings, counting
 from banksim.run.process import in_thread
-from banksim.run.run import End, LoadLost, Totals
+from banksim.run.run import End, LoadLost, Progress, Totals
 from banksim.run.timekeeper import Timekeeper
 from banksim.run.workers import messages
 from banksim.run.workers.intake import Intake, MergedFeed, combined_accounts, combined_targets
@@ -58,14 +58,6 @@ NOT_REACHED = (
 )
 
 
-class OpeningProgress:
-    """Customers opened so far, by all workers together."""
-
-    def __init__(self) -> None:
-        self.done = 0
-        self.total = 0
-
-
 class RemoteLoad:
     """The load of one run, made by workers: planned, steered and added up here."""
 
@@ -84,7 +76,7 @@ class RemoteLoad:
             settings.run_id, counting(scenario), scenario.dashboard.max_feed_items, self.membership
         )
         self.targets = SharedTargets(settings)
-        self.opening = OpeningProgress()
+        self.opening = Progress()
         self.timekeeper = timekeeper
         self._replanner = Replanner(plan.desk)
         self._rate_factor = 1.0
@@ -291,6 +283,7 @@ class RemoteLoad:
     def _account(self) -> results.Account:
         if self.intake.counts.uncounted:
             logger.error("%d states of further workers are not counted", self.intake.counts.uncounted)
+        days = self.settings.scenario.history_days
         found = combined_accounts({number: final.account for number, final in self.intake.finals.items()})
         return replace(
             found,
@@ -298,6 +291,7 @@ class RemoteLoad:
             detector=self.targets.detector_stats(),
             capacity=self.capacity,
             workers=self.worker_rows(),
+            history=HistoryPlayed(days, 0, 0, 0, 0.0) if days else None,  # no worker plays any
         )
 
     def _reconciliation(self) -> Reconciliation:

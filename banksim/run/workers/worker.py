@@ -225,7 +225,7 @@ class WorkerRun:
     def _open_all(self, load: LocalLoad) -> None:
         """Open what must be there before this worker can take a share."""
         if self.settings.mode is Mode.DRY_RUN:  # its own bank must know every customer
-            load.open_some(range(load.existing_customers), load.existing_customers)
+            load.open_some(range(load.plan.existing_customers), load.plan.existing_customers)
         orders = self._orders
         while len(self._from_others) < orders.directory and self.end is None:
             self._wait()
@@ -246,7 +246,7 @@ class WorkerRun:
             known = load.simulation.may_act
             mine = [
                 index
-                for index in range(load.existing_customers)
+                for index in range(load.plan.existing_customers)
                 if self.share.has_customer(index) and not known(index)
             ]
             load.open_some(mine, len(mine))
