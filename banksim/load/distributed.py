@@ -354,8 +354,6 @@ class MasterSession(Session):
 
     def prepare(self, options: Mapping[str, Any], allow_paths: bool = True) -> RunSettings:
         settings = super().prepare(options, allow_paths)
-        if settings.scenario.history_days:
-            logger.warning("history_days: workers play no history, so the detector starts cold")
         if settings.scenario.load is not None:
             self._prepared = None
             check_conditions(settings, workers=True)
