@@ -69,6 +69,8 @@ def test_hours_are_those_of_the_clock_even_when_the_run_starts_within_one() -> N
 
 
 def test_a_day_adds_up() -> None:
-    scenario = SimpleNamespace(transaction_rate=rates(), start_at=MONDAY, duration_s=86_400.0)
+    scenario = SimpleNamespace(
+        transaction_rate=rates(), start_at=MONDAY, duration_s=86_400.0, closed_days=frozenset()
+    )
     rate = offered_rate(scenario)
     assert rate.total() == pytest.approx((10 * 10 + 14 * 2) * 3600)
