@@ -122,6 +122,12 @@ class RowState:
         #: What customers like to keep on the main account, in cents: what they began with.
         self.comfort = everybody.openings_cents[0]
 
+    def go_on(self, before: RowState, duration_s: float) -> None:
+        """Start where another plan for the same customers ended, ``duration_s`` after its own start."""
+        self.balances[:] = before.balances
+        self.seen.put(slice(None), before.seen)
+        self.seen.sim_s[:] -= duration_s
+
     def available(self, account: AccountRef) -> int:
         """The planned balance in cents; below zero when more was planned than there was."""
         return int(self.balances[self.position(account)])

@@ -23,7 +23,7 @@ from banksim.fraud.patterns import resolve_patterns
 from banksim.measure.thresholds.judge import thresholds_of
 from banksim.model import ExitCode, ScenarioError
 from banksim.report.console import length_text
-from banksim.run.plan import build_parts, check_plan
+from banksim.run.plan import build_parts, check_plan, past_of
 from banksim.scenario import Scenario, load_scenario, survey_scenarios
 from banksim.scenario.fraud import FraudSettings, Pattern
 from banksim.scenario.models import SECONDS_PER_HOUR, Load
@@ -255,12 +255,22 @@ def outlook(scenario: Scenario) -> list[str]:
         f"{length_text(summary.wall_length_s)}",
         f"  customers     {summary.customers:,}",
         *_load_lines(summary, scenario.load),
+        *_history_lines(scenario),
         f"  fraud         {summary.fraud_share:.2%} of them",
         "",
         *_fraud_lines(scenario, summary),
         *_fault_lines(summary),
         *(f"  note: {note}" for note in summary.notes),
     ]
+
+
+def _history_lines(scenario: Scenario) -> list[str]:
+    if not scenario.history_days:
+        return []
+    past = past_of(scenario)
+    count = offered_rate(past).total() / past.speed_multiplier
+    days = f"{scenario.history_days} days" if scenario.history_days > 1 else "the day"
+    return [f"  history       {days} before it are played first, about {count:,.0f} transactions"]
 
 
 def _load_lines(summary: Summary, search: Load | None) -> list[str]:

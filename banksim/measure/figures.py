@@ -30,6 +30,20 @@ class Transactions:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryPlayed:
+    """What bank and detector were told of the ``planned`` transactions of the days before the run.
+
+    ``not_taken`` had no answer from one of them.
+    """
+
+    days: int
+    planned: int
+    transactions: int
+    not_taken: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Rate:
     """Transactions per wall second: means over the run or, live, over the last seconds."""
 

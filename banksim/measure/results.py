@@ -202,6 +202,7 @@ class Account:
     detector: DetectorStats | None = None
     capacity: CapacityFigures | None = None
     workers: list[WorkerRow] = field(default_factory=list)
+    history: figures.HistoryPlayed | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -250,6 +250,15 @@ def _of_the_run(run: RunInfo, evidence: Evidence) -> list[str]:
             f"put {count(asked)} to it: somebody else asks it too, such as a bank that has its transactions "
             "scored. Then it sees each of them twice, and rules that count see double; leave one out."
         )
+    if (played := run.history) is not None:
+        part = f"{count(played.transactions)} of the" if played.transactions < played.planned else "the"
+        lost = f"; {count(played.not_taken)} of them were not taken" if played.not_taken else ""
+        found.append(
+            f"Before the run, bank and detector were told of {part} {count(played.planned)} transactions of "
+            f"the {played.days} days before it, in {duration(played.seconds)}{lost}. They are in no figure."
+            if played.transactions
+            else f"The {played.days} days before the run were not played, so the detector started cold."
+        )
     if evidence.warmed_up:
         found.append("Detection and latency leave out the warm-up; its figures are reported separately.")
     if run.transaction_log is not None and run.transaction_log.lost:

@@ -396,9 +396,11 @@ class Scenario(Block):
     warm_up_hours: Annotated[float, Number(0, 8784)] = Field(
         default=0.0, description="Simulated hours at the start that count in no result."
     )
+    history_days: Annotated[int, Number(0, 90)] = Field(
+        default=0, description="Genuine days before the run, played to bank and detector first, unmeasured."
+    )
     plugins: tuple[str, ...] = Field(
-        default=(),
-        description="Python files that add kinds of fraud and payments; paths relative to the scenario file.",
+        default=(), description="Python files with kinds of fraud and payments, relative to the scenario."
     )
     transaction_rate: TransactionRate = Field(description="Transactions per second over day, week and year.")
     fraud: FraudSettings = Field(
@@ -424,8 +426,7 @@ class Scenario(Block):
         default_factory=Invariant, description="Balances read back while the run goes on."
     )
     faults: tuple[Fault, ...] = Field(
-        default=(),
-        description="Outages to rehearse, made in the stand-ins; with --sandbox or --dry-run only.",
+        default=(), description="Outages to rehearse, in the stand-ins; with --sandbox or --dry-run only."
     )
     thresholds: tuple[str, ...] = Field(
         default=(),

@@ -22,6 +22,7 @@ from gevent.lock import BoundedSemaphore
 from banksim.activity import OnboardingPlan
 from banksim.measure import ExpectedBalances, Measures, MeasureSettings, Roster
 from banksim.measure.counts import NotOpened
+from banksim.measure.figures import HistoryPlayed
 from banksim.measure.kafka import StreamFigures
 from banksim.measure.results import Account, FaultMade, Feedback, FeedItem, LogFile, TargetRow
 from banksim.run.process import in_thread
@@ -250,6 +251,7 @@ def combined_accounts(accounts: Mapping[int, Account]) -> Account:
         )
         if closed
         else None,
+        history=_combined_history([account.history for account in every if account.history is not None]),
         onboarding=_sums(account.onboarding for account in every if account.onboarding) or None,
         fraud_not_made=_sums(account.fraud_not_made for account in every if account.fraud_not_made) or None,
         feedback=Feedback(**feedback) if feedback else None,
@@ -261,6 +263,21 @@ def combined_accounts(accounts: Mapping[int, Account]) -> Account:
         )
         if logs
         else None,
+    )
+
+
+def _combined_history(workers: Sequence[HistoryPlayed]) -> HistoryPlayed | None:
+    """Each plans the whole past, and tells what its own customers did."""
+    return (
+        HistoryPlayed(
+            workers[0].days,
+            max(one.planned for one in workers),
+            sum(one.transactions for one in workers),
+            sum(one.not_taken for one in workers),
+            max(one.seconds for one in workers),
+        )
+        if workers
+        else None
     )
 
 

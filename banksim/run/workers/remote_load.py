@@ -21,14 +21,14 @@ import gevent
 import orjson
 
 from banksim.measure import Measures, MeasureSettings, results
-from banksim.measure.figures import Reconciliation
+from banksim.measure.figures import HistoryPlayed, Reconciliation
 from banksim.measure.kafka import Kafka
 from banksim.model import At, BanksimError
 from banksim.run.capacity import DRAIN_S, Capacity, Offered, hold, step_measures
 from banksim.run.local_load import DRAIN_TIMEOUTS
 from banksim.run.plan import Mode, Parts, Replanner, RunSettings, counting
 from banksim.run.process import in_thread
-from banksim.run.run import End, LoadLost, Totals
+from banksim.run.run import End, LoadLost, Progress, Totals
 from banksim.run.timekeeper import Timekeeper
 from banksim.run.workers import messages
 from banksim.run.workers.intake import Intake, MergedFeed, combined_accounts, combined_targets
@@ -58,14 +58,6 @@ NOT_REACHED = (
 )
 
 
-class OpeningProgress:
-    """Customers opened so far, by all workers together."""
-
-    def __init__(self) -> None:
-        self.done = 0
-        self.total = 0
-
-
 class RemoteLoad:
     """The load of one run, made by workers: planned, steered and added up here."""
 
@@ -84,7 +76,7 @@ class RemoteLoad:
             settings.run_id, counting(scenario), scenario.dashboard.max_feed_items, self.membership
         )
         self.targets = SharedTargets(settings)
-        self.opening = OpeningProgress()
+        self.opening = Progress()
         self.timekeeper = timekeeper
         self._replanner = Replanner(plan.desk)
         self._rate_factor = 1.0
@@ -170,6 +162,21 @@ class RemoteLoad:
             if not self.membership.live:
                 raise BanksimError(self._why_no_worker())
             self._wait()
+        if self.settings.scenario.history_days and not self.intake.ended:
+            report("Playing the days before the run")
+            self._play_history()
+
+    def _play_history(self) -> None:
+        """Have every worker tell the past of its customers; one that is lost leaves the rest out."""
+        asked, self.opening.history_days = self.membership.live, self.settings.scenario.history_days
+        for member in asked:
+            self.membership.tell(member, messages.PlayHistory(run=self.settings.run_id))
+        while not self.intake.ended and any(
+            member.standing is Standing.LIVE and not member.pulse.history_played for member in asked
+        ):
+            self._count_progress(asked)
+            self._wait()
+        self.targets.history_ends()
 
     def begin(self) -> None:
         """Simulated time begins, in a moment; returns when it does."""
@@ -264,14 +271,16 @@ class RemoteLoad:
         """Whether every worker has opened its customers of the present assignment and knows all others."""
         live = self.membership.live
         dry = self.settings.mode is Mode.DRY_RUN
-        opened = [(member.pulse.opened_done, member.pulse.opened_total) for member in live]
-        self.opening.done = sum(done for done, _ in opened)
-        self.opening.total = sum(total for _, total in opened)
+        self._count_progress(live)
         return bool(live) and all(
             member.pulse.opened_for == self.membership.assignment
             and (dry or member.pulse.known >= len(self.intake.opened))
             for member in live
         )
+
+    def _count_progress(self, members: Sequence[Member]) -> None:
+        self.opening.done = sum(member.pulse.opened_done for member in members)
+        self.opening.total = sum(member.pulse.opened_total for member in members)
 
     def _wait(self, what: str = "", for_members: Sequence[Member] = ()) -> None:
         """Until a message arrives, or a moment; now and then a line of log names the awaited workers."""
@@ -291,6 +300,7 @@ class RemoteLoad:
     def _account(self) -> results.Account:
         if self.intake.counts.uncounted:
             logger.error("%d states of further workers are not counted", self.intake.counts.uncounted)
+        days = self.settings.scenario.history_days
         found = combined_accounts({number: final.account for number, final in self.intake.finals.items()})
         return replace(
             found,
@@ -298,6 +308,7 @@ class RemoteLoad:
             detector=self.targets.detector_stats(),
             capacity=self.capacity,
             workers=self.worker_rows(),
+            history=found.history or (HistoryPlayed(days, 0, 0, 0, 0.0) if days else None),
         )
 
     def _reconciliation(self) -> Reconciliation:

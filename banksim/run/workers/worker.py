@@ -32,7 +32,7 @@ from banksim.run.run import End, NoLoad
 from banksim.run.sink import ITEMS_PER_SECOND, Sink
 from banksim.run.timekeeper import Timekeeper
 from banksim.run.workers import messages
-from banksim.run.workers.members import AssignedShare, Assignment
+from banksim.run.workers.members import AssignedShare, Assignment, slot_of_customer
 from banksim.schedule.clock import Clock, Segment
 from banksim.world import Customer
 
@@ -125,6 +125,9 @@ class WorkerRun:
         self._reporter = Reporter(self)
         self._kept: list[Callable[[LocalLoad], None]] = []
         self._from_others: set[int] = set()
+        #: Who plays the history of which customers; None until it is to be played.
+        self._owners: Sequence[int] | None = None
+        self.history_played = False
         self._answered_s = time.monotonic()
         self._changed = Event()
         self._bye = Event()
@@ -147,6 +150,8 @@ class WorkerRun:
                 self._once_prepared(lambda load: self.clock_sync.adopt(message, load.timekeeper))
             case messages.Directory():
                 self._take_directory(message)
+            case messages.PlayHistory():
+                self._owners = self.share.assignments[-1].table
             case messages.EndRun():
                 self._take_end(message)
             case messages.Bye():
@@ -225,7 +230,7 @@ class WorkerRun:
     def _open_all(self, load: LocalLoad) -> None:
         """Open what must be there before this worker can take a share."""
         if self.settings.mode is Mode.DRY_RUN:  # its own bank must know every customer
-            load.open_some(range(load.existing_customers), load.existing_customers)
+            load.open_some(range(load.plan.existing_customers), load.plan.existing_customers)
         orders = self._orders
         while len(self._from_others) < orders.directory and self.end is None:
             self._wait()
@@ -238,15 +243,21 @@ class WorkerRun:
                 return True
             if self.share.number > self.opened_for and not self.timekeeper.started:
                 self._open_mine(load, self.share.number)
+            if self._owners is not None and not self.history_played:
+                self._play_history(load, self._owners)
             self._wait()
         return False
+
+    def _play_history(self, load: LocalLoad, owners: Sequence[int]) -> None:
+        load.past.play(load.plan.activity, lambda index: owners[slot_of_customer(index)] == self.number)
+        self.history_played = True
 
     def _open_mine(self, load: LocalLoad, assignment: int) -> None:
         if self.settings.mode is not Mode.DRY_RUN:
             known = load.simulation.may_act
             mine = [
                 index
-                for index in range(load.existing_customers)
+                for index in range(load.plan.existing_customers)
                 if self.share.has_customer(index) and not known(index)
             ]
             load.open_some(mine, len(mine))
@@ -415,6 +426,7 @@ class Reporter:
             opened_done=load.opening.done,
             opened_total=load.opening.total,
             opened_for=run.opened_for,
+            history_played=run.history_played,
             known=load.known_customers,
             shortage_ms=run.queues.shortage_ms(),
             cpu_percent=self._cpu_percent,
