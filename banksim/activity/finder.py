@@ -296,7 +296,7 @@ class Finder:
         )
         ranks = world.population.people.ranks
         self._crowd = Crowd(world.seed, ranks, [p.hourly for p in world.personas.values()])
-        self._pay_days = PayDays(world.population)
+        self._pay_days = PayDays(world.population, world.closed_days)
         self._journeys = Journeys(world)
         self._trails = {code: Trail() for code in OUTING_SHARES}
         codes = {name: code for code, name in enumerate(world.personas)}

@@ -153,6 +153,7 @@ class DraftMaker:
         self._world, self._state, self._habits, self._prices = world, state, habits, prices
         self._eligible = eligible
         self._people, self._shops = world.population.people, habits.shops
+        self._closed_days = sorted(world.closed_days)
         self._more, self._shop, self._price, self._payee = (
             Draws(world.seed, "rows", shard, name) for name in ("more", "shop", "price", "payee")
         )
@@ -191,6 +192,8 @@ class DraftMaker:
         # The epoch was a Thursday, three days after a Monday.
         hour = ((timestamp_s // HOUR_S).astype(np.int64) + 72) % HOURS_OF_WEEK
         day = (timestamp_s // DAY_S).astype(np.int64)
+        if self._closed_days:  # as a Sunday
+            hour = np.where(np.isin(day, self._closed_days), 144 + hour % 24, hour)
         who, kind, stay, left = self.finder.find(row, sim_s, timestamp_s, hour, day)
         missing = row[left]
         if len(left):

@@ -9,8 +9,8 @@ people can move, customers stay where they are: the same shop again, or the phon
 
 Rows that were planned and not sent can be taken back; what they did to balances and places is undone.
 
-Not handled: what fraud and refusals do to balances (`book` them), months of different lengths, public
-holidays, customers in other time zones than the bank.
+Not handled: what fraud and refusals do to balances (`book` them), months of different lengths, customers in
+other time zones than the bank.
 """
 
 from __future__ import annotations

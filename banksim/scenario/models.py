@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, WithJsonSchema, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
 from banksim.scenario.consistency import inconsistencies
 from banksim.scenario.fields import (
@@ -22,14 +22,17 @@ from banksim.scenario.fields import (
     Balance,
     Block,
     DelayRange,
-    Expected,
+    Holiday,
     KafkaServers,
     Label,
+    Locale,
     Number,
     Port,
     Share,
+    StartMoment,
     TransactionRate,
     Url,
+    closed_days,
 )
 from banksim.scenario.fraud import KNOWN_PATTERN_TYPES, FraudSettings
 from banksim.scenario.targets import Fault, TargetsBlock
@@ -302,29 +305,6 @@ DEFAULT_START = datetime(2026, 1, 5)
 CHECKED_BY_LOADER = "checked_by_loader"
 
 
-#: Histories begin before a run and campaigns end after it: both need room.
-FIRST_YEAR, LAST_YEAR = 1000, 9000
-
-
-def _without_zone(moment: datetime) -> datetime:
-    """Simulated time has no zone; UTC is taken as written, any other zone refused."""
-    offset = moment.utcoffset()
-    if offset:
-        raise ValueError("a time zone")
-    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
-        raise ValueError("too near an end of the calendar")
-    return moment.replace(tzinfo=None)
-
-
-StartMoment = Annotated[
-    datetime,
-    AfterValidator(_without_zone),
-    WithJsonSchema({"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?Z?)?$"}),
-    Expected("a date and time without time zone, of the years 1000 to 9000, such as 2026-01-05 00:00:00"),
-]
-Locale = Annotated[str, Field(pattern=r"^[a-z]{2,3}_[A-Z]{2}$"), Expected("a locale such as en_US")]
-
-
 class Scenario(Block):
     """Everything a run needs, checked."""
 
@@ -355,6 +335,10 @@ class Scenario(Block):
     )
     start_at: StartMoment = Field(
         default=DEFAULT_START, description="Simulated moment at which the run starts."
+    )
+    holidays: tuple[Holiday, ...] = Field(
+        default=(),
+        description="Days that are as a Sunday for rates, customers and banks; salaries come before them.",
     )
     locale: Locale = Field(default="en_US", description="Where names and addresses come from.")
     flow: Literal["post_then_score", "score_then_post"] = Field(
@@ -420,6 +404,11 @@ class Scenario(Block):
             if problems:
                 raise ValueError("; ".join(f"{problem.where}: {problem.text}" for problem in problems))
         return self
+
+    @property
+    def closed_days(self) -> frozenset[int]:
+        """The holidays as days since 1 January 1970, with those of the years around the run."""
+        return closed_days(self.holidays, self.start_at.year)
 
     @property
     def duration_s(self) -> float:

@@ -33,9 +33,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
@@ -320,6 +320,7 @@ class PiecewiseRate:
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 SECONDS_PER_HOUR = 3600.0
+_EPOCH = date(1970, 1, 1)
 
 
 def rates_follow(scenario: Scenario) -> bool:
@@ -331,18 +332,23 @@ def offered_rate(scenario: Scenario, speed: float | None = None) -> PiecewiseRat
     """λ in transactions per wall second over simulated seconds, at ``speed`` (by default the scenario's)."""
     factor = (speed or scenario.speed_multiplier) if rates_follow(scenario) else 1.0
     return PiecewiseRate(
-        Piece(start_s, end_s, factor * rate_at(scenario.transaction_rate, moment))
+        Piece(start_s, end_s, factor * rate_at(scenario.transaction_rate, moment, scenario.closed_days))
         for start_s, end_s, moment in clock_hours(scenario.start_at, scenario.duration_s)
     )
 
 
-def rate_at(rate: TransactionRate, moment: datetime) -> float:
-    """λ at one simulated moment, transactions per second of what `per` says."""
+def rate_at(rate: TransactionRate, moment: datetime, closed_days: Collection[int] = ()) -> float:
+    """λ at one simulated moment, transactions per second of what `per` says.
+
+    ``closed_days``, since 1 January 1970, are as a Sunday.
+    """
+    is_closed = (moment.date() - _EPOCH).days in closed_days
+    weekday = 6 if is_closed else moment.weekday()
     base_tps = rate.peak_tps if in_hours(moment.hour, rate.business_hours) else rate.off_peak_tps
     if rate.weekday_multipliers:
-        day = rate.weekday_multipliers.get(WEEKDAYS[moment.weekday()], 1.0)
+        day = rate.weekday_multipliers.get(WEEKDAYS[weekday], 1.0)
     else:
-        day = rate.weekend_multiplier if moment.weekday() >= 5 else 1.0
+        day = rate.weekend_multiplier if weekday >= 5 else 1.0
     hour = rate.hourly_multipliers.get(moment.hour, 1.0)
     return base_tps * hour * day * rate.seasonal_multipliers.get(moment.month, 1.0)
 

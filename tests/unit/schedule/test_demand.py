@@ -70,7 +70,9 @@ def test_hours_are_those_of_the_clock_even_when_the_run_starts_within_one() -> N
 
 
 def test_a_day_adds_up() -> None:
-    scenario = SimpleNamespace(transaction_rate=rates(), start_at=MONDAY, duration_s=86_400.0, load=None)
+    scenario = SimpleNamespace(
+        transaction_rate=rates(), start_at=MONDAY, duration_s=86_400.0, closed_days=frozenset(), load=None
+    )
     rate = offered_rate(scenario)
     assert rate.total() == pytest.approx((10 * 10 + 14 * 2) * 3600)
 
@@ -81,6 +83,7 @@ def test_rates_of_simulated_seconds_grow_with_the_speed() -> None:
         start_at=MONDAY,
         duration_s=86_400.0,
         load=None,
+        closed_days=frozenset(),
         speed_multiplier=60.0,
     )
     day = (10 * 10 + 14 * 2) * 3600  # transactions a simulated day, at any speed
