@@ -58,6 +58,11 @@ def comparisons(rows: list[Row], results: dict[str, Any]) -> Iterator[str]:
         yield from _detection(cold, results["warm_up"]["detection"])
     for name, value in LATENCIES.items():
         yield from _latency(name, sorted(map(value, warm)), results["latency_ms"][name])
+    unscored = [LATENCIES["response"](row) for row in warm if row["detector_error"] and not row["score"]]
+    yield equal("unscored apart", bool(unscored), "unscored" in results["latency_ms"])
+    if unscored:
+        yield from _latency("unscored", sorted(unscored), results["latency_ms"]["unscored"])
+        yield equal("scored n", len(warm) - len(unscored), results["latency_ms"]["scored"]["count"])
 
 
 def _tally(rows: list[Row], sent: list[Row], told: dict[str, Any]) -> Iterator[str]:
