@@ -29,6 +29,7 @@ from banksim.model import (
     Transaction,
     Truth,
 )
+from banksim.world.merchants import Shops
 from banksim.world.random import Bools, Draws, Floats, Ints, uuid_text, uuid_texts
 
 #: What the codes of ``Block.kind`` and ``Block.channel`` stand for.
@@ -49,7 +50,13 @@ POS, ONLINE, MOBILE, WIRE, ACH, ATM, BRANCH = (
         Channel.BRANCH,
     )
 )
-BILL_WORDS = {"rent": "Rent", "utilities": "Utilities", "telecom": "Phone and internet", "tax": "Tax"}
+BILL_WORDS = {
+    "rent": "Rent",
+    "utilities": "Utilities",
+    "telecom": "Phone and internet",
+    "tax": "Tax",
+    "bank_charges": "Account fee",
+}
 WORDS = (
     "Cash withdrawal",
     "Counter withdrawal",
@@ -59,6 +66,8 @@ WORDS = (
     "Deposit",
     "Salary",
     "Pension payment",
+    "Interest",
+    "Refund",
     "To savings",
     "From savings",
     *TRANSFER_WORDS,
@@ -184,3 +193,10 @@ COLUMNS: tuple[str, ...] = tuple(
 def genuine_truths(personas: Sequence[str]) -> tuple[Truth, ...]:
     """The truth of a genuine transaction, per persona."""
     return tuple(Truth(Label.GENUINE, persona) for persona in personas)
+
+
+def descriptions(shops: Shops) -> list[str]:
+    """All texts: fixed ones, then per merchant those of a purchase, then per merchant those of a bill."""
+    purchases = [f"Purchase at {merchant.name}" for merchant in shops.merchants]
+    bills = [f"{BILL_WORDS.get(m.category, m.category.capitalize())} {m.name}" for m in shops.merchants]
+    return [*WORDS, *purchases, *bills]

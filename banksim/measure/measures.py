@@ -271,6 +271,7 @@ class Measures:
         if planned.truth.label is _FRAUD:
             bucket.fraud_sent += 1
             bucket.fraud_alerted += alert
+            bucket.count_fraud(planned.truth.typology, 1, alert)
         else:
             bucket.genuine += 1
             bucket.false_positives += alert

@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 
 from banksim.measure.figures import Drift, DriftStretch
+from banksim.measure.formats import count, milliseconds
 from banksim.measure.scores import LOGIT_RANGE, Floats, score_of
 
 MAX_STRETCHES = 64
@@ -63,6 +64,16 @@ class GrowthFigures:
         if not self.grows or now_ms >= limit_ms:
             return None
         return round((limit_ms - now_ms) / self.slope_ms * 1000.0)
+
+    def text(self, p99_ms: float | None, goal_ms: float) -> str:
+        """A system that gets slower the more it has done, in one sentence without its full stop."""
+        text = (
+            f"It gets slower as it works: calls took {milliseconds(self.first_ms)} at first and "
+            f"{milliseconds(self.last_ms)} at the end, {milliseconds(self.slope_ms)} more with every 1,000 "
+            f"(95 % interval {milliseconds(self.low_ms)} to {milliseconds(self.high_ms)})"
+        )
+        left = self.calls_until(p99_ms, goal_ms) if p99_ms is not None else None
+        return text + (f"; p99 passes {milliseconds(goal_ms)} after {count(left)} more" if left else "")
 
 
 class Growth:

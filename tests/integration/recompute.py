@@ -404,6 +404,9 @@ def _over_time(rows: list[Row], sent: list[Row], warm: list[Row], results: dict[
     yield equal("ended over all loads", len(sent), sum(line["ended"] for line in load))
     yield equal("fraud over all loads", sums["fraud_sent"], sum(line["fraud"] for line in load))
     yield equal("caught over all loads", sums["fraud_alerted"], sum(line["caught"] for line in load))
+    for line in load:  # the restated recall lies within its interval
+        low, mixed, high = (line[f"mixed_recall{end}"] for end in ("_low", "", "_high"))
+        yield "" if mixed is None or 0 <= low <= mixed <= high <= 1 else f"mixed recall: {line}"
     rate = results["rate"]
     yield equal("achieved_share", ratio(len(sent), told["offered"]), rate["achieved_share"])
     ranges = results["response_ranges"]

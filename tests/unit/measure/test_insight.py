@@ -1,6 +1,7 @@
 """What is read at the end: slices, calibration, drift, ranges, quality against load, the generator."""
 
 import random
+from math import sqrt
 
 import pytest
 
@@ -9,11 +10,11 @@ from banksim.measure.counts import Extremes
 from banksim.measure.detection import MAX_SLICES, OTHER, Slices
 from banksim.measure.figures import Drift, ResponseRanges
 from banksim.measure.latency import LatencyHistogram
-from banksim.measure.measures import GeneratorUse
+from banksim.measure.measures import GeneratorUse, Roster
 from banksim.measure.scores import ScoreCounts, ScoreScale, calibration, sweep
 from banksim.measure.summary import quality_against_load, response_ranges
 from banksim.measure.trends import MIN_SCORES, ScoreDrift, stability_index
-from banksim.model import At, BankStatus, Channel, Decision
+from banksim.model import At, BankStatus, Channel, Decision, Label
 from tests.unit.measure.make import ALERT, MISSING, PASSED, UNASKED, end, fraud, outcome, planned
 
 
@@ -133,11 +134,54 @@ def test_quality_against_load_groups_like_rates() -> None:
             measures.offered(At(second, second))
             end(measures, planned(), MISSING if busy else PASSED, At(second, second))
         end(measures, fraud(), PASSED if busy else ALERT, At(second, second))
-    low, high = quality_against_load(measures.timeline)
+    low, high = quality_against_load(measures)
     assert (low.offered_tps, high.offered_tps) == (10, 40)
     assert (low.recall, high.recall) == (1, 0)
     assert low.coverage == 1 and high.coverage == pytest.approx(10 / 410)
-    assert quality_against_load(Measures().timeline) == []
+    assert quality_against_load(Measures()) == []
+
+
+def test_a_detector_that_never_degrades_is_as_good_at_every_load() -> None:
+    """Rush hours have another mix of fraud, which is caught unlike well: recall at one mix stays flat."""
+    flat = bent = 0
+    for seed in range(20):
+        rng, measures = random.Random(seed), Measures(MeasureSettings(interval_s=1.0))
+        for second in range(60):
+            busy = second >= 30
+            at = At(second, second)
+            for _ in range(40 if busy else 10):
+                measures.offered(at)
+                end(measures, planned(), PASSED, at)
+            for typology, caught, number in (
+                ("mules", 0.2, 1 if busy else 6),
+                ("cards", 0.9, 6 if busy else 1),
+            ):
+                for nth in range(number):
+                    plan = planned(Label.FRAUD, 1_000, second, typology, f"{typology}-{second}-{nth}")
+                    end(measures, plan, ALERT if rng.random() < caught else PASSED, at)
+        low, high = quality_against_load(measures)
+        bent += high.recall - low.recall > 0.3
+        span = high.mixed_recall_high - high.mixed_recall + low.mixed_recall - low.mixed_recall_low
+        flat += abs(high.mixed_recall - low.mixed_recall) <= span / sqrt(2)
+    assert bent == 20 and flat >= 18
+
+
+def test_rates_are_compared_by_the_fraud_that_they_have_in_common() -> None:
+    measures = Measures(MeasureSettings(interval_s=1.0))
+    for second in range(20):
+        at = At(second, second)
+        for _ in range(40 if second >= 10 else 10):
+            measures.offered(at)
+            end(measures, planned(), PASSED, at)
+        kinds = ["cards"] * 4 + (["mules"] * 4 if second >= 10 else [])
+        for nth, typology in enumerate(kinds):
+            plan = planned(Label.FRAUD, 1_000, second, typology, f"{typology}-{second}-{nth}")
+            end(measures, plan, ALERT if typology == "cards" else PASSED, at)
+    roster = Roster(measures.settings)  # and so over workers
+    roster.update("w1", measures.to_state())
+    low, high = quality_against_load(roster.total())
+    assert (low.recall, high.recall) == (1.0, 0.5)
+    assert low.mixed_recall == high.mixed_recall == 1.0
 
 
 def test_percentile_ends_enclose_the_percentile() -> None:
