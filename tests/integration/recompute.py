@@ -2,7 +2,7 @@
 
     python recompute.py RUN_FOLDER        exit code 0: all equal, 1: a line for each difference
 
-Written apart from banksim and importing none of it, so that a fault there is not repeated here.  Counts, money
+Written apart from banksim and importing none of it, so that no fault there is repeated.  Counts, money
 and moments must be equal; percentiles may differ by 0.1 %.  AUC and AP must be equal over the score bins.
 """
 
