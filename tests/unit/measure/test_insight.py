@@ -2,8 +2,9 @@
 
 import random
 from dataclasses import replace
-from math import sqrt
+from math import exp, sqrt
 
+import numpy as np
 import pytest
 
 from banksim.measure import Measures, MeasureSettings
@@ -93,6 +94,18 @@ def test_drift_stays_low_until_scores_move() -> None:
     assert rows[0].psi is None and sum(row.scored for row in rows) == 4_000
     before = [row.psi for row in rows[1:] if row.to_sim_s <= 9_000]
     assert before and max(before) < 0.15 < 1.0 < found.psi_last
+
+
+def test_drift_is_that_of_exact_deciles() -> None:
+    rng, drift, scores = random.Random(8), ScoreDrift(), []
+    for number in range(20_000):  # most scores of a detector lie close together near 0
+        scores.append(1 / (1 + exp(-rng.gauss(-4.0 if number < 10_000 else -3.5, 0.8))))
+        drift.add(0.0 if number < 10_000 else 3_600.0, scores[-1])
+    first, last = np.array(scores[:10_000]), np.array(scores[10_000:])
+    edges = np.quantile(first, np.arange(0.1, 1.0, 0.1))
+    shares = [np.bincount(np.searchsorted(edges, each), minlength=10) / 10_000 for each in (first, last)]
+    exact = float(((shares[1] - shares[0]) * np.log(shares[1] / shares[0])).sum())
+    assert drift.figures().psi_last == pytest.approx(exact, rel=0.05)
 
 
 def test_too_few_scores_say_nothing_of_drift() -> None:
