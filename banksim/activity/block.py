@@ -30,6 +30,7 @@ from banksim.model import (
     Transaction,
     Truth,
 )
+from banksim.world.merchants import Shops
 from banksim.world.random import Bools, Draws, Floats, Ints, uuid_text, uuid_texts
 
 #: What the codes of ``Block.kind`` and ``Block.channel`` stand for.
@@ -54,7 +55,13 @@ POS, ONLINE, MOBILE, WIRE, ACH, ATM, BRANCH = (
 DECLINES: tuple[Decline, ...] = tuple(Decline)
 FUNDS, LIMIT, WRONG_PIN, EXPIRED_CARD = range(1, 5)
 CARD_CHECKS = tuple(word if code >= WRONG_PIN else Decline.NONE for code, word in enumerate(DECLINES))
-BILL_WORDS = {"rent": "Rent", "utilities": "Utilities", "telecom": "Phone and internet", "tax": "Tax"}
+BILL_WORDS = {
+    "rent": "Rent",
+    "utilities": "Utilities",
+    "telecom": "Phone and internet",
+    "tax": "Tax",
+    "bank_charges": "Account fee",
+}
 WORDS = (
     "Cash withdrawal",
     "Counter withdrawal",
@@ -64,6 +71,8 @@ WORDS = (
     "Deposit",
     "Salary",
     "Pension payment",
+    "Interest",
+    "Refund",
     "To savings",
     "From savings",
     *TRANSFER_WORDS,
@@ -196,3 +205,23 @@ COLUMNS: tuple[str, ...] = tuple(
 def genuine_truths(personas: Sequence[str]) -> tuple[Truth, ...]:
     """The truth of a genuine transaction, per persona."""
     return tuple(Truth(Label.GENUINE, persona) for persona in personas)
+
+
+def descriptions(shops: Shops) -> list[str]:
+    """All texts: fixed ones, then per merchant those of a purchase, then per merchant those of a bill."""
+    purchases = [f"Purchase at {merchant.name}" for merchant in shops.merchants]
+    bills = [f"{BILL_WORDS.get(m.category, m.category.capitalize())} {m.name}" for m in shops.merchants]
+    return [*WORDS, *purchases, *bills]
+
+
+def is_credit_kind(kind: Ints) -> Bools:
+    credit: Bools = (kind == DEPOSIT) | (kind == SALARY)
+    return credit
+
+
+def card_fails(reason: Ints, kind: Ints, channel: Ints) -> Bools:
+    """Whether a card can be at fault for that reason: a PIN in person, a date elsewhere."""
+    in_person = (channel == POS) | (channel == ATM)
+    of_card = (kind == PURCHASE) | (kind == WITHDRAWAL)
+    fails: Bools = of_card & np.where(in_person, reason == WRONG_PIN, reason == EXPIRED_CARD)
+    return fails

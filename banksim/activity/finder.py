@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,15 +33,28 @@ from banksim.world.random import Bools, Draws, Floats, Ints, Shares
 NEVER_S = -1e18
 
 
+class ActivityScenario(Protocol):
+    """What activity reads of a scenario."""
+
+    @property
+    def onboarding(self) -> Any: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The last place of customers, when (simulated seconds), and the shop that was there (-1: none)."""
+    """What customers did last: where and when (simulated seconds), and the shop that was there (-1: none).
+
+    ``bought_cents`` is the last purchase on the net that goes back (0: none, or the money came), ``returned``
+    counts the bills refused since the bank last charged for them.
+    """
 
     sim_s: Floats
     latitude: Degrees
     longitude: Degrees
     city: NDArray[np.int16]
     merchant: NDArray[np.int32]
+    bought_cents: Ints
+    returned: Ints
 
     @classmethod
     def nothing(cls, size: int) -> Seen:
@@ -50,6 +64,8 @@ class Seen:
             np.zeros(size, np.int32),
             np.zeros(size, np.int16),
             np.full(size, -1, np.int32),
+            np.zeros(size, np.int64),
+            np.zeros(size, np.int64),
         )
 
     def of(self, customers: Ints) -> Seen:
@@ -105,6 +121,12 @@ class RowState:
         self.habit = population.people.habits(indices)
         #: What customers like to keep on the main account, in cents: what they began with.
         self.comfort = everybody.openings_cents[0]
+
+    def go_on(self, before: RowState, duration_s: float) -> None:
+        """Start where another plan for the same customers ended, ``duration_s`` after its own start."""
+        self.balances[:] = before.balances
+        self.seen.put(slice(None), before.seen)
+        self.seen.sim_s[:] -= duration_s
 
     def available(self, account: AccountRef) -> int:
         """The planned balance in cents; below zero when more was planned than there was."""
@@ -333,7 +355,7 @@ class Finder:
         )
         ranks = world.population.people.ranks
         self._crowd = Crowd(world.seed, ranks, [p.hourly for p in world.personas.values()])
-        self._pay_days = PayDays(world.population)
+        self._pay_days = PayDays(world.population, world.closed_days)
         self._journeys = Journeys(world)
         self._trails = {code: Trail() for code in OUTING_SHARES}
         self.retries = Retries()
@@ -441,3 +463,10 @@ class Finder:
             if not len(todo):
                 break
         return todo
+
+
+def funded(world: World, scenario: ActivityScenario | None) -> int:
+    """How many customers have money when the run starts: all of them, unless some join later."""
+    onboarding = scenario.onboarding if scenario is not None else None
+    size = world.population.size
+    return size if onboarding is None else round(size * onboarding.existing_share)

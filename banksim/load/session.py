@@ -50,6 +50,7 @@ from locust.runners import STATE_INIT, STATE_STOPPED
 from banksim.load.options import check_form, from_form, run_settings
 from banksim.load.users import SeatDispatcher, idle_seats, seat_names, unplayed
 from banksim.measure.block import CallBlock
+from banksim.measure.counts import OtherUsers
 from banksim.measure.results import WorkerShown
 from banksim.model import At, BanksimError, ExitCode, UsageError
 from banksim.report.console import print_summary
@@ -163,27 +164,38 @@ def _enter(lot: Lot, last_s: float, entries: tuple[stats.StatsEntry, ...]) -> No
 # -- What users that are none of ours did, in Locust's own tables -----------------------------------
 
 
-def failures_beside(environment: Environment) -> int:
-    """Requests that failed, and exceptions that left a task, of users that are not banksim's.
+def users_beside(environment: Environment) -> OtherUsers | None:
+    """Users that are not banksim's, and all requests and tasks that failed in users' own code.
 
-    Those of ours are `CallFailed`; on a master errors arrive as text, which begins with that name.
+    Errors of ours are `CallFailed`; on a master errors arrive as text, which begins with that name.
     """
-    runner = environment.runner
-    if runner is None:
-        return 0
-    failed: int = sum(
-        row.occurrences
-        for row in runner.errors.values()
+    runner, code = environment.runner, environment.parsed_options.exit_code_on_error
+    classes = sorted(one.__name__ for one in environment.user_classes if not seat_names([one]))
+    rows = [
+        row
+        for row in (runner.errors.values() if runner is not None else ())
         if CallFailed.__name__ not in (type(row.error).__name__, str(row.error).partition("(")[0])
+    ]
+    raised = list(runner.exceptions.values()) if runner is not None else []
+    if not classes and not raised and not rows:
+        return None
+    first = [f"{row.method} {row.name}: {type(row.error).__name__}" for row in rows[:1]]
+    first += [str(row["msg"]) for row in raised[:1]]
+    return OtherUsers(
+        classes,
+        sum(row.occurrences for row in rows),
+        sum(row["count"] for row in raised),
+        first[0][:MAX_ERROR_CHARS] if first else "",
+        tolerated=not int(code),
     )
-    raised: int = sum(row["count"] for row in runner.exceptions.values())
-    return failed + raised
 
 
 logger = logging.getLogger(__name__)
 
 #: How long Locust waits for a user that is in the middle of a call, unless told otherwise.
 STOP_TIMEOUT_S = 15.0
+#: Of an error's text in results.
+MAX_ERROR_CHARS = 200
 #: Locust gives workers this long to stop their users, and a little more.
 STOPS_WITHIN_S = 90.0
 
@@ -337,6 +349,7 @@ class Session:
             return False
         self._refused = None
         self._run = self._new_run(settings)
+        self._run.beside = partial(users_beside, self.environment)
         gevent.spawn(self._run.conduct)
         if self._run_time_s:
             gevent.spawn_later(self._run_time_s, self._out_of_time, self._run)
@@ -471,7 +484,9 @@ class Endings:
         if self._interrupted:
             return ExitCode.INTERRUPTED
         code = self._session.exit_code
-        if code is ExitCode.COMPLETED and not options.worker and failures_beside(self._environment):
+        beside = users_beside(self._environment)
+        failures = beside is not None and (beside.failed_requests or beside.exceptions)
+        if code is ExitCode.COMPLETED and not options.worker and failures:
             return int(options.exit_code_on_error)
         return code
 

@@ -161,7 +161,7 @@ class ProgressLine(Line):
 
 
 def progress_of(run: Run) -> float:
-    """How much of simulated time has passed, 0..1; while customers are opened, how many of them are."""
+    """How much of simulated time has passed, 0..1; before that, how far the preparation is."""
     if run.state is State.OPENING and run.opening is not None:
         return run.opening.done / max(1, run.opening.total)
     return run.moment()[1] / run.settings.scenario.duration_s
@@ -170,7 +170,7 @@ def progress_of(run: Run) -> float:
 def parts_of(run: Run) -> list[str]:
     """What stands after the bar, in the order of its worth."""
     if run.state is State.OPENING and run.opening is not None and run.opening.total:
-        return [f"opening customers: {run.opening.done:,} of {run.opening.total:,}"]
+        return [run.opening.text]
     if run.state not in (State.RUNNING, State.PAUSED):
         return [run.message]
     wall_s, sim_s = run.moment()

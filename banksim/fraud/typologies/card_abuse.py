@@ -113,7 +113,9 @@ def refund_abuse(campaign: Campaign) -> Steps:
         outcome = yield step
         if not outcome.approved or campaign.left < 1:
             return
-        yield campaign.deposit(buyer, step.transaction.amount_cents, cash=False, role="first party")
+        yield campaign.deposit(
+            buyer, step.transaction.amount_cents, cash=False, refund=True, role="first party"
+        )
 
 
 @typology("merchant_bust_out", mean_size=15, min_size=4, mean_duration_s=12 * HOUR_S, victims_pay=True)

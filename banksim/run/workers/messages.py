@@ -6,7 +6,8 @@
     pulse     several times a second                orders      a run begins, or has begun
     state     all counts so far                     directory   customers opened by other workers
     opened    customers that the bank has opened    assignment  who owns what, from when on
-    final     the last counts, books, accounts      clock       segments and changes of speed
+    final     the last counts, books, accounts      history     play your customers' days before the run
+                                                    clock       segments and changes of speed
                                                     ack         answers a pulse, renews the lease
                                                     end         offer nothing more, drain, send the final
                                                     bye         the final has arrived
@@ -105,7 +106,8 @@ class Pulse(RunMessage):
     """How far the worker is, and the transactions it shows.
 
     ``known`` customers are in its directory; ``opened_done`` of ``opened_total`` have been opened here
-    for assignment ``opened_for``; ``items`` are new rows of the feed, out of ``seen`` transactions.
+    for assignment ``opened_for`` (while the history is played: transactions of it); ``items`` are new
+    rows of the feed, out of ``seen`` transactions.
     """
 
     kind: ClassVar[str] = "pulse"
@@ -114,6 +116,7 @@ class Pulse(RunMessage):
     opened_done: int = 0
     opened_total: int = 0
     opened_for: int = 0
+    history_played: bool = False
     known: int = 0
     shortage_ms: float = 0.0
     cpu_percent: float | None = None
@@ -270,6 +273,13 @@ class Assigned(RunMessage):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlayHistory(RunMessage):
+    """All customers are open: play what those of the last assignment did in the days before the run."""
+
+    kind: ClassVar[str] = "history"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClockState(RunMessage):
     """The master's clock: ``segments`` are (wall_s, sim_s, speed)."""
 
@@ -306,7 +316,9 @@ class Bye(RunMessage):
     kind: ClassVar[str] = "bye"
 
 
-FromMaster = Welcome | Rejected | Orders | Directory | Assigned | ClockState | Ack | EndRun | Bye
+FromMaster = (
+    Welcome | Rejected | Orders | Directory | Assigned | PlayHistory | ClockState | Ack | EndRun | Bye
+)
 
 
 # -- On the wire ------------------------------------------------------------------------------------
