@@ -8,6 +8,7 @@ const TOP_ERRORS = 5;
 
 const LATENCIES = [
   ["response", "Response"],
+  ["scored", "of those scored"],
   ["nexum", "Nexum (bank)"],
   ["bastion", "Bastion (detector)"],
   ["lag", "Own queue"],
@@ -76,7 +77,7 @@ export function showLatency({ latency_ms: latency = {} }) {
   fillTable(
     byId("latency"),
     ["", "p50", "p95", "p99"],
-    LATENCIES.map(([key, name]) => [name, ...["p50", "p95", "p99"].map((p) => milliseconds(latency[key]?.[p]))]),
+    LATENCIES.filter(([key]) => key !== "scored" || latency.scored).map(([key, name]) => [name, ...["p50", "p95", "p99"].map((p) => milliseconds(latency[key]?.[p]))]),
   );
 }
 
