@@ -473,9 +473,9 @@ class Endings:
             # Locust's own SIGTERM handler exits from a greenlet and skips its --html report.
             # Hold it here; the main greenlet ends the process as soon as the web server is down.
             gevent.sleep(60.0)
-        self._print_summary()
         if self._environment.process_exit_code is None:
             self._environment.process_exit_code = int(self._exit_code())
+        self._print_summary()
 
     def _exit_code(self) -> int:
         options = self._environment.parsed_options
@@ -496,4 +496,7 @@ class Endings:
         if run is not None and run.results is not None:
             # --json promises that stdout is JSON.
             out = sys.stderr if self._environment.parsed_options.json else sys.stdout
-            print_summary(run.results, out, os.environ, str(run.settings.folder / "report.html"))
+            try:
+                print_summary(run.results, out, os.environ, str(run.settings.folder / "report.html"))
+            except (OSError, AttributeError) as error:  # a full disk, a closed pipe; None is a closed stream
+                logger.warning("The summary cannot be printed: %s", error)
