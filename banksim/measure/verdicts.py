@@ -284,7 +284,7 @@ def _load(evidence: Evidence) -> Word:
     if off := uncounted(evidence):
         text += f"; {count(abs(off))} {'were sent and never' if off > 0 else 'too many were'} counted"
         return Word("Load", "fail", "miscounted", f"{text}. The figures of this run do not add up.")
-    if beside is not None and (beside.failed_requests or beside.exceptions):
+    if beside is not None and beside.failures:
         return Word(
             "Load", "warn" if beside.tolerated else "fail", "users failed", f"{text}; {beside.text()}."
         )

@@ -205,8 +205,8 @@ LatencyRange = Annotated[
 AmountList = Annotated[tuple[Amount, ...], Expected("a list of amounts above 0")]
 Url = Annotated[
     str,
-    Matches(r"(https?://[^\s/?#]+(/[^\s?#]*)?)?"),
-    Expected("an address starting with http:// or https://, or '' for none"),
+    Matches(r"(https?://[^\s/?#@]+(/[^\s?#]*)?)?"),
+    Expected("an address starting with http:// or https:// without a user name (see basic:), or '' for none"),
 ]
 KafkaServers = Annotated[
     str,
