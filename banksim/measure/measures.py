@@ -418,6 +418,24 @@ class Roster:
         self._changed.clear()
         return merged
 
+    def drop_odd(self) -> dict[str, Exception]:
+        """Forget processes whose states do not add up with those before them; returns why, by process."""
+        odd: dict[str, Exception] = {}
+        merged = Measures(self._settings)
+        for process, state in list(self._states.items()):
+            timeline = {**state["timeline"], "buckets": list(self._buckets[process].items())}
+            before = merged.to_state()
+            try:
+                merged.merge({**state, "timeline": timeline})
+            except Exception as error:
+                odd[process] = error
+                del self._states[process], self._buckets[process]
+                merged = Measures(self._settings)
+                merged.merge(before)
+        self._timeline = Measures(self._settings).timeline
+        self._changed = {index for kept in self._buckets.values() for index in kept}
+        return odd
+
     def _renewed_timeline(self) -> Timeline | None:
         interval_s = self._timeline.interval_s
         if any(state["timeline"]["interval_s"] != interval_s for state in self._states.values()):

@@ -189,3 +189,31 @@ def test_states_of_too_many_workers_are_counted() -> None:
         merging.take(number, message(counted(0), 1))
     merging.refresh()
     assert merging.uncounted == 2
+
+
+@pytest.mark.parametrize("odd", ["ragged", "mixed"])
+def test_counts_that_do_not_fit_those_of_others_stop_no_merging(
+    odd: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another build's counts can be read by themselves and still not be added to the others'."""
+    merge = Measures.merge
+
+    def strict(self: Measures, state: dict[str, Any]) -> None:
+        if state.get("build") and self.tally.offered:
+            raise {"ragged": ValueError("zip() argument 2 is shorter"), "mixed": TypeError("list + int")}[odd]
+        merge(self, state)
+
+    monkeypatch.setattr(Measures, "merge", strict)
+    foreign = orjson.dumps({"measures": counted(7).to_state() | {"build": "other"}, "kafka": None})
+    merging = MergedCounts(SETTINGS)
+    merging.take(0, message(counted(5), 1))
+    merging.take(1, State(run="run-1", seq=1, wall_s=1.0, from_s=0.0, counts=foreign, targets=[]))
+    assert merging.refresh()
+    assert merging.measures.tally.offered == 5
+    merging.take(0, message(counted(9), 2))
+    assert merging.refresh()
+    assert merging.measures.tally.offered == 9
+    assert sum(bucket.offered for bucket in merging.measures.timeline.buckets.values()) == 9
+    assert merging.unreadable == 1
+    assert len(caplog.records) == 1
+    assert "worker 1" in caplog.text
