@@ -220,8 +220,8 @@ def is_credit_kind(kind: Ints) -> Bools:
 
 
 def card_fails(reason: Ints, kind: Ints, channel: Ints) -> Bools:
-    """Whether a card can be at fault for that reason: a PIN in person, a date elsewhere."""
-    in_person = (channel == POS) | (channel == ATM)
-    of_card = (kind == PURCHASE) | (kind == WITHDRAWAL)
-    fails: Bools = of_card & np.where(in_person, reason == WRONG_PIN, reason == EXPIRED_CARD)
+    """Whether a card can be at fault for that reason: a PIN in person, a date where its number is typed."""
+    in_person, buys = (channel == POS) | (channel == ATM), kind == PURCHASE
+    wrong_pin = in_person & (buys | (kind == WITHDRAWAL)) & (reason == WRONG_PIN)
+    fails: Bools = wrong_pin | (~in_person & buys & (reason == EXPIRED_CARD))
     return fails

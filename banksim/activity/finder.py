@@ -280,14 +280,16 @@ class Trail:
 
 @dataclass(slots=True)
 class Failure:
-    """A payment by card that fails at ``row``, and when it is tried again; ``taken``: the row that does."""
+    """A payment by card that fails at ``row``, and when it is tried again; ``taken``: the row that does.
+
+    ``place`` is the columns of its `Who` and its `Stay`.
+    """
 
     row: int
     due_s: float
     latest_s: float
-    who: Who
     kind: int
-    stay: Stay
+    place: tuple[int, ...]
     taken: int = -1
 
 

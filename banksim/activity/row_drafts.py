@@ -254,27 +254,25 @@ class DraftMaker:
     ) -> tuple[Ints, Ints]:
         """Have cards fail and rows try again: whose random numbers each row draws, and its ``fails``."""
         drawn, fails = row.copy(), np.zeros(len(row), np.int64)
-        chance, buys = self._more.units(row, 12), kind == PURCHASE
-        stale = (day - self._expires[who.customer]) % _CARD_DAYS < _STALE_DAYS
-        stale &= buys & (chance > 1 - _STALE_SHARE)
-        at = np.flatnonzero(stale | (chance < _WRONG_PIN_SHARE) & (buys | (kind == WITHDRAWAL)))
-        reason = np.where(stale[at], EXPIRED_CARD, WRONG_PIN)
+        chance = self._more.units(row, 12)
+        at = np.flatnonzero((chance < _WRONG_PIN_SHARE) | (chance > 1 - _STALE_SHARE))
+        late = (day[at] - self._expires[who.customer[at]]) % _CARD_DAYS < _STALE_DAYS
+        at = at[late | (chance[at] < _WRONG_PIN_SHARE)]
+        reason = np.where(chance[at] < _WRONG_PIN_SHARE, WRONG_PIN, EXPIRED_CARD)
         fits = card_fails(reason, kind[at], self._channel(row[at], who.at(at), kind[at], hour[at]))
-        at, reason, failures = at[fits], reason[fits], []
-        for position, start in zip(at.tolist(), self._more.units(row[at], 14).tolist(), strict=True):
-            first_s, last_s = _CARD_AGAIN_S if stale[position] else _PIN_AGAIN_S
-            here, now_s = np.array([position]), float(sim_s[position])
-            again_s = now_s + first_s + start * (last_s - first_s) / 2
-            own = who.at(here), int(kind[position]), stay.at(here)
-            failures.append(Failure(int(row[position]), again_s, now_s + last_s, *own))
-        is_free = (kind != SALARY) & (kind != BILL)
-        again = self.finder.retries.assign(row, sim_s, is_free, failures)
+        at, reason = at[fits], reason[fits]
         fails[at] = reason
-        for position, failure in again.items():
-            here = np.array([position])
-            for column, value in zip(who, failure.who, strict=True):
-                column[here] = value
-            stay.put(here, failure.stay)
+        seen = (row[at], sim_s[at], reason, self._more.units(row[at], 14), kind[at])
+        places = zip(*(column[at].tolist() for column in (*who, *stay)), strict=True)
+        failures = []
+        for number, now_s, why, part, code in zip(*(each.tolist() for each in seen), strict=True):
+            first_s, last_s = _PIN_AGAIN_S if why == WRONG_PIN else _CARD_AGAIN_S
+            again_s = now_s + first_s + part * (last_s - first_s) / 2
+            failures.append(Failure(number, again_s, now_s + last_s, code, next(places)))
+        is_free = (kind != SALARY) & (kind != BILL)
+        for position, failure in self.finder.retries.assign(row, sim_s, is_free, failures).items():
+            for column, value in zip((*who, *stay), failure.place, strict=True):
+                column[position] = value
             drawn[position], kind[position], fails[position] = failure.row, failure.kind, -1
         return drawn, fails
 

@@ -197,14 +197,16 @@ class RowPlanner:
             counts = np.bincount(settles, minlength=row_drafts.SETTLED_KINDS).tolist()
             if counts[0] < len(at):
                 self._settle_sums(drafts, at, settles, counts)
-            is_tight[at] |= self._go_over(drafts, at)
+            if is_special := bool((drafts.fails[at] > 0).any()):
+                is_tight[at] |= self._go_over(drafts, at)
             is_tight[at] |= self._afford_rows(drafts, at, last) | (settles == SURPLUS)
             account[at] = customer * slots + drafts.slot[at]
             before[at] = state.balances[account[at]]
             paid = drafts.other[at] >= 0
             other[at] = np.where(paid, drafts.other[at] * slots + drafts.other_slot[at], -1)
             amount, is_credit = drafts.amount[at], is_credit_kind(drafts.kind[at])
-            declined[at] = reason = self._declined(drafts, at, ~is_credit & (amount > before[at]))
+            reason = (~is_credit & (amount > before[at])) * FUNDS
+            declined[at] = reason = self._declined(drafts, at, reason) if is_special else reason
             moved[at] = np.where(reason > 0, 0, amount)
             state.move_apart(account[at], other[at], moved[at], is_credit)
             self._see(drafts, at, seen)
@@ -288,22 +290,20 @@ class RowPlanner:
     def _go_over(self, drafts: Drafts, at: Ints) -> Bools:
         """Make transfers of people with more than their limit exceed it; returns which hang on that."""
         wishes: Bools = drafts.fails[at] == LIMIT
-        if wishes.any():
-            held = self.state.balances[drafts.customer[rows := at[wishes]] * self.state.slots]
-            limits, part = self._limits[drafts.persona[rows]], self._chance(drafts, 1)[rows]
-            sums = self._prices.rounded((limits * (1.02 + 0.5 * part)).astype(np.int64), 10)
-            fits = (sums <= held) & (sums > limits) & (drafts.slot[rows] == 0)
-            drafts.amount[rows[fits]] = sums[fits]
+        held = self.state.balances[drafts.customer[rows := at[wishes]] * self.state.slots]
+        limits, part = self._limits[drafts.persona[rows]], self._chance(drafts, 1)[rows]
+        sums = self._prices.rounded((limits * (1.02 + 0.5 * part)).astype(np.int64), 10)
+        fits = (sums <= held) & (sums > limits) & (drafts.slot[rows] == 0)
+        drafts.amount[rows[fits]] = sums[fits]
         return wishes
 
-    def _declined(self, drafts: Drafts, at: Ints, is_short: Bools) -> Ints:
+    def _declined(self, drafts: Drafts, at: Ints, found: Ints) -> Ints:
         """Why a bank would refuse each row: the card before the limit, and that before the funds."""
-        found = np.where(is_short, FUNDS, 0)
-        if len(special := np.flatnonzero(drafts.fails[at] > 0)):
-            fails = drafts.fails[rows := at[special]]
-            holds = card_fails(fails, drafts.kind[rows], drafts.channel[rows])
-            holds |= (fails == LIMIT) & (drafts.amount[rows] > self._limits[drafts.persona[rows]])
-            found[special[holds]] = fails[holds]
+        special = np.flatnonzero(drafts.fails[at] > 0)
+        fails = drafts.fails[rows := at[special]]
+        holds = card_fails(fails, drafts.kind[rows], drafts.channel[rows])
+        holds |= (fails == LIMIT) & (drafts.amount[rows] > self._limits[drafts.persona[rows]])
+        found[special[holds]] = fails[holds]
         return found
 
     def _stay_in_reach(self, drafts: Drafts, at: Ints, last: LastSeen) -> None:
