@@ -1,10 +1,9 @@
 """The shipped locustfile, with a note of which of our files each genuine transaction passes.
 
 Locust loads it in place of the shipped one; when the process ends, the medians are in the file that
-JOURNEY_FILE names.  A journey ends with a flush that counts a row: it is everything that was called since
-the flush before by the dispatcher, by the hub for the lanes and by the carrier.  Steps of campaigns, Kafka and
-what other greenlets do are left out; what is done once for a whole block (planning it, making its requests) is
-listed apart.
+JOURNEY_FILE names.  A journey ends with a flush that counts a row: it is everything that was called since the
+flush before by the dispatcher, by the hub for lanes and by the carrier.  Steps of campaigns, Kafka and what
+other greenlets do are left out; what is done once for a whole block (planning, making requests) is apart.
 """
 
 from __future__ import annotations
