@@ -278,6 +278,67 @@ class Trail:
         self._end = int(np.searchsorted(self._row[: self._end], from_row))
 
 
+@dataclass(slots=True)
+class Failure:
+    """A payment by card that fails at ``row``, and when it is tried again; ``taken``: the row that does.
+
+    ``place`` is the columns of its `Who` and its `Stay`.
+    """
+
+    row: int
+    due_s: float
+    latest_s: float
+    kind: int
+    place: tuple[int, ...]
+    taken: int = -1
+
+
+class Retries:
+    """The failures of late, in order: each is tried again by the first arrival in its time that is free.
+
+    Bound: `KEPT`, beyond those that may still be undone or tried again.
+    """
+
+    KEPT, UNDONE_ROWS = 4096, 2048
+
+    def __init__(self) -> None:
+        self._failures: list[Failure] = []
+
+    def assign(self, row: Ints, sim_s: Floats, is_free: Bools, failures: list[Failure]) -> dict[int, Failure]:
+        """Which of the arrivals, by position, try which failure again.  An arrival that does fails not."""
+        if not len(row):
+            return {}
+        settled, from_s = int(row[0]) - self.UNDONE_ROWS, float(sim_s[0])
+        kept = [
+            each
+            for each in self._failures[-self.KEPT :]
+            if max(each.row, each.taken) >= settled or (each.taken < 0 and each.latest_s >= from_s)
+        ]
+        found: dict[int, Failure] = {}
+        taken: set[int] = set()
+        last_s = float(sim_s[-1])
+        self._failures = []
+        for each in (*kept, *failures):
+            if each.row in taken:
+                continue
+            self._failures.append(each)
+            if each.taken >= 0 or each.due_s > last_s or each.latest_s < from_s:
+                continue
+            at = int(np.searchsorted(sim_s, each.due_s))
+            while at < len(row) and (not is_free[at] or at in found):
+                at += 1
+            if at < len(row) and sim_s[at] <= each.latest_s:
+                each.taken, found[at] = int(row[at]), each
+                taken.add(each.taken)
+        return found
+
+    def forget(self, from_row: int) -> None:
+        self._failures = [each for each in self._failures if each.row < from_row]
+        for each in self._failures:
+            if each.taken >= from_row:
+                each.taken = -1
+
+
 class Finder:
     """Finds who acts, for one world and one process."""
 
@@ -296,9 +357,10 @@ class Finder:
         )
         ranks = world.population.people.ranks
         self._crowd = Crowd(world.seed, ranks, [p.hourly for p in world.personas.values()])
-        self._pay_days = PayDays(world.population)
+        self._pay_days = PayDays(world.population, world.closed_days)
         self._journeys = Journeys(world)
         self._trails = {code: Trail() for code in OUTING_SHARES}
+        self.retries = Retries()
         codes = {name: code for code, name in enumerate(world.personas)}
         acts = [rhythm.acts_at[hour].shares() for hour in range(HOURS_OF_WEEK)]
         self._acts = Shares([[share for _, share in shares] for shares in acts])
@@ -313,6 +375,7 @@ class Finder:
         """Forget the rows from ``from_row`` on."""
         for trail in self._trails.values():
             trail.forget(from_row)
+        self.retries.forget(from_row)
 
     def find(
         self, row: Ints, sim_s: Floats, timestamp_s: Floats, hour: Ints, day: Ints

@@ -9,8 +9,8 @@ people can move, customers stay where they are: the same shop again, or the phon
 
 Rows that were planned and not sent can be taken back; what they did to balances and places is undone.
 
-Not handled: what fraud and refusals do to balances (`book` them), months of different lengths, public
-holidays, customers in other time zones than the bank.
+Not handled: what fraud and refusals do to balances (`book` them), months of different lengths, customers in
+other time zones than the bank.
 """
 
 from __future__ import annotations
@@ -25,21 +25,23 @@ from banksim.activity import row_drafts
 from banksim.activity.block import (
     BILL,
     CHANNEL_CODES,
-    DEPOSIT,
+    FUNDS,
     KIND_CODES,
+    LIMIT,
     MOBILE,
     ONLINE,
     POS,
     PURCHASE,
-    SALARY,
     TRANSFER,
     WITHDRAWAL,
     WORD,
     WORDS,
     Block,
     Legend,
+    card_fails,
     descriptions,
     genuine_truths,
+    is_credit_kind,
 )
 from banksim.activity.finder import SEEN_COLUMNS, ActivityScenario, Eligible, RowState, Seen, funded, levels
 from banksim.activity.habits import HabitColumns
@@ -179,7 +181,7 @@ class RowPlanner:
         count = len(drafts)
         state, slots = self.state, self.state.slots
         before, moved = np.zeros(count, np.int64), np.zeros(count, np.int64)
-        refused, is_tight = np.zeros(count, bool), np.zeros(count, bool)
+        declined, is_tight = np.zeros(count, np.int64), np.zeros(count, bool)
         found = state.seen.of(drafts.customer)
         account, other = np.zeros(count, np.int64), np.full(count, -1, np.int64)
         for at in _in_levels(drafts):
@@ -195,22 +197,25 @@ class RowPlanner:
             counts = np.bincount(settles, minlength=row_drafts.SETTLED_KINDS).tolist()
             if counts[0] < len(at):
                 self._settle_sums(drafts, at, settles, counts)
+            if is_special := bool((drafts.fails[at] > 0).any()):
+                is_tight[at] |= self._go_over(drafts, at)
             is_tight[at] |= self._afford_rows(drafts, at, last) | (settles == SURPLUS)
             account[at] = customer * slots + drafts.slot[at]
             before[at] = state.balances[account[at]]
             paid = drafts.other[at] >= 0
             other[at] = np.where(paid, drafts.other[at] * slots + drafts.other_slot[at], -1)
-            amount, is_credit = drafts.amount[at], _is_credit(drafts.kind[at])
-            refused[at] = ~is_credit & (amount > before[at])
-            moved[at] = np.where(refused[at], 0, amount)
+            amount, is_credit = drafts.amount[at], is_credit_kind(drafts.kind[at])
+            reason = (~is_credit & (amount > before[at])) * FUNDS
+            declined[at] = reason = self._declined(drafts, at, reason) if is_special else reason
+            moved[at] = np.where(reason > 0, 0, amount)
             state.move_apart(account[at], other[at], moved[at], is_credit)
             self._see(drafts, at, seen)
-            self._remember(drafts, at, settles, counts, refused[at])
+            self._remember(drafts, at, settles, counts, reason > 0)
         undo = Undo(
-            found, account, other, moved, _is_credit(drafts.kind),
+            found, account, other, moved, is_credit_kind(drafts.kind),
             drafts.day, drafts.paid_after, drafts.missing, is_tight,
         )  # fmt: skip
-        return self._block(drafts, before, refused, undo)
+        return self._block(drafts, before, declined, undo)
 
     def unsettle(self, block: Block, start: int, end: int | None = None) -> None:
         """Undo what the rows from position ``start`` to ``end`` (exclusive) did to balances and places.
@@ -282,6 +287,25 @@ class RowPlanner:
             self._texts.append(text)
         return code
 
+    def _go_over(self, drafts: Drafts, at: Ints) -> Bools:
+        """Make transfers of people with more than their limit exceed it; returns which hang on that."""
+        wishes: Bools = drafts.fails[at] == LIMIT
+        held = self.state.balances[drafts.customer[rows := at[wishes]] * self.state.slots]
+        limits, part = self._limits[drafts.persona[rows]], self._chance(drafts, 1)[rows]
+        sums = self._prices.rounded((limits * (1.02 + 0.5 * part)).astype(np.int64), 10)
+        fits = (sums <= held) & (sums > limits) & (drafts.slot[rows] == 0)
+        drafts.amount[rows[fits]] = sums[fits]
+        return wishes
+
+    def _declined(self, drafts: Drafts, at: Ints, found: Ints) -> Ints:
+        """Why a bank would refuse each row: the card before the limit, and that before the funds."""
+        special = np.flatnonzero(drafts.fails[at] > 0)
+        fails = drafts.fails[rows := at[special]]
+        holds = card_fails(fails, drafts.kind[rows], drafts.channel[rows])
+        holds |= (fails == LIMIT) & (drafts.amount[rows] > self._limits[drafts.persona[rows]])
+        found[special[holds]] = fails[holds]
+        return found
+
     def _stay_in_reach(self, drafts: Drafts, at: Ints, last: LastSeen) -> None:
         """Who had no time to get there stays where they are: the same shop again, or the net."""
         recent = np.flatnonzero(last.recent)
@@ -346,7 +370,7 @@ class RowPlanner:
         Returns which rows were not covered.
         """
         available = self.state.balances[drafts.customer[at] * self.state.slots]
-        is_short: Bools = ~_is_credit(drafts.kind[at]) & (drafts.amount[at] > available)
+        is_short: Bools = ~is_credit_kind(drafts.kind[at]) & (drafts.amount[at] > available)
         short = np.flatnonzero(is_short)
         tries = self._chance(drafts, 0)[at[short]] < OVERDRAWS
         # Nobody tries with next to nothing.
@@ -447,32 +471,17 @@ class RowPlanner:
             rows = at[settles == CHEQUE]
             seen.bought_cents[customers[rows[drafts.words[rows] == WORD["Refund"]]]] = 0
 
-    def _block(self, drafts: Drafts, before: Ints, refused: Bools, undo: Undo) -> Block:
+    def _block(self, drafts: Drafts, before: Ints, declined: Ints, undo: Undo) -> Block:
         kind, merchant = drafts.kind, drafts.merchant
         of_merchant = np.where(kind == BILL, self._bill_words, self._purchase_words) + merchant
         words = np.where(drafts.words < 0, of_merchant, drafts.words)
         return Block(
-            legend=self.legend,
-            row=drafts.row,
-            sim_s=drafts.sim_s,
-            customer=drafts.customer,
-            account_slot=drafts.slot.astype(np.int8),
-            persona=drafts.persona.astype(np.int8),
-            kind=kind.astype(np.int8),
-            channel=drafts.channel.astype(np.int8),
-            amount_cents=drafts.amount,
-            merchant=merchant.astype(np.int32),
-            counterparty=drafts.other,
-            counterparty_slot=drafts.other_slot.astype(np.int8),
-            city=drafts.city.astype(np.int16),
-            latitude=drafts.latitude / DEGREE,
-            longitude=drafts.longitude / DEGREE,
-            device=drafts.device,
-            description=words.astype(np.int32),
-            balance_before_cents=before,
-            refused=refused,
-            undo=undo,
-        )
+            self.legend, drafts.row, drafts.sim_s, drafts.customer, drafts.slot.astype(np.int8),
+            drafts.persona.astype(np.int8), kind.astype(np.int8), drafts.channel.astype(np.int8),
+            drafts.amount, merchant.astype(np.int32), drafts.other, drafts.other_slot.astype(np.int8),
+            drafts.city.astype(np.int16), drafts.latitude / DEGREE, drafts.longitude / DEGREE,
+            drafts.device, words.astype(np.int32), before, declined.astype(np.int8), undo,
+        )  # fmt: skip
 
 
 def _in_levels(drafts: Drafts) -> Iterator[Ints]:
@@ -483,11 +492,6 @@ def _in_levels(drafts: Drafts) -> Iterator[Ints]:
     edges = np.searchsorted(level[order], np.arange(level.max(initial=-1) + 2))
     for start, end in pairwise(edges.tolist()):
         yield order[start:end]
-
-
-def _is_credit(kind: Ints) -> Bools:
-    credit: Bools = (kind == DEPOSIT) | (kind == SALARY)
-    return credit
 
 
 def undo_of(block: Block) -> Undo:

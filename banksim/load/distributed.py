@@ -27,7 +27,6 @@ from locust.env import Environment
 from locust.exception import RPCError
 from locust.runners import STATE_INIT, STATE_STOPPED, STATE_STOPPING, MasterRunner, Runner
 
-import banksim
 from banksim.load.session import LocustStatistics, Session
 from banksim.load.users import idle_seats, seat_names
 from banksim.measure.results import WorkerShown
@@ -146,7 +145,7 @@ class WorkerSession:
         while True:
             self._mail.send(
                 messages.Hello(
-                    version=banksim.__version__, host=socket.gethostname(), pid=os.getpid(), run=self._in_run
+                    version=messages.build(), host=socket.gethostname(), pid=os.getpid(), run=self._in_run
                 )
             )
             gevent.sleep(HELLO_EVERY_S)
@@ -423,9 +422,9 @@ class MasterSession(Session):
 
     def _welcome(self, client_id: str, hello: messages.Hello) -> Member:
         """Raises ValueError when the worker cannot work for this master."""
-        if hello.version != banksim.__version__:
+        if hello.version != messages.build():
             raise ValueError(
-                f"the master runs banksim {banksim.__version__}, this worker {hello.version}; "
-                "install the same version on both"
+                f"the master runs banksim {messages.build()}, this worker {hello.version}; "
+                "install the same build on both"
             )
         return self.members.hear(client_id, hello.host, hello.pid)

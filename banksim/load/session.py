@@ -171,12 +171,13 @@ def users_beside(environment: Environment) -> OtherUsers | None:
     """
     runner, code = environment.runner, environment.parsed_options.exit_code_on_error
     classes = sorted(one.__name__ for one in environment.user_classes if not seat_names([one]))
+    errors, exceptions = (runner.errors, runner.exceptions) if runner is not None else ({}, {})
     rows = [
         row
-        for row in (runner.errors.values() if runner is not None else ())
+        for row in errors.values()
         if CallFailed.__name__ not in (type(row.error).__name__, str(row.error).partition("(")[0])
     ]
-    raised = list(runner.exceptions.values()) if runner is not None else []
+    raised = list(exceptions.values())
     if not classes and not raised and not rows:
         return None
     first = [f"{row.method} {row.name}: {type(row.error).__name__}" for row in rows[:1]]
@@ -185,7 +186,7 @@ def users_beside(environment: Environment) -> OtherUsers | None:
         classes,
         sum(row.occurrences for row in rows),
         sum(row["count"] for row in raised),
-        first[0][:MAX_ERROR_CHARS] if first else "",
+        (first or [""])[0][:200],
         tolerated=not int(code),
     )
 
@@ -194,8 +195,6 @@ logger = logging.getLogger(__name__)
 
 #: How long Locust waits for a user that is in the middle of a call, unless told otherwise.
 STOP_TIMEOUT_S = 15.0
-#: Of an error's text in results.
-MAX_ERROR_CHARS = 200
 #: Locust gives workers this long to stop their users, and a little more.
 STOPS_WITHIN_S = 90.0
 
@@ -473,9 +472,9 @@ class Endings:
             # Locust's own SIGTERM handler exits from a greenlet and skips its --html report.
             # Hold it here; the main greenlet ends the process as soon as the web server is down.
             gevent.sleep(60.0)
-        self._print_summary()
         if self._environment.process_exit_code is None:
             self._environment.process_exit_code = int(self._exit_code())
+        self._print_summary()
 
     def _exit_code(self) -> int:
         options = self._environment.parsed_options
@@ -485,8 +484,7 @@ class Endings:
             return ExitCode.INTERRUPTED
         code = self._session.exit_code
         beside = users_beside(self._environment)
-        failures = beside is not None and (beside.failed_requests or beside.exceptions)
-        if code is ExitCode.COMPLETED and not options.worker and failures:
+        if code is ExitCode.COMPLETED and not options.worker and beside is not None and beside.failures:
             return int(options.exit_code_on_error)
         return code
 
@@ -496,4 +494,7 @@ class Endings:
         if run is not None and run.results is not None:
             # --json promises that stdout is JSON.
             out = sys.stderr if self._environment.parsed_options.json else sys.stdout
-            print_summary(run.results, out, os.environ, str(run.settings.folder / "report.html"))
+            try:
+                print_summary(run.results, out, os.environ, str(run.settings.folder / "report.html"))
+            except (OSError, AttributeError) as error:  # a full disk, a closed pipe; None is a closed stream
+                logger.warning("The summary cannot be printed: %s", error)

@@ -441,6 +441,10 @@ class OtherUsers:
     first_error: str
     tolerated: bool
 
+    @property
+    def failures(self) -> int:
+        return self.failed_requests + self.exceptions
+
     def text(self) -> str:
         return (
             f"{count(self.failed_requests)} requests of users beside banksim's failed and "

@@ -131,28 +131,32 @@ class MeasureSettings:
 class Quality:
     """Detection and latency of one part of the run (cold or warm).
 
-    ``failed_response`` holds those of "response" that failed or went unanswered, once more.
+    ``failed_response`` and ``unscored_response`` hold, once more, those of "response" that failed or went
+    unanswered, and those that the detector was asked about without giving a usable score.
     """
 
-    __slots__ = ("detection", "failed_response", "lag", "latency", "response", "service")
+    __slots__ = ("detection", "failed_response", "lag", "latency", "response", "service", "unscored_response")
 
     def __init__(self, settings: MeasureSettings) -> None:
         self.detection = Detection(settings.max_campaigns, settings.deadline_ms)
         self.latency = {name: LatencyHistogram() for name in SERIES}
         self.response, self.service, self.lag = (self.latency[name] for name in SERIES)
         self.failed_response = LatencyHistogram()
+        self.unscored_response = LatencyHistogram()
 
     def merge_state(self, state: Mapping[str, Any]) -> None:
         self.detection.merge_state(state["detection"])
         for name, histogram in self.latency.items():
             histogram.merge_state(state["latency"][name])
         self.failed_response.merge_state(state["failed_response"])
+        self.unscored_response.merge_state(state["unscored_response"])
 
     def to_state(self) -> dict[str, Any]:
         return {
             "detection": self.detection.to_state(),
             "latency": {name: histogram.to_state() for name, histogram in self.latency.items()},
             "failed_response": self.failed_response.to_state(),
+            "unscored_response": self.unscored_response.to_state(),
         }
 
 
@@ -268,6 +272,8 @@ class Measures:
         bucket.lag.add(lag_ms)
         alert = outcome.alert
         bucket.scored += outcome.detector.score is not None
+        if outcome.detector.error and outcome.detector.score is None:
+            quality.unscored_response.add(response_ms)
         if planned.truth.label is _FRAUD:
             bucket.fraud_sent += 1
             bucket.fraud_alerted += alert
@@ -300,6 +306,8 @@ class Measures:
         unknowns, failures = number_of(unknown), number_of(failed)
         if unknowns or failures:
             quality.failed_response.add_many(response_us[failed | unknown])
+        if block.score_failed.any():
+            quality.unscored_response.add_many(response_us[block.score_failed & np.isnan(block.score)])
         completed = len(block) - unknowns - failures
         self.tally.completed += completed
         refused = block.status == REFUSED

@@ -49,10 +49,11 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What is under way, the money of fraud, and, once a run is over, its findings."""
+    """What is under way, the money of fraud, why caught is not stopped, and in the end the findings."""
 
     now: list[Happening] = field(default_factory=list)
     money: list[Amount] = field(default_factory=list)
+    unstopped: str = ""
     findings: list[str] = field(default_factory=list)
 
 
@@ -129,6 +130,20 @@ def amounts(found: DetectionFigures, currency: str) -> list[Amount]:
     rows.append(("lost", "Lost", found.lost_cents))
     of = found.tried_cents
     return [Amount(key, label, money(cents, currency), share(cents, of)) for key, label, cents in rows]
+
+
+def unstopped(found: DetectionFigures, flow: str, currency: str) -> str:
+    """Why less was stopped than was caught; empty where nothing that was caught had been booked."""
+    booked_cents = found.caught_cents - found.stopped_cents
+    if booked_cents <= 0:
+        return ""
+    why = (
+        "a review lets it pass, only a block stops it"
+        if flow == "score_then_post"
+        else "the bank books before the detector is asked"
+    )
+    caught, booked = money(found.caught_cents, currency), money(booked_cents, currency)
+    return f"Caught is not stopped: alerts were on {caught}, and {booked} of it was booked, since {why}."
 
 
 def findings(results: Results) -> list[str]:

@@ -253,9 +253,17 @@ def detection(measures: Measures, quality: Quality) -> DetectionFigures:
 
 
 def _histograms(measures: Measures) -> dict[str, LatencyHistogram]:
-    """response, service and lag of transactions; then calls by target system."""
+    """response, service and lag of transactions; then calls by target system.
+
+    Where scores are missing, the response of what was "scored" and "unscored" too: a fast refusal is no fast
+    answer.
+    """
+    quality, apart = measures.warm, {}
+    if quality.unscored_response.count:
+        scored = quality.response.since(quality.unscored_response)
+        apart = {"scored": scored, "unscored": quality.unscored_response}
     by_system = {system: measures.calls.of_system(system) for system in measures.calls.systems}
-    return {**measures.warm.latency, **by_system}
+    return {**quality.latency, **apart, **by_system}
 
 
 def _response_parts(found: Mapping[str, Percentiles]) -> dict[str, ResponseParts]:

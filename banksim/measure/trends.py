@@ -164,8 +164,8 @@ MAX_WINDOWS = 48
 MIN_SCORES = 300
 #: Tenths of the reference are the usual choice.
 TENTHS = 10
-#: Where all but the first group begin: exactly 0, 32 equal widths of log-odds, exactly 1.
-_GROUP_EDGES = [5e-324, *(score_of(number * 0.75 - LOGIT_RANGE) for number in range(1, 32)), 1.0]
+#: Where all but the first group begin: exactly 0, 240 equal widths of log-odds, exactly 1.
+_GROUP_EDGES = [5e-324, *(score_of(number * 0.1 - LOGIT_RANGE) for number in range(1, 240)), 1.0]
 _GROUPS = len(_GROUP_EDGES) + 1
 
 
@@ -241,15 +241,18 @@ class ScoreDrift:
             self._coarsen()
         factor = round(self.length_s / state["length_s"])
         for index, counts in state["windows"]:
-            place = index // factor
-            self.windows[place] = _added(self.windows.get(place, [0] * _GROUPS), counts)
+            mine = self.windows.setdefault(index // factor, [0] * _GROUPS)
+            for group, number in counts:
+                mine[group] += number
         while len(self.windows) > MAX_WINDOWS:
             self._coarsen()
 
     def to_state(self) -> dict[str, Any]:
         return {
             "length_s": self.length_s,
-            "windows": [[i, list(window)] for i, window in self.windows.items()],
+            "windows": [
+                [i, [[group, n] for group, n in enumerate(window) if n]] for i, window in self.windows.items()
+            ],
         }
 
     def _coarsen(self) -> None:

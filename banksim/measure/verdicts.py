@@ -29,7 +29,7 @@ from banksim.measure.figures import (
     ResponseParts,
     Transactions,
 )
-from banksim.measure.formats import THIN, count, figure, interval, milliseconds, money, percent, rate
+from banksim.measure.formats import THIN, count, figure, interval, milliseconds, money, pace, percent, rate
 from banksim.measure.results import Kind, Planned, Results, RunInfo, ThresholdRow, Verdict, Word
 from banksim.measure.scores import enough, wilson
 from banksim.measure.trends import GrowthFigures
@@ -55,7 +55,6 @@ DETECTION_METRICS = frozenset(
         *("f1", "mcc", "average_precision", "roc_auc"),
     )
 )
-
 
 #: The word of a detector whose figures fail a threshold.
 MISSES = "misses its threshold"
@@ -285,7 +284,7 @@ def _load(evidence: Evidence) -> Word:
     if off := uncounted(evidence):
         text += f"; {count(abs(off))} {'were sent and never' if off > 0 else 'too many were'} counted"
         return Word("Load", "fail", "miscounted", f"{text}. The figures of this run do not add up.")
-    if beside is not None and (beside.failed_requests or beside.exceptions):
+    if beside is not None and beside.failures:
         return Word(
             "Load", "warn" if beside.tolerated else "fail", "users failed", f"{text}; {beside.text()}."
         )
@@ -450,18 +449,18 @@ def detector_time_kind(evidence: Evidence) -> Kind:
 
 
 def caught(found: DetectionFigures) -> str:
-    """Recall with what it rests on: "65 % of 43 frauds caught (50–78 %)"."""
+    """Recall with what it rests on: "65 % of 43 frauds caught (9 campaigns; 95 %: 50–78 %)"."""
     frauds = found.confusion.fraud
     if not found.scored and not found.by_bank:
         return "recall n/a: nothing was scored"
     if not frauds:
         return "recall n/a: no fraud was put to the detector"
-    ends = interval(found.recall_low, found.recall_high)
-    return f"{percent(found.recall)} of {count(frauds)} frauds caught (95 %: {ends})"
+    ends, of = interval(found.recall_low, found.recall_high), f"{percent(found.recall)} of {count(frauds)}"
+    return f"{of} frauds caught ({count(found.campaigns)} campaigns; 95 %: {ends})"
 
 
 def _detector(evidence: Evidence) -> Word:
-    found = evidence.detection
+    found, run = evidence.detection, evidence.run
     if not found.judged:
         return Word("Detector", "none", "not judged", "No transaction was put to a detector.")
     if not found.scored and not found.by_bank:
@@ -469,12 +468,14 @@ def _detector(evidence: Evidence) -> Word:
         kind = coverage_kind(evidence)
         return Word("Detector", kind, "nothing scored", text)
     failed = [row for row in evidence.thresholds if row.metric in DETECTION_METRICS and not row.passed]
-    scored = f"{percent(found.coverage)} scored" if found.asked else "Asked by the bank alone"
-    text = f"{scored}; {caught(found)}"
+    text = f"{percent(found.coverage)} scored" if found.asked else "Asked by the bank alone"
+    text += f"; {caught(found)}"
     if found.false_positives_per_10000 is not None:
         text += f", {figure(found.false_positives_per_10000)} false positives per {count(10_000)} genuine"
     p99_ms = evidence.p99("bastion")
     text += f"; 99 % of the calls took at most {milliseconds(p99_ms)}" if p99_ms is not None else ""
+    if run is not None and (unusual := pace(evidence.transactions.offered, run.customers, run.simulated_s)):
+        text += f"; {unusual}"
     if _searched(evidence):
         return Word("Detector", "none", "not judged", f"{text}. {PAST_THE_LIMIT}")
     coverage = coverage_kind(evidence)

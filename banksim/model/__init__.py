@@ -21,6 +21,7 @@ from banksim.model.transaction import (
     BankStatus,
     Channel,
     Decision,
+    Decline,
     Ended,
     FraudStage,
     Kind,

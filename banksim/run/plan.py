@@ -38,7 +38,7 @@ from banksim.run.process import in_thread
 from banksim.scenario import Scenario
 from banksim.scenario.fraud import FraudSettings
 from banksim.schedule.arrivals import Arrivals, make_arrivals
-from banksim.schedule.clock import Clock, PiecewiseRate, clock_hours, in_hours, offered_rate
+from banksim.schedule.clock import Clock, PiecewiseRate, clock_hours, in_hours, offered_rate, rates_follow
 from banksim.schedule.simulation import Replan, Simulation
 from banksim.world import World, load_personas
 from banksim.world.random import stream
@@ -204,7 +204,7 @@ def build_parts(scenario: Scenario, seed: int, speed: float, shard: int = 0) -> 
     each of them offers what to whom.
     """
     world = World.from_scenario(scenario, seed)
-    offered = offered_rate(scenario)
+    offered = offered_rate(scenario, speed)
     if scenario.load is not None:  # the rate is then what a search says; this is where it starts
         offered = PiecewiseRate.constant(scenario.load.start_tps, scenario.duration_s)
     plugins = [load_plugin(path) for path in plugin_paths(scenario)]
@@ -219,7 +219,7 @@ def build_parts(scenario: Scenario, seed: int, speed: float, shard: int = 0) -> 
         world=world,
         offered=offered,
         genuine=genuine,
-        clock=Clock(scenario.duration_s, speed),
+        clock=Clock(scenario.duration_s, speed, rates_follow(scenario)),
         arrivals=arrivals,
         activity=Activity(world, scenario, shard, payments, arrivals),
         desk=desk,

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from banksim.activity.block import CHANNELS, KINDS, Block, Legend
+from banksim.activity.block import CHANNELS, KINDS, WRONG_PIN, Block, Legend
 from banksim.model import CREDIT_KINDS, AccountRef
 from banksim.model.money import minor_digits
 from banksim.targets.bastion import SCORE_PATH
@@ -75,9 +75,13 @@ class Heads:
         self._head = b""
         self._by_length: dict[int, bytes] = {}
 
+    def beginning(self) -> bytes:
+        """What they all begin with now."""
+        return self._transport.head("POST", self._path) + JSON_OF_LENGTH
+
     def current(self) -> dict[int, bytes]:
         """Heads made so far, valid now."""
-        head = self._transport.head("POST", self._path) + JSON_OF_LENGTH
+        head = self.beginning()
         if head != self._head or len(self._by_length) > MAX_FRAGMENTS:
             self._head = head
             self._by_length = {}
@@ -129,8 +133,14 @@ class WireBlocks:
         self._places = Fragments(self._place_of)
         self._merchants = Fragments(self._merchant_of)
 
+    @property
+    def heads(self) -> list[bytes]:
+        """What requests to each target begin with now: it changes with a token."""
+        found = self._bank[:1] if self._detector is None else [*self._bank[:1], self._detector]
+        return [heads.beginning() for heads in found]
+
     def posts(self, block: Block) -> list[bytes]:
-        """Requests to the bank, empty where an account is not open there."""
+        """Requests to the bank, empty where an account is not open there or the card system refuses."""
         if not self._bank:
             return [b""] * len(block)
         heads, transactions = [route.current() for route in self._bank], self._transaction_ids(block)
@@ -159,6 +169,8 @@ class WireBlocks:
             body = b"".join((b'{"amount":{"amount":"', amount, words[text], tx, *sides, b'"}'))
             length = len(body)
             found.append((heads[movement].get(length) or self._bank[movement].make(length)) + body)
+        for failed in np.flatnonzero(block.decline >= WRONG_PIN).tolist():
+            found[failed] = b""
         return found
 
     def scores(self, block: Block) -> list[bytes]:

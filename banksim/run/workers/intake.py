@@ -54,6 +54,7 @@ class MergedCounts:
     """The sum over all workers that have counted anything in this run."""
 
     def __init__(self, settings: MeasureSettings) -> None:
+        self._settings = settings
         self.measures = Measures(settings)
         self.kafka = StreamFigures()
         #: Until when, in wall seconds of the run, each worker (by number) has been counted.
@@ -127,13 +128,17 @@ class MergedCounts:
             measures, kafka = counts["measures"], counts["kafka"]
             if not self._keys <= measures.keys():
                 raise ValueError("counts are missing")
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            Measures(self._settings).merge(measures)  # what cannot be added up must not stop the sum of all
+            if kafka is not None:
+                StreamFigures().merge_state(kafka)
+                self._kafka_states[number] = kafka
+        except Exception as error:
             self.unreadable += 1
-            logger.error("Counts of worker %d cannot be read: %s", number, error)
+            if self.unreadable == 1:
+                why = f"{type(error).__name__}: {error}"
+                logger.error("Counts of worker %d cannot be read, and are left out: %s", number, why)
             return
         self._roster.update(str(number), measures)
-        if kafka is not None:
-            self._kafka_states[number] = kafka
 
 
 # -- Customers that workers have opened at the bank, passed on to all other workers -----------------

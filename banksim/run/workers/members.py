@@ -427,7 +427,7 @@ class Membership:
         clock = self._clock
         if not clock.started:
             return 0.0
-        return self._offered.integral(clock.sim_at(from_s), clock.sim_at(until_s)) / clock.speed
+        return self._offered.integral(clock.sim_at(from_s), clock.sim_at(until_s)) / clock.rate_speed
 
     def _begin(self, lost: dict[int, float], from_s: float) -> None:
         live = self.live

@@ -23,11 +23,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+import banksim
 from banksim.measure.figures import Reconciliation
 from banksim.measure.results import Account, FeedItem, TargetRow
 from banksim.run.plan import KafkaUse, Mode, RunSettings
@@ -77,6 +80,15 @@ class RunMessage(Message):
     """About one run; one about another run than the present one is not read."""
 
     run: str
+
+
+@cache
+def build() -> str:
+    """The version of this program with a digest of its sources: what a master and its workers must share."""
+    digest = blake2b(digest_size=4)
+    for path in sorted(Path(banksim.__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return f"{banksim.__version__}+{digest.hexdigest()}"
 
 
 # -- Worker to master -------------------------------------------------------------------------------

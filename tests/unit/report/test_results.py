@@ -27,7 +27,8 @@ def test_results_are_json_with_the_promised_keys() -> None:
         "invariant",
         "verdict", "tiles", "funnel", "response_parts", "partial", "made_at",
     } == set(results) - {"schema"}  # fmt: skip
-    assert {"response", "service", "lag", "nexum", "bastion"} == set(results["latency_ms"])
+    named = {"response", "service", "lag", "scored", "unscored", "nexum", "bastion"}
+    assert named == set(results["latency_ms"])
     assert {"count", "mean", "p50", "p95", "p99", "p999", "max"} == set(results["latency_ms"]["lag"])
 
 

@@ -155,7 +155,25 @@ def test_a_state_after_the_final_does_not_push_it_out() -> None:
     assert merging.measures.books.opening == {"account-1": 0}
 
 
-@pytest.mark.parametrize("counts", [b"", b"[]", b"{}", b'{"measures": {"tally": []}, "kafka": null}'])
+def of_another_build(**changes: object) -> bytes:
+    """Counts that have every key, one of them in another form."""
+    return orjson.dumps({"measures": Measures(SETTINGS).to_state() | changes, "kafka": None})
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"measures": {"tally": []}, "kafka": null}',
+        of_another_build(tally=[1, 2, 3]),
+        of_another_build(timeline={"interval_s": 1.0, "buckets": [[0, [0.0, [1, 2]]]]}),
+        of_another_build(timeline={"interval_s": 0.3, "buckets": [[0, []]]}),
+        of_another_build(warm=None),
+        of_another_build(generator="busy"),
+    ],
+)
 def test_counts_that_cannot_be_read_are_counted_and_left_out(counts: bytes) -> None:
     merging = MergedCounts(SETTINGS)
     merging.take(0, message(counted(5), 1))
