@@ -251,7 +251,6 @@ class Past:
         seconds = round(time.monotonic() - started_s, 3)
         planned = max(planned, progress.total) if progress.stopped else planned
         self.played = HistoryPlayed(days, planned, self._sent, self._not_taken, seconds)
-        progress.history_days = 0
         logger.info("Played %s transactions of history in %.1f s", f"{self._sent:,}", seconds)
 
     def _tell(self, planned: Planned) -> None:

@@ -354,7 +354,8 @@ def prepare_local_load(
         progress = Progress()
 
         def observe(call: Call) -> None:
-            if not progress.history_days:  # which is in no figure, nor in the host's statistics
+            # The history is in no figure, nor in the host's statistics.
+            if timekeeper.started or not progress.history_days:
                 tee.called(timekeeper.now(), (call,))
 
         entered = MovementBooks(measures.books)

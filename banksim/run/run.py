@@ -108,7 +108,7 @@ class Progress:
 
     done: int = 0
     total: int = 0
-    #: Days whose transactions are being played; 0 while customers are opened.
+    #: Days whose transactions are played; 0 while customers are opened.
     history_days: int = 0
     #: Whether nothing more is to be opened or played.
     stopped: bool = False

@@ -80,6 +80,7 @@ def test_the_days_before_are_told_to_the_targets_alone(tmp_path: Path) -> None:
         assert said[1:] == ["Playing the days before the run"] and load.past.played is not None
         assert (load.past.played.planned, load.past.played.transactions) == (720, 720)
         assert load.opening.done == 720 and len(host.calls) < 200  # those that opened the customers
+        opening_calls = list(host.calls)
         assert load.feed.items() == [] and load.measures.tally.offered == 0
         state = load.plan.activity.rows.state
         assert -86_400 < state.seen.sim_s.max() < 0  # people were somewhere, before the run
@@ -87,6 +88,8 @@ def test_the_days_before_are_told_to_the_targets_alone(tmp_path: Path) -> None:
         ids = [targets.directory.account_id(AccountRef(index)) for index in range(20)]
         assert targets.bank is not None  # the plan goes on with the money that is there, but for refusals
         at_bank = [targets.bank.balance_cents(one or "") for one in ids]
+        load.begin()
+        assert targets.bank.balance_cents(ids[0] or "") is not None and len(host.calls) > len(opening_calls)
         assert sum(cents == planned for cents, planned in zip(at_bank, state.balances, strict=True)) >= 15
 
 
@@ -97,6 +100,7 @@ def test_a_history_that_is_stopped_ends_soon_and_says_so(tmp_path: Path) -> None
         stopping.join()
         played = load.past.played
         assert played is not None and played.planned >= 6480 > played.transactions
+        assert load.opening.text.startswith("playing 9 days of history: ")
 
 
 def test_it_plays_a_whole_scenario_and_balances(tmp_path: Path) -> None:
