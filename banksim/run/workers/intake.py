@@ -126,8 +126,8 @@ class MergedCounts:
             odd = self._roster.drop_odd()
             if not odd:
                 raise
-            for number, error in odd.items():
-                self._left_out(number, error)
+            for process, error in odd.items():
+                self._left_out(process, error)
             logger.debug("Counts did not add up: %r", first)
             return self._roster.total()
 
