@@ -185,11 +185,11 @@ def surely_above(bad: int, of: int, limit: float) -> bool:
 
 
 def sent_kind(evidence: Evidence) -> Kind:
-    """Sent of what was due."""
+    """Sent of what was due; while the run goes on, what waits may still be."""
     counts, tolerated = evidence.transactions, 1.0 - evidence.goals.sent
     if not counts.offered:
         return "none"
-    missing = counts.offered - counts.sent
+    missing = counts.offered - counts.sent if evidence.over else counts.dropped
     bad = surely_above(missing, counts.offered, MISSING_FAILS * tolerated)
     if not enough(counts.offered) and not bad:
         return "none"

@@ -157,6 +157,8 @@ def test_what_was_sent_and_never_counted_fails_the_load() -> None:
     assert "3 were sent and never counted" in found.sentence
     assert word("Load", evidence(replace(some_missing, in_flight=-1))).kind == "fail"
     assert word("Load", evidence(some_missing, run=None)).kind == "pass"  # they may still end
+    waiting = replace(transactions(offered=51), sent=49, completed=49, in_flight=2)
+    assert word("Load", evidence(waiting, run=None)).kind == "pass"  # and may still be sent
     lost = WorkerRow(1, "host", 7, "lost", "", 0.0, 1, 2.0, 40.0, 3)
     known = replace(RUN, workers=[lost])
     assert word("Load", evidence(some_missing, run=known)).word == "workers lost"  # it is told so already
@@ -175,8 +177,7 @@ def test_customers_that_could_not_be_opened_are_the_banks_word(
     judged = word("Bank", found)
     assert judged.kind == kind
     said = " ".join(caveats(found, live(Measures(), 0.0, Asked(Goals())).fraud, Measures()))
-    for text in (judged.sentence, said):
-        assert ("could not be opened" in text) == (kind != "pass")
+    assert ("could not be opened" in judged.sentence) == ("could not be opened" in said) == (kind != "pass")
     if failed:
         assert f"{failed} of 1\u202f000 customers could not be opened (POST" in judged.sentence
     assert (judge(found).overall == "FAILED") == (kind == "fail")
