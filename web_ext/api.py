@@ -400,6 +400,11 @@ def _add_control(blueprint: Blueprint, site: Site) -> None:
         options, switch = _start_asked(_body("start"))
         return json_response(view.start(options, switch), 202)
 
+    @blueprint.post("/api/control/check")
+    def check() -> Response:
+        options, _ = _start_asked(_body("check"))
+        return json_response({"message": view.check(options)})
+
     @blueprint.post("/api/control/scenario")
     def scenario() -> Response:
         body = _body("scenario")

@@ -22,10 +22,11 @@ from banksim.load.session import Session
 from banksim.measure.results import Results, Snapshot, TargetRow, WorkerShown
 from banksim.measure.story import Story
 from banksim.measure.summary import Asked, build_results, live
+from banksim.measure.thresholds.judge import thresholds_of
 from banksim.model import UsageError
 from banksim.model.money import to_wire
 from banksim.run.monitor import Curve
-from banksim.run.plan import Parts, asked
+from banksim.run.plan import Mode, Parts, asked
 from banksim.run.run import End, Run, State
 from banksim.run.sink import CustomerCounts, EmptyFeed, FeedPage
 from banksim.scenario import Dashboard
@@ -312,6 +313,16 @@ class RunView:
         """Start a run; ``switch`` ends the active one first.  Raises BanksimError."""
         self._session.start(options, switch)
         return self.status()
+
+    def check(self, options: Mapping[str, str]) -> str:
+        """What a start with these options would find, in one sentence.  Raises BanksimError as that does."""
+        settings = self._session.check(options)
+        number = len(thresholds_of(settings.scenario))
+        thresholds = (
+            f"{number} threshold{'s' * (number != 1)} can be judged." if number else "No threshold is set."
+        )
+        answers = "Bank and detector answer. " if settings.mode is Mode.LIVE else ""
+        return answers + thresholds
 
     def select(self, name: str) -> Status:
         """Take a scenario for the next start.  Raises BanksimError."""

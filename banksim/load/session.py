@@ -48,9 +48,8 @@ from locust.env import Environment
 from locust.runners import STATE_INIT, STATE_STOPPED
 
 from banksim.load.options import check_form, from_form, run_settings
-from banksim.load.users import SeatDispatcher, idle_seats, seat_names, unplayed
+from banksim.load.users import CallFailed, SeatDispatcher, failures_beside, idle_seats, seat_names, unplayed
 from banksim.measure.block import CallBlock
-from banksim.measure.counts import OtherUsers
 from banksim.measure.results import WorkerShown
 from banksim.model import At, BanksimError, ExitCode, UsageError
 from banksim.report.console import print_summary
@@ -67,10 +66,6 @@ from banksim.world.persona import load_personas
 
 #: Wall seconds after which what was collected is entered even if no further call comes.
 LATEST_S = 0.5
-
-
-class CallFailed(Exception):
-    """What Locust's failure table shows for a call that went wrong."""
 
 
 @dataclass(slots=True)
@@ -161,36 +156,6 @@ def _enter(lot: Lot, last_s: float, entries: tuple[stats.StatsEntry, ...]) -> No
             entry.response_times[value_ms] += count
 
 
-# -- What users that are none of ours did, in Locust's own tables -----------------------------------
-
-
-def users_beside(environment: Environment) -> OtherUsers | None:
-    """Users that are not banksim's, and all requests and tasks that failed in users' own code.
-
-    Errors of ours are `CallFailed`; on a master errors arrive as text, which begins with that name.
-    """
-    runner, code = environment.runner, environment.parsed_options.exit_code_on_error
-    classes = sorted(one.__name__ for one in environment.user_classes if not seat_names([one]))
-    errors, exceptions = (runner.errors, runner.exceptions) if runner is not None else ({}, {})
-    rows = [
-        row
-        for row in errors.values()
-        if CallFailed.__name__ not in (type(row.error).__name__, str(row.error).partition("(")[0])
-    ]
-    raised = list(exceptions.values())
-    if not classes and not raised and not rows:
-        return None
-    first = [f"{row.method} {row.name}: {type(row.error).__name__}" for row in rows[:1]]
-    first += [str(row["msg"]) for row in raised[:1]]
-    return OtherUsers(
-        classes,
-        sum(row.occurrences for row in rows),
-        sum(row["count"] for row in raised),
-        (first or [""])[0][:200],
-        tolerated=not int(code),
-    )
-
-
 logger = logging.getLogger(__name__)
 
 #: How long Locust waits for a user that is in the middle of a call, unless told otherwise.
@@ -277,12 +242,23 @@ class Session:
 
         Raises BanksimError with one message.
         """
-        settings = run_settings(options, os.environ, allow_paths)
-        check_run(settings)
+        settings = self._checked(options, allow_paths)
         if missing := unplayed(self.environment.user_classes, load_personas(settings.scenario.personas)):
             logger.warning("No user class plays %s: what is due for them is dropped", ", ".join(missing))
         self._prepared = settings
         return settings
+
+    @staticmethod
+    def _checked(options: Mapping[str, Any], allow_paths: bool) -> RunSettings:
+        settings = run_settings(options, os.environ, allow_paths)
+        check_run(settings)
+        return settings
+
+    def check(self, form: Mapping[str, str]) -> RunSettings:
+        """What `start` would run: its targets answer.  Raises BanksimError as that does."""
+        given = vars(self.environment.parsed_options)
+        options = from_form(form, given)
+        return self._checked(options, allow_paths=options["scenario"] == given["scenario"])
 
     def prepare_form(self, form: Mapping[str, str]) -> RunSettings:
         """The same for a submitted start form.  Raises BanksimError also while a run is under way."""
@@ -348,7 +324,7 @@ class Session:
             return False
         self._refused = None
         self._run = self._new_run(settings)
-        self._run.beside = partial(users_beside, self.environment)
+        self._run.beside = partial(failures_beside, self.environment)
         gevent.spawn(self._run.conduct)
         if self._run_time_s:
             gevent.spawn_later(self._run_time_s, self._out_of_time, self._run)
@@ -483,7 +459,7 @@ class Endings:
         if self._interrupted:
             return ExitCode.INTERRUPTED
         code = self._session.exit_code
-        beside = users_beside(self._environment)
+        beside = failures_beside(self._environment)
         if code is ExitCode.COMPLETED and not options.worker and beside is not None and beside.failures:
             return int(options.exit_code_on_error)
         return code

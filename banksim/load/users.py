@@ -26,6 +26,7 @@ from locust.user.task import (
     DefaultTaskSet,
 )
 
+from banksim.measure.counts import OtherUsers
 from banksim.model import UsageError
 from banksim.run.dispatcher import ANY_PERSONA, FRAUD_SEAT, Arrival, UserQueues
 
@@ -428,3 +429,37 @@ def unplayed(user_classes: Iterable[type], personas: Iterable[str]) -> list[str]
 def seat_names(user_classes: Iterable[type]) -> set[str]:
     """The seats of those classes that have one; users that are none of ours have none."""
     return {seat for cls in user_classes if (seat := getattr(cls, "seat", None))}
+
+
+# -- What users that are none of ours did, in Locust's own tables -----------------------------------
+
+
+class CallFailed(Exception):
+    """What Locust's failure table shows for a call that went wrong."""
+
+
+def failures_beside(environment: Environment) -> OtherUsers | None:
+    """Users that are not banksim's, and all requests and tasks that failed in users' own code.
+
+    Errors of ours are `CallFailed`; on a master errors arrive as text, which begins with that name.
+    """
+    runner, code = environment.runner, environment.parsed_options.exit_code_on_error
+    classes = sorted(one.__name__ for one in environment.user_classes if not seat_names([one]))
+    errors, exceptions = (runner.errors, runner.exceptions) if runner is not None else ({}, {})
+    rows = [
+        row
+        for row in errors.values()
+        if CallFailed.__name__ not in (type(row.error).__name__, str(row.error).partition("(")[0])
+    ]
+    raised = list(exceptions.values())
+    if not classes and not raised and not rows:
+        return None
+    first = [f"{row.method} {row.name}: {type(row.error).__name__}" for row in rows[:1]]
+    first += [str(row["msg"]) for row in raised[:1]]
+    return OtherUsers(
+        classes,
+        sum(row.occurrences for row in rows),
+        sum(row["count"] for row in raised),
+        (first or [""])[0][:200],
+        tolerated=not int(code),
+    )

@@ -270,6 +270,14 @@ def test_no_run_says_what_to_do_under_a_base_path(page, tmp_path):
         assert page.is_visible("#pick-nexum")
         page.select_option("#pick-mode", "dry-run")
         assert page.inner_text("#pick-description") == "Nothing <b>happens</b> here."
+        page.fill("#pick-threshold", "nonsense")
+        page.press("#pick-threshold", "Tab")  # what is filled in is checked before anything starts
+        page.wait_for_selector("#start-problem:text('nonsense')")
+        page.problems[:] = [said for said in page.problems if "400" not in said]
+        page.fill("#pick-threshold", "")
+        page.press("#pick-threshold", "Tab")
+        page.wait_for_selector("#start-checked:text('No threshold is set.')")
+        assert page.is_hidden("#start-problem")
         page.fill("#pick-speed", "600")
         page.press("#start", "Enter")
         page.wait_for_selector("#state[data-state=running]")

@@ -7,6 +7,7 @@ import { count, figure, percent, span, withUnit, words } from "./format.js";
 const ACTIVE = new Set(["opening", "running", "paused", "draining"]);
 const ARMED_MS = 4_000;
 const FIELDS = ["scenario", "target_mode", "speed", "customers", "seed", "nexum_url", "bastion_url", "threshold", "transaction_log"];
+const CHECKED = ["pick-mode", "pick-nexum", "pick-bastion", "pick-threshold"];
 const SVG_WIDTH = 100;
 const SVG_HEIGHT = 30;
 
@@ -20,6 +21,7 @@ export class Picker {
     byId("pick-scenario").addEventListener("change", () => this.about());
     byId("pick-mode").addEventListener("change", () => this.about());
     byId("pick-speed").addEventListener("input", () => this.about());
+    for (const field of CHECKED) byId(field).addEventListener("change", () => this.check());
     byId("picker-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.submit();
@@ -121,6 +123,37 @@ export class Picker {
     this.disarm();
   }
 
+  /** What is filled in, as a start takes it. */
+  asked() {
+    const form = new FormData(byId("picker-form"));
+    return Object.fromEntries(FIELDS.map((name) => [name, String(form.get(name) ?? "").trim()]).filter(([, value]) => value));
+  }
+
+  /** Whether the addresses answer and the thresholds can be read, before anything starts. */
+  async check() {
+    const number = (this.checks = (this.checks ?? 0) + 1);
+    this.complain("");
+    this.praise("Checking …");
+    try {
+      const answer = await fetch(`${this.base}/api/control/check`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify(this.asked()),
+      });
+      const found = await answer.json();
+      if (number !== this.checks) return; // another one is under way
+      this.praise(answer.ok ? found.message : "");
+      if (!answer.ok) this.complain(found.error);
+    } catch {
+      if (number === this.checks) this.praise("");
+    }
+  }
+
+  praise(message) {
+    setText(byId("start-checked"), message);
+    setHidden(byId("start-checked"), !message);
+  }
+
   async submit() {
     if (this.waiting) return;
     if (this.active && !this.armed) {
@@ -132,8 +165,7 @@ export class Picker {
     this.waiting = true;
     setText(byId("start-word"), "Starting");
     this.complain("");
-    const form = new FormData(byId("picker-form"));
-    const body = Object.fromEntries(FIELDS.map((name) => [name, String(form.get(name) ?? "").trim()]).filter(([, value]) => value));
+    const body = this.asked();
     if (this.active) body.switch = true;
     try {
       const answer = await fetch(`${this.base}/api/control/start`, {

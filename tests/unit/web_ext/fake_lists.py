@@ -132,6 +132,11 @@ class DemoLists:
         self.begin()
         return self.status()
 
+    def check(self, options: Mapping[str, str]) -> str:
+        if "nonsense" in options.get("threshold", ""):
+            raise UsageError("threshold 'nonsense': expected a metric, a comparison and a bound")
+        return "No threshold is set."
+
     def select(self, name: str) -> Status:
         if name not in {*NAMES, *(card.name for card in CARDS)}:
             raise UsageError(f"{name!r}: no scenario of that name; known: demo, quiet")

@@ -83,6 +83,16 @@ def test_a_start_that_cannot_be_is_refused_in_words(make_site, body, said):
     assert site.view.starts == []
 
 
+def test_a_check_starts_nothing_and_says_what_a_start_would(make_site):
+    site = make_site(state="idle")
+    good = site.client.post("/api/control/check", json={"threshold": ""})
+    assert (good.status_code, good.get_json()) == (200, {"message": "No threshold is set."})
+    bad = site.client.post("/api/control/check", json={"threshold": "nonsense"})
+    assert bad.status_code == 400 and "'nonsense'" in bad.get_json()["error"]
+    assert site.client.post("/api/control/check", data=b"[]").status_code == 400
+    assert site.view.starts == []
+
+
 def test_a_scenario_is_chosen_for_the_next_start(site):
     assert (
         site.client.post("/api/control/scenario", json={"scenario": "quiet"}).get_json()["selected"]
