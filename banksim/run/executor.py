@@ -154,7 +154,7 @@ MOVED_KEPT = 256
 class Carried:
     """A block on its way; ``open`` of its rows were put and have not ended."""
 
-    __slots__ = ("_wire", "block", "moments", "open", "posts", "rows", "scores")
+    __slots__ = ("_heads", "_wire", "block", "moments", "open", "posts", "rows", "scores")
 
     def __init__(self, block: Block, wire: WireBlocks) -> None:
         self._wire = wire
@@ -164,9 +164,17 @@ class Carried:
         self.posts: list[bytes] = []
         self.scores: list[bytes] = []
         self.open = 0
+        self._heads = wire.heads
 
-    def make_until(self, position: int) -> None:
-        """Have the requests of the rows up to this one ready, a few at a time: nothing else waits long."""
+    def make_until(self, first: int, position: int) -> None:
+        """Have the requests of the rows up to this one ready, a few at a time: nothing else waits long.
+
+        Under a new token those from ``first`` on, which were not put yet, are made again.
+        """
+        heads = self._wire.heads
+        if heads != self._heads:
+            self._heads = heads
+            del self.posts[first:], self.scores[first:]
         while len(self.posts) <= position:
             first = len(self.posts)
             part = self.block.part(first, min(first + MADE_TOGETHER, len(self.block)))
@@ -232,7 +240,7 @@ class RowExecutor:
         if block is not self._putting:
             self._keep(block)
         carried = self._kept[-1]
-        carried.make_until(positions[-1])
+        carried.make_until(positions[0], positions[-1])
         wall_at, put, under_way = self._timekeeper.clock.wall_at, self.carrier.put, self._under_way
         rows, moments, posts, scores = carried.rows, carried.moments, carried.posts, carried.scores
         if self._entered.is_read:

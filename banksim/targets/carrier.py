@@ -90,7 +90,7 @@ class _Half(Lanes):
         self._carrier.hand_over(self, trip, begun)
 
     def drop(self, trip: Trip) -> None:
-        self._carrier.drop(trip, f"could not start within {self._carrier.drop_after_s:.0f} s")
+        self._carrier.drop(trip, self._carrier.too_late)
 
     def run_client(self, trip: Trip, begun: HttpBegun | None) -> None:
         """Have the full client make or finish the call."""
@@ -215,6 +215,7 @@ class Carrier:
     ) -> None:
         self.transaction = transaction
         self.drop_after_s = drop_after_s
+        self.too_late = f"could not start within {drop_after_s:.0f} s"
         #: Rows that were put and not given back; and all that have begun, without those dropped after all.
         self.in_flight = self.begun = 0
         self._begun_given = 0
@@ -252,6 +253,9 @@ class Carrier:
         self.in_flight += 1
         trip = Trip(row, due_s, post_bytes, score_bytes)
         now_s = time.monotonic()
+        if now_s - due_s > self.drop_after_s:
+            self.drop(trip, self.too_late)
+            return True
         if self._bank is None and not self._score_first and self._booked is not None:
             self._booked(trip)
         if self.first is not None:

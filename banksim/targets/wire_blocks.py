@@ -75,9 +75,13 @@ class Heads:
         self._head = b""
         self._by_length: dict[int, bytes] = {}
 
+    def beginning(self) -> bytes:
+        """What they all begin with now."""
+        return self._transport.head("POST", self._path) + JSON_OF_LENGTH
+
     def current(self) -> dict[int, bytes]:
         """Heads made so far, valid now."""
-        head = self._transport.head("POST", self._path) + JSON_OF_LENGTH
+        head = self.beginning()
         if head != self._head or len(self._by_length) > MAX_FRAGMENTS:
             self._head = head
             self._by_length = {}
@@ -128,6 +132,12 @@ class WireBlocks:
         self._words = Fragments(self._words_of)
         self._places = Fragments(self._place_of)
         self._merchants = Fragments(self._merchant_of)
+
+    @property
+    def heads(self) -> list[bytes]:
+        """What requests to each target begin with now: it changes with a token."""
+        found = self._bank[:1] if self._detector is None else [*self._bank[:1], self._detector]
+        return [heads.beginning() for heads in found]
 
     def posts(self, block: Block) -> list[bytes]:
         """Requests to the bank, empty where an account is not open there."""

@@ -327,9 +327,11 @@ class Lanes(ABC):
             connection.kept = b""
             self._parse(connection, trip, block, now_s)
 
-    def _take(self, trip: Trip, status: int, body: bytes, received: int, now_s: float) -> None:
+    def _take(
+        self, trip: Trip, status: int, body: bytes, received: int, now_s: float, note: str = ""
+    ) -> None:
         if not self.judge(trip, status, body, received, now_s):
-            answer = Answer(status, body, received)
+            answer = Answer(status, body, received, note=note)
             self._give_up(trip, HttpBegun(on_perf_counter(trip.began_s), answer=answer))
         elif self._troubled:
             self._recover()
@@ -347,12 +349,12 @@ class Lanes(ABC):
         if not reader.complete:
             return
         connection.parsing = False
-        status, body, received = reader.status, reader.body, reader.received_bytes
+        status, body, received, note = reader.status, reader.body, reader.received_bytes, reader.note
         if reader.reusable:
             self._rest(connection, now_s)
         else:
             self._discard(connection)
-        self._take(trip, status, body, received, now_s)
+        self._take(trip, status, body, received, now_s, note)
 
     @staticmethod
     def _into_reader(connection: LaneConnection) -> None:
@@ -380,7 +382,8 @@ class Lanes(ABC):
         connection.served = True
         connection.rested_s = now_s
         while self._waiting:
-            if not self._usable(connection, now_s):
+            # The watcher has had no turn since the answer to notice a close that came with it.
+            if not self._usable(connection, now_s) or connection.has_input:
                 self._discard(connection)
                 return
             trip = self._waiting.popleft()
