@@ -21,7 +21,8 @@ from playwright.sync_api import Browser, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
-PAGES = {"live": "", "feed": "feed", "metrics": "metrics", "detection": "detection", "timeline": "timeline"}
+PAGES = {"live": "", "feed": "feed", "mistake": "feed", "metrics": "metrics"}
+PAGES |= {"detection": "detection", "timeline": "timeline"}
 AFTERWARDS = {"end": "", "results": "results"}
 #: Wall second of the run from which the pages are photographed.
 FROM_WALL_S = 28.0
@@ -77,6 +78,14 @@ def photograph(browser: Browser, base: str, pages: dict[str, str]) -> None:
             for name, slug in pages.items():
                 page.goto(base + slug, wait_until="domcontentloaded")
                 page.wait_for_timeout(1_800)
+                if name == "mistake":
+                    page.keyboard.press("m")
+                    page.keyboard.press("Enter")
+                    page.wait_for_selector("#drawer[open]")
+                if name == "replay":  # half of it is over
+                    for _ in range(5):
+                        page.press("#replay-seek", "PageUp")
+                    page.wait_for_timeout(1_000)
                 page.screenshot(path=IMAGES / f"{name}-{theme}{suffix}.png")
             context.close()
 

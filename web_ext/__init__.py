@@ -8,5 +8,3 @@ from web_ext.app import create_blueprint, protect_locust, register
 from web_ext.guard import Guard
 from web_ext.run_view import RunView
 from web_ext.stream import Hub
-
-__all__ = ["Guard", "Hub", "RunView", "create_blueprint", "protect_locust", "register"]

@@ -11,7 +11,7 @@ from itertools import groupby
 
 from banksim.fraud.calendar import CampaignSpec
 from banksim.measure.campaigns import CampaignLine
-from banksim.measure.story import Story, Stretch, amounts, findings, under_way
+from banksim.measure.story import Story, Stretch, amounts, findings, under_way, unstopped
 from banksim.run.plan import Parts
 from banksim.run.run import Run
 from banksim.scenario import Scenario
@@ -110,17 +110,18 @@ def windows(run: Run | None) -> Windows:
 
 def story(run: Run) -> Story:
     """What is under way in a run, the money of its fraud and, once it is over, its findings."""
-    parts, currency = run.parts, run.settings.scenario.currency
+    parts, currency, flow = run.parts, run.settings.scenario.currency, run.settings.scenario.flow
     if parts is None:
         return Story()
     if (done := run.results) is not None:
-        return Story(money=amounts(done.detection, currency), findings=findings(done))
+        said = unstopped(done.detection, flow, currency)
+        return Story([], amounts(done.detection, currency), said, findings(done))
     measures, sim_s = run.measures, run.moment()[1]
     figures = measures.warm.detection.figures(
         measures.settings.prevalence, measures.settings.false_positive_cost_cents
     )
     now = under_way(_stretches(run, parts), measures.timeline, sim_s, run.speed, currency)
-    return Story(now, amounts(figures, currency))
+    return Story(now, amounts(figures, currency), unstopped(figures, flow, currency))
 
 
 def _stretches(run: Run, parts: Parts) -> list[Stretch]:

@@ -59,10 +59,11 @@ class ScenarioShown:
 
 @dataclass(frozen=True, slots=True)
 class OpeningShown:
-    """Customers opened at the bank so far, and all of them."""
+    """What is done before simulated time begins, out of all of it, and in words."""
 
     done: int
     total: int
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +215,7 @@ class RunView:
             sim_time=(scenario.start_at + timedelta(seconds=sim_s)).isoformat(timespec="seconds"),
             wall_s=wall_s,
             progress=sim_s / scenario.duration_s,
-            opening=OpeningShown(opening.done, opening.total) if opening else None,
+            opening=OpeningShown(opening.done, opening.total, opening.text) if opening else None,
             targets=run.target_rows(),
             report=self._report_address(run),
             users=self._session.environment.runner.user_count,

@@ -3,5 +3,3 @@
 from banksim.activity.journeys import Trip, Trips
 from banksim.activity.payments import Chance, Draft, payment
 from banksim.activity.planner import Activity, Joining, OnboardingPlan
-
-__all__ = ["Activity", "Chance", "Draft", "Joining", "OnboardingPlan", "Trip", "Trips", "payment"]

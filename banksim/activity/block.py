@@ -21,6 +21,7 @@ from banksim.activity.payments import TRANSFER_WORDS
 from banksim.model import (
     AccountRef,
     Channel,
+    Decline,
     Kind,
     Label,
     Merchant,
@@ -29,6 +30,7 @@ from banksim.model import (
     Transaction,
     Truth,
 )
+from banksim.world.merchants import Shops
 from banksim.world.random import Bools, Draws, Floats, Ints, uuid_text, uuid_texts
 
 #: What the codes of ``Block.kind`` and ``Block.channel`` stand for.
@@ -49,7 +51,17 @@ POS, ONLINE, MOBILE, WIRE, ACH, ATM, BRANCH = (
         Channel.BRANCH,
     )
 )
-BILL_WORDS = {"rent": "Rent", "utilities": "Utilities", "telecom": "Phone and internet", "tax": "Tax"}
+#: What the codes of ``Block.decline`` stand for; from `WRONG_PIN` on the card is at fault.
+DECLINES: tuple[Decline, ...] = tuple(Decline)
+FUNDS, LIMIT, WRONG_PIN, EXPIRED_CARD = range(1, 5)
+CARD_CHECKS = tuple(word if code >= WRONG_PIN else Decline.NONE for code, word in enumerate(DECLINES))
+BILL_WORDS = {
+    "rent": "Rent",
+    "utilities": "Utilities",
+    "telecom": "Phone and internet",
+    "tax": "Tax",
+    "bank_charges": "Account fee",
+}
 WORDS = (
     "Cash withdrawal",
     "Counter withdrawal",
@@ -59,6 +71,8 @@ WORDS = (
     "Deposit",
     "Salary",
     "Pension payment",
+    "Interest",
+    "Refund",
     "To savings",
     "From savings",
     *TRANSFER_WORDS,
@@ -113,7 +127,8 @@ class Block:
     account (the payee's for credit kinds), ``counterparty`` and ``counterparty_slot`` the other
     one of a transfer (-1: none).  ``merchant`` is -1 where there is none.  ``latitude`` and
     ``longitude`` are degrees with four decimals.  ``balance_before_cents`` is what the account should
-    hold just before; ``refused`` marks what it does not cover, tried all the same: nothing moves.
+    hold just before; ``decline`` says why a bank would refuse (`DECLINES`; 0: it would not): then nothing
+    moves.
     """
 
     legend: Legend
@@ -134,12 +149,17 @@ class Block:
     device: Ints
     description: NDArray[np.int32]
     balance_before_cents: Ints
-    refused: Bools
+    decline: NDArray[np.int8]
     #: Not a column: what the planner needs to take rows back; a part has none.
     undo: object = None
 
     def __len__(self) -> int:
         return len(self.row)
+
+    @property
+    def refused(self) -> Bools:
+        declined: Bools = self.decline > 0
+        return declined
 
     def part(self, start: int, end: int) -> Block:
         """The rows at positions ``start`` to ``end`` (exclusive), without copying them."""
@@ -171,6 +191,7 @@ class Block:
             description=legend.descriptions[self.description[position]],
             counterparty=None if other < 0 else AccountRef(other, int(self.counterparty_slot[position])),
             merchant=None if merchant < 0 else legend.merchants[merchant],
+            card_check=CARD_CHECKS[self.decline[position]],
         )
         return Planned(transaction, legend.truths[self.persona[position]], sim_s)
 
@@ -184,3 +205,23 @@ COLUMNS: tuple[str, ...] = tuple(
 def genuine_truths(personas: Sequence[str]) -> tuple[Truth, ...]:
     """The truth of a genuine transaction, per persona."""
     return tuple(Truth(Label.GENUINE, persona) for persona in personas)
+
+
+def descriptions(shops: Shops) -> list[str]:
+    """All texts: fixed ones, then per merchant those of a purchase, then per merchant those of a bill."""
+    purchases = [f"Purchase at {merchant.name}" for merchant in shops.merchants]
+    bills = [f"{BILL_WORDS.get(m.category, m.category.capitalize())} {m.name}" for m in shops.merchants]
+    return [*WORDS, *purchases, *bills]
+
+
+def is_credit_kind(kind: Ints) -> Bools:
+    credit: Bools = (kind == DEPOSIT) | (kind == SALARY)
+    return credit
+
+
+def card_fails(reason: Ints, kind: Ints, channel: Ints) -> Bools:
+    """Whether a card can be at fault for that reason: a PIN in person, a date where its number is typed."""
+    in_person, buys = (channel == POS) | (channel == ATM), kind == PURCHASE
+    wrong_pin = in_person & (buys | (kind == WITHDRAWAL)) & (reason == WRONG_PIN)
+    fails: Bools = wrong_pin | (~in_person & buys & (reason == EXPIRED_CARD))
+    return fails

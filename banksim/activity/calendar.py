@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import accumulate
@@ -25,8 +25,8 @@ from banksim.world.random import Ints
 # -- When whom is paid, and how free the money sits afterwards --------------------------------------
 #
 # A customer belongs to one of a few pay classes: weekly or every two weeks on a fixed working
-# day, twice a month, or once near the month's end.  A pay day on a weekend moves to the
-# Friday before, so intervals between salaries are whole weeks or months, as on real statements.
+# day, twice a month, or once near the month's end.  A pay day on a weekend or holiday moves
+# to the working day before, so intervals between salaries are whole weeks or months, as on real statements.
 #
 # Within a persona the classes own consecutive ranks, as personas do in the population:
 #
@@ -64,8 +64,9 @@ PAY_CLASSES: tuple[PayClass, ...] = (
 class PayDays:
     """The pay calendar of a population.  Days are counted from 1 January 1970."""
 
-    def __init__(self, population: Population) -> None:
-        self._population = population
+    def __init__(self, population: Population, closed_days: Collection[int] = ()) -> None:
+        """On ``closed_days`` nobody is paid, but on the working day before."""
+        self._population, self._closed_days = population, closed_days
         self._ends = {name: _ends(population.count_of(name)) for name in population.personas}
         self._days: dict[int, tuple[int, ...]] = {}
 
@@ -88,7 +89,7 @@ class PayDays:
         if found is None:
             if len(self._days) >= _MAX_DAYS_KEPT:
                 self._days.clear()
-            found = self._days[day] = tuple(_days_since(pay, day) for pay in PAY_CLASSES)
+            found = self._days[day] = tuple(_days_since(pay, day, self._closed_days) for pay in PAY_CLASSES)
         return found
 
     def paid_on(self, persona: str, day: int, start: int = 0, count: int | None = None) -> Ints:
@@ -119,23 +120,30 @@ def _ends(count: int) -> list[int]:
     return [round(count * share) for share in shares]
 
 
-def _days_since(pay: PayClass, day: int) -> int:
+def _days_since(pay: PayClass, day: int, closed_days: Collection[int]) -> int:
     for back in range(_MOST_DAYS):
-        if _is_pay_day(pay, day - back):
+        if _is_pay_day(pay, day - back, closed_days):
             return back
     return _MOST_DAYS
 
 
-def _is_pay_day(pay: PayClass, day: int) -> bool:
+def _is_pay_day(pay: PayClass, day: int, closed_days: Collection[int]) -> bool:
     period, which = pay
-    if period <= 14:
+    if period <= 14 and not closed_days:
         return (day + 3) % period == which  # day 0 was a Thursday
-    moment = _EPOCH + timedelta(days=day)
-    if moment.weekday() > 4:
+    if _is_closed(day, closed_days):
         return False
-    # On a Friday also what falls on the weekend after it.
-    covered = [moment + timedelta(days=k) for k in range(3 if moment.weekday() == 4 else 1)]
-    return any(_falls_on(period, which, nominal) for nominal in covered)
+    # Also what falls on the weekend or the holidays after it.
+    after = day + 1
+    while _is_closed(after, closed_days):
+        after += 1
+    if period <= 14:
+        return any((covered + 3) % period == which for covered in range(day, after))
+    return any(_falls_on(period, which, _EPOCH + timedelta(days=covered)) for covered in range(day, after))
+
+
+def _is_closed(day: int, closed_days: Collection[int]) -> bool:
+    return (day + 3) % 7 > 4 or day in closed_days
 
 
 def _falls_on(period: int, which: int, moment: date) -> bool:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,15 +33,28 @@ from banksim.world.random import Bools, Draws, Floats, Ints, Shares
 NEVER_S = -1e18
 
 
+class ActivityScenario(Protocol):
+    """What activity reads of a scenario."""
+
+    @property
+    def onboarding(self) -> Any: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The last place of customers, when (simulated seconds), and the shop that was there (-1: none)."""
+    """What customers did last: where and when (simulated seconds), and the shop that was there (-1: none).
+
+    ``bought_cents`` is the last purchase on the net that goes back (0: none, or the money came), ``returned``
+    counts the bills refused since the bank last charged for them.
+    """
 
     sim_s: Floats
     latitude: Degrees
     longitude: Degrees
     city: NDArray[np.int16]
     merchant: NDArray[np.int32]
+    bought_cents: Ints
+    returned: Ints
 
     @classmethod
     def nothing(cls, size: int) -> Seen:
@@ -50,6 +64,8 @@ class Seen:
             np.zeros(size, np.int32),
             np.zeros(size, np.int16),
             np.full(size, -1, np.int32),
+            np.zeros(size, np.int64),
+            np.zeros(size, np.int64),
         )
 
     def of(self, customers: Ints) -> Seen:
@@ -105,6 +121,12 @@ class RowState:
         self.habit = population.people.habits(indices)
         #: What customers like to keep on the main account, in cents: what they began with.
         self.comfort = everybody.openings_cents[0]
+
+    def go_on(self, before: RowState, duration_s: float) -> None:
+        """Start where another plan for the same customers ended, ``duration_s`` after its own start."""
+        self.balances[:] = before.balances
+        self.seen.put(slice(None), before.seen)
+        self.seen.sim_s[:] -= duration_s
 
     def available(self, account: AccountRef) -> int:
         """The planned balance in cents; below zero when more was planned than there was."""
@@ -256,6 +278,67 @@ class Trail:
         self._end = int(np.searchsorted(self._row[: self._end], from_row))
 
 
+@dataclass(slots=True)
+class Failure:
+    """A payment by card that fails at ``row``, and when it is tried again; ``taken``: the row that does.
+
+    ``place`` is the columns of its `Who` and its `Stay`.
+    """
+
+    row: int
+    due_s: float
+    latest_s: float
+    kind: int
+    place: tuple[int, ...]
+    taken: int = -1
+
+
+class Retries:
+    """The failures of late, in order: each is tried again by the first arrival in its time that is free.
+
+    Bound: `KEPT`, beyond those that may still be undone or tried again.
+    """
+
+    KEPT, UNDONE_ROWS = 4096, 2048
+
+    def __init__(self) -> None:
+        self._failures: list[Failure] = []
+
+    def assign(self, row: Ints, sim_s: Floats, is_free: Bools, failures: list[Failure]) -> dict[int, Failure]:
+        """Which of the arrivals, by position, try which failure again.  An arrival that does fails not."""
+        if not len(row):
+            return {}
+        settled, from_s = int(row[0]) - self.UNDONE_ROWS, float(sim_s[0])
+        kept = [
+            each
+            for each in self._failures[-self.KEPT :]
+            if max(each.row, each.taken) >= settled or (each.taken < 0 and each.latest_s >= from_s)
+        ]
+        found: dict[int, Failure] = {}
+        taken: set[int] = set()
+        last_s = float(sim_s[-1])
+        self._failures = []
+        for each in (*kept, *failures):
+            if each.row in taken:
+                continue
+            self._failures.append(each)
+            if each.taken >= 0 or each.due_s > last_s or each.latest_s < from_s:
+                continue
+            at = int(np.searchsorted(sim_s, each.due_s))
+            while at < len(row) and (not is_free[at] or at in found):
+                at += 1
+            if at < len(row) and sim_s[at] <= each.latest_s:
+                each.taken, found[at] = int(row[at]), each
+                taken.add(each.taken)
+        return found
+
+    def forget(self, from_row: int) -> None:
+        self._failures = [each for each in self._failures if each.row < from_row]
+        for each in self._failures:
+            if each.taken >= from_row:
+                each.taken = -1
+
+
 class Finder:
     """Finds who acts, for one world and one process."""
 
@@ -274,9 +357,10 @@ class Finder:
         )
         ranks = world.population.people.ranks
         self._crowd = Crowd(world.seed, ranks, [p.hourly for p in world.personas.values()])
-        self._pay_days = PayDays(world.population)
+        self._pay_days = PayDays(world.population, world.closed_days)
         self._journeys = Journeys(world)
         self._trails = {code: Trail() for code in OUTING_SHARES}
+        self.retries = Retries()
         codes = {name: code for code, name in enumerate(world.personas)}
         acts = [rhythm.acts_at[hour].shares() for hour in range(HOURS_OF_WEEK)]
         self._acts = Shares([[share for _, share in shares] for shares in acts])
@@ -291,6 +375,7 @@ class Finder:
         """Forget the rows from ``from_row`` on."""
         for trail in self._trails.values():
             trail.forget(from_row)
+        self.retries.forget(from_row)
 
     def find(
         self, row: Ints, sim_s: Floats, timestamp_s: Floats, hour: Ints, day: Ints
@@ -380,3 +465,10 @@ class Finder:
             if not len(todo):
                 break
         return todo
+
+
+def funded(world: World, scenario: ActivityScenario | None) -> int:
+    """How many customers have money when the run starts: all of them, unless some join later."""
+    onboarding = scenario.onboarding if scenario is not None else None
+    size = world.population.size
+    return size if onboarding is None else round(size * onboarding.existing_share)

@@ -36,10 +36,16 @@ NOISY_BILLS = frozenset({"utilities"})
 SUBSCRIPTION = "subscription"
 #: What is left over at the end of the month goes there: the sum is decided when the bill is paid.
 SETTLEMENT = "card_issuer"
+#: What the bank itself books each month: a fee for the account and interest on savings, where there are some.
+CHARGES = "bank_charges"
+OTHER_BANK = "other_bank"
 #: Bills that come once, by weight (judgement).
-ONE_OFF = {"services": 6.0, "education": 1.0, "tax": 0.5, "other_bank": 2.0, "crypto_exchange": 0.5}
+ONE_OFF = {"services": 6.0, "education": 1.0, "tax": 0.5, OTHER_BANK: 2.0, "crypto_exchange": 0.5}
 CACHED_HABITS = 20_000
 _HOME_OWNERS = 0.35
+#: How many have an account at another bank too, and how many of their odd bills and of their payments from
+#: outside are money that they move between the two (judgement).
+_BANKS_ELSEWHERE, MOVES_SHARE = 0.35, 0.5
 #: How few people most others pay; set to the in-degrees of AMLSim's 1K network (see docs/realism.md).
 HUB_POWER = 2.8
 #: The device of the household, and for how many days each slot keeps its id (judgement).
@@ -79,7 +85,7 @@ class HabitColumns:
         sells = np.array([[name in p.merchants for name in names] for p in personas])
         self._any_open = (sells.astype(np.int64) @ shops.is_open.astype(np.int64)) > 0
         self._favourites = Shares([[1.0], *(zipf_weights(n) for n in range(1, MAX_SHOPS + 1))])
-        self._set_bills(personas)
+        self._set_bills(personas, has_savings=world.population.accounts_per_customer > 1)
         days = PayDays(world.population)
         self._pay_edges = np.array(
             [
@@ -96,9 +102,9 @@ class HabitColumns:
         self._circle_shift = int(size * rng.random())
         self._circle_inverse = pow(self._circle_factor, -1, size) if size > 1 else 0
 
-    def _set_bills(self, personas: Sequence[Persona]) -> None:
+    def _set_bills(self, personas: Sequence[Persona], has_savings: bool) -> None:
         """Tables of the bills of a household by persona × 2, plus 1 for those who own their home."""
-        turns = [_bill_turns(p, owns) for p in personas for owns in (False, True)]
+        turns = [_bill_turns(p, owns, has_savings) for p in personas for owns in (False, True)]
         codes = self.shops.category_codes
         self._bill_category = np.full((len(turns), max(map(len, turns))), -1, np.int64)
         self._bill_model = np.zeros((*self._bill_category.shape, 2))
@@ -109,7 +115,10 @@ class HabitColumns:
         #: Bills a month of a household, by persona.
         self.bill_counts = np.array([len(names) for names in turns[::2]], np.int64)
         self._rent = codes.get("rent", -1)
-        self.subscription, self.settlement = codes[SUBSCRIPTION], codes[SETTLEMENT]
+        self.subscription, self.settlement, self.charges = (
+            codes[name] for name in (SUBSCRIPTION, SETTLEMENT, CHARGES)
+        )
+        self._has_savings, self._other_bank = has_savings, codes[OTHER_BANK]
         names = [name for name in ONE_OFF if name in codes]
         self._one_off = np.array([codes[name] for name in names])
         self._one_off_mix = Shares([[ONE_OFF[name] for name in names]])
@@ -250,10 +259,24 @@ class HabitColumns:
         categories: Ints = self._bill_category[rows, bills]
         return categories
 
+    def is_interest(self, rows: Ints, bills: Ints) -> Bools:
+        """Whether a household's bill is none, but interest on the savings: the last of the list."""
+        last: Bools = bills == self.bill_counts[rows // 2] - 1
+        return last & self._has_savings
+
     def one_off(self, who: Who, units: Floats, more: Floats) -> tuple[NDArray[np.int32], Ints]:
         """A biller that comes once, and its category."""
         category = self._one_off[self._one_off_mix.pick(np.zeros_like(who.city), units)]
-        return self.shops.pick(who.city, category, more), category
+        moves = self.banks_elsewhere(who.customer) & (more < MOVES_SHARE)
+        category = np.where(moves, self._other_bank, category)
+        # One's own bank elsewhere is always the same; the others are anybody's.
+        own = self._bill.units(who.customer * _BILLS + _BILLS - 1, 2)
+        return self.shops.pick(who.city, category, np.where(moves, own, more)), category
+
+    def banks_elsewhere(self, customers: Ints) -> Bools:
+        """Who has an account at another bank too."""
+        found: Bools = self._pay.units(customers, 4) < _BANKS_ELSEWHERE
+        return found
 
     def bill(self, who: Who, rows: Ints, bills: Ints) -> tuple[NDArray[np.int32], Floats]:
         """The biller and the usual amount in units of each household's bill."""
@@ -303,10 +326,10 @@ class HabitColumns:
         return days, cents, self._pay.units(customers, 0) < _VARYING_PAY
 
 
-def _bill_turns(persona: Persona, owns_home: bool) -> list[str]:
+def _bill_turns(persona: Persona, owns_home: bool, has_savings: bool) -> list[str]:
     """The categories of a household's bills, equally many for those who rent and those who own."""
     names = [SUBSCRIPTION if owns_home and name == "rent" else name for name in persona.bills]
-    return [*names, SUBSCRIPTION, SETTLEMENT]
+    return [*names, SUBSCRIPTION, SETTLEMENT, CHARGES, *([CHARGES] if has_savings else [])]
 
 
 # -- One customer -----------------------------------------------------------------------------------

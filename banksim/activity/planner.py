@@ -29,9 +29,10 @@ from typing import Protocol
 import numpy as np
 
 from banksim.activity.block import Block
+from banksim.activity.finder import ActivityScenario
 from banksim.activity.payments import Payment
 from banksim.activity.prices import Pricing
-from banksim.activity.rows import ActivityScenario, RowPlanner
+from banksim.activity.rows import RowPlanner
 from banksim.model import AccountRef, Channel, Kind, Label, Planned, Transaction, Truth
 from banksim.model.money import to_cents
 from banksim.schedule.clock import PiecewiseRate

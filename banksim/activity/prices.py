@@ -141,7 +141,7 @@ class PriceColumns:
         self._ends_in_99 = np.array([category in ALWAYS_99 for category in categories])
         self._smallest = self.one.cents(0)
 
-    def key(self, kind: Kind) -> int:
+    def key(self, kind: Kind | str) -> int:
         return self._keys[kind]
 
     def cents(self, units: Floats) -> Ints:

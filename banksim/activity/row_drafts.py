@@ -20,7 +20,9 @@ from banksim.activity.block import (
     BRANCH,
     CHANNELS,
     DEPOSIT,
+    EXPIRED_CARD,
     KINDS,
+    LIMIT,
     MOBILE,
     ONLINE,
     POS,
@@ -30,11 +32,13 @@ from banksim.activity.block import (
     WIRE,
     WITHDRAWAL,
     WORD,
+    WRONG_PIN,
+    card_fails,
 )
 from banksim.activity.calendar import HOURS_OF_WEEK, Rhythm
-from banksim.activity.finder import Eligible, Finder, RowState
-from banksim.activity.habits import FAMILY_SLOT, NOISY_BILLS, HabitBook, HabitColumns
-from banksim.activity.journeys import Degrees, Who
+from banksim.activity.finder import Eligible, Failure, Finder, RowState
+from banksim.activity.habits import FAMILY_SLOT, MOVES_SHARE, NOISY_BILLS, OTHER_BANK, HabitBook, HabitColumns
+from banksim.activity.journeys import Degrees, Stay, Who
 from banksim.activity.payments import TRANSFER_WORDS, Draft, Payments
 from banksim.activity.prices import PriceColumns
 from banksim.activity.salaries import Bills, Salaries
@@ -47,6 +51,10 @@ from banksim.world.random import Bools, Draws, Floats, Ints, Shares
 #: A persona whose youngest are this old lives on a pension.
 PENSION_FROM_AGE = 60
 _PAYEE_TRIES = 4
+#: What is decided when a row is settled (`Drafts.settles`): the sum of a card's settlement, of interest, of
+#: the bank's charge, of a cheque that may be a refund; or whether a purchase that goes back was made.
+SURPLUS, INTEREST, CHARGE, CHEQUE, GOES_BACK = range(1, 6)
+SETTLED_KINDS = 6
 #: How much customers differ in what they buy in shops and on the net.
 _REMOTE_SIGMA, _REMOTE_MIDDLE = 2.5, 0.3
 #: Payments to nobody in particular: to people whom many pay.
@@ -63,6 +71,16 @@ _MAIN_DEVICE_SHARE = 0.85
 #: (judgement: a few of a hundred log-ins come from a device that was not seen before).
 _FAMILY_DEVICE_SHARE, _STRANGE_DEVICE_SHARE = 0.04, 0.006
 _FIRST_MACHINE_SHARE = 0.75
+#: Purchases on the net that go back; the money comes when the next cheque would (judgement).
+_RETURNS = 0.012
+#: Wrong PINs among payments and withdrawals in person (24 of 10,000 rows of IBM's TabFormer cards are that).
+_WRONG_PIN_SHARE = 0.005
+#: A card lasts three years; in the days after, its stored number fails so often (4 of 10,000 rows there).
+_CARD_DAYS, _STALE_DAYS, _STALE_SHARE = 1096, 10, 0.35
+#: When the PIN is tried again, and when the number of the new card is: earliest, latest in seconds.
+_PIN_AGAIN_S, _CARD_AGAIN_S = (5.0, 60.0), (60.0, 1200.0)
+#: Transfers of people with more than their limit that are meant to be above it (judgement).
+_OVER_LIMIT_SHARE = 0.12
 
 
 @dataclass(slots=True)
@@ -71,10 +89,12 @@ class Drafts:
 
     ``stay_…`` is where the customer stays at that moment, which is not always where they pay.
     ``net_shop`` and ``net_cents`` are what a purchase in a shop becomes when the customer cannot get there.
-    ``settles`` marks a bill whose sum is what is left over.  ``paid_after`` is how far the list of the pay
-    day, or with a ``day`` of -1 that of the bills, was before the row (-1: neither).  ``bill`` is which of
-    the household's bills it is (-1: none), ``normal`` the random number that made the amount.  ``words`` is
-    -1 where the merchant decides on them.
+    ``settles`` says what is decided when the row is settled (0: nothing).  ``paid_after`` is how far the list
+    of the pay day, or with a ``day`` of -1 that of the bills, was before the row (-1: neither).  ``bill`` is
+    which of the household's bills it is (-1: none), ``normal`` the random number that made the amount.
+    ``words`` is -1 where the merchant decides on them.
+    ``fails`` is why a bank will refuse (a code of `block.DECLINES`) if the row stays what it is; -1 for one
+    that tries again what failed.
     """
 
     row: Ints
@@ -100,12 +120,13 @@ class Drafts:
     normal: Floats
     net_shop: Ints
     net_cents: Ints
-    settles: Bools
+    settles: Ints
     bill: Ints
     paid_after: Ints
     day: Ints
     #: The payee of a payment of a user's own (-1: none).
     own_other: Ints
+    fails: Ints
     #: Not columns: the rows for which no customer was found, and payments of a user's own by position.
     missing: Ints
     own: dict[int, Draft]
@@ -147,6 +168,9 @@ class DraftMaker:
         self._world, self._state, self._habits, self._prices = world, state, habits, prices
         self._eligible = eligible
         self._people, self._shops = world.population.people, habits.shops
+        everybody = np.arange(world.population.size)
+        self._expires = (Draws(world.seed, "card expiry").units(everybody) * _CARD_DAYS).astype(np.int64)
+        self._closed_days = sorted(world.closed_days)
         self._more, self._shop, self._price, self._payee = (
             Draws(world.seed, "rows", shard, name) for name in ("more", "shop", "price", "payee")
         )
@@ -185,6 +209,8 @@ class DraftMaker:
         # The epoch was a Thursday, three days after a Monday.
         hour = ((timestamp_s // HOUR_S).astype(np.int64) + 72) % HOURS_OF_WEEK
         day = (timestamp_s // DAY_S).astype(np.int64)
+        if self._closed_days:  # as a Sunday
+            hour = np.where(np.isin(day, self._closed_days), 144 + hour % 24, hour)
         who, kind, stay, left = self.finder.find(row, sim_s, timestamp_s, hour, day)
         missing = row[left]
         if len(left):
@@ -193,30 +219,62 @@ class DraftMaker:
             row, sim_s, timestamp_s = row[found], sim_s[found], timestamp_s[found]
             hour, day, kind = hour[found], day[found], kind[found]
             who, stay = who.at(found), stay.at(found)
+        drawn, fails = self._card_failures(row, sim_s, hour, day, who, kind, stay)
         paid_after = self.salaries.pay(sim_s, timestamp_s, day, who, kind, stay)
         bill, listed = self.bills.pay(sim_s, timestamp_s, day, who, kind, stay)
         paid_after = np.where(listed >= 0, listed, paid_after)
         day[listed >= 0] = -1
-        subscribed = bill >= 0
-        subscribed &= self._habits.category_of(self._habits.bill_rows(who), bill) == self._habits.subscription
-        kind[subscribed] = PURCHASE
-        channel = self._channel(row, who, kind, hour)
-        channel[subscribed & (channel == POS)] = ONLINE
+        subscribed, lists = bill >= 0, self._habits.bill_rows(who)
+        earned = subscribed & self._habits.is_interest(lists, bill)
+        subscribed &= self._habits.category_of(lists, bill) == self._habits.subscription
+        kind[subscribed], kind[earned] = PURCHASE, DEPOSIT
+        channel = self._channel(drawn, who, kind, hour)
+        channel[(subscribed & (channel == POS)) | earned] = ONLINE
         count = len(row)
         nothing = np.zeros(count, np.int64)
         drafts = Drafts(
-            row, sim_s, who.customer, who.persona, kind, channel, hour, nothing.copy(), nothing.copy(),
+            drawn, sim_s, who.customer, who.persona, kind, channel, hour, nothing.copy(), nothing.copy(),
             nothing - 1, nothing - 1, nothing.copy(), stay.city.copy(), stay.latitude.copy(),
-            stay.longitude.copy(), *stay[:3], self._device(row, who.customer, sim_s), nothing - 1,
-            self._price.normals(row, 0), nothing - 1, nothing.copy(),
-            np.zeros(count, bool), bill, paid_after,
-            day, nothing - 1, missing, {},
+            stay.longitude.copy(), *stay[:3], self._device(drawn, who.customer, sim_s), nothing - 1,
+            self._price.normals(drawn, 0), nothing - 1, nothing.copy(),
+            nothing.copy(), bill, paid_after,
+            day, nothing - 1, fails, missing, {},
         )  # fmt: skip
         self._details(drafts, who, ~stay.is_away)
         drafts.amount = self.within_limit(drafts, slice(None), drafts.amount)
+        drafts.row = row
+        sends = np.flatnonzero((drafts.kind == TRANSFER) & (fails == 0))
+        fails[sends[self._more.units(row[sends], 12) < _OVER_LIMIT_SHARE]] = LIMIT
         if self._payments is not None:
             self._pay_own(self._payments, drafts)
         return drafts
+
+    def _card_failures(
+        self, row: Ints, sim_s: Floats, hour: Ints, day: Ints, who: Who, kind: Ints, stay: Stay
+    ) -> tuple[Ints, Ints]:
+        """Have cards fail and rows try again: whose random numbers each row draws, and its ``fails``."""
+        drawn, fails = row.copy(), np.zeros(len(row), np.int64)
+        chance = self._more.units(row, 12)
+        at = np.flatnonzero((chance < _WRONG_PIN_SHARE) | (chance > 1 - _STALE_SHARE))
+        late = (day[at] - self._expires[who.customer[at]]) % _CARD_DAYS < _STALE_DAYS
+        at = at[late | (chance[at] < _WRONG_PIN_SHARE)]
+        reason = np.where(chance[at] < _WRONG_PIN_SHARE, WRONG_PIN, EXPIRED_CARD)
+        fits = card_fails(reason, kind[at], self._channel(row[at], who.at(at), kind[at], hour[at]))
+        at, reason = at[fits], reason[fits]
+        fails[at] = reason
+        seen = (row[at], sim_s[at], reason, self._more.units(row[at], 14), kind[at])
+        places = zip(*(column[at].tolist() for column in (*who, *stay)), strict=True)
+        failures = []
+        for number, now_s, why, part, code in zip(*(each.tolist() for each in seen), strict=True):
+            first_s, last_s = _PIN_AGAIN_S if why == WRONG_PIN else _CARD_AGAIN_S
+            again_s = now_s + first_s + part * (last_s - first_s) / 2
+            failures.append(Failure(number, again_s, now_s + last_s, code, next(places)))
+        is_free = (kind != SALARY) & (kind != BILL)
+        for position, failure in self.finder.retries.assign(row, sim_s, is_free, failures).items():
+            for column, value in zip((*who, *stay), failure.place, strict=True):
+                column[position] = value
+            drawn[position], kind[position], fails[position] = failure.row, failure.kind, -1
+        return drawn, fails
 
     def _channel(self, row: Ints, who: Who, kind: Ints, hour: Ints) -> Ints:
         """A channel that is open; customers differ in how much they buy in shops."""
@@ -228,7 +286,8 @@ class DraftMaker:
     def _pay_own(self, payments: Payments, drafts: Drafts) -> None:
         """Ask the user's own kinds of payment whether they take the place of a draft."""
         cities, population = self._people.map.cities, self._world.population
-        for at in np.flatnonzero((drafts.kind != SALARY) & payments.may_come(drafts.row)).tolist():
+        usual = (drafts.kind != SALARY) & (drafts.fails == 0)
+        for at in np.flatnonzero(usual & payments.may_come(drafts.row)).tolist():
             customer, sim_s = population.customer(int(drafts.customer[at])), float(drafts.sim_s[at])
             city = cities[drafts.stay_city[at]]
             north, east = int(drafts.stay_latitude[at]) / DEGREE, int(drafts.stay_longitude[at]) / DEGREE
@@ -287,6 +346,8 @@ class DraftMaker:
         drafts.net_shop[there] = net_shops[in_shop]
         net_cents = self.price(drafts, there, drafts.net_shop[there])
         drafts.net_cents[there] = self.within_limit(drafts, there, net_cents)
+        net = at[~in_shop & (drafts.bill[at] < 0)]
+        drafts.settles[net] = np.where(self._more.units(drafts.row[net], 12) < _RETURNS, GOES_BACK, 0)
         subscribed = np.flatnonzero(drafts.bill[at] >= 0)
         if len(subscribed):
             self._billed(drafts, at[subscribed], who.at(subscribed))
@@ -331,13 +392,21 @@ class DraftMaker:
         words = np.where(in_cash, WORD["Cash deposit"], WORD["Deposit"])
         words = np.where(drafts.channel[at] == ACH, WORD["Incoming payment"], words)
         drafts.words[at] = np.where(drafts.channel[at] == MOBILE, WORD["Check deposit"], words)
+        moved = at[~in_cash & self._habits.banks_elsewhere(drafts.customer[at])]
+        moved = moved[self._more.units(drafts.row[moved], 11) < MOVES_SHARE]
+        units = self._prices.drawn(drafts.persona[moved], self._prices.key(OTHER_BANK), drafts.normal[moved])
+        drafts.amount[moved], drafts.words[moved] = self._prices.cents(units), WORD["Incoming payment"]
         if self._state.slots > 1:
             drafts.slot[at] = self._more.units(drafts.row[at], 2) < _TO_SAVINGS_SHARE
+        is_cheque = (drafts.words[at] == WORD["Check deposit"]) & (drafts.slot[at] == 0)
+        drafts.settles[at] = np.where(is_cheque, CHEQUE, 0)
+        earned = at[drafts.bill[at] >= 0]
+        drafts.settles[earned], drafts.slot[earned], drafts.words[earned] = INTEREST, 1, WORD["Interest"]
 
     def pay_in(self, drafts: Drafts, at: Ints) -> None:
         """Make the rows deposits, at the place where the customer stays."""
         drafts.kind[at] = DEPOSIT
-        drafts.merchant[at] = drafts.other[at] = -1
+        drafts.merchant[at] = drafts.other[at] = drafts.bill[at] = -1
         channels = self._channel_row[drafts.persona[at], DEPOSIT, drafts.hour[at]]
         drafts.channel[at] = self._channels.pick(channels, self._more.units(drafts.row[at], 3))
         drafts.normal[at] = self._price.normals(drafts.row[at], 20)
@@ -393,7 +462,9 @@ class DraftMaker:
         habits = self._habits
         due = np.flatnonzero(drafts.bill[at] >= 0)
         self._billed(drafts, at[due], who.at(due))
-        drafts.settles[at[due]] = self._shops.category[drafts.merchant[at[due]]] == habits.settlement
+        billed = self._shops.category[drafts.merchant[at[due]]]
+        drafts.settles[at[due]] = np.where(billed == habits.charges, CHARGE, 0)
+        drafts.settles[at[due[billed == habits.settlement]]] = SURPLUS
         once = np.flatnonzero(drafts.bill[at] < 0)
         rows, own = at[once], who.at(once)
         drafts.merchant[rows], category = habits.one_off(

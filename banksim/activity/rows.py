@@ -9,8 +9,8 @@ people can move, customers stay where they are: the same shop again, or the phon
 
 Rows that were planned and not sent can be taken back; what they did to balances and places is undone.
 
-Not handled: what fraud and refusals do to balances (`book` them), months of different lengths, public
-holidays, customers in other time zones than the bank.
+Not handled: what fraud and refusals do to balances (`book` them), months of different lengths, customers in
+other time zones than the bank.
 """
 
 from __future__ import annotations
@@ -18,39 +18,40 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol
 
 import numpy as np
 
+from banksim.activity import row_drafts
 from banksim.activity.block import (
     BILL,
-    BILL_WORDS,
     CHANNEL_CODES,
-    DEPOSIT,
+    FUNDS,
     KIND_CODES,
+    LIMIT,
     MOBILE,
     ONLINE,
     POS,
     PURCHASE,
-    SALARY,
     TRANSFER,
     WITHDRAWAL,
     WORD,
     WORDS,
     Block,
     Legend,
+    card_fails,
+    descriptions,
     genuine_truths,
+    is_credit_kind,
 )
-from banksim.activity.finder import SEEN_COLUMNS, Eligible, RowState, Seen, levels
+from banksim.activity.finder import SEEN_COLUMNS, ActivityScenario, Eligible, RowState, Seen, funded, levels
 from banksim.activity.habits import HabitColumns
 from banksim.activity.journeys import Degrees
 from banksim.activity.payments import Payment, Payments
 from banksim.activity.prices import PriceColumns
-from banksim.activity.row_drafts import DraftMaker, Drafts
+from banksim.activity.row_drafts import CHARGE, CHEQUE, GOES_BACK, INTEREST, SURPLUS, DraftMaker, Drafts
 from banksim.model import CREDIT_KINDS, Channel
 from banksim.world import World
 from banksim.world.columns import DEGREE
-from banksim.world.merchants import Shops
 from banksim.world.places import KM_PER_DEGREE
 from banksim.world.random import Bools, Draws, Floats, Ints
 
@@ -64,6 +65,9 @@ ANYWHERE_AFTER_S = 30 * 60
 #: The settlement of a card takes this part of what is above so much of what customers like to keep: so
 #: balances stay about where they were (see docs/realism.md).
 SETTLED_SHARE, KEEPS = 0.9, 0.15
+#: Interest on savings a month (4 % a year), the charge for each of at most so many returned bills,
+#: in dollar-like units (judgement).
+MONTHLY_INTEREST, RETURNED_UNITS, MOST_RETURNED = 0.04 / 12, 12.0, 5
 #: Different texts that payments of a user's own may have in a run.
 MAX_OWN_TEXTS = 10_000
 DAY_S = 86_400
@@ -87,13 +91,6 @@ class LastSeen:
         east = (longitude - self.seen.longitude[at]) * (KM_PER_DEGREE / DEGREE) * stretch
         far: Bools = np.hypot(north, east) > self.since_s[at] * (CITY_SPEED_KMH / 3600)
         return self.recent[at] & far
-
-
-class ActivityScenario(Protocol):
-    """What activity reads of a scenario."""
-
-    @property
-    def onboarding(self) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +130,7 @@ class RowPlanner:
         self._world = world
         people = world.population.people
         personas = list(world.personas.values())
-        self.state = RowState(world, _funded(world, scenario))
+        self.state = RowState(world, funded(world, scenario))
         self.eligible = Eligible()
         habits = HabitColumns(world)
         shops = habits.shops
@@ -145,7 +142,8 @@ class RowPlanner:
         self._purchase_words = len(WORDS)
         self._bill_words = self._purchase_words + len(shops.merchants)
         self._cities = people.map.codes
-        self._texts = _descriptions(shops)
+        self._returned_cents = prices.one.cents(RETURNED_UNITS * prices.one.scale)
+        self._texts = descriptions(shops)
         self._own_words: dict[str, int] = {}
         self.legend = Legend(
             world.currency,
@@ -183,7 +181,7 @@ class RowPlanner:
         count = len(drafts)
         state, slots = self.state, self.state.slots
         before, moved = np.zeros(count, np.int64), np.zeros(count, np.int64)
-        refused, is_tight = np.zeros(count, bool), np.zeros(count, bool)
+        declined, is_tight = np.zeros(count, np.int64), np.zeros(count, bool)
         found = state.seen.of(drafts.customer)
         account, other = np.zeros(count, np.int64), np.full(count, -1, np.int64)
         for at in _in_levels(drafts):
@@ -195,22 +193,29 @@ class RowPlanner:
             if drafts.own:
                 is_tight[at] = self._pay_own(drafts, at, last)
             self._stay_in_reach(drafts, at, last)
-            self._settle_cards(drafts, at)
-            is_tight[at] |= self._afford_rows(drafts, at, last) | drafts.settles[at]
+            settles = drafts.settles[at]
+            counts = np.bincount(settles, minlength=row_drafts.SETTLED_KINDS).tolist()
+            if counts[0] < len(at):
+                self._settle_sums(drafts, at, settles, counts)
+            if is_special := bool((drafts.fails[at] > 0).any()):
+                is_tight[at] |= self._go_over(drafts, at)
+            is_tight[at] |= self._afford_rows(drafts, at, last) | (settles == SURPLUS)
             account[at] = customer * slots + drafts.slot[at]
             before[at] = state.balances[account[at]]
             paid = drafts.other[at] >= 0
             other[at] = np.where(paid, drafts.other[at] * slots + drafts.other_slot[at], -1)
-            amount, is_credit = drafts.amount[at], _is_credit(drafts.kind[at])
-            refused[at] = ~is_credit & (amount > before[at])
-            moved[at] = np.where(refused[at], 0, amount)
+            amount, is_credit = drafts.amount[at], is_credit_kind(drafts.kind[at])
+            reason = (~is_credit & (amount > before[at])) * FUNDS
+            declined[at] = reason = self._declined(drafts, at, reason) if is_special else reason
+            moved[at] = np.where(reason > 0, 0, amount)
             state.move_apart(account[at], other[at], moved[at], is_credit)
             self._see(drafts, at, seen)
+            self._remember(drafts, at, settles, counts, reason > 0)
         undo = Undo(
-            found, account, other, moved, _is_credit(drafts.kind),
+            found, account, other, moved, is_credit_kind(drafts.kind),
             drafts.day, drafts.paid_after, drafts.missing, is_tight,
         )  # fmt: skip
-        return self._block(drafts, before, refused, undo)
+        return self._block(drafts, before, declined, undo)
 
     def unsettle(self, block: Block, start: int, end: int | None = None) -> None:
         """Undo what the rows from position ``start`` to ``end`` (exclusive) did to balances and places.
@@ -268,7 +273,7 @@ class RowPlanner:
             drafts.other[position] = -1 if other is None else other.customer_index
             drafts.other_slot[position] = 0 if other is None else other.slot
             drafts.words[position] = self._word(own.description)
-            drafts.settles[position] = False
+            drafts.settles[position] = 0
             is_short[among] = own.slot > 0  # what the main account covers another may not
         return is_short
 
@@ -281,6 +286,25 @@ class RowPlanner:
             code = self._own_words[text] = len(self._texts)
             self._texts.append(text)
         return code
+
+    def _go_over(self, drafts: Drafts, at: Ints) -> Bools:
+        """Make transfers of people with more than their limit exceed it; returns which hang on that."""
+        wishes: Bools = drafts.fails[at] == LIMIT
+        held = self.state.balances[drafts.customer[rows := at[wishes]] * self.state.slots]
+        limits, part = self._limits[drafts.persona[rows]], self._chance(drafts, 1)[rows]
+        sums = self._prices.rounded((limits * (1.02 + 0.5 * part)).astype(np.int64), 10)
+        fits = (sums <= held) & (sums > limits) & (drafts.slot[rows] == 0)
+        drafts.amount[rows[fits]] = sums[fits]
+        return wishes
+
+    def _declined(self, drafts: Drafts, at: Ints, found: Ints) -> Ints:
+        """Why a bank would refuse each row: the card before the limit, and that before the funds."""
+        special = np.flatnonzero(drafts.fails[at] > 0)
+        fails = drafts.fails[rows := at[special]]
+        holds = card_fails(fails, drafts.kind[rows], drafts.channel[rows])
+        holds |= (fails == LIMIT) & (drafts.amount[rows] > self._limits[drafts.persona[rows]])
+        found[special[holds]] = fails[holds]
+        return found
 
     def _stay_in_reach(self, drafts: Drafts, at: Ints, last: LastSeen) -> None:
         """Who had no time to get there stays where they are: the same shop again, or the net."""
@@ -311,16 +335,34 @@ class RowPlanner:
             seen.longitude[at],
         )
 
-    def _settle_cards(self, drafts: Drafts, at: Ints) -> None:
-        """The settlement of a card is most of what is more than the customer likes to keep."""
-        rows = at[drafts.settles[at]]
-        if not len(rows):
-            return
-        customer = drafts.customer[rows]
-        surplus = self.state.balances[customer * self.state.slots] - KEEPS * self.state.comfort[customer]
-        sums = np.maximum(drafts.amount[rows], (SETTLED_SHARE * surplus).astype(np.int64))
-        limits = self._limits[drafts.persona[rows]]
-        drafts.amount[rows] = self._prices.within(sums, limits, self._chance(drafts, 1)[rows])
+    def _settle_sums(self, drafts: Drafts, at: Ints, settles: Ints, counts: list[int]) -> None:
+        """Decide on sums that hang on what there is, or on what was before.
+
+        A card's settlement is most of what is more than the customer likes to keep, interest a part of the
+        savings; the account's fee is higher after bills that were returned.  A cheque is the money for the
+        last purchase on the net that went back, if one did.
+        """
+        balances, slots, seen = self.state.balances, self.state.slots, self.state.seen
+        sums = drafts.amount
+        if counts[SURPLUS]:
+            rows = at[settles == SURPLUS]
+            customer = drafts.customer[rows]
+            surplus = balances[customer * slots] - KEEPS * self.state.comfort[customer]
+            most = np.maximum(sums[rows], (SETTLED_SHARE * surplus).astype(np.int64))
+            limits = self._limits[drafts.persona[rows]]
+            sums[rows] = self._prices.within(most, limits, self._chance(drafts, 1)[rows])
+        if counts[INTEREST]:
+            rows = at[settles == INTEREST]
+            sums[rows] = np.maximum(1, MONTHLY_INTEREST * balances[drafts.customer[rows] * slots + 1])
+        if counts[CHARGE]:
+            rows = at[settles == CHARGE]
+            returned = np.minimum(seen.returned[drafts.customer[rows]], MOST_RETURNED)
+            sums[rows] += returned * self._returned_cents
+        if counts[CHEQUE]:
+            rows = at[settles == CHEQUE]
+            bought = seen.bought_cents[drafts.customer[rows]]
+            rows, bought = rows[bought > 0], bought[bought > 0]
+            sums[rows], drafts.words[rows] = bought, WORD["Refund"]
 
     def _afford_rows(self, drafts: Drafts, at: Ints, last: LastSeen) -> Bools:
         """Make what the balance does not cover smaller, or money paid in; a few try all the same.
@@ -328,7 +370,7 @@ class RowPlanner:
         Returns which rows were not covered.
         """
         available = self.state.balances[drafts.customer[at] * self.state.slots]
-        is_short: Bools = ~_is_credit(drafts.kind[at]) & (drafts.amount[at] > available)
+        is_short: Bools = ~is_credit_kind(drafts.kind[at]) & (drafts.amount[at] > available)
         short = np.flatnonzero(is_short)
         tries = self._chance(drafts, 0)[at[short]] < OVERDRAWS
         # Nobody tries with next to nothing.
@@ -412,32 +454,34 @@ class RowPlanner:
         seen.sim_s[customer], seen.city[customer] = drafts.sim_s[at], drafts.city[at]
         seen.latitude[customer], seen.longitude[customer] = latitude, longitude
 
-    def _block(self, drafts: Drafts, before: Ints, refused: Bools, undo: Undo) -> Block:
+    def _remember(self, drafts: Drafts, at: Ints, settles: Ints, counts: list[int], refused: Bools) -> None:
+        """Keep what was bought and goes back, and count returned bills until the bank charges for them."""
+        customers, seen = drafts.customer, self.state.seen
+        if refused.any():
+            rows = at[refused & (settles == 0)]
+            seen.returned[customers[rows[drafts.kind[rows] == BILL]]] += 1
+        if counts[CHARGE]:
+            rows = at[(settles == CHARGE) & ~refused]
+            seen.returned[customers[rows[drafts.kind[rows] == BILL]]] = 0
+        if counts[GOES_BACK]:
+            rows = at[(settles == GOES_BACK) & ~refused]
+            rows = rows[drafts.kind[rows] == PURCHASE]
+            seen.bought_cents[customers[rows]] = drafts.amount[rows]
+        if counts[CHEQUE]:
+            rows = at[settles == CHEQUE]
+            seen.bought_cents[customers[rows[drafts.words[rows] == WORD["Refund"]]]] = 0
+
+    def _block(self, drafts: Drafts, before: Ints, declined: Ints, undo: Undo) -> Block:
         kind, merchant = drafts.kind, drafts.merchant
         of_merchant = np.where(kind == BILL, self._bill_words, self._purchase_words) + merchant
         words = np.where(drafts.words < 0, of_merchant, drafts.words)
         return Block(
-            legend=self.legend,
-            row=drafts.row,
-            sim_s=drafts.sim_s,
-            customer=drafts.customer,
-            account_slot=drafts.slot.astype(np.int8),
-            persona=drafts.persona.astype(np.int8),
-            kind=kind.astype(np.int8),
-            channel=drafts.channel.astype(np.int8),
-            amount_cents=drafts.amount,
-            merchant=merchant.astype(np.int32),
-            counterparty=drafts.other,
-            counterparty_slot=drafts.other_slot.astype(np.int8),
-            city=drafts.city.astype(np.int16),
-            latitude=drafts.latitude / DEGREE,
-            longitude=drafts.longitude / DEGREE,
-            device=drafts.device,
-            description=words.astype(np.int32),
-            balance_before_cents=before,
-            refused=refused,
-            undo=undo,
-        )
+            self.legend, drafts.row, drafts.sim_s, drafts.customer, drafts.slot.astype(np.int8),
+            drafts.persona.astype(np.int8), kind.astype(np.int8), drafts.channel.astype(np.int8),
+            drafts.amount, merchant.astype(np.int32), drafts.other, drafts.other_slot.astype(np.int8),
+            drafts.city.astype(np.int16), drafts.latitude / DEGREE, drafts.longitude / DEGREE,
+            drafts.device, words.astype(np.int32), before, declined.astype(np.int8), undo,
+        )  # fmt: skip
 
 
 def _in_levels(drafts: Drafts) -> Iterator[Ints]:
@@ -450,26 +494,7 @@ def _in_levels(drafts: Drafts) -> Iterator[Ints]:
         yield order[start:end]
 
 
-def _is_credit(kind: Ints) -> Bools:
-    credit: Bools = (kind == DEPOSIT) | (kind == SALARY)
-    return credit
-
-
 def undo_of(block: Block) -> Undo:
     if not isinstance(block.undo, Undo):
         raise ValueError("the block was not planned here, or is a part of one")
     return block.undo
-
-
-def _descriptions(shops: Shops) -> list[str]:
-    """All texts: fixed ones, then per merchant those of a purchase, then per merchant those of a bill."""
-    purchases = [f"Purchase at {merchant.name}" for merchant in shops.merchants]
-    bills = [f"{BILL_WORDS.get(m.category, m.category.capitalize())} {m.name}" for m in shops.merchants]
-    return [*WORDS, *purchases, *bills]
-
-
-def _funded(world: World, scenario: ActivityScenario | None) -> int:
-    """How many customers have money when the run starts: all of them, unless some join later."""
-    onboarding = scenario.onboarding if scenario is not None else None
-    size = world.population.size
-    return size if onboarding is None else round(size * onboarding.existing_share)

@@ -38,7 +38,7 @@ class Salaries:
     def __init__(self, world: World, state: RowState, eligible: Eligible) -> None:
         self._names = tuple(world.personas)
         self._state, self._eligible = state, eligible
-        self._pay_days = PayDays(world.population)
+        self._pay_days = PayDays(world.population, world.closed_days)
         self._journeys = Journeys(world)
         self.paid: dict[tuple[int, int], int] = {}
         self._pages = lru_cache(maxsize=_PAGES_KEPT)(self._make_page)

@@ -17,15 +17,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
 
+from banksim.fraud.calendar import Calendar, clock_windows
 from banksim.fraud.patterns import resolve_patterns
 from banksim.measure.thresholds.judge import thresholds_of
 from banksim.model import ExitCode, ScenarioError
 from banksim.report.console import length_text
-from banksim.run.plan import build_parts, check_plan
+from banksim.run.plan import build_parts, check_plan, past_of
 from banksim.scenario import Scenario, load_scenario, survey_scenarios
-from banksim.scenario.fraud import FraudSettings, Pattern, Phase
+from banksim.scenario.fraud import FraudSettings, Pattern
 from banksim.scenario.models import SECONDS_PER_HOUR, Load
 from banksim.scenario.targets import Fault
 from banksim.schedule.clock import PiecewiseRate, offered_rate
@@ -90,7 +90,9 @@ def describe(scenario: Scenario, offered: PiecewiseRate, speed: float | None = N
     speed = speed or scenario.speed_multiplier
     counted = sum(pattern.count or 0 for pattern in scenario.fraud.all_patterns)
     transactions = offered.total() / speed + counted
-    fraud = sum(share * offered.integral(a, b) for a, b, share in _shares(scenario)) / speed + counted
+    calendar = Calendar.of(scenario.fraud, scenario.start_at, scenario.duration_s)
+    shares = _shares(scenario, calendar)
+    fraud = sum(share * offered.integral(a, b) for a, b, share in shares) / speed + counted
     busiest = max(offered, key=lambda piece: piece.value)
     wall_length_s = scenario.wall_length_s(speed)
     return Summary(
@@ -108,55 +110,20 @@ def describe(scenario: Scenario, offered: PiecewiseRate, speed: float | None = N
         peak_at=scenario.start_at + timedelta(seconds=busiest.start_s),
         expected_fraud=fraud,
         patterns=tuple(_pattern_summaries(scenario.fraud)),
-        notes=tuple(_notes(scenario, transactions)),
+        notes=tuple(_notes(scenario, calendar, transactions)),
         faults=tuple(_fault_text(scenario, fault) for fault in scenario.faults),
     )
 
 
-def _shares(scenario: Scenario) -> Iterator[tuple[float, float, float]]:
+def _shares(scenario: Scenario, calendar: Calendar) -> Iterator[tuple[float, float, float]]:
     """(start, end, share of λ that is fraud) over the run; counted patterns have no part in it."""
-    spans = _attack_spans(scenario)
-    phases = [_phase_span(phase) for phase in scenario.fraud.phases if _shares_rate(phase.patterns)]
-    edges = {0.0, scenario.duration_s, *(edge for span in (*spans, *phases) for edge in span)}
-    ordered = sorted(edge for edge in edges if 0 <= edge <= scenario.duration_s)
     fraud = scenario.fraud
-    for start_s, end_s in pairwise(ordered):
-        share = 0.0
-        if _shares_rate(fraud.patterns) or not fraud.all_patterns:
-            inside = fraud.attack_window is None or _within(start_s, spans)
-            share = fraud.rate if inside else fraud.outside_rate
-        if _within(start_s, phases):
-            share = max(share, fraud.rate)
-        yield start_s, end_s, share
-
-
-def _attack_spans(scenario: Scenario) -> list[tuple[float, float]]:
-    return _daily_spans(scenario, scenario.fraud.attack_window)
-
-
-def _daily_spans(scenario: Scenario, window: tuple[int, int] | None) -> list[tuple[float, float]]:
-    """Every occurrence of these hours in the run, in simulated seconds since its start."""
-    if window is None:
-        return []
-    length_s = ((window[1] - window[0] - 1) % HOURS_PER_DAY + 1) * SECONDS_PER_HOUR
-    midnight = scenario.start_at.replace(hour=0, minute=0, second=0, microsecond=0)
-    opens_s = (midnight - scenario.start_at).total_seconds() + (window[0] - HOURS_PER_DAY) * SECONDS_PER_HOUR
-    spans = []
-    while opens_s < scenario.duration_s:
-        start_s, end_s = max(0.0, opens_s), min(scenario.duration_s, opens_s + length_s)
-        if start_s < end_s:
-            spans.append((start_s, end_s))
-        opens_s += HOURS_PER_DAY * SECONDS_PER_HOUR
-    return spans
-
-
-def _phase_span(phase: Phase) -> tuple[float, float]:
-    start_s = phase.start_hour * SECONDS_PER_HOUR
-    return start_s, start_s + phase.duration_hours * SECONDS_PER_HOUR
-
-
-def _within(moment_s: float, spans: list[tuple[float, float]]) -> bool:
-    return any(start_s <= moment_s < end_s for start_s, end_s in spans)
+    acting: list[str | None] = [phase.name for phase in fraud.phases if _shares_rate(phase.patterns)]
+    if _shares_rate(fraud.patterns) or not fraud.all_patterns:
+        acting.append(None)
+    for start_s, end_s in calendar.spans():
+        levels = (calendar.level_at(start_s, phase, fraud) for phase in acting)
+        yield start_s, end_s, max(levels, default=0.0)
 
 
 def _shares_rate(patterns: tuple[Pattern, ...]) -> bool:
@@ -173,14 +140,15 @@ def _pattern_summaries(fraud: FraudSettings) -> Iterator[PatternSummary]:
             yield PatternSummary(pattern.label, pattern.type, phase, share, pattern.count)
 
 
-def _notes(scenario: Scenario, transactions: float) -> Iterator[str]:
+def _notes(scenario: Scenario, calendar: Calendar, transactions: float) -> Iterator[str]:
     """What is legal and probably not meant."""
-    if scenario.fraud.attack_window and not _attack_spans(scenario):
+    if scenario.fraud.attack_window and not calendar.attacks:
         yield "fraud.attack_window never comes in this run; fraud.baseline_rate holds throughout"
     if not scenario.fraud.all_patterns and scenario.fraud.rate > 0:
         yield "fraud.patterns names no kind of fraud; a usual mix makes fraud.rate"
     rate = scenario.transaction_rate
-    if rate.peak_tps > rate.off_peak_tps and not _daily_spans(scenario, rate.business_hours):
+    business = clock_windows(rate.business_hours, scenario.start_at, scenario.duration_s)
+    if rate.peak_tps > rate.off_peak_tps and not business:
         yield (
             "transaction_rate.peak_tps is never reached: business_hours ({}:00 to {}:00) never come "
             "in this run, which begins at {:%H:%M}".format(*rate.business_hours, scenario.start_at)
@@ -287,12 +255,22 @@ def outlook(scenario: Scenario) -> list[str]:
         f"{length_text(summary.wall_length_s)}",
         f"  customers     {summary.customers:,}",
         *_load_lines(summary, scenario.load),
+        *_history_lines(scenario),
         f"  fraud         {summary.fraud_share:.2%} of them",
         "",
         *_fraud_lines(scenario, summary),
         *_fault_lines(summary),
         *(f"  note: {note}" for note in summary.notes),
     ]
+
+
+def _history_lines(scenario: Scenario) -> list[str]:
+    if not scenario.history_days:
+        return []
+    past = past_of(scenario)
+    count = offered_rate(past).total() / past.speed_multiplier
+    days = f"{scenario.history_days} days" if scenario.history_days > 1 else "the day"
+    return [f"  history       {days} before it are played first, about {count:,.0f} transactions"]
 
 
 def _load_lines(summary: Summary, search: Load | None) -> list[str]:

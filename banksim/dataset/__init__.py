@@ -6,5 +6,3 @@ systems.
 """
 
 from banksim.dataset.stream import Entry, Stream
-
-__all__ = ["Entry", "Stream"]

@@ -33,7 +33,7 @@ from banksim.dataset.stream import Batch, Entry, Stream
 from banksim.dataset.tables import TABLES, Reports, Table, croissant, line_of
 from banksim.model import BanksimError, ExitCode, UsageError
 from banksim.report.console import Line, can_rewrite, wants_colour
-from banksim.run.plan import Parts, build_parts
+from banksim.run.plan import Parts, build_parts, build_past, past_of
 from banksim.scenario import Scenario, load_scenario
 
 # -- How far the writing is: one line that rewrites itself on a terminal, nothing elsewhere ---------
@@ -117,6 +117,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--speed", type=float, metavar="X", help="10 times slower makes 10 times as many rows"
     )
+    parser.add_argument(
+        "--history",
+        action="store_true",
+        help="write the days before the run (history_days), for import, instead of the run",
+    )
     parser.add_argument("--limit", type=_positive, metavar="N", help="stop after N transactions")
     parser.add_argument("--accounts", type=Path, metavar="FILE", help="accounts (default: beside --out)")
     parser.add_argument(
@@ -177,9 +182,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _generate(options: argparse.Namespace, scenario: Scenario, files: Files | None) -> int:
     seed = scenario.seed if scenario.seed is not None else secrets.randbelow(1_000_000)
-    parts = build_parts(scenario, seed, scenario.speed_multiplier)
+    parts = _parts(options, scenario, seed)
     stream, tally = Stream(parts), Tally()
-    progress = Progress(scenario.duration_s)
+    progress = Progress(parts.clock.duration_s)
     checker = Checker(parts) if options.check else None
     with Outputs() as outputs:
         try:
@@ -189,7 +194,7 @@ def _generate(options: argparse.Namespace, scenario: Scenario, files: Files | No
             rows = _Rows(parts, tables)
             for number, path in enumerate(() if files is None else files.transactions):
                 sink = outputs.open(path, columns, parts.world.currency)
-                end_s = math.inf if options.split is None else options.split[number] * scenario.duration_s
+                end_s = math.inf if options.split is None else options.split[number] * parts.clock.duration_s
                 rows.sinks.append((end_s, sink if form is None else FormSink(sink, form)))
             _write_rows(options.limit, stream, tally, progress, rows, checker.add if checker else None)
             _refuse_faults(stream)
@@ -197,8 +202,8 @@ def _generate(options: argparse.Namespace, scenario: Scenario, files: Files | No
                 made: dict[Path, Sequence[Column]] = dict.fromkeys(files.transactions, columns)
                 made |= _write_people(parts, progress, outputs, files)
                 made |= _write_tables(parts, outputs, files, tables)
-                command = _command(options, seed)
-                contents = CardContents(scenario, seed, parts, stream, tally, made, command, options.limit)
+                command, told = _command(options, seed), past_of(scenario) if options.history else scenario
+                contents = CardContents(told, seed, parts, stream, tally, made, command, options.limit)
                 write_card(outputs.temporary(files.card), contents)
                 if files.croissant is not None:
                     now = outputs.close()
@@ -225,10 +230,15 @@ def _generate(options: argparse.Namespace, scenario: Scenario, files: Files | No
     return int(ExitCode.COMPLETED if found.passed else ExitCode.THRESHOLD_FAILED)
 
 
+def _parts(options: argparse.Namespace, scenario: Scenario, seed: int) -> Parts:
+    build = build_past if options.history else build_parts
+    return build(scenario, seed, scenario.speed_multiplier)
+
+
 def _checked(options: argparse.Namespace, scenario: Scenario, seed: int) -> Checker:
     """The same set of another seed, which is looked at and not written."""
-    parts = build_parts(scenario, seed, scenario.speed_multiplier)
-    checker, progress = Checker(parts), Progress(scenario.duration_s)
+    parts = _parts(options, scenario, seed)
+    checker, progress = Checker(parts), Progress(parts.clock.duration_s)
     _write_rows(options.limit, Stream(parts), Tally(), progress, _Rows(parts, {}), checker.add)
     progress.clear()
     return checker
@@ -334,7 +344,10 @@ def _scenario(options: argparse.Namespace) -> Scenario:
         "customers": options.customers,
         "speed": options.speed,
     }
-    return load_scenario(options.scenario, overrides)
+    scenario = load_scenario(options.scenario, overrides)
+    if options.history and not scenario.history_days:
+        raise UsageError(f"generate: --history: {options.scenario} has no history_days")
+    return scenario
 
 
 def _files(options: argparse.Namespace) -> Files:
@@ -373,7 +386,7 @@ def _files(options: argparse.Namespace) -> Files:
 
 def _command(options: argparse.Namespace, seed: int) -> str:
     words = ["banksim", "generate", "--scenario", str(options.scenario), "--out", options.out.name]
-    words += ["--seed", str(seed)]
+    words += ["--seed", str(seed), *(["--history"] if options.history else [])]
     for name in ("customers", "speed", "limit", "label_delay_days", "label_noise"):
         value = getattr(options, name)
         if value is not None:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from banksim.activity.block import CHANNELS, KINDS, Block, Legend
+from banksim.activity.block import CHANNELS, DECLINES, KINDS, Block, Legend
 from banksim.dataset.files import (
     FRACTION,
     Money,
@@ -65,7 +65,9 @@ class BatchLines:
         fractions = FRACTION if minor_digits(legend.currency) == 2 else ("",)
         self._per_unit = len(fractions)
         self._amounts = tuple(
-            f"{cents},{legend.currency},{status},C" for status in ("posted", "refused") for cents in fractions
+            f"{cents},{legend.currency},{'refused' if word else 'posted'},{word},C"
+            for word in DECLINES
+            for cents in fractions
         )
         self._befores = tuple(f"{cents}," for cents in fractions)
         # The last one stands for -1: none.
@@ -98,7 +100,7 @@ class BatchLines:
             self._names(block),
             (self._acts, block.kind.astype(np.int64) * len(CHANNELS) + block.channel),
             whole,
-            (self._amounts, cents + self._per_unit * block.refused),
+            (self._amounts, cents + self._per_unit * block.decline.astype(np.int64)),
             _customers(block),
             had,
             (self._befores, had_cents),

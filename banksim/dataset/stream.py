@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from banksim.activity.block import Block
+from banksim.activity.block import DECLINES, FUNDS, Block
 from banksim.activity.rows import RowPlanner, undo_of
 from banksim.model import CREDIT_KINDS, NOT_SCORED, BankReply, BankStatus, Outcome, Planned, Transaction
 from banksim.run.plan import Parts
@@ -42,7 +42,12 @@ BLOCK_ROWS, SETTLED_ROWS, SETTLED_ROWS_OF_FEW, FEW_CUSTOMERS = 16_384, 4096, 204
 
 
 APPROVED = Outcome(BankReply(BankStatus.POSTED), NOT_SCORED, lag_ms=0.0, service_ms=0.0)
-REFUSED = Outcome(BankReply(BankStatus.REFUSED, "insufficient funds"), NOT_SCORED, lag_ms=0.0, service_ms=0.0)
+#: By the code of ``Block.decline``.
+OUTCOMES = (
+    APPROVED,
+    *(Outcome(BankReply(BankStatus.REFUSED, word), NOT_SCORED, 0.0, 0.0) for word in DECLINES[1:]),
+)
+REFUSED = OUTCOMES[FUNDS]
 
 
 class RuleBank:
@@ -143,7 +148,7 @@ class Batch:
                 yield entry
                 at, entry = next(dated)
             if position < len(self.block):
-                outcome = REFUSED if self.block.refused[position] else APPROVED
+                outcome = OUTCOMES[self.block.decline[position]]
                 yield self.block.planned(position), outcome, int(self.block.balance_before_cents[position])
 
 

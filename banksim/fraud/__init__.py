@@ -12,17 +12,3 @@ from banksim.fraud.campaign import Campaign
 from banksim.fraud.patterns import build_registry
 from banksim.fraud.program import CampaignRun, FraudProgram, check_fraud
 from banksim.fraud.typology import Registry, Steps, Typology, typology
-
-__all__ = [
-    "AttackWindow",
-    "Campaign",
-    "CampaignRun",
-    "CampaignSpec",
-    "FraudProgram",
-    "Registry",
-    "Steps",
-    "Typology",
-    "build_registry",
-    "check_fraud",
-    "typology",
-]

@@ -21,8 +21,10 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 
 from banksim.scenario import FraudSettings
 
@@ -133,6 +135,11 @@ class Calendar:
     def windows(self) -> list[AttackWindow]:
         """Attack windows and phases in order of time, for drawing."""
         return sorted((*self.attacks, *self.phases.values()), key=lambda w: (w.start_s, w.end_s))
+
+    def spans(self) -> Iterator[tuple[float, float]]:
+        """The run, cut at the edges of attack windows and phases."""
+        edges = {0.0, self.duration_s, *(edge for one in self.windows for edge in (one.start_s, one.end_s))}
+        return pairwise(sorted(edges))
 
     def attack_at(self, moment_s: float) -> AttackWindow | None:
         """The attack window that holds ``moment_s``."""

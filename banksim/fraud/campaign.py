@@ -356,18 +356,22 @@ class Campaign:
         at: float | None = None,
         *,
         cash: bool = True,
+        refund: bool = False,
         device: str | None = None,
         role: str = "accomplice",
     ) -> Planned:
-        """Money paid in: cash at a counter or machine, or a cheque by photo."""
+        """Money paid in: cash at a counter or machine, or a cheque by photo; or a shop's ``refund``."""
         moment_s = self.next_moment() if at is None else at
         channel = self._channel(
             customer, Kind.DEPOSIT, (Channel.BRANCH, Channel.ATM) if cash else (Channel.MOBILE,), moment_s
         )
         device = customer.devices[0] if device is None else device
-        return self.step(
+        paid_in = self.step(
             Kind.DEPOSIT, customer, amount_cents, moment_s, channel, customer.home, device=device, role=role
         )
+        if not refund:
+            return paid_in
+        return replace(paid_in, transaction=replace(paid_in.transaction, description="Refund"))
 
     def transfer(
         self,

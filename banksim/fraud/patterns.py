@@ -242,7 +242,7 @@ def plan_shares(
     whole: list[Piece] = []
     decoy_whole: list[Piece] = []
     parts: dict[str, list[Piece]] = {pattern.key: [] for pattern in driven}
-    for start_s, end_s in _spans(calendar):
+    for start_s, end_s in calendar.spans():
         values = _fraud_parts(frauds, calendar, settings, (start_s, end_s))
         hours = list(_hours(calendar, start_s, end_s)) if _bends(frauds) else [(start_s, end_s)]
         bends = {t.key: _bend(t, calendar, hours, offered, sum(values.values())) for t in frauds}
@@ -257,14 +257,6 @@ def plan_shares(
                 parts[key].append(Piece(a, b, value))
     by_pattern = {key: PiecewiseRate(pieces) for key, pieces in parts.items()}
     return Shares(PiecewiseRate(whole), PiecewiseRate(decoy_whole), by_pattern)
-
-
-def _spans(calendar: Calendar) -> Iterator[tuple[float, float]]:
-    """The run, cut at the edges of attack windows and phases."""
-    edges = {0.0, calendar.duration_s}
-    for window in calendar.windows:
-        edges |= {window.start_s, window.end_s}
-    yield from zip(sorted(edges), sorted(edges)[1:], strict=False)
 
 
 def _fraud_parts(

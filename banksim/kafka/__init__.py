@@ -19,17 +19,3 @@ from banksim.kafka.client import (
     client_security,
 )
 from banksim.kafka.publisher import Delivery, Publisher
-
-__all__ = [
-    "ALERTS",
-    "CUSTOMERS",
-    "DECISIONS",
-    "EMBEDDED",
-    "TRANSACTIONS",
-    "Delivery",
-    "EmbeddedBroker",
-    "Publisher",
-    "TopicReader",
-    "broker_problem",
-    "client_security",
-]

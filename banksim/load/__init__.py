@@ -5,5 +5,3 @@ The only folder that imports Locust.  A locustfile needs four names from here.
 
 from banksim.load.session import Session
 from banksim.load.users import AcceleratedClockShape, CampaignUser, PersonaUser
-
-__all__ = ["AcceleratedClockShape", "CampaignUser", "PersonaUser", "Session"]

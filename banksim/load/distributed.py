@@ -27,7 +27,6 @@ from locust.env import Environment
 from locust.exception import RPCError
 from locust.runners import STATE_INIT, STATE_STOPPED, STATE_STOPPING, MasterRunner, Runner
 
-import banksim
 from banksim.load.session import LocustStatistics, Session
 from banksim.load.users import idle_seats, seat_names
 from banksim.measure.results import WorkerShown
@@ -36,23 +35,8 @@ from banksim.run.capacity import check_conditions
 from banksim.run.dispatcher import UserQueues
 from banksim.run.plan import RunSettings
 from banksim.run.run import End, Run
-from banksim.run.workers import Members, RemoteSource, WorkerRun
+from banksim.run.workers import Members, RemoteSource, WorkerRun, messages
 from banksim.run.workers.members import Member, Standing
-from banksim.run.workers.messages import (
-    Bye,
-    Final,
-    FromMaster,
-    FromWorker,
-    Hello,
-    Orders,
-    Refused,
-    Rejected,
-    RunMessage,
-    Welcome,
-    encode,
-    from_master,
-    from_worker,
-)
 
 # -- Messages between master and workers over Locust's own connection -------------------------------
 #
@@ -70,9 +54,9 @@ class MasterMail:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
-    def send(self, client_id: str, message: FromMaster) -> None:
+    def send(self, client_id: str, message: messages.FromMaster) -> None:
         try:
-            self._runner.send_message(TO_WORKER, encode(message), client_id)
+            self._runner.send_message(TO_WORKER, messages.encode(message), client_id)
         except RPCError as error:
             logger.debug("A message to %s was not sent: %s", client_id, error)
 
@@ -85,11 +69,11 @@ class WorkerMail:
         #: Set once the master is gone: what is sent then would only pile up.
         self.closed = False
 
-    def send(self, message: FromWorker) -> None:
+    def send(self, message: messages.FromWorker) -> None:
         if self.closed:
             return
         try:
-            self._runner.send_message(TO_MASTER, encode(message))
+            self._runner.send_message(TO_MASTER, messages.encode(message))
         except RPCError as error:
             logger.debug("A message to the master was not sent: %s", error)
 
@@ -160,8 +144,8 @@ class WorkerSession:
     def _keep_in_touch(self) -> NoReturn:
         while True:
             self._mail.send(
-                Hello(
-                    version=banksim.__version__, host=socket.gethostname(), pid=os.getpid(), run=self._in_run
+                messages.Hello(
+                    version=messages.build(), host=socket.gethostname(), pid=os.getpid(), run=self._in_run
                 )
             )
             gevent.sleep(HELLO_EVERY_S)
@@ -195,36 +179,36 @@ class WorkerSession:
     def _hear(self, data: object) -> None:
         self._unanswered = 0
         try:
-            message = from_master(data)
+            message = messages.from_master(data)
         except ValueError as error:
             self._unreadable += 1
             if self._unreadable == 1:
                 logger.warning("A message of the master cannot be read: %s", error)
             return
         match message:
-            case Welcome():
+            case messages.Welcome():
                 self._take_welcome(message)
-            case Rejected():
+            case messages.Rejected():
                 self._take_rejection(message)
-            case Orders():
+            case messages.Orders():
                 if self._run is None or self._run.run_id != message.run:
                     self._begin(message)
-            case RunMessage():
+            case messages.RunMessage():
                 if self._run is not None and self._run.run_id == message.run:
                     self._run.hear(message)
 
-    def _take_rejection(self, rejected: Rejected) -> None:
+    def _take_rejection(self, rejected: messages.Rejected) -> None:
         if not self._failed:
             logger.error("The master rejects this worker: %s", rejected.reason)
             self._failed = True
             gevent.spawn(self.quit)
 
-    def _take_welcome(self, welcome: Welcome) -> None:
+    def _take_welcome(self, welcome: messages.Welcome) -> None:
         if self._number is None:
             self._number = welcome.number
             logger.info("This is worker %d of the bank", self._number)
 
-    def _begin(self, orders: Orders) -> None:
+    def _begin(self, orders: messages.Orders) -> None:
         """A run begins.  Returns at once."""
         if self._run is not None and not self._run.finished.is_set():
             self._run.request_end(End.STOPPED)  # the master has moved on
@@ -235,7 +219,7 @@ class WorkerSession:
             run = WorkerRun(orders, queues, [self._statistics], self._mail)
         except BanksimError as error:
             logger.error("This worker cannot take part in the run: %s", error)
-            self._mail.send(Refused(run=orders.run, reason=str(error)))
+            self._mail.send(messages.Refused(run=orders.run, reason=str(error)))
             return
         self._run = run
         self._has_run.set()
@@ -406,11 +390,11 @@ class MasterSession(Session):
 
     def _hear(self, client_id: str, data: object) -> None:
         try:
-            message = from_worker(data)
+            message = messages.from_worker(data)
         except ValueError as error:
             self.strangers.refuse(error)
             return
-        if isinstance(message, Hello):
+        if isinstance(message, messages.Hello):
             self._greet(client_id, message)
             return
         member, run = self.members.find(client_id), self._run
@@ -421,26 +405,26 @@ class MasterSession(Session):
             return
         if not run.finished.is_set():
             self._source.hear(member, message)
-        elif isinstance(message, Final):
-            self._mail.send(member.client_id, Bye(run=message.run))
+        elif isinstance(message, messages.Final):
+            self._mail.send(member.client_id, messages.Bye(run=message.run))
 
-    def _greet(self, client_id: str, hello: Hello) -> None:
+    def _greet(self, client_id: str, hello: messages.Hello) -> None:
         if client_id not in self._runner.clients and self.members.find(client_id) is None:
             return  # a worker of an earlier master: Locust gives it no users, and it ends by itself
         try:
             member = self._welcome(client_id, hello)
         except ValueError as error:
-            self._mail.send(client_id, Rejected(reason=str(error)))
+            self._mail.send(client_id, messages.Rejected(reason=str(error)))
             return
-        self._mail.send(client_id, Welcome(number=member.number))
+        self._mail.send(client_id, messages.Welcome(number=member.number))
         if self._source is not None and self.active:
             gevent.spawn(self._source.greet, member, hello.run)
 
-    def _welcome(self, client_id: str, hello: Hello) -> Member:
+    def _welcome(self, client_id: str, hello: messages.Hello) -> Member:
         """Raises ValueError when the worker cannot work for this master."""
-        if hello.version != banksim.__version__:
+        if hello.version != messages.build():
             raise ValueError(
-                f"the master runs banksim {banksim.__version__}, this worker {hello.version}; "
-                "install the same version on both"
+                f"the master runs banksim {messages.build()}, this worker {hello.version}; "
+                "install the same build on both"
             )
         return self.members.hear(client_id, hello.host, hello.pid)

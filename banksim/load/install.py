@@ -29,17 +29,10 @@ from locust import events
 from locust.env import Environment
 from locust.exception import RPCError
 
+from banksim.load import terminal
 from banksim.load.distributed import MasterSession, WorkerSession
 from banksim.load.options import DEFAULT_SCENARIO, add_options, heed_locusts_options
 from banksim.load.session import Endings, Session, end_quietly_before_the_start
-from banksim.load.terminal import (
-    copy_log,
-    level_from,
-    log_calls,
-    share_terminal,
-    shorten_lines,
-    show_progress,
-)
 from banksim.load.users import check_cast
 from banksim.measure.thresholds.judge import parse_thresholds
 from banksim.model import BanksimError, ExitCode, UsageError
@@ -200,7 +193,7 @@ ALL_INTERFACES = ("", "*", "0.0.0.0", "::")
 
 def set_defaults(parser: Any, environ: Mapping[str, str]) -> None:
     """LOG_LEVEL and DASHBOARD_PORT as defaults of --loglevel and --web-port.  Raises UsageError."""
-    if level := level_from(environ):
+    if level := terminal.level_from(environ):
         parser.set_defaults(loglevel=level)
     if port := environ.get("DASHBOARD_PORT", "").strip():
         if not port.isdecimal() or not 1 <= int(port) <= 65_535:
@@ -259,18 +252,18 @@ def start_session(environment: Environment) -> Session | None:
     """
     options = environment.parsed_options
     check_cast(environment)
-    log_calls(environment.events)
-    shorten_lines(options)
+    terminal.log_calls(environment.events)
+    terminal.shorten_lines(options)
     leave_out_tables(options)
     if options.log_file:
-        copy_log(Path(options.log_file))
+        terminal.copy_log(Path(options.log_file))
     if options.worker:  # the master has the say, the pages and the report
-        share_terminal(options, sys.stderr, os.environ)
+        terminal.share_terminal(options, sys.stderr, os.environ)
         Endings(environment, WorkerSession(environment))
         return None
     heed_locusts_options(environment)
     session = MasterSession(environment) if options.master else Session(environment)
-    show_progress(session, options, sys.stderr, os.environ)
+    terminal.show_progress(session, options, sys.stderr, os.environ)
     link_reports()
     starts_now = options.headless or options.autostart
     parse_thresholds(options.threshold or ())

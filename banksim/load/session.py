@@ -50,6 +50,7 @@ from locust.runners import STATE_INIT, STATE_STOPPED
 from banksim.load.options import check_form, from_form, run_settings
 from banksim.load.users import SeatDispatcher, idle_seats, seat_names, unplayed
 from banksim.measure.block import CallBlock
+from banksim.measure.counts import OtherUsers
 from banksim.measure.results import WorkerShown
 from banksim.model import At, BanksimError, ExitCode, UsageError
 from banksim.report.console import print_summary
@@ -163,21 +164,31 @@ def _enter(lot: Lot, last_s: float, entries: tuple[stats.StatsEntry, ...]) -> No
 # -- What users that are none of ours did, in Locust's own tables -----------------------------------
 
 
-def failures_beside(environment: Environment) -> int:
-    """Requests that failed, and exceptions that left a task, of users that are not banksim's.
+def users_beside(environment: Environment) -> OtherUsers | None:
+    """Users that are not banksim's, and all requests and tasks that failed in users' own code.
 
-    Those of ours are `CallFailed`; on a master errors arrive as text, which begins with that name.
+    Errors of ours are `CallFailed`; on a master errors arrive as text, which begins with that name.
     """
-    runner = environment.runner
-    if runner is None:
-        return 0
-    failed: int = sum(
-        row.occurrences
-        for row in runner.errors.values()
+    runner, code = environment.runner, environment.parsed_options.exit_code_on_error
+    classes = sorted(one.__name__ for one in environment.user_classes if not seat_names([one]))
+    errors, exceptions = (runner.errors, runner.exceptions) if runner is not None else ({}, {})
+    rows = [
+        row
+        for row in errors.values()
         if CallFailed.__name__ not in (type(row.error).__name__, str(row.error).partition("(")[0])
+    ]
+    raised = list(exceptions.values())
+    if not classes and not raised and not rows:
+        return None
+    first = [f"{row.method} {row.name}: {type(row.error).__name__}" for row in rows[:1]]
+    first += [str(row["msg"]) for row in raised[:1]]
+    return OtherUsers(
+        classes,
+        sum(row.occurrences for row in rows),
+        sum(row["count"] for row in raised),
+        (first or [""])[0][:200],
+        tolerated=not int(code),
     )
-    raised: int = sum(row["count"] for row in runner.exceptions.values())
-    return failed + raised
 
 
 logger = logging.getLogger(__name__)
@@ -337,6 +348,7 @@ class Session:
             return False
         self._refused = None
         self._run = self._new_run(settings)
+        self._run.beside = partial(users_beside, self.environment)
         gevent.spawn(self._run.conduct)
         if self._run_time_s:
             gevent.spawn_later(self._run_time_s, self._out_of_time, self._run)
@@ -460,9 +472,9 @@ class Endings:
             # Locust's own SIGTERM handler exits from a greenlet and skips its --html report.
             # Hold it here; the main greenlet ends the process as soon as the web server is down.
             gevent.sleep(60.0)
-        self._print_summary()
         if self._environment.process_exit_code is None:
             self._environment.process_exit_code = int(self._exit_code())
+        self._print_summary()
 
     def _exit_code(self) -> int:
         options = self._environment.parsed_options
@@ -471,7 +483,8 @@ class Endings:
         if self._interrupted:
             return ExitCode.INTERRUPTED
         code = self._session.exit_code
-        if code is ExitCode.COMPLETED and not options.worker and failures_beside(self._environment):
+        beside = users_beside(self._environment)
+        if code is ExitCode.COMPLETED and not options.worker and beside is not None and beside.failures:
             return int(options.exit_code_on_error)
         return code
 
@@ -481,4 +494,7 @@ class Endings:
         if run is not None and run.results is not None:
             # --json promises that stdout is JSON.
             out = sys.stderr if self._environment.parsed_options.json else sys.stdout
-            print_summary(run.results, out, os.environ, str(run.settings.folder / "report.html"))
+            try:
+                print_summary(run.results, out, os.environ, str(run.settings.folder / "report.html"))
+            except (OSError, AttributeError) as error:  # a full disk, a closed pipe; None is a closed stream
+                logger.warning("The summary cannot be printed: %s", error)

@@ -11,7 +11,10 @@ A greenlet draws it, from counts that are there anyway: nothing waits, no thread
 from __future__ import annotations
 
 import logging
+import os
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any, TextIO
@@ -90,8 +93,23 @@ def shorten_lines(options: Any) -> None:
             handler.addFilter(lambda record: not record.getMessage().startswith("Shutting down (exit"))
 
 
+def _tell_once(handler: logging.Handler, record: logging.LogRecord) -> None:  # noqa: ARG001
+    """A log that cannot be written (a full disk) is one line, not a traceback for every line."""
+    if handler not in _silent:
+        _silent.add(handler)
+        with suppress(OSError, AttributeError):
+            print(f"The log cannot be written any more: {sys.exc_info()[1]}", file=sys.stderr)
+
+
+_silent: set[logging.Handler] = set()
+
+
 def log_calls(events: Events) -> None:
     """At DEBUG log every call; and keep Faker's own messages out of the log."""
+    for name in ("stdout", "stderr"):  # None where the caller has closed them
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - as long as the process lives
+    logging.Handler.handleError = _tell_once  # type: ignore[assignment]
     logging.getLogger("faker").setLevel(logging.INFO)
     if logger.isEnabledFor(logging.DEBUG):
         events.request.add_listener(_log_call)
@@ -161,7 +179,7 @@ class ProgressLine(Line):
 
 
 def progress_of(run: Run) -> float:
-    """How much of simulated time has passed, 0..1; while customers are opened, how many of them are."""
+    """How much of simulated time has passed, 0..1; before that, how far the preparation is."""
     if run.state is State.OPENING and run.opening is not None:
         return run.opening.done / max(1, run.opening.total)
     return run.moment()[1] / run.settings.scenario.duration_s
@@ -170,7 +188,7 @@ def progress_of(run: Run) -> float:
 def parts_of(run: Run) -> list[str]:
     """What stands after the bar, in the order of its worth."""
     if run.state is State.OPENING and run.opening is not None and run.opening.total:
-        return [f"opening customers: {run.opening.done:,} of {run.opening.total:,}"]
+        return [run.opening.text]
     if run.state not in (State.RUNNING, State.PAUSED):
         return [run.message]
     wall_s, sim_s = run.moment()

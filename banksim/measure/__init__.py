@@ -8,20 +8,3 @@ from banksim.measure.latency import LatencyHistogram
 from banksim.measure.measures import Measures, MeasureSettings, Roster
 from banksim.measure.scores import share, wilson
 from banksim.measure.timeline import Timeline
-
-__all__ = [
-    "DEFAULT_PREVALENCE",
-    "Detection",
-    "ExpectedBalances",
-    "Fate",
-    "LatencyHistogram",
-    "MeasureSettings",
-    "Measures",
-    "Roster",
-    "Tally",
-    "Timeline",
-    "compare",
-    "fate_of",
-    "share",
-    "wilson",
-]

@@ -24,11 +24,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from math import sqrt
 from operator import attrgetter
 from typing import Any
 
 from banksim.measure.figures import CampaignRow
-from banksim.measure.scores import Clusters
+from banksim.measure.scores import Z_95, Clusters
 from banksim.model import BankStatus, FraudStage, Kind, Outcome, Planned
 
 #: Rows that can be asked for.
@@ -149,20 +150,10 @@ Tried = Mapping[str, tuple[int, int]]
 
 def design_effects(lines: Iterable[CampaignLine]) -> dict[str, float]:
     """By typology, by how much the variance of its recall exceeds that of independent transactions."""
-    groups: dict[str, list[CampaignLine]] = {}
+    groups: dict[str, Clusters] = {}
     for line in lines:
-        groups.setdefault(line.typology, []).append(line)
-    found = {}
-    for typology, group in groups.items():
-        tried, caught = (sum(getattr(line, name) for line in group) for name in ("transactions", "alerted"))
-        recall, campaigns = caught / tried, len(group)
-        if campaigns < 2 or not 0 < recall < 1:
-            found[typology] = 1.0
-            continue
-        squares = sum((line.alerted - recall * line.transactions) ** 2 for line in group)
-        between = squares / tried**2 * campaigns / (campaigns - 1)
-        found[typology] = max(1.0, between / (recall * (1 - recall) / tried))
-    return found
+        groups.setdefault(line.typology, Clusters()).add(line.transactions, line.alerted)
+    return {typology: group.design_effect() for typology, group in groups.items()}
 
 
 def recall_at_mix(tried: Tried, mix: Mix, effects: Mapping[str, float]) -> tuple[float, float] | None:
@@ -178,6 +169,12 @@ def recall_at_mix(tried: Tried, mix: Mix, effects: Mapping[str, float]) -> tuple
         recall += part / total * caught / n
         variance += (part / total) ** 2 * effects.get(name, 1.0) * likely * (1 - likely) / n
     return recall, variance
+
+
+def with_ends(found: tuple[float, float]) -> tuple[float, float, float]:
+    """A recall from `recall_at_mix` with the ends of its 95 % interval."""
+    recall, half = found[0], Z_95 * sqrt(found[1])
+    return recall, max(0.0, recall - half), min(1.0, recall + half)
 
 
 def is_booked(outcome: Outcome) -> bool:

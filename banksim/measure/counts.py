@@ -7,7 +7,7 @@
                           └─ unknown    no answer: it may have been booked
 
 offered = completed + failed + unknown + dropped + in flight.  ``in flight`` is what is
-left over; a negative one is a fault in the caller, and `problems` says so.
+left over; a negative one is a fault in the caller, and fails the word Load.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import numpy as np
 
 from banksim.measure.block import CallBlock
 from banksim.measure.figures import Percentiles
+from banksim.measure.formats import count
 from banksim.measure.latency import LatencyHistogram, whole_us
 from banksim.measure.trends import Growth
 from banksim.model import At, BankStatus, Outcome
@@ -187,8 +188,8 @@ class BoundedCounts(Generic[Key]):
         return sorted(self.counts.items(), key=lambda item: (-item[1], str(item[0])))
 
     def merge(self, items: Iterable[tuple[Key, int]], other: int) -> None:
-        for key, count in items:
-            self.add(key, count)
+        for key, number in items:
+            self.add(key, number)
         self.other += other
 
 
@@ -406,15 +407,6 @@ class Tally:
     def in_flight(self) -> int:
         return self.offered - self.finished - self.dropped
 
-    def problems(self) -> list[str]:
-        """Sentences on what does not add up; empty when all is well."""
-        found = []
-        if self.in_flight < 0:
-            found.append(f"{-self.in_flight} more transactions ended than were offered")
-        if self.finished > self.started:
-            found.append(f"{self.finished - self.started} more transactions ended than were sent")
-        return found
-
     def as_dict(self) -> dict[str, int]:
         return {
             "offered": self.offered,
@@ -433,3 +425,51 @@ class Tally:
     def merge_state(self, state: Sequence[int]) -> None:
         for name, value in zip(_COUNTS, state, strict=True):
             setattr(self, name, getattr(self, name) + value)
+
+
+@dataclass(frozen=True, slots=True)
+class OtherUsers:
+    """Locust users of the locustfile that are none of banksim's, and what failed in users' own code.
+
+    They run in the same processes, so the generator's CPU contains theirs.  ``tolerated``: their failures do
+    not fail the run (``--exit-code-on-error 0``).
+    """
+
+    classes: list[str]
+    failed_requests: int
+    exceptions: int
+    first_error: str
+    tolerated: bool
+
+    @property
+    def failures(self) -> int:
+        return self.failed_requests + self.exceptions
+
+    def text(self) -> str:
+        return (
+            f"{count(self.failed_requests)} requests of users beside banksim's failed and "
+            f"{count(self.exceptions)} exceptions left a task ({self.first_error})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NotOpened:
+    """Customers whom the bank did not open, of all ``customers`` that it was asked for."""
+
+    customers: int
+    failed: int
+    first_error: str
+
+    @classmethod
+    def of(cls, before: NotOpened | None, joining: Mapping[str, int] | None) -> NotOpened | None:
+        """Those from before the run and those who were to join in it; None if there are none."""
+        joining = joining or {}
+        if before is None and not joining.get("failed"):
+            return None
+        known = before or cls(0, 0, "")
+        more = sum(joining.values())
+        return cls(known.customers + more, known.failed + joining.get("failed", 0), known.first_error)
+
+    def text(self) -> str:
+        error = f" ({self.first_error})" if self.first_error else ""
+        return f"{count(self.failed)} of {count(self.customers)} customers could not be opened{error}"

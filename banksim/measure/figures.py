@@ -30,6 +30,20 @@ class Transactions:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryPlayed:
+    """What bank and detector were told of the ``planned`` transactions of the days before the run.
+
+    ``not_taken`` had no answer from one of them.
+    """
+
+    days: int
+    planned: int
+    transactions: int
+    not_taken: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Rate:
     """Transactions per wall second: means over the run or, live, over the last seconds."""
 
@@ -106,7 +120,10 @@ class TimelinePoint:
 
 @dataclass(frozen=True, slots=True)
 class LoadRow:
-    """Quality at one offered rate; ``enough``: whether its recall rests on enough fraud to be judged."""
+    """Quality at one offered rate; ``enough``: whether its recall rests on enough fraud to be judged.
+
+    ``mixed_recall`` is at the run's mix of those typologies that all rates with enough fraud have in common.
+    """
 
     enough: bool
     offered_tps: float
@@ -120,6 +137,9 @@ class LoadRow:
     coverage: float | None
     p50_ms: float | None
     p99_ms: float | None
+    mixed_recall: float | None = None
+    mixed_recall_low: float | None = None
+    mixed_recall_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

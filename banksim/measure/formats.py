@@ -84,6 +84,20 @@ def duration(seconds: float | None) -> str:
     return " ".join(parts[:2])
 
 
+#: Transactions a customer and simulated day that a detector's profiles are made for.
+USUAL_PER_DAY = (0.5, 10.0)
+
+
+def pace(transactions: int, customers: int | None, simulated_s: float) -> str:
+    """What a detector that looks at customers' habits was shown, where it was no usual day; else empty."""
+    if not customers or not simulated_s or not transactions:
+        return ""
+    per_day = transactions / customers / (simulated_s / 86_400)
+    if USUAL_PER_DAY[0] <= per_day <= USUAL_PER_DAY[1]:
+        return ""
+    return f"customers acted {figure(per_day)} times a simulated day, and 0.5 to 10 times is usual"
+
+
 def money(amount_cents: int | None, currency: str) -> str:
     """123456 USD cents → "USD 1 234.56"; from 10 000 units on without cents."""
     if amount_cents is None:

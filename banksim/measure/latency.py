@@ -150,13 +150,15 @@ class LatencyHistogram:
         self.max_us = max(self.max_us, other.max_us)
 
     def since(self, earlier: LatencyHistogram | None) -> LatencyHistogram:
-        """What was counted after ``earlier``, an older sum of the same; ``max_us`` is that of all."""
+        """Without ``earlier``, an older sum or a part of the same; its maximum is exact to a bucket."""
         made = LatencyHistogram(self._sub_bits)
         made.merge(self)
         if earlier is not None:
             made._counts[: len(earlier._cells)] -= earlier._counts
             made.count -= earlier.count
             made._sum_us -= earlier._sum_us
+            used = np.flatnonzero(made._counts)
+            made.max_us = min(made.max_us, round(made._middle_us(int(used[-1])))) if len(used) else 0
         return made
 
     def clear(self) -> None:

@@ -131,28 +131,32 @@ class MeasureSettings:
 class Quality:
     """Detection and latency of one part of the run (cold or warm).
 
-    ``failed_response`` holds those of "response" that failed or went unanswered, once more.
+    ``failed_response`` and ``unscored_response`` hold, once more, those of "response" that failed or went
+    unanswered, and those that the detector was asked about without giving a usable score.
     """
 
-    __slots__ = ("detection", "failed_response", "lag", "latency", "response", "service")
+    __slots__ = ("detection", "failed_response", "lag", "latency", "response", "service", "unscored_response")
 
     def __init__(self, settings: MeasureSettings) -> None:
         self.detection = Detection(settings.max_campaigns, settings.deadline_ms)
         self.latency = {name: LatencyHistogram() for name in SERIES}
         self.response, self.service, self.lag = (self.latency[name] for name in SERIES)
         self.failed_response = LatencyHistogram()
+        self.unscored_response = LatencyHistogram()
 
     def merge_state(self, state: Mapping[str, Any]) -> None:
         self.detection.merge_state(state["detection"])
         for name, histogram in self.latency.items():
             histogram.merge_state(state["latency"][name])
         self.failed_response.merge_state(state["failed_response"])
+        self.unscored_response.merge_state(state["unscored_response"])
 
     def to_state(self) -> dict[str, Any]:
         return {
             "detection": self.detection.to_state(),
             "latency": {name: histogram.to_state() for name, histogram in self.latency.items()},
             "failed_response": self.failed_response.to_state(),
+            "unscored_response": self.unscored_response.to_state(),
         }
 
 
@@ -268,9 +272,12 @@ class Measures:
         bucket.lag.add(lag_ms)
         alert = outcome.alert
         bucket.scored += outcome.detector.score is not None
+        if outcome.detector.error and outcome.detector.score is None:
+            quality.unscored_response.add(response_ms)
         if planned.truth.label is _FRAUD:
             bucket.fraud_sent += 1
             bucket.fraud_alerted += alert
+            bucket.count_fraud(planned.truth.typology, 1, alert)
         else:
             bucket.genuine += 1
             bucket.false_positives += alert
@@ -299,6 +306,8 @@ class Measures:
         unknowns, failures = number_of(unknown), number_of(failed)
         if unknowns or failures:
             quality.failed_response.add_many(response_us[failed | unknown])
+        if block.score_failed.any():
+            quality.unscored_response.add_many(response_us[block.score_failed & np.isnan(block.score)])
         completed = len(block) - unknowns - failures
         self.tally.completed += completed
         refused = block.status == REFUSED
@@ -408,6 +417,24 @@ class Roster:
         merged.timeline = self._timeline = self._renewed_timeline() or self._whole_timeline()
         self._changed.clear()
         return merged
+
+    def drop_odd(self) -> dict[str, Exception]:
+        """Forget processes whose states do not add up with those before them; returns why, by process."""
+        odd: dict[str, Exception] = {}
+        merged = Measures(self._settings)
+        for process, state in list(self._states.items()):
+            timeline = {**state["timeline"], "buckets": list(self._buckets[process].items())}
+            before = merged.to_state()
+            try:
+                merged.merge({**state, "timeline": timeline})
+            except Exception as error:
+                odd[process] = error
+                del self._states[process], self._buckets[process]
+                merged = Measures(self._settings)
+                merged.merge(before)
+        self._timeline = Measures(self._settings).timeline
+        self._changed = {index for kept in self._buckets.values() for index in kept}
+        return odd
 
     def _renewed_timeline(self) -> Timeline | None:
         interval_s = self._timeline.interval_s

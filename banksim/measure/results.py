@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from banksim.measure import figures, kafka
 from banksim.measure.contest import ContestScore
-from banksim.measure.counts import CallRow, CompletionFigures, ErrorRow, SingleCall
+from banksim.measure.counts import CallRow, CompletionFigures, ErrorRow, NotOpened, OtherUsers, SingleCall
 from banksim.measure.figures import (
     DetectionFigures,
     Fraud,
@@ -195,12 +195,14 @@ class Account:
     circuits: list[Circuit] = field(default_factory=list)
     faults: list[FaultMade] = field(default_factory=list)
     onboarding: dict[str, int] | None = None
+    not_opened: NotOpened | None = None
     fraud_not_made: dict[str, int] | None = None
     feedback: Feedback | None = None
     transaction_log: LogFile | None = None
     detector: DetectorStats | None = None
     capacity: CapacityFigures | None = None
     workers: list[WorkerRow] = field(default_factory=list)
+    history: figures.HistoryPlayed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +228,7 @@ class RunInfo(Account):
     machine: dict[str, str | int | None] = field(default_factory=dict)
     #: Wall seconds in which simulated time stood still; rates are means over the others.
     paused_s: float = 0.0
+    beside: OtherUsers | None = None
 
 
 @dataclass(frozen=True, slots=True)

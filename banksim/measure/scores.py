@@ -92,6 +92,17 @@ class Clusters:
         self.hits_squared += sign * hits * hits
         self.products += sign * trials * hits
 
+    def design_effect(self) -> float:
+        """By how much the variance of the share of hits exceeds that of independent trials; 1 at least."""
+        if self.count < 2 or not 0 < self.hits < self.trials:
+            return 1.0
+        share = self.hits / self.trials
+        squares = self.hits_squared - 2 * share * self.products + share**2 * self.trials_squared
+        # A few large clusters tell less of the variance than as many of one size would.
+        alike = self.trials**2 / self.trials_squared
+        between = squares / self.trials**2 * alike / max(1.0, alike - 1)
+        return max(1.0, between / (share * (1 - share) / self.trials))
+
     def interval(self) -> tuple[float, float] | None:
         """The 95 % interval of the share of hits: Wilson's, on the trials ÷ their design effect.
 
@@ -101,12 +112,8 @@ class Clusters:
             return None
         share, effective, z = self.hits / self.trials, float(self.count), Z_95
         if self.count >= MIN_CLUSTERS and 0 < share < 1:
-            squares = self.hits_squared - 2 * share * self.products + share**2 * self.trials_squared
-            # A few large clusters tell less of the variance than as many of one size would.
-            alike = self.trials**2 / self.trials_squared
-            between = max(0.0, squares) / self.trials**2 * alike / max(1.0, alike - 1)
-            effective = self.trials / max(1.0, between / (share * (1 - share) / self.trials))
-            z = student_t_95(max(3, round(alike) - 1))
+            effective = self.trials / self.design_effect()
+            z = student_t_95(max(3, round(self.trials**2 / self.trials_squared) - 1))
         return wilson(share * effective, effective, z)
 
 

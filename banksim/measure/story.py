@@ -22,7 +22,7 @@ from banksim.measure.measures import Measures
 from banksim.measure.results import Results, RunInfo
 from banksim.measure.scores import FEW, enough, share
 from banksim.measure.timeline import Timeline
-from banksim.measure.verdicts import Evidence, held_up_by, held_up_text
+from banksim.measure.verdicts import Evidence, held_up_by, held_up_text, not_opened, uncounted
 
 #: Sentences at most.
 MAX_FINDINGS = 3
@@ -49,10 +49,11 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What is under way, the money of fraud, and, once a run is over, its findings."""
+    """What is under way, the money of fraud, why caught is not stopped, and in the end the findings."""
 
     now: list[Happening] = field(default_factory=list)
     money: list[Amount] = field(default_factory=list)
+    unstopped: str = ""
     findings: list[str] = field(default_factory=list)
 
 
@@ -129,6 +130,20 @@ def amounts(found: DetectionFigures, currency: str) -> list[Amount]:
     rows.append(("lost", "Lost", found.lost_cents))
     of = found.tried_cents
     return [Amount(key, label, money(cents, currency), share(cents, of)) for key, label, cents in rows]
+
+
+def unstopped(found: DetectionFigures, flow: str, currency: str) -> str:
+    """Why less was stopped than was caught; empty where nothing that was caught had been booked."""
+    booked_cents = found.caught_cents - found.stopped_cents
+    if booked_cents <= 0:
+        return ""
+    why = (
+        "a review lets it pass, only a block stops it"
+        if flow == "score_then_post"
+        else "the bank books before the detector is asked"
+    )
+    caught, booked = money(found.caught_cents, currency), money(booked_cents, currency)
+    return f"Caught is not stopped: alerts were on {caught}, and {booked} of it was booked, since {why}."
 
 
 def findings(results: Results) -> list[str]:
@@ -218,7 +233,6 @@ def caveats(evidence: Evidence, fraud: Fraud, measures: Measures) -> list[str]:
         *_of_the_detection(evidence.detection),
         *_of_the_refusals(measures.refusals.counts.get("fraud", 0)),
         *_of_the_bounds(fraud, measures),
-        *(f"The counts do not add up: {problem}." for problem in measures.tally.problems()),
         *ALWAYS,
     ]
 
@@ -250,6 +264,15 @@ def _of_the_run(run: RunInfo, evidence: Evidence) -> list[str]:
             f"The detector says that it processed {count(round(own.processed))} transactions, and this run "
             f"put {count(asked)} to it: somebody else asks it too, such as a bank that has its transactions "
             "scored. Then it sees each of them twice, and rules that count see double; leave one out."
+        )
+    if (played := run.history) is not None:
+        part = f"{count(played.transactions)} of the" if played.transactions < played.planned else "the"
+        lost = f"; {count(played.not_taken)} of them were not taken" if played.not_taken else ""
+        found.append(
+            f"Before the run, bank and detector were told of {part} {count(played.planned)} transactions of "
+            f"the {played.days} days before it, in {duration(played.seconds)}{lost}. They are in no figure."
+            if played.transactions
+            else f"The {played.days} days before the run were not played, so the detector started cold."
         )
     if evidence.warmed_up:
         found.append("Detection and latency leave out the warm-up; its figures are reported separately.")
@@ -297,6 +320,10 @@ def _of_the_load(evidence: Evidence) -> list[str]:
             f"Only {percent(achieved)} of the offered transactions were sent: the asked load was not "
             "reached. Add workers or users, or ask for less."
         )
+    if closed := not_opened(evidence):
+        found.append(f"{closed.text()}: what they were to do failed without being sent to the bank.")
+    if (off := uncounted(evidence)) < 0:
+        found.append(f"The counts do not add up: {count(-off)} more transactions ended than were offered.")
     if counts.dropped:
         found.append(f"{count(counts.dropped)} arrivals could not start in time and were dropped.")
     if counts.in_flight > 0:
@@ -314,6 +341,9 @@ def _of_the_load(evidence: Evidence) -> list[str]:
         )
         lay = f"At the 99th percentile {milliseconds(lag_ms)} lay between the intended and the actual start"
         found.append(f"{lay}: {why}")
+    if evidence.run is not None and evidence.run.beside is not None and evidence.run.beside.classes:
+        names = ", ".join(evidence.run.beside.classes)
+        found.append(f"Users beside banksim's ran in the same processes ({names}): its CPU contains theirs.")
     use = evidence.generator
     if use is not None and use.busy_samples > max(1.0, BUSY_SHARE * use.samples):
         found.append(

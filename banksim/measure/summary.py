@@ -6,11 +6,13 @@ values of results.py.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from banksim.measure.campaigns import design_effects, recall_at_mix, with_ends
 from banksim.measure.contest import RINHA, ContestScore, rinha_score
 from banksim.measure.detection import Slices
 from banksim.measure.figures import (
@@ -149,7 +151,7 @@ def build_results(
         failed_calls=extremes.failed_rows(),
         scores=_scores(measures),
         timeline=[] if partial else measures.timeline.points(),
-        quality_against_load=quality_against_load(measures.timeline),
+        quality_against_load=quality_against_load(measures),
         generator=evidence.generator,
         reconciliation=reconciliation,
         invariant=evidence.invariant,
@@ -251,9 +253,17 @@ def detection(measures: Measures, quality: Quality) -> DetectionFigures:
 
 
 def _histograms(measures: Measures) -> dict[str, LatencyHistogram]:
-    """response, service and lag of transactions; then calls by target system."""
+    """response, service and lag of transactions; then calls by target system.
+
+    Where scores are missing, the response of what was "scored" and "unscored" too: a fast refusal is no fast
+    answer.
+    """
+    quality, apart = measures.warm, {}
+    if quality.unscored_response.count:
+        scored = quality.response.since(quality.unscored_response)
+        apart = {"scored": scored, "unscored": quality.unscored_response}
     by_system = {system: measures.calls.of_system(system) for system in measures.calls.systems}
-    return {**measures.warm.latency, **by_system}
+    return {**quality.latency, **apart, **by_system}
 
 
 def _response_parts(found: Mapping[str, Percentiles]) -> dict[str, ResponseParts]:
@@ -322,12 +332,13 @@ def _warm_up(measures: Measures) -> WarmUp | None:
 #
 # The run is cut into stretches of about ``LOAD_STRETCH_S`` wall seconds, and stretches of a like
 # offered rate are added up.  Transactions count where they ended.  Recall here is alerts among
-# all fraud that ended, so fraud the detector was never asked about lowers it.
+# all fraud that ended, so fraud the detector was never asked about lowers it.  Typologies are caught
+# unlike well, and a rush hour has others than a quiet one: rates are compared at one mix.
 
 
-def quality_against_load(timeline: Timeline) -> list[LoadRow]:
+def quality_against_load(measures: Measures) -> list[LoadRow]:
     """Recall, coverage and p99 by offered rate, lowest first."""
-    stretches = _stretches(timeline)
+    stretches = _stretches(measures.timeline)
     if not stretches:
         return []
     lowest, highest = min(tps for tps, _, _ in stretches), max(tps for tps, _, _ in stretches)
@@ -337,7 +348,23 @@ def quality_against_load(timeline: Timeline) -> list[LoadRow]:
         total, seconds = groups.setdefault(int(tps // width), (Bucket(bucket.sim_s), 0.0))
         total.merge(bucket)
         groups[int(tps // width)] = (total, seconds + length_s)
-    return [_load_row(total, seconds) for _, (total, seconds) in sorted(groups.items())]
+    mix = Counter[str]()
+    for total, _ in groups.values():
+        mix.update({name: number for name, (number, _) in total.tried.items()})
+    judged = [total.tried.keys() for total, _ in groups.values() if enough(total.fraud_sent)]
+    common = set(mix).intersection(*judged)
+    effects = design_effects(measures.detection.campaigns.lines.values())
+    rows = []
+    for _, (total, seconds) in sorted(groups.items()):
+        tried = {name: (pair[0], pair[1]) for name, pair in total.tried.items() if name in common}
+        at_mix = recall_at_mix(tried, mix, effects) if total.scored else None
+        recall, low, high = with_ends(at_mix) if at_mix is not None else (None, None, None)
+        rows.append(
+            replace(
+                _load_row(total, seconds), mixed_recall=recall, mixed_recall_low=low, mixed_recall_high=high
+            )
+        )
+    return rows
 
 
 def _stretches(timeline: Timeline) -> list[tuple[float, Bucket, float]]:

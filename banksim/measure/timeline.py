@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import inf
+from operator import attrgetter
 from typing import Any
 
 from banksim.measure.figures import TimelinePoint
@@ -44,6 +45,7 @@ COUNTS = (
     "timeouts",
     "http_errors",
 )
+_COUNTS = attrgetter(*COUNTS)
 
 
 class Bucket:
@@ -51,11 +53,11 @@ class Bucket:
 
     The last three of `COUNTS` are of calls, the others of transactions.
 
-    ``genuine`` and ``fraud_sent`` count finished transactions by truth.  ``percentiles_ms`` are those of
-    a point; None when they are out of date.
+    ``genuine`` and ``fraud_sent`` count finished transactions by truth, ``tried`` fraud and those of it
+    that were alerted by typology.  ``percentiles_ms`` are those of a point; None when they are out of date.
     """
 
-    __slots__ = (*COUNTS, "lag", "percentiles_ms", "resources", "response", "sim_s")
+    __slots__ = (*COUNTS, "lag", "percentiles_ms", "resources", "response", "sim_s", "tried")
 
     def __init__(self, sim_s: float) -> None:
         self.response = LatencyHistogram(COARSE_BITS)
@@ -78,6 +80,7 @@ class Bucket:
         self.resent = 0
         self.timeouts = 0
         self.http_errors = 0
+        self.tried: dict[str, list[int]] = {}
         self.resources: list[float] | None = None
         self.percentiles_ms: tuple[float | None, ...] | None = None
 
@@ -92,27 +95,36 @@ class Bucket:
         """Note CPU in % of one core, memory in bytes, network bytes a second; the highest of each is kept."""
         self.resources = list(map(max, self.resources, resources)) if self.resources else list(resources)
 
+    def count_fraud(self, typology: str, number: int, alerted: int) -> None:
+        known = self.tried.setdefault(typology, [0, 0])
+        known[0] += number
+        known[1] += alerted
+
     def merge(self, other: Bucket) -> None:
         self.percentiles_ms = None
+        for name, (number, alerted) in other.tried.items():
+            self.count_fraud(name, number, alerted)
         self.sim_s = min(self.sim_s, other.sim_s)
-        for name in COUNTS:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name, mine, more in zip(COUNTS, _COUNTS(self), _COUNTS(other), strict=True):
+            setattr(self, name, mine + more)
         self.response.merge(other.response)
         self.lag.merge(other.lag)
         if other.resources:
             self.use(other.resources)
 
     def to_state(self) -> list[Any]:
-        counts = [getattr(self, name) for name in COUNTS]
-        return [self.sim_s, counts, self.response.to_state(), self.lag.to_state(), self.resources]
+        counts = list(_COUNTS(self))
+        return [self.sim_s, counts, self.response.to_state(), self.lag.to_state(), self.resources, self.tried]
 
     def merge_state(self, state: Sequence[Any]) -> None:
         """Add a bucket from `to_state`."""
-        sim_s, counts, response, lag, resources = state
+        sim_s, counts, response, lag, resources, tried = state
         self.percentiles_ms = None
+        for name, (number, alerted) in tried.items():
+            self.count_fraud(name, number, alerted)
         self.sim_s = min(self.sim_s, sim_s)
-        for name, value in zip(COUNTS, counts, strict=True):
-            setattr(self, name, getattr(self, name) + value)
+        for name, mine, more in zip(COUNTS, _COUNTS(self), counts, strict=True):
+            setattr(self, name, mine + more)
         self.response.merge_state(response)
         self.lag.merge_state(lag)
         if resources:

@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 
 from banksim.measure.figures import Drift, DriftStretch
+from banksim.measure.formats import count, milliseconds
 from banksim.measure.scores import LOGIT_RANGE, Floats, score_of
 
 MAX_STRETCHES = 64
@@ -63,6 +64,16 @@ class GrowthFigures:
         if not self.grows or now_ms >= limit_ms:
             return None
         return round((limit_ms - now_ms) / self.slope_ms * 1000.0)
+
+    def text(self, p99_ms: float | None, goal_ms: float) -> str:
+        """A system that gets slower the more it has done, in one sentence without its full stop."""
+        text = (
+            f"It gets slower as it works: calls took {milliseconds(self.first_ms)} at first and "
+            f"{milliseconds(self.last_ms)} at the end, {milliseconds(self.slope_ms)} more with every 1,000 "
+            f"(95 % interval {milliseconds(self.low_ms)} to {milliseconds(self.high_ms)})"
+        )
+        left = self.calls_until(p99_ms, goal_ms) if p99_ms is not None else None
+        return text + (f"; p99 passes {milliseconds(goal_ms)} after {count(left)} more" if left else "")
 
 
 class Growth:
@@ -153,8 +164,8 @@ MAX_WINDOWS = 48
 MIN_SCORES = 300
 #: Tenths of the reference are the usual choice.
 TENTHS = 10
-#: Where all but the first group begin: exactly 0, 32 equal widths of log-odds, exactly 1.
-_GROUP_EDGES = [5e-324, *(score_of(number * 0.75 - LOGIT_RANGE) for number in range(1, 32)), 1.0]
+#: Where all but the first group begin: exactly 0, 240 equal widths of log-odds, exactly 1.
+_GROUP_EDGES = [5e-324, *(score_of(number * 0.1 - LOGIT_RANGE) for number in range(1, 240)), 1.0]
 _GROUPS = len(_GROUP_EDGES) + 1
 
 
@@ -230,15 +241,18 @@ class ScoreDrift:
             self._coarsen()
         factor = round(self.length_s / state["length_s"])
         for index, counts in state["windows"]:
-            place = index // factor
-            self.windows[place] = _added(self.windows.get(place, [0] * _GROUPS), counts)
+            mine = self.windows.setdefault(index // factor, [0] * _GROUPS)
+            for group, number in counts:
+                mine[group] += number
         while len(self.windows) > MAX_WINDOWS:
             self._coarsen()
 
     def to_state(self) -> dict[str, Any]:
         return {
             "length_s": self.length_s,
-            "windows": [[i, list(window)] for i, window in self.windows.items()],
+            "windows": [
+                [i, [[group, n] for group, n in enumerate(window) if n]] for i, window in self.windows.items()
+            ],
         }
 
     def _coarsen(self) -> None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from banksim.measure.counts import NotOpened
 from banksim.measure.figures import (
     DetectionFigures,
     GeneratorUse,
@@ -28,7 +29,7 @@ from banksim.measure.figures import (
     ResponseParts,
     Transactions,
 )
-from banksim.measure.formats import THIN, count, figure, interval, milliseconds, money, percent, rate
+from banksim.measure.formats import THIN, count, figure, interval, milliseconds, money, pace, percent, rate
 from banksim.measure.results import Kind, Planned, Results, RunInfo, ThresholdRow, Verdict, Word
 from banksim.measure.scores import enough, wilson
 from banksim.measure.trends import GrowthFigures
@@ -54,7 +55,6 @@ DETECTION_METRICS = frozenset(
         *("f1", "mcc", "average_precision", "roc_auc"),
     )
 )
-
 
 #: The word of a detector whose figures fail a threshold.
 MISSES = "misses its threshold"
@@ -185,11 +185,11 @@ def surely_above(bad: int, of: int, limit: float) -> bool:
 
 
 def sent_kind(evidence: Evidence) -> Kind:
-    """Sent of what was due."""
+    """Sent of what was due; while the run goes on, what waits may still be."""
     counts, tolerated = evidence.transactions, 1.0 - evidence.goals.sent
     if not counts.offered:
         return "none"
-    missing = counts.offered - counts.sent
+    missing = counts.offered - counts.sent if evidence.over else counts.dropped
     bad = surely_above(missing, counts.offered, MISSING_FAILS * tolerated)
     if not enough(counts.offered) and not bad:
         return "none"
@@ -230,7 +230,8 @@ def uncounted(evidence: Evidence) -> int:
     if not evidence.over:
         return 0
     lost = sum(row.in_flight for row in evidence.run.workers) if evidence.run is not None else 0
-    return evidence.transactions.in_flight - lost
+    counts = evidence.transactions
+    return counts.in_flight - lost or min(0, counts.sent - counts.ended)
 
 
 def held_up_by(evidence: Evidence) -> str:
@@ -275,15 +276,20 @@ def _load(evidence: Evidence) -> Word:
         f"({percent(rates.achieved_share)}), {rate(rates.achieved_tps)} on average and "
         f"{rate(rates.peak_tps)} at the peak; start lag p99 {milliseconds(evidence.p99('lag'))}"
     )
-    if evidence.run is not None and evidence.run.capacity is not None:
-        return _capacity(evidence, text)
-    exhausted = own_limit(evidence)
+    exhausted, beside = own_limit(evidence), evidence.run.beside if evidence.run is not None else None
     kinds = (sent_kind(evidence), dropped_kind(evidence), lag_kind(evidence))
-    if exhausted:
+    # A search goes past the limit: its steps tell whose that was.
+    if exhausted and not (exhausted == "CPU" and _searched(evidence)):
         return Word("Load", "fail", f"out of {exhausted}", f"{text}. The generator ran out of {exhausted}.")
     if off := uncounted(evidence):
         text += f"; {count(abs(off))} {'were sent and never' if off > 0 else 'too many were'} counted"
         return Word("Load", "fail", "miscounted", f"{text}. The figures of this run do not add up.")
+    if beside is not None and beside.failures:
+        return Word(
+            "Load", "warn" if beside.tolerated else "fail", "users failed", f"{text}; {beside.text()}."
+        )
+    if _searched(evidence):
+        return _capacity(evidence, text)
     if not enough(counts.offered) and "fail" not in kinds:
         few = too_few(counts.offered, evidence.planned.transactions if evidence.planned else counts.offered)
         return Word("Load", "warn" if evidence.over else "none", few, f"{text}.")
@@ -330,6 +336,11 @@ def errors_kind(evidence: Evidence) -> Kind:
     return _kind((counts.error_share or 0.0) <= tolerated, bad)
 
 
+def not_opened(evidence: Evidence) -> NotOpened | None:
+    run = evidence.run
+    return NotOpened.of(run.not_opened, run.onboarding) if run is not None else None
+
+
 def bank_time_kind(evidence: Evidence) -> Kind:
     p99_ms, goal_ms = evidence.p99("nexum"), evidence.goals.bank_p99_ms
     if p99_ms is None:
@@ -345,10 +356,12 @@ def _bank(evidence: Evidence) -> Word:
     text = f"{percent(counts.error_share)} of the transactions failed or went unanswered"
     text = text if counts.error_share else "No transaction failed"
     text += f"; 99 % of the calls took at most {milliseconds(calls.p99)}"
+    closed = not_opened(evidence)
+    text += f"; {closed.text()}" if closed else ""
     trend = evidence.growth.get("nexum")
     grows = trend is not None and trend.grows
     if trend is not None and grows:
-        text += f". {growth_text(trend, calls.p99, evidence.goals.bank_p99_ms)}"
+        text += f". {trend.text(calls.p99, evidence.goals.bank_p99_ms)}"
     if _searched(evidence):
         return Word("Bank", "none", "not judged", f"{text}. {PAST_THE_LIMIT}")
     if held_up_by(evidence) == "bank":
@@ -357,24 +370,14 @@ def _bank(evidence: Evidence) -> Word:
     if not enough(counts.ended) and errors != "fail":
         few = too_few(counts.ended, counts.offered)
         return Word("Bank", "warn" if evidence.over else "none", few, f"{text}.")
-    if "fail" in (errors, time):
-        return Word("Bank", "fail", "errors" if errors == "fail" else "too slow", f"{text}.")
-    if "warn" in (errors, time):
-        return Word("Bank", "warn", "some errors" if errors == "warn" else "slow", f"{text}.")
-    if grows:
-        return Word("Bank", "warn", "gets slower", f"{text}.")
+    bad = closed and surely_above(closed.failed, closed.customers, ERRORS_FAIL * evidence.goals.errors)
+    if bad or "fail" in (errors, time):
+        name = "customers missing" if bad else "errors" if errors == "fail" else "too slow"
+        return Word("Bank", "fail", name, f"{text}.")
+    if closed or grows or "warn" in (errors, time):
+        name = "slow" if time == "warn" else "customers missing" if closed else "gets slower"
+        return Word("Bank", "warn", "some errors" if errors == "warn" else name, f"{text}.")
     return Word("Bank", "pass", "holds", f"{text}.")
-
-
-def growth_text(trend: GrowthFigures, p99_ms: float | None, goal_ms: float) -> str:
-    """A system that gets slower the more it has done, in one sentence."""
-    text = (
-        f"It gets slower as it works: calls took {milliseconds(trend.first_ms)} at first and "
-        f"{milliseconds(trend.last_ms)} at the end, {milliseconds(trend.slope_ms)} more with every 1,000 "
-        f"(95 % interval {milliseconds(trend.low_ms)} to {milliseconds(trend.high_ms)})"
-    )
-    left = trend.calls_until(p99_ms, goal_ms) if p99_ms is not None else None
-    return text + (f"; p99 passes {milliseconds(goal_ms)} after {count(left)} more" if left else "")
 
 
 def _searched(evidence: Evidence) -> bool:
@@ -446,18 +449,18 @@ def detector_time_kind(evidence: Evidence) -> Kind:
 
 
 def caught(found: DetectionFigures) -> str:
-    """Recall with what it rests on: "65 % of 43 frauds caught (50–78 %)"."""
+    """Recall with what it rests on: "65 % of 43 frauds caught (9 campaigns; 95 %: 50–78 %)"."""
     frauds = found.confusion.fraud
     if not found.scored and not found.by_bank:
         return "recall n/a: nothing was scored"
     if not frauds:
         return "recall n/a: no fraud was put to the detector"
-    ends = interval(found.recall_low, found.recall_high)
-    return f"{percent(found.recall)} of {count(frauds)} frauds caught (95 %: {ends})"
+    ends, of = interval(found.recall_low, found.recall_high), f"{percent(found.recall)} of {count(frauds)}"
+    return f"{of} frauds caught ({count(found.campaigns)} campaigns; 95 %: {ends})"
 
 
 def _detector(evidence: Evidence) -> Word:
-    found = evidence.detection
+    found, run = evidence.detection, evidence.run
     if not found.judged:
         return Word("Detector", "none", "not judged", "No transaction was put to a detector.")
     if not found.scored and not found.by_bank:
@@ -465,12 +468,14 @@ def _detector(evidence: Evidence) -> Word:
         kind = coverage_kind(evidence)
         return Word("Detector", kind, "nothing scored", text)
     failed = [row for row in evidence.thresholds if row.metric in DETECTION_METRICS and not row.passed]
-    scored = f"{percent(found.coverage)} scored" if found.asked else "Asked by the bank alone"
-    text = f"{scored}; {caught(found)}"
+    text = f"{percent(found.coverage)} scored" if found.asked else "Asked by the bank alone"
+    text += f"; {caught(found)}"
     if found.false_positives_per_10000 is not None:
         text += f", {figure(found.false_positives_per_10000)} false positives per {count(10_000)} genuine"
     p99_ms = evidence.p99("bastion")
     text += f"; 99 % of the calls took at most {milliseconds(p99_ms)}" if p99_ms is not None else ""
+    if run is not None and (unusual := pace(evidence.transactions.offered, run.customers, run.simulated_s)):
+        text += f"; {unusual}"
     if _searched(evidence):
         return Word("Detector", "none", "not judged", f"{text}. {PAST_THE_LIMIT}")
     coverage = coverage_kind(evidence)

@@ -104,6 +104,16 @@ class Channel(StrEnum):
     ACH = "ach"
 
 
+class Decline(StrEnum):
+    """Why a genuine payment is refused, as it was planned; in words that `refusal_reason` knows."""
+
+    NONE = ""
+    FUNDS = "insufficient funds"
+    LIMIT = "over the limit"  # more than the customer's tier may pay at once
+    WRONG_PIN = "wrong PIN"
+    EXPIRED_CARD = "expired card"
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A point on the map: degrees, city and two-letter country."""
@@ -139,7 +149,8 @@ class Transaction:
 
     ``timestamp_s`` is the intended *simulated* moment in unix seconds; waiting for an
     answer may delay the send, never this.  ``account`` is the payer (the payee for
-    credit kinds), ``counterparty`` the other account of a transfer.
+    credit kinds), ``counterparty`` the other account of a transfer.  ``card_check`` is what the card
+    system in front of a core bank finds wrong: ``WRONG_PIN``, ``EXPIRED_CARD``, or NONE.
     """
 
     transaction_id: str
@@ -154,6 +165,7 @@ class Transaction:
     description: str
     counterparty: AccountRef | None = None
     merchant: Merchant | None = None
+    card_check: Decline = Decline.NONE
 
 
 @record
@@ -297,11 +309,12 @@ _REASON_WORDS = {
     "funds": ("funds", "balance", "overdraft"),
     "compliance": ("compliance", "kyc", "sanction", "aml"),
     "limit": ("limit", "maximum"),
+    "card": ("wrong pin", "expired card"),
 }
 
 
 def refusal_reason(detail: str) -> str:
-    """Why a bank refused: funds, limit, compliance, fraud or other; a mapping's own word leads the text."""
+    """Why a bank refused: a key of `_REASON_WORDS` or other; a mapping's own word leads the text."""
     named, colon, _ = detail.partition(":")
     if colon and named in (*_REASON_WORDS, "other"):
         return named

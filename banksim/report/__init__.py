@@ -1,5 +1,3 @@
 """Files for people and machines: results.json, report.html and CSV."""
 
 from banksim.report.write import check_folder, write_report
-
-__all__ = ["check_folder", "write_report"]

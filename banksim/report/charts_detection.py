@@ -158,7 +158,8 @@ def recall_chart(results: Results) -> Chart:
         y=[f"{words(name)}  n = {row.transactions}" for name, row in drawn],
         x=recalls,
         marker={"color": colour["data-caught"]},
-        error_x=error_bars([row for _, row in drawn]) | {"color": colour["text"]},
+        error_x=error_bars((row.recall, row.recall_low, row.recall_high) for _, row in drawn)
+        | {"color": colour["text"]},
         hovertemplate="%{y}: %{x:.1%}<extra></extra>",
     )
     chart.update_layout(showlegend=False, bargap=0.45, margin={"l": 10, "r": 16, "t": 8, "b": 44})

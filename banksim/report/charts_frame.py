@@ -14,7 +14,7 @@ its role; `chart_layout` gives what a Plotly layout needs to sit on the page.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -24,7 +24,6 @@ from typing import Any, Literal, TypeVar
 
 import plotly.graph_objects as go
 
-from banksim.measure.figures import LoadRow, TypologyRow
 from banksim.measure.formats import figure, words
 from banksim.measure.results import Results
 
@@ -183,9 +182,9 @@ def frame(chart: go.Figure) -> None:
     )
 
 
-def error_bars(rows: Sequence[LoadRow | TypologyRow]) -> dict[str, Any]:
-    """The 95 % interval of each row's recall, as Plotly draws it."""
-    ends = [(row.recall or 0.0, row.recall_low or 0.0, row.recall_high or 0.0) for row in rows]
+def error_bars(recalls: Iterable[tuple[float | None, float | None, float | None]]) -> dict[str, Any]:
+    """95 % intervals as Plotly draws them, of recalls with their lower and upper ends."""
+    ends = [(recall or 0.0, low or 0.0, high or 0.0) for recall, low, high in recalls]
     return {
         "type": "data",
         "symmetric": False,

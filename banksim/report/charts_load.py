@@ -225,6 +225,12 @@ def latency_chart(results: Results) -> Chart:
     )
 
 
+LOAD_COLUMNS = (
+    *("offered", "wall seconds", "ended", "frauds", "caught", "recall at one mix", "95 % interval"),
+    *("coverage", "p50", "p99"),
+)
+
+
 def load_quality_chart(results: Results) -> Chart:
     title = "Quality against load"
     drawn = [row for row in results.quality_against_load if row.ended]
@@ -233,8 +239,10 @@ def load_quality_chart(results: Results) -> Chart:
     colour = colours("light")
     offered = [round(row.offered_tps, 3) for row in drawn]
     chart = go.Figure()
-    with_fraud = [row for row in drawn if row.recall is not None]
-    _add_recall(chart, "recall, with 95 % interval", [row for row in with_fraud if row.enough])
+    with_fraud = [row for row in drawn if row.mixed_recall is not None]
+    _add_recall(
+        chart, "recall at one mix of fraud, with 95 % interval", [row for row in with_fraud if row.enough]
+    )
     few = [row for row in with_fraud if not row.enough]
     _add_recall(chart, f"recall, fewer than {FEW} frauds", few, joined=False)
     for name, key, role, symbol, axis in (
@@ -270,17 +278,19 @@ def load_quality_chart(results: Results) -> Chart:
     return Chart(
         "load-quality",
         title,
-        "Does the detector still catch when the load rises? Stretches of the run, grouped by offered rate.",
+        "Does the detector still catch when the load rises? Stretches of the run, grouped by offered rate, "
+        "each at the run's mix of the typologies that they have in common.",
         spec_of(chart),
-        ("offered", "wall seconds", "ended", "frauds", "recall", "95 % interval", "coverage", "p50", "p99"),
+        LOAD_COLUMNS,
         [
             (
                 rate(row.offered_tps),
                 count(row.seconds),
                 count(row.ended),
                 count(row.fraud),
-                percent(row.recall),
-                interval(row.recall_low, row.recall_high),
+                count(row.caught),
+                percent(row.mixed_recall),
+                interval(row.mixed_recall_low, row.mixed_recall_high),
                 percent(row.coverage),
                 milliseconds(row.p50_ms),
                 milliseconds(row.p99_ms),
@@ -298,13 +308,13 @@ def _add_recall(chart: go.Figure, name: str, rows: Sequence[LoadRow], joined: bo
     chart.add_scatter(
         name=name,
         x=[round(row.offered_tps, 3) for row in rows],
-        y=[row.recall for row in rows],
+        y=[row.mixed_recall for row in rows],
         customdata=[[row.caught, row.fraud] for row in rows],
-        error_y=error_bars(rows),
+        error_y=error_bars([(row.mixed_recall, row.mixed_recall_low, row.mixed_recall_high) for row in rows]),
         mode="lines+markers" if joined else "markers",
         marker={"symbol": "triangle-up" if joined else "triangle-up-open", "size": 9, "color": colour},
         line={"color": colour, "width": 2},
-        hovertemplate="recall %{y:.1%} (%{customdata[0]} of %{customdata[1]} frauds)<extra></extra>",
+        hovertemplate="recall at one mix %{y:.1%}, %{customdata[0]} of %{customdata[1]}<extra></extra>",
     )
 
 

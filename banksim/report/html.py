@@ -25,7 +25,7 @@ from banksim.measure import formats
 from banksim.measure.formats import NOT_AVAILABLE, THIN, count, figure, milliseconds, money, percent
 from banksim.measure.results import FeedItem, Results, encode
 from banksim.measure.scores import enough
-from banksim.measure.story import findings
+from banksim.measure.story import findings, unstopped
 from banksim.measure.tiles import money_stages
 from banksim.measure.verdicts import too_few
 from banksim.model.money import minor_digits
@@ -151,6 +151,7 @@ def render_html(
             charts=made,
             ranges=range_parts(results),
             findings=findings(results),
+            unstopped=unstopped(results.detection, run.flow or "", run.currency),
             stand_in=STAND_IN if run.mode in STAND_INS else "",
             minor_digits=minor_digits(run.currency),
             before={tile["key"]: tile["value"] for tile in before["tiles"]} if before else {},

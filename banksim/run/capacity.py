@@ -24,9 +24,8 @@ from typing import Any, Protocol
 import gevent
 
 from banksim.measure import Measures, MeasureSettings
-from banksim.measure.campaigns import Mix, Tried, design_effects, recall_at_mix
+from banksim.measure.campaigns import Mix, Tried, design_effects, recall_at_mix, with_ends
 from banksim.measure.results import CapacityFigures, CapacityStep
-from banksim.measure.scores import Z_95
 from banksim.measure.thresholds.judge import Judge, Threshold, parse_thresholds
 from banksim.measure.thresholds.readings import Figures
 from banksim.model import ScenarioError
@@ -405,12 +404,7 @@ def _ends(found: tuple[float, float] | None) -> dict[str, Any]:
     """A recall with its 95 % interval, under the names of a step."""
     if found is None:
         return {}
-    recall, half = found[0], Z_95 * math.sqrt(found[1])
-    return {
-        "mixed_recall": recall,
-        "mixed_recall_low": max(0.0, recall - half),
-        "mixed_recall_high": min(1.0, recall + half),
-    }
+    return dict(zip(("mixed_recall", "mixed_recall_low", "mixed_recall_high"), with_ends(found), strict=True))
 
 
 def _row(tps: float, step: Measures, held_s: float, reason: str, repeats: bool) -> CapacityStep:

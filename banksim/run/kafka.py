@@ -17,19 +17,7 @@ from typing import Any
 
 import gevent
 
-from banksim.kafka import (
-    ALERTS,
-    CUSTOMERS,
-    DECISIONS,
-    EMBEDDED,
-    TRANSACTIONS,
-    Delivery,
-    EmbeddedBroker,
-    Publisher,
-    TopicReader,
-    broker_problem,
-    client_security,
-)
+from banksim import kafka
 from banksim.measure.kafka import Kafka as Figures
 from banksim.measure.kafka import StreamFigures
 from banksim.measure.results import TargetRow
@@ -70,7 +58,7 @@ class Brokers:
     wanted: bool = False
     asked_for: str = ""
     reason: str = ""
-    embedded: EmbeddedBroker | None = None
+    embedded: kafka.EmbeddedBroker | None = None
 
     def described(self, figures: Figures, form: Format, detail: str) -> Figures:
         """With where the events went, as what, and what is to be said of it."""
@@ -87,7 +75,7 @@ def check_brokers(settings: RunSettings) -> None:
     if settings.kafka is not KafkaUse.OFF and (
         settings.kafka is KafkaUse.ASKED or settings.mode is Mode.LIVE
     ):
-        client_security()
+        kafka.client_security()
 
 
 def find_brokers(settings: RunSettings) -> Brokers:
@@ -101,17 +89,17 @@ def find_brokers(settings: RunSettings) -> Brokers:
         )
     if not servers:
         return Brokers(reason="disabled: the scenario names no brokers")
-    if servers == EMBEDDED:
-        broker = EmbeddedBroker()
+    if servers == kafka.EMBEDDED:
+        broker = kafka.EmbeddedBroker()
         address = broker.start()
         logger.info("Kafka: an embedded test broker at %s, which ends with this run", address)
         return Brokers(address, True, servers, embedded=broker)
-    problem = broker_problem(servers)
+    problem = kafka.broker_problem(servers)
     if problem:
         reason = f"{problem}, events are counted as not published"
         logger.warning("Kafka: %s (--kafka-servers names others, --no-kafka switches this off)", reason)
         return Brokers(wanted=True, asked_for=servers, reason=reason)
-    protocol = client_security().get("security.protocol", "PLAINTEXT")
+    protocol = kafka.client_security().get("security.protocol", "PLAINTEXT")
     logger.info("Kafka: publishing to %s (%s)", servers, protocol)
     if protocol == "SASL_PLAINTEXT":
         logger.warning("Kafka: the login crosses the network unencrypted; SASL_SSL would hide it")
@@ -145,8 +133,8 @@ class Events:
         self._has_bank = has_bank
         self._sink = sink
         self._timekeeper = timekeeper
-        self._publisher: Publisher | None = None
-        self._reader: TopicReader | None = None
+        self._publisher: kafka.Publisher | None = None
+        self._reader: kafka.TopicReader | None = None
         self._acknowledged_ms: float | None = None
         self._failing = ""
         self._closed = False
@@ -156,9 +144,9 @@ class Events:
         servers = self._brokers.servers
         if not servers:
             return
-        self._publisher = Publisher(servers, self._delivered)
+        self._publisher = kafka.Publisher(servers, self._delivered)
         self._publisher.start()
-        missing = self._publisher.missing_topics((TRANSACTIONS, CUSTOMERS))
+        missing = self._publisher.missing_topics((kafka.TRANSACTIONS, kafka.CUSTOMERS))
         if missing:
             logger.warning(
                 "Kafka: the brokers have no topic %s and make none by themselves; create it with "
@@ -166,7 +154,7 @@ class Events:
                 " and ".join(missing),
                 servers,
             )
-        self._reader = TopicReader(servers, (DECISIONS, ALERTS), self._heard)
+        self._reader = kafka.TopicReader(servers, (kafka.DECISIONS, kafka.ALERTS), self._heard)
         self._reader.start()
 
     @property
@@ -183,7 +171,7 @@ class Events:
         tx = planned.transaction
         now_s = time.monotonic()
         event = transaction_event(tx, self._directory, self._form) if self._publisher else {}
-        if self._publish(TRANSACTIONS, tx.transaction_id, event):
+        if self._publish(kafka.TRANSACTIONS, tx.transaction_id, event):
             self.figures.expect(tx.transaction_id, planned.truth, now_s)
 
     def customer(self, customer: Customer, time_s: float) -> None:
@@ -191,7 +179,7 @@ class Events:
         customer_id = self._directory.customer_id(customer.index)
         if self._brokers.wanted and customer_id is not None:
             event = customer_event(customer, customer_id, time_s, self._form) if self._publisher else {}
-            self._publish(CUSTOMERS, customer_id, event)
+            self._publish(kafka.CUSTOMERS, customer_id, event)
 
     def drain(self) -> None:
         """Wait for the last acknowledgements and decisions, within bounds; tell how it went."""
@@ -251,31 +239,19 @@ class Events:
         self.figures.offered(topic, "published" if taken else "dropped")
         return taken
 
-    def _delivered(self, delivery: Delivery) -> None:
+    def _delivered(self, delivery: kafka.Delivery) -> None:
         self._failing = delivery.error
         if delivery.error:
             self.figures.failed(delivery.topic, delivery.key, delivery.error)
         else:
             self.figures.delivered(delivery.topic, delivery.key, delivery.latency_ms)
             self._acknowledged_ms = delivery.latency_ms
-        self._sink.called(
-            self._timekeeper.now(),
-            (
-                Call(
-                    "kafka",
-                    "PUBLISH",
-                    delivery.topic,
-                    delivery.latency_ms,
-                    None,
-                    0,
-                    0,
-                    delivery.error or None,
-                ),
-            ),
-        )
+        error = delivery.error or None
+        call = Call("kafka", "PUBLISH", delivery.topic, delivery.latency_ms, None, 0, 0, error)
+        self._sink.called(self._timekeeper.now(), (call,))
 
     def _heard(self, topic: str, value: bytes) -> None:
-        if topic == ALERTS:
+        if topic == kafka.ALERTS:
             about = read_alert(value)
             if about is not None:
                 self.figures.alert(about)

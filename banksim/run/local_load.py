@@ -23,12 +23,12 @@ import gevent
 from gevent.event import Event
 
 from banksim.measure import Measures
-from banksim.measure.results import Account, CapacityFigures, DetectorStats, TargetRow
+from banksim.measure.results import Account, CapacityFigures, TargetRow
 from banksim.model import At
 from banksim.report.transaction_log import FILE_NAME, TransactionLog, open_transaction_log
 from banksim.run.capacity import Capacity, LocalStage
-from banksim.run.connect import Connected, connect, read_stats, says
-from banksim.run.customers import Joiners, NoJoiners, Opening, Register
+from banksim.run.connect import Connected, connect, says
+from banksim.run.customers import Joiners, NoJoiners, Opening, Past, Register
 from banksim.run.dispatcher import ALWAYS, CampaignDriver, Dispatcher, Lease, UserQueues, Wakeup
 from banksim.run.executor import DROP_AFTER_S, Executor, RowExecutor
 from banksim.run.invariant import BalanceWatch, MovementBooks
@@ -36,7 +36,7 @@ from banksim.run.kafka import Brokers, Events
 from banksim.run.plan import LiveSimulation, Parts, RunSettings, counting
 from banksim.run.process import rare_collections
 from banksim.run.reconcile import reconcile
-from banksim.run.run import End, Totals
+from banksim.run.run import End, Progress, Totals
 from banksim.run.sink import (
     ITEMS_PER_SECOND,
     CustomerCounts,
@@ -155,11 +155,12 @@ class LocalLoad:
     simulation: LiveSimulation
     backlog: Backlog
     dispatcher: Dispatcher
-    opening: Opening
+    opening: Progress
+    opener: Opening
+    past: Past
     joiners: Joiners | NoJoiners
     companions: tuple[Companion, ...]
     logs: tuple[TransactionLog, ...]
-    detector_before: DetectorStats | None
     closing: ExitStack
     cut: Event = field(default_factory=Event)
 
@@ -178,12 +179,6 @@ class LocalLoad:
     @property
     def addresses(self) -> Mapping[str, str]:
         return self.connected.addresses
-
-    @property
-    def existing_customers(self) -> int:
-        """How many customers there are before the run: those with the first indices."""
-        plan = self.plan
-        return plan.onboarding.existing if plan.onboarding is not None else plan.world.population.size
 
     @property
     def known_customers(self) -> int:
@@ -215,12 +210,15 @@ class LocalLoad:
     def open_customers(self, report: Callable[[str], None]) -> None:
         """Open the customers who are there before the run.  Raises BanksimError when none can be."""
         report("Opening customers at the bank")
-        first = self.existing_customers
+        first = self.plan.existing_customers
         self.open_some(range(first), first)
+        if self.settings.scenario.history_days:
+            report("Playing the days before the run")
+            self.past.play(self.plan.activity)
 
     def open_some(self, indices: Iterable[int], total: int) -> None:
         """Open these ``total`` customers, if there is a bank.  Raises BanksimError when none can be."""
-        self.opening.open_all(indices, total, lambda text: logger.info("%s", text))
+        self.opener.open_all(indices, total, lambda text: logger.info("%s", text))
 
     def begin(self) -> None:
         """Simulated time runs from here on, and what happens is measured."""
@@ -244,7 +242,7 @@ class LocalLoad:
         """Offer nothing more; an interruption cuts a drain short."""
         if end is End.INTERRUPTED:
             self.cut.set()
-        self.opening.stop()
+        self.opening.stopped = True
         self.dispatcher.stop()
 
     def drain(self, end: End) -> None:
@@ -278,7 +276,9 @@ class LocalLoad:
                 self.settings.scenario.invariant.settle_seconds,
             ),
             self.events.results(),
-            replace(self.account(), detector=says(self.connected.targets.detector, self.detector_before)),
+            replace(
+                self.account(), detector=says(self.connected.targets.detector, self.past.detector_before)
+            ),
             self.feed.items(),
         )
 
@@ -296,8 +296,10 @@ class LocalLoad:
         account = Account(
             circuits=self.connected.circuits(),
             fraud_not_made=not_made if any(not_made.values()) else None,
+            not_opened=self.opener.not_opened(),
             onboarding=self.joiners.counts() if self.plan.onboarding is not None else None,
             transaction_log=self.logs[0].summary() if self.logs else None,
+            history=self.past.played,
         )
         accounts = {companion.name: companion.figures() for companion in self.companions}
         return replace(account, **{name: made for name, made in accounts.items() if made is not None})
@@ -349,8 +351,12 @@ def prepare_local_load(
         measures.reserve()
         tee = Tee([last_calls, *sinks])
 
+        progress = Progress()
+
         def observe(call: Call) -> None:
-            tee.called(timekeeper.now(), (call,))
+            # The history is in no figure, nor in the host's statistics.
+            if timekeeper.started or not progress.history_days:
+                tee.called(timekeeper.now(), (call,))
 
         entered = MovementBooks(measures.books)
         # The process that started the stand-ins also lets their detector decide on Kafka, once for all.
@@ -439,11 +445,12 @@ def prepare_local_load(
             simulation=simulation,
             backlog=backlog,
             dispatcher=dispatcher,
-            opening=Opening(targets.bank, plan.world.population, register),
+            opening=progress,
+            opener=Opening(targets.bank, plan.world.population, register, progress),
+            past=Past(settings, targets, progress),
             joiners=joiners,
             companions=tuple(companions),
             logs=logs,
-            detector_before=read_stats(targets.detector),
             closing=stack.pop_all(),
         )
 

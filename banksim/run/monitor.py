@@ -14,6 +14,7 @@ from banksim.measure import Measures
 from banksim.measure.latency import LatencyHistogram
 from banksim.measure.thresholds.judge import Judge, Verdict, thresholds_of
 from banksim.measure.thresholds.readings import Figures
+from banksim.measure.timeline import Bucket
 from banksim.model import At
 from banksim.run.plan import Mode, RunSettings
 from banksim.run.process import ResourceMeter
@@ -160,6 +161,11 @@ class ThresholdWatch:
 POINT_EVERY_S = 1.0
 #: A line with the rate goes to the log after this many points.
 POINTS_PER_LINE = 5
+#: What a point takes over from the bucket of its second, under the same names.
+COUNTED = (
+    *("fraud_alerted", "false_positives", "failed", "unknown", "dropped"),
+    *("resent", "timeouts", "http_errors"),
+)
 
 
 def report_start(settings: RunSettings) -> None:
@@ -220,47 +226,21 @@ class ProgressLog:
     def _point(self) -> Point:
         measures = self._load.measures
         wall_s, sim_s = self._load.counted_until()
-        window = measures.timeline.window(wall_s, POINT_EVERY_S)
-        point: Point = {
+        bucket, covered_s = measures.timeline.window(wall_s, POINT_EVERY_S) or (Bucket(sim_s), 1.0)
+        return {
             "wall_s": wall_s,
             "sim_s": sim_s,
             "predicted_tps": self._load.asked_tps(sim_s),
-            "offered_tps": 0.0,
-            "achieved_tps": 0.0,
-            "fraud": 0,
-            "fraud_alerted": 0,
-            "false_positives": 0,
-            "alerts": 0,
-            "failed": 0,
-            "unknown": 0,
-            "dropped": 0,
-            "resent": 0,
-            "timeouts": 0,
-            "http_errors": 0,
-            "p50_ms": None,
-            "p99_ms": None,
+            "offered_tps": bucket.offered / covered_s,
+            "achieved_tps": bucket.sent / covered_s,
+            "fraud": bucket.fraud_sent,
+            "alerts": bucket.fraud_alerted + bucket.false_positives,
+            **{name: getattr(bucket, name) for name in COUNTED},
+            "p50_ms": bucket.response.percentile(50),
+            "p99_ms": bucket.response.percentile(99),
             **dict(zip(("cpu_percent", "rss_bytes", "network_bytes_s"), self._use, strict=True)),
             **self._pace.look(measures),
         }
-        if window is not None:
-            bucket, covered_s = window
-            point |= {
-                "offered_tps": bucket.offered / covered_s,
-                "achieved_tps": bucket.sent / covered_s,
-                "fraud": bucket.fraud_sent,
-                "fraud_alerted": bucket.fraud_alerted,
-                "false_positives": bucket.false_positives,
-                "alerts": bucket.fraud_alerted + bucket.false_positives,
-                "failed": bucket.failed,
-                "unknown": bucket.unknown,
-                "dropped": bucket.dropped,
-                "resent": bucket.resent,
-                "timeouts": bucket.timeouts,
-                "http_errors": bucket.http_errors,
-                "p50_ms": bucket.response.percentile(50),
-                "p99_ms": bucket.response.percentile(99),
-            }
-        return point
 
     def _log_rate(self) -> None:
         tally, now_s = self._load.measures.tally, time.monotonic()

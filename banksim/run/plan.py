@@ -15,7 +15,7 @@ import secrets
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -36,8 +36,9 @@ from banksim.measure.summary import Asked
 from banksim.measure.thresholds.judge import thresholds_of
 from banksim.run.process import in_thread
 from banksim.scenario import Scenario
+from banksim.scenario.fraud import FraudSettings
 from banksim.schedule.arrivals import Arrivals, make_arrivals
-from banksim.schedule.clock import Clock, PiecewiseRate, clock_hours, in_hours, offered_rate
+from banksim.schedule.clock import Clock, PiecewiseRate, clock_hours, in_hours, offered_rate, rates_follow
 from banksim.schedule.simulation import Replan, Simulation
 from banksim.world import World, load_personas
 from banksim.world.random import stream
@@ -178,6 +179,11 @@ class Parts:
     desk: FraudProgram
     onboarding: OnboardingPlan | None
 
+    @property
+    def existing_customers(self) -> int:
+        """How many customers there are before the run: those with the first indices."""
+        return self.onboarding.existing if self.onboarding is not None else self.world.population.size
+
     def asked_tps(self, sim_s: float) -> float:
         """What is asked for at a simulated second, transactions per wall second; nothing while paused."""
         return 0.0 if self.clock.paused else self.offered.at(sim_s)
@@ -198,7 +204,7 @@ def build_parts(scenario: Scenario, seed: int, speed: float, shard: int = 0) -> 
     each of them offers what to whom.
     """
     world = World.from_scenario(scenario, seed)
-    offered = offered_rate(scenario)
+    offered = offered_rate(scenario, speed)
     if scenario.load is not None:  # the rate is then what a search says; this is where it starts
         offered = PiecewiseRate.constant(scenario.load.start_tps, scenario.duration_s)
     plugins = [load_plugin(path) for path in plugin_paths(scenario)]
@@ -213,12 +219,42 @@ def build_parts(scenario: Scenario, seed: int, speed: float, shard: int = 0) -> 
         world=world,
         offered=offered,
         genuine=genuine,
-        clock=Clock(scenario.duration_s, speed),
+        clock=Clock(scenario.duration_s, speed, rates_follow(scenario)),
         arrivals=arrivals,
         activity=Activity(world, scenario, shard, payments, arrivals),
         desk=desk,
         onboarding=onboarding,
     )
+
+
+#: Streams of the days before a run, apart from those of all processes of the run itself.
+PAST_SHARD = 1 << 20
+
+
+def past_of(scenario: Scenario) -> Scenario:
+    """The days before a run as a scenario of their own: the same customers, and no fraud.
+
+    Raises ValueError when the scenario has no ``history_days``.
+    """
+    if not scenario.history_days:
+        raise ValueError("history_days: expected at least 1, got 0")
+    return scenario.model_copy(
+        update={
+            "start_at": scenario.start_at - timedelta(days=scenario.history_days),
+            "duration_hours": 24.0 * scenario.history_days,
+            "fraud": FraudSettings(rate=0.0, decoy_rate=0.0),
+            "load": None,
+            "history_days": 0,
+        }
+    )
+
+
+def build_past(scenario: Scenario, seed: int, speed: float) -> Parts:
+    """Plan the days before a run at ``speed``; as in `past_of`, for a live run as for a data set."""
+    parts = build_parts(past_of(scenario), seed, speed, PAST_SHARD)
+    if parts.onboarding is not None:  # nobody joins before the run
+        parts.onboarding.move_to(math.inf)
+    return parts
 
 
 def _arrival_names(shard: int) -> tuple[str | int, ...]:

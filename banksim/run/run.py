@@ -31,6 +31,7 @@ from gevent.event import Event
 
 import banksim
 from banksim.measure import Measures
+from banksim.measure.counts import OtherUsers
 from banksim.measure.figures import Reconciliation
 from banksim.measure.kafka import Kafka
 from banksim.measure.results import (
@@ -101,13 +102,23 @@ class Totals:
     feed: list[FeedItem]
 
 
-class Progress(Protocol):
-    """How many customers have been opened at the bank."""
+@dataclass(slots=True)
+class Progress:
+    """What happens before simulated time: customers opened, then transactions of the history played."""
+
+    done: int = 0
+    total: int = 0
+    #: Days whose transactions are played; 0 while customers are opened.
+    history_days: int = 0
+    #: Whether nothing more is to be opened or played.
+    stopped: bool = False
 
     @property
-    def done(self) -> int: ...
-    @property
-    def total(self) -> int: ...
+    def text(self) -> str:
+        if not self.history_days:
+            return f"opening customers: {self.done:,} of {self.total:,}"
+        days = f"{self.history_days} days" if self.history_days > 1 else "1 day"
+        return f"playing {days} of history: {min(1.0, self.done / max(1, self.total)):.0%}".replace("%", " %")
 
 
 class LoadView(Protocol):
@@ -127,7 +138,7 @@ class LoadView(Protocol):
 
     @property
     def opening(self) -> Progress:
-        """Customers being opened before the run."""
+        """How far it is before simulated time begins."""
 
     @property
     def addresses(self) -> Mapping[str, str]:
@@ -174,13 +185,6 @@ class LoadSource(LoadView, Watched, Protocol):
     ) -> None: ...
 
 
-class NotOpening:
-    """Before there are customers to open."""
-
-    done = 0
-    total = 0
-
-
 class NoLoad:
     """The load of a run that is not prepared yet."""
 
@@ -188,7 +192,7 @@ class NoLoad:
         self.measures = Measures(counting(settings.scenario))
         self.feed = EmptyFeed()
         self.customers: CustomerCounts | None = None
-        self.opening = NotOpening()
+        self.opening = Progress()
         self.addresses: Mapping[str, str] = {}
         self.known_customers = 0
         self.capacity: CapacityFigures | None = None
@@ -230,6 +234,8 @@ class Run:
         self.parts: Parts | None = None
         self.timekeeper = Timekeeper(Clock(settings.scenario.duration_s, settings.speed))
         self.load: LoadView = NoLoad(settings)
+        #: What users beside banksim's have done so far.
+        self.beside: Callable[[], OtherUsers | None] = lambda: None
         self._prepare = prepare
 
     # -- what is known of it ----------------------------------------------------------------
@@ -315,6 +321,7 @@ class Run:
                 "memory_bytes": psutil.virtual_memory().total,
             },
             end=end,
+            beside=self.beside(),
             **{one.name: getattr(account, one.name) for one in fields(account)},
         )
 
@@ -410,8 +417,7 @@ class Run:
     def _close(self, plan: Parts, load: LoadSource, end: End) -> None:
         if self.started_at is None:
             self.started_at = datetime.now(UTC)
-            opened = f"{load.opening.done:,} of {load.opening.total:,} customers were open"
-            logger.warning("Ended before simulated time began: %s, and nothing was measured", opened)
+            logger.warning("Ended before simulated time began (%s): nothing was measured", load.opening.text)
         totals = load.totals(self._report)
         totals.measures.reconciliation = totals.reconciliation
         self._report("Writing the report")

@@ -172,18 +172,13 @@ class FaultConductor:
     def _tell(self, target: str) -> None:
         if target in self._down:
             return  # it is told when it is back
-        on = [
-            ActiveFault(
-                number,
-                fault.kind,
-                fault.share or 1.0,
-                fault.latency_ms or (0.0, 0.0),
-                fault.status or 503,
-            )
-            for number in self._on
-            if (fault := self._faults[number]).target == target and fault.kind != RESTART
+        on = ((number, self._faults[number]) for number in self._on)
+        active = [
+            ActiveFault(number, one.kind, one.share or 1.0, one.latency_ms or (0.0, 0.0), one.status or 503)
+            for number, one in on
+            if one.target == target and one.kind != RESTART
         ]
-        self._stand_ins.set_faults(target, on)
+        self._stand_ins.set_faults(target, active)
 
 
 TARGETS = ("bank", "detector")

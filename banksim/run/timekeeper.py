@@ -84,7 +84,9 @@ class Timekeeper:
         """What is asked for at a simulated second, transactions per wall second; nothing while paused."""
         if self.clock.paused:
             return 0.0
-        return scenario.at(sim_s) if self._offered_tps is None else self._offered_tps
+        if self._offered_tps is not None:
+            return self._offered_tps
+        return scenario.at(sim_s) * self.clock.speed / self.clock.rate_speed
 
     @property
     def over(self) -> bool:
@@ -147,7 +149,7 @@ class Timekeeper:
         self.changes.append(change)
         self._offered_tps = change.tps if change.tps is not None else self._offered_tps
         for follower in self._followers:
-            if change.speed is not None:
+            if change.speed is not None and not self.clock.rates_follow:
                 follower.change_speed(change.sim_s, change.speed)
             if change.tps is not None:
                 follower.change_rate(change.sim_s, change.tps)

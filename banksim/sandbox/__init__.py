@@ -8,5 +8,3 @@ from banksim.sandbox.bank.api import BankApi
 from banksim.sandbox.bank.ledger import Ledger, TrialBalance
 from banksim.sandbox.detector.api import DetectorApi
 from banksim.sandbox.detector.model import FraudModel, Score
-
-__all__ = ["BankApi", "DetectorApi", "FraudModel", "Ledger", "Score", "TrialBalance"]

@@ -31,22 +31,11 @@ from gevent.pool import Pool
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from banksim.model import BanksimError, ExitCode
+from banksim.sandbox import http
 from banksim.sandbox.bank.api import BankApi
 from banksim.sandbox.bank.database import IN_MEMORY
 from banksim.sandbox.detector.api import DetectorApi
 from banksim.sandbox.detector.kafka import KafkaSide, open_kafka_side
-from banksim.sandbox.http import (
-    CONTROL_TOKEN,
-    SOCKET_KEY,
-    Api,
-    Environ,
-    FaultBoard,
-    FaultyFace,
-    Query,
-    Reply,
-    StartResponse,
-    WsgiFace,
-)
 from banksim.world.random import stream
 
 BANK_PORT = 8090
@@ -94,18 +83,18 @@ class OpenHandler(WSGIHandler):  # type: ignore[misc]
 
     def get_environ(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environ()
-        environ[SOCKET_KEY] = self.socket
+        environ[http.SOCKET_KEY] = self.socket
         return environ
 
 
 class Delayed:
     """An API that answers after a wait of ``delay_ms``."""
 
-    def __init__(self, api: Api, delay_ms: float) -> None:
+    def __init__(self, api: http.Api, delay_ms: float) -> None:
         self._api = api
         self._delay_s = delay_ms / 1000
 
-    def handle(self, method: str, path: str, query: Query, body: Any = None) -> Reply:
+    def handle(self, method: str, path: str, query: http.Query, body: Any = None) -> http.Reply:
         gevent.sleep(self._delay_s)
         return self._api.handle(method, path, query, body)
 
@@ -152,9 +141,9 @@ def serve(settings: Settings, stop: Event | None = None, announce: Callable[[str
 
 
 def _start(
-    name: str, api: Api, delay_ms: float, host: str, port: int, announce: Callable[[str], None]
+    name: str, api: http.Api, delay_ms: float, host: str, port: int, announce: Callable[[str], None]
 ) -> WSGIServer:
-    face = _face(name, WsgiFace(Delayed(api, delay_ms) if delay_ms > 0 else api))
+    face = _face(name, http.WsgiFace(Delayed(api, delay_ms) if delay_ms > 0 else api))
     server = PromptServer(
         (host, port), face, log=None, spawn=Pool(MAX_CONNECTIONS), backlog=1024, handler_class=OpenHandler
     )
@@ -168,12 +157,12 @@ def _start(
     return server
 
 
-def _face(name: str, face: WsgiFace) -> Callable[[Environ, StartResponse], Iterable[bytes]]:
+def _face(name: str, face: http.WsgiFace) -> Callable[[http.Environ, http.StartResponse], Iterable[bytes]]:
     """``face``, behind a `FaultyFace` if the environment holds the secret for setting faults."""
-    token, _, seed = os.environ.get(CONTROL_TOKEN, "").partition(":")
+    token, _, seed = os.environ.get(http.CONTROL_TOKEN, "").partition(":")
     if not token:
         return face
-    return FaultyFace(face, FaultBoard(stream(int(seed or 0), "faults", name)), token)
+    return http.FaultyFace(face, http.FaultBoard(stream(int(seed or 0), "faults", name)), token)
 
 
 def _port(text: str) -> int:

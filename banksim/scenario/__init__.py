@@ -5,6 +5,7 @@ list_scenarios()               every scenario by name
 Scenario                       the result; attribute names are the file's keys
 """
 
+from banksim.scenario.fields import TransactionRate
 from banksim.scenario.fraud import (
     KNOWN_PATTERN_TYPES,
     PATTERN_ALIASES,
@@ -21,25 +22,4 @@ from banksim.scenario.loader import (
     parse_scenario,
     survey_scenarios,
 )
-from banksim.scenario.models import Connections, Dashboard, Metrics, Onboarding, Scenario, TransactionRate
-
-__all__ = [
-    "KNOWN_PATTERN_TYPES",
-    "PATTERN_ALIASES",
-    "BrokenScenario",
-    "Connections",
-    "Dashboard",
-    "FraudSettings",
-    "Metrics",
-    "Onboarding",
-    "Pattern",
-    "Phase",
-    "Scenario",
-    "TransactionRate",
-    "canonical_type",
-    "find_scenario",
-    "list_scenarios",
-    "load_scenario",
-    "parse_scenario",
-    "survey_scenarios",
-]
+from banksim.scenario.models import Connections, Dashboard, Metrics, Onboarding, Scenario

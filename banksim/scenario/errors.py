@@ -59,6 +59,10 @@ def path_text(path: Path) -> str:
     return text
 
 
+#: A user name in an address may come with a password.
+_USER_IN_URL = re.compile(r"//[^/\s'\"]*@")
+
+
 def shown(value: object) -> str:
     """A value about as the user wrote it, shortened to `LONGEST_SHOWN` characters."""
     if value is None:
@@ -70,7 +74,7 @@ def shown(value: object) -> str:
     if isinstance(value, date):
         return str(value)
     text = repr(list(value)) if isinstance(value, list | tuple) else repr(value)
-    text = text.replace("\n", " ")
+    text = _USER_IN_URL.sub("//***@", text.replace("\n", " "))
     return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
 
 

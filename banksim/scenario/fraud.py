@@ -77,6 +77,8 @@ PATTERN_ALIASES: dict[str, str] = {
     "money_laundering": "mule_network",
     "bust_out": "synthetic_identity",
     "push_payment_scam": "app_scam",
+    "refund_fraud": "refund_abuse",
+    "merchant_fraud": "merchant_bust_out",
 }
 
 

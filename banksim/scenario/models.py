@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, WithJsonSchema, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
 from banksim.scenario.consistency import inconsistencies
 from banksim.scenario.fields import (
@@ -22,60 +22,22 @@ from banksim.scenario.fields import (
     Balance,
     Block,
     DelayRange,
-    Expected,
-    Hour,
-    HourWindow,
+    Holiday,
     KafkaServers,
     Label,
-    Month,
-    Multiplier,
+    Locale,
     Number,
     Port,
     Share,
+    StartMoment,
+    TransactionRate,
     Url,
+    closed_days,
 )
 from banksim.scenario.fraud import KNOWN_PATTERN_TYPES, FraudSettings
 from banksim.scenario.targets import Fault, TargetsBlock
 
-# -- `transaction_rate`: how many transactions a wall-clock second, hour by hour --------------------
-#
-# Rates are on the wall clock at any speed, because that is the load of the system under
-# test.  Missing multipliers count as 1.
-
-
-Tps = Annotated[float, Number(0, 100_000)]
 Milliseconds = Annotated[float, Number(above=0, high=600_000)]
-Weekday = Annotated[
-    str,
-    Field(pattern="^(monday|tuesday|wednesday|thursday|friday|saturday|sunday)$"),
-    Expected("monday, tuesday, wednesday, thursday, friday, saturday or sunday"),
-]
-
-
-class TransactionRate(Block):
-    """The offered rate over the day, the week and the year."""
-
-    peak_tps: Tps = Field(description="Transactions per wall-clock second inside `business_hours`.")
-    off_peak_tps: Tps = Field(description="Transactions per wall-clock second outside `business_hours`.")
-    business_hours: HourWindow = Field(
-        default=(8, 18),
-        description="Clock hours [start, end) of the peak rate; the end hour is not part of it, 24 is "
-        "midnight, and [22, 4] runs past midnight.",
-    )
-    weekend_multiplier: Multiplier = Field(
-        default=1.0,
-        description="Factor on Saturdays and Sundays; without effect when `weekday_multipliers` is given.",
-    )
-    hourly_multipliers: dict[Hour, Multiplier] = Field(
-        default_factory=dict, description="Factor by clock hour (0 to 23); hours not named count as 1."
-    )
-    weekday_multipliers: dict[Weekday, Multiplier] = Field(
-        default_factory=dict,
-        description="Factor by weekday (monday to sunday); days not named count as 1.",
-    )
-    seasonal_multipliers: dict[Month, Multiplier] = Field(
-        default_factory=dict, description="Factor by month (1 to 12); months not named count as 1."
-    )
 
 
 class Onboarding(Block):
@@ -343,29 +305,6 @@ DEFAULT_START = datetime(2026, 1, 5)
 CHECKED_BY_LOADER = "checked_by_loader"
 
 
-#: Histories begin before a run and campaigns end after it: both need room.
-FIRST_YEAR, LAST_YEAR = 1000, 9000
-
-
-def _without_zone(moment: datetime) -> datetime:
-    """Simulated time has no zone; UTC is taken as written, any other zone refused."""
-    offset = moment.utcoffset()
-    if offset:
-        raise ValueError("a time zone")
-    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
-        raise ValueError("too near an end of the calendar")
-    return moment.replace(tzinfo=None)
-
-
-StartMoment = Annotated[
-    datetime,
-    AfterValidator(_without_zone),
-    WithJsonSchema({"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?Z?)?$"}),
-    Expected("a date and time without time zone, of the years 1000 to 9000, such as 2026-01-05 00:00:00"),
-]
-Locale = Annotated[str, Field(pattern=r"^[a-z]{2,3}_[A-Z]{2}$"), Expected("a locale such as en_US")]
-
-
 class Scenario(Block):
     """Everything a run needs, checked."""
 
@@ -397,6 +336,10 @@ class Scenario(Block):
     start_at: StartMoment = Field(
         default=DEFAULT_START, description="Simulated moment at which the run starts."
     )
+    holidays: tuple[Holiday, ...] = Field(
+        default=(),
+        description="Days that are as a Sunday for rates, customers and banks; salaries come before them.",
+    )
     locale: Locale = Field(default="en_US", description="Where names and addresses come from.")
     flow: Literal["post_then_score", "score_then_post"] = Field(
         default="post_then_score",
@@ -411,9 +354,11 @@ class Scenario(Block):
     warm_up_hours: Annotated[float, Number(0, 8784)] = Field(
         default=0.0, description="Simulated hours at the start that count in no result."
     )
+    history_days: Annotated[int, Number(0, 90)] = Field(
+        default=0, description="Genuine days before the run, played to bank and detector first, unmeasured."
+    )
     plugins: tuple[str, ...] = Field(
-        default=(),
-        description="Python files that add kinds of fraud and payments; paths relative to the scenario file.",
+        default=(), description="Python files with kinds of fraud and payments, relative to the scenario."
     )
     transaction_rate: TransactionRate = Field(description="Transactions per second over day, week and year.")
     fraud: FraudSettings = Field(
@@ -439,8 +384,7 @@ class Scenario(Block):
         default_factory=Invariant, description="Balances read back while the run goes on."
     )
     faults: tuple[Fault, ...] = Field(
-        default=(),
-        description="Outages to rehearse, made in the stand-ins; with --sandbox or --dry-run only.",
+        default=(), description="Outages to rehearse, in the stand-ins; with --sandbox or --dry-run only."
     )
     thresholds: tuple[str, ...] = Field(
         default=(),
@@ -460,6 +404,11 @@ class Scenario(Block):
             if problems:
                 raise ValueError("; ".join(f"{problem.where}: {problem.text}" for problem in problems))
         return self
+
+    @property
+    def closed_days(self) -> frozenset[int]:
+        """The holidays as days since 1 January 1970, with those of the years around the run."""
+        return closed_days(self.holidays, self.start_at.year)
 
     @property
     def duration_s(self) -> float:

@@ -34,6 +34,7 @@ EXAMPLES: dict[str, list[object]] = {
     "Scenario.plugins": [["my_fraud.py"]],
     "Scenario.thresholds": [["recall >= 90%", "response_time.p99 < 500ms", "errors < 1%"]],
     "Scenario.personas": [{"student": {"share": 0.3}}],
+    "TransactionRate.per": ["simulated"],
     "TransactionRate.peak_tps": [20],
     "TransactionRate.off_peak_tps": [5],
     "TransactionRate.business_hours": [[8, 18], [22, 4]],

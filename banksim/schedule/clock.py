@@ -33,9 +33,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
@@ -44,7 +44,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from banksim.scenario import Scenario
-    from banksim.scenario.models import TransactionRate
+    from banksim.scenario.fields import TransactionRate
 
 MIN_SPEED = 0.1
 MAX_SPEED = 10_000.0
@@ -65,9 +65,14 @@ class Segment:
 class Clock:
     """Simulated time of one run, from 0 to ``duration_s``, where it stops."""
 
-    def __init__(self, duration_s: float, speed: float) -> None:
-        """``duration_s`` is in simulated seconds.  Raises ValueError on a speed out of range."""
+    def __init__(self, duration_s: float, speed: float, rates_follow: bool = False) -> None:
+        """``duration_s`` is in simulated seconds; ``rates_follow``: rates are per simulated second.
+
+        Raises ValueError on a speed out of range.
+        """
         self.duration_s = duration_s
+        self.rates_follow = rates_follow
+        self._first_speed = speed
         self.segments: list[Segment] = []
         self._speed = checked_speed(speed)
         self._paused = False
@@ -99,6 +104,11 @@ class Clock:
     def speed(self) -> float:
         """The speed that is set; a paused clock keeps it for when it resumes."""
         return self._speed
+
+    @property
+    def rate_speed(self) -> float:
+        """The speed at which the planned rates hold: the present one, or the first where they follow it."""
+        return self._first_speed if self.rates_follow else self._speed
 
     def start(self, wall_s: float) -> None:
         """Begin simulated time 0 at ``wall_s``.  Raises RuntimeError when already started."""
@@ -304,28 +314,41 @@ class PiecewiseRate:
 #
 # A missing key counts as 1.  λ is in transactions per *wall* second whatever the speed,
 # because that is what the system under test feels; over simulated time it is constant
-# within each clock hour.  At speed v, one simulated second therefore offers λ/v.
+# within each clock hour.  At speed v, one simulated second therefore offers λ/v.  With
+# `per: simulated` one simulated second offers λ whatever the speed, and a wall second λ·v.
 
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 SECONDS_PER_HOUR = 3600.0
+_EPOCH = date(1970, 1, 1)
 
 
-def offered_rate(scenario: Scenario) -> PiecewiseRate:
-    """λ in transactions per wall second over the scenario's simulated seconds."""
+def rates_follow(scenario: Scenario) -> bool:
+    """Whether the offered rate grows with the speed; a search for capacity sets its own."""
+    return scenario.transaction_rate.per == "simulated" and scenario.load is None
+
+
+def offered_rate(scenario: Scenario, speed: float | None = None) -> PiecewiseRate:
+    """λ in transactions per wall second over simulated seconds, at ``speed`` (by default the scenario's)."""
+    factor = (speed or scenario.speed_multiplier) if rates_follow(scenario) else 1.0
     return PiecewiseRate(
-        Piece(start_s, end_s, rate_at(scenario.transaction_rate, moment))
+        Piece(start_s, end_s, factor * rate_at(scenario.transaction_rate, moment, scenario.closed_days))
         for start_s, end_s, moment in clock_hours(scenario.start_at, scenario.duration_s)
     )
 
 
-def rate_at(rate: TransactionRate, moment: datetime) -> float:
-    """λ at one simulated moment, transactions per wall second."""
+def rate_at(rate: TransactionRate, moment: datetime, closed_days: Collection[int] = ()) -> float:
+    """λ at one simulated moment, transactions per second of what `per` says.
+
+    ``closed_days``, since 1 January 1970, are as a Sunday.
+    """
+    is_closed = (moment.date() - _EPOCH).days in closed_days
+    weekday = 6 if is_closed else moment.weekday()
     base_tps = rate.peak_tps if in_hours(moment.hour, rate.business_hours) else rate.off_peak_tps
     if rate.weekday_multipliers:
-        day = rate.weekday_multipliers.get(WEEKDAYS[moment.weekday()], 1.0)
+        day = rate.weekday_multipliers.get(WEEKDAYS[weekday], 1.0)
     else:
-        day = rate.weekend_multiplier if moment.weekday() >= 5 else 1.0
+        day = rate.weekend_multiplier if weekday >= 5 else 1.0
     hour = rate.hourly_multipliers.get(moment.hour, 1.0)
     return base_tps * hour * day * rate.seasonal_multipliers.get(moment.month, 1.0)
 

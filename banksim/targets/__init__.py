@@ -24,33 +24,3 @@ from banksim.targets.connect import (
 from banksim.targets.http.connection import HttpTransport
 from banksim.targets.in_process import InProcessTransport
 from banksim.targets.nexum import AccountDirectory, Books, NexumClient, OpeningFailed
-
-__all__ = [
-    "BASTION_TOKEN",
-    "CA_FILE",
-    "NEXUM_PASSWORD",
-    "NEXUM_TOKEN",
-    "NEXUM_USERNAME",
-    "AccountDirectory",
-    "BastionClient",
-    "Books",
-    "Call",
-    "ClientSettings",
-    "Health",
-    "HttpTransport",
-    "InProcessTransport",
-    "Login",
-    "NexumClient",
-    "Observer",
-    "OpeningFailed",
-    "Reply",
-    "Request",
-    "SandboxFailed",
-    "SandboxProcess",
-    "Targets",
-    "Transport",
-    "http_targets",
-    "ignore_call",
-    "in_process_targets",
-    "probe",
-]

@@ -101,7 +101,11 @@ class Late(Protocol):
 
 
 class BankAdapter(Protocol):
-    """One kind of core bank.  Raises nothing for what the bank answers."""
+    """One kind of core bank.  Raises nothing for what the bank answers.
+
+    One with a true ``checks_cards`` is also asked about cards that fail (`Transaction.card_check`); else they
+    are refused before it hears of them.
+    """
 
     name: str
     late: Late | None

@@ -232,6 +232,7 @@ _TRANSACTION: dict[str, Get] = {
     "longitude": attrgetter("tx.place.longitude"),
     "city": attrgetter("tx.place.city"),
     "country": attrgetter("tx.place.country"),
+    "card_check": _of_tx(lambda tx: tx.card_check.name.lower() if tx.card_check else "ok"),
     "is_online": _of_tx(lambda tx: tx.channel in _ONLINE),
     "card_present": _of_tx(lambda tx: tx.channel in (Channel.POS, Channel.ATM)),
 }

@@ -193,6 +193,7 @@ class MappedBank(_Mapped):
         account = FIELDS["account"] | {
             n: get for n, get in taken.items() if n not in ("account_id", "customer_id")
         }
+        self.checks_cards = "{card_check" in mapping.move.model_dump_json()
         self._balance = _Call(mapping.balance, account, ("balance",)) if mapping.balance else None
         try:
             self._outside = Text(mapping.outside, FIELDS["move"])

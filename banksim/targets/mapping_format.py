@@ -90,7 +90,7 @@ class RuleBlock(Block):
     equals: Values | None = None
     contains: Values | None = None
     means: Literal["posted", "refused", "failed", "unknown", "accepted", "waiting"]
-    reason: Literal["funds", "limit", "compliance", "fraud", "other"] | None = Field(
+    reason: Literal["funds", "limit", "compliance", "fraud", "card", "other"] | None = Field(
         default=None, description="Why it was refused."
     )
 

@@ -271,6 +271,8 @@ class NexumClient(SignedIn):
         account_id = self.directory.account_id(tx.account)
         if account_id is None:
             return _not_open(tx.account.customer_index)
+        if tx.card_check and not getattr(self.adapter, "checks_cards", False):
+            return BankReply(BankStatus.REFUSED, tx.card_check)
         tx = self.directory.two_legged(tx)
         movement, counterparty_id = movement_of(tx), None
         if movement == "transfer" and tx.counterparty is not None:

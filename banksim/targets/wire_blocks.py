@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from banksim.activity.block import CHANNELS, KINDS, Block, Legend
+from banksim.activity.block import CHANNELS, KINDS, WRONG_PIN, Block, Legend
 from banksim.model import CREDIT_KINDS, AccountRef
 from banksim.model.money import minor_digits
 from banksim.targets.bastion import SCORE_PATH
@@ -140,7 +140,7 @@ class WireBlocks:
         return [heads.beginning() for heads in found]
 
     def posts(self, block: Block) -> list[bytes]:
-        """Requests to the bank, empty where an account is not open there."""
+        """Requests to the bank, empty where an account is not open there or the card system refuses."""
         if not self._bank:
             return [b""] * len(block)
         heads, transactions = [route.current() for route in self._bank], self._transaction_ids(block)
@@ -169,6 +169,8 @@ class WireBlocks:
             body = b"".join((b'{"amount":{"amount":"', amount, words[text], tx, *sides, b'"}'))
             length = len(body)
             found.append((heads[movement].get(length) or self._bank[movement].make(length)) + body)
+        for failed in np.flatnonzero(block.decline >= WRONG_PIN).tolist():
+            found[failed] = b""
         return found
 
     def scores(self, block: Block) -> list[bytes]:

@@ -5,26 +5,3 @@ from banksim.world.persona import TIER_LIMIT_UNITS, Persona, load_personas
 from banksim.world.places import City, Places, distance_km, near
 from banksim.world.population import AccountSpec, Address, Customer, Population, World, WorldScenario
 from banksim.world.random import Choice, LogNormal, opaque_id, stream, stream_key, unit_scale
-
-__all__ = [
-    "TIER_LIMIT_UNITS",
-    "AccountSpec",
-    "Address",
-    "Choice",
-    "City",
-    "Customer",
-    "LogNormal",
-    "MerchantDirectory",
-    "Persona",
-    "Places",
-    "Population",
-    "World",
-    "WorldScenario",
-    "distance_km",
-    "load_personas",
-    "near",
-    "opaque_id",
-    "stream",
-    "stream_key",
-    "unit_scale",
-]

@@ -392,11 +392,13 @@ class WorldScenario(Protocol):
     def locale(self) -> str: ...
     @property
     def personas(self) -> Mapping[str, object]: ...
+    @property
+    def closed_days(self) -> frozenset[int]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """``start_epoch_s`` is simulated second 0 in unix seconds (UTC)."""
+    """``start_epoch_s`` is simulated second 0 in unix seconds (UTC), ``closed_days`` holidays since 1970."""
 
     seed: int
     population: Population
@@ -405,6 +407,7 @@ class World:
     personas: Mapping[str, Persona]
     start_epoch_s: float
     currency: str
+    closed_days: frozenset[int] = frozenset()
 
     @classmethod
     def from_scenario(cls, scenario: WorldScenario, seed: int) -> World:
@@ -435,6 +438,7 @@ class World:
             personas=personas,
             start_epoch_s=start_at.timestamp(),
             currency=scenario.currency,
+            closed_days=scenario.closed_days,
         )
 
     def timestamp_s(self, sim_s: float) -> float:
@@ -450,6 +454,7 @@ class World:
         return (int(self.timestamp_s(sim_s) // DAY_S) + 3) % 7
 
     def hour_of_week(self, sim_s: float) -> int:
-        """Hours since Monday 00:00, 0..167."""
+        """Hours since Monday 00:00, 0..167; a holiday is as a Sunday."""
+        day, hour = divmod(int(self.timestamp_s(sim_s) // HOUR_S), 24)
         # The epoch was a Thursday, three days after a Monday.
-        return int(self.timestamp_s(sim_s) // HOUR_S + 72) % 168
+        return (6 if day in self.closed_days else (day + 3) % 7) * 24 + hour

@@ -120,7 +120,7 @@ def test_hostile_text_stays_text(page, server):
 
 def test_pause_and_resume(page, server):
     open_live(page, server)
-    page.click("#pause")
+    page.press("#pause", "Enter")
     page.wait_for_selector("#state[data-state=paused]")
     assert page.inner_text("#state") == "Paused"
     stood = page.inner_text("#sim-clock"), server.status()["sim_s"]
@@ -130,13 +130,13 @@ def test_pause_and_resume(page, server):
         " source.addEventListener('update', () => { if (++seen === 2) { source.close(); done(); } }); })"
     )
     assert (page.inner_text("#sim-clock"), server.status()["sim_s"]) == stood
-    page.click("#resume")
+    page.press("#resume", "Enter")
     page.wait_for_selector("#state[data-state=running]")
 
 
 def test_stop_asks_once_more(page, server):
     open_live(page, server)
-    page.click("#stop")
+    page.press("#stop", "Enter")
     assert page.inner_text("#stop") == "Stop for good?"
     page.focus("#pause")
     assert page.inner_text("#stop") == "Stop"
@@ -218,7 +218,7 @@ def test_the_verdict_alone_is_read_aloud(page, server):
 def test_tables_stand_behind_the_charts(page, server):
     open_live(page, server)
     for name in ("rate", "recall"):
-        page.click(f"details:has(#{name}-table) summary")
+        page.press(f"details:has(#{name}-table) summary", "Enter")
         page.wait_for_selector(f"#{name}-table tbody tr")
     assert "Predicted" in page.inner_text("#rate-table thead")
 
@@ -263,7 +263,7 @@ def test_no_run_says_what_to_do_under_a_base_path(page, tmp_path):
         page.wait_for_url(f"{idle.address}/banksim/")
         page.wait_for_selector("#pick-scenario option", state="attached")
         assert page.locator(".pick-card path").count() == 2  # a curve each
-        page.click(".pick-card[data-name=quiet]")
+        page.press(".pick-card[data-name=quiet]", "Enter")
         assert page.input_value("#pick-scenario") == "quiet"
         assert page.is_hidden("#pick-nexum")
         page.select_option("#pick-mode", "live")
@@ -271,7 +271,7 @@ def test_no_run_says_what_to_do_under_a_base_path(page, tmp_path):
         page.select_option("#pick-mode", "dry-run")
         assert page.inner_text("#pick-description") == "Nothing <b>happens</b> here."
         page.fill("#pick-speed", "600")
-        page.click("#start")
+        page.press("#start", "Enter")
         page.wait_for_selector("#state[data-state=running]")
         page.wait_for_selector("#feed tr")
         assert idle.status()["selected"] == "quiet"

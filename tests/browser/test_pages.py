@@ -16,6 +16,19 @@ pytestmark = pytest.mark.browser
 
 SCRIPT = "<script>alert(1)</script>"
 FORMULA = "=cmd()"
+#: Marks whatever takes the focus; and says which controls that are still there never had it.
+CONTROLS = """() => {
+    document.addEventListener("focusin", (event) => { event.target.dataset.reached = "yes"; });
+    const shown = (one) => one.checkVisibility({ visibilityProperty: true }) && !one.disabled;
+    const wanted = "button, a[href], input:not([type=radio]), input:checked, select, textarea, "
+        + "summary, [tabindex='0']";
+    window.controls = () => [...document.querySelectorAll(wanted)].filter(shown);
+    window.first = window.controls();
+    return window.first.length;
+}"""
+NOT_REACHED = """() => window.first
+    .filter((one) => window.controls().includes(one) && one.dataset.reached !== "yes")
+    .map((one) => one.id || one.className || one.innerText)"""
 PAGES = ("", "feed", "metrics", "detection", "timeline", "customers", "results")
 
 
@@ -92,7 +105,7 @@ def test_customers_show_who_was_attacked_only_when_asked(page, server):
     open_page(page, server, "customers", "#customer-table tbody tr")
     assert "Fraud on the account" not in page.inner_text("#customer-table")
     assert FORMULA in page.inner_text("#customer-table tbody")
-    page.check("#truth")
+    page.press("#truth", "Space")
     page.wait_for_function(
         "() => document.getElementById('customer-table').innerText.includes('Fraud on the')"
     )
@@ -130,7 +143,7 @@ def test_a_transaction_opens_and_keys_go_to_the_next_mistake(page, server):
     assert page.inner_text("#drawer-why li:first-child").startswith("The detector gave")
     assert page.locator("#drawer-calls tbody tr").count() == 5
     before = page.inner_text("#drawer-calls")
-    page.click("#drawer-after")
+    page.press("#drawer-after", "Enter")
     assert page.inner_text("#drawer-calls") != before
     page.keyboard.press("Escape")
     assert page.is_hidden("#drawer")
@@ -160,10 +173,10 @@ def test_metrics_draw_every_chart_and_follow_the_range(page, server):
     assert "No call to the detector" in page.inner_text("#bastion-empty")
     page.get_by_text("5 min", exact=True).click()
     page.wait_for_function("() => document.getElementById('range-means').innerText.includes('the last')")
-    page.click("details:has(#tps-table) summary")
+    page.press("details:has(#tps-table) summary", "Enter")
     page.wait_for_selector("#tps-table tbody tr")
     with page.expect_download() as download:
-        page.click("[data-png=tps-chart]")
+        page.press("[data-png=tps-chart]", "Enter")
     assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
     page.get_by_text("All", exact=True).click()
 
@@ -171,7 +184,7 @@ def test_metrics_draw_every_chart_and_follow_the_range(page, server):
 def test_the_timeline_shows_plan_campaigns_and_what_comes(page, server):
     open_page(page, server, "timeline", "#plan-chart .scatterlayer path")
     assert "Business hours begin" in page.inner_text("#plan")
-    page.click("details:has(#campaign-table) summary")
+    page.press("details:has(#campaign-table) summary", "Enter")
     page.wait_for_selector("#campaign-table tbody tr")
     assert page.locator("#campaign-table tbody tr").count() == 8
     assert "after 10" in page.inner_text("#campaign-table tbody tr:first-child")
@@ -184,15 +197,26 @@ def test_results_so_far_and_past_runs_side_by_side(page, server):
     assert page.inner_text("#summary-state") == "so far; the run is running"
     assert "✕ failed" in page.inner_text("#thresholds")
     for box in page.locator("#runs input").all():
-        box.check()
+        box.press("Space")
     page.wait_for_selector("#comparison-table")
     recall = page.locator("#comparison-table tr", has_text="Recall").first.inner_text()
     assert "+30" in recall.replace("\u202f", " ")
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_whatever_can_be_pressed_is_reached_by_tab(page, server, name):
+    open_page(page, server, name, "#state[data-state=running]")
+    page.wait_for_timeout(500)
+    controls = page.evaluate(CONTROLS)
+    assert controls > 8
+    for _ in range(controls + 20):
+        page.keyboard.press("Tab")
+    assert page.evaluate(NOT_REACHED) == []
+
+
 def test_theme_is_switched_and_kept_on_the_next_page(page, server):
     open_page(page, server, "metrics", "#kpis .kpi")
-    page.click("#theme")
+    page.press("#theme", "Enter")
     page.wait_for_selector("html[data-theme=dark]", state="attached")
     open_page(page, server, "results", "#runs tbody tr")
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"

@@ -23,7 +23,7 @@ OTHERS = {
     "kafka.md": ("--bootstrap-server", "--describe", "--group"),
     "troubleshooting.md": ("--bootstrap-server", "--from-beginning", "--list", "--topic"),
     "licences.md": ("--update-docs",),
-    "reading-results.md": ("--repeats",),
+    "reading-results.md": ("--repeats", "--exit-code-on-error"),
     "performance.md": (
         *("--every", "--gil", "--minutes", "--offered"),
         *("--rounds", "--seconds", "--tps", "--without"),

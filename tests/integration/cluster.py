@@ -66,11 +66,11 @@ class Cluster:
         )
         self.workers: list[subprocess.Popen[bytes]] = []
 
-    def add_worker(self) -> subprocess.Popen[bytes]:
-        """Start one more worker."""
+    def add_worker(self, *more: str) -> subprocess.Popen[bytes]:
+        """Start one more worker; ``more`` options win over those of all."""
         name = f"worker-{len(self.workers)}"
         worker = self._start(
-            name, ["--worker", "--master-host", "127.0.0.1", "--master-port", str(self.port)]
+            name, ["--worker", "--master-host", "127.0.0.1", "--master-port", str(self.port), *more]
         )
         self.workers.append(worker)
         return worker

@@ -2,9 +2,8 @@
 
     python recompute.py RUN_FOLDER        exit code 0: all equal, 1: a line for each difference
 
-Written apart from banksim and importing none of it, so that a fault there is not repeated
-here.  Counts, money and moments must be equal; percentiles may differ by the histogram's
-stated 0.1 %.  ROC-AUC and average precision must be equal over the documented score bins.
+Written apart from banksim and importing none of it, so that no fault there is repeated.  Counts, money
+and moments must be equal; percentiles may differ by 0.1 %.  AUC and AP must be equal over the score bins.
 """
 
 from __future__ import annotations
@@ -53,11 +52,16 @@ def comparisons(rows: list[Row], results: dict[str, Any]) -> Iterator[str]:
     yield from _slices(warm, results)
     yield from _scores(warm, results["scores"])
     yield from _over_time(rows, sent, warm, results)
-    cold = [row for row in sent if float(row["sim_s"]) < warm_from_s]
     if results["warm_up"]:
+        cold = [row for row in sent if float(row["sim_s"]) < warm_from_s]
         yield from _detection(cold, results["warm_up"]["detection"])
     for name, value in LATENCIES.items():
         yield from _latency(name, sorted(map(value, warm)), results["latency_ms"][name])
+    unscored = [LATENCIES["response"](row) for row in warm if row["detector_error"] and not row["score"]]
+    yield equal("unscored apart", bool(unscored), "unscored" in results["latency_ms"])
+    if unscored:
+        yield from _latency("unscored", sorted(unscored), results["latency_ms"]["unscored"])
+        yield equal("scored n", len(warm) - len(unscored), results["latency_ms"]["scored"]["count"])
 
 
 def _tally(rows: list[Row], sent: list[Row], told: dict[str, Any]) -> Iterator[str]:
@@ -404,6 +408,9 @@ def _over_time(rows: list[Row], sent: list[Row], warm: list[Row], results: dict[
     yield equal("ended over all loads", len(sent), sum(line["ended"] for line in load))
     yield equal("fraud over all loads", sums["fraud_sent"], sum(line["fraud"] for line in load))
     yield equal("caught over all loads", sums["fraud_alerted"], sum(line["caught"] for line in load))
+    for line in load:  # the restated recall lies within its interval
+        low, mixed, high = (line[f"mixed_recall{end}"] for end in ("_low", "", "_high"))
+        yield "" if mixed is None or 0 <= low <= mixed <= high <= 1 else f"mixed recall: {line}"
     rate = results["rate"]
     yield equal("achieved_share", ratio(len(sent), told["offered"]), rate["achieved_share"])
     ranges = results["response_ranges"]

@@ -209,7 +209,15 @@ def test_users_beside_ours_take_no_seats_and_their_failures_count(
     assert done.returncode == code, done.stderr[-3000:]
     assert '"Web": 2' in done.stderr  # of four, two are fixed
     assert "BUSY" in done.stdout
-    assert results_in(bench.reports)["transactions"]["dropped"] == 0
+    results = results_in(bench.reports)
+    assert results["transactions"]["dropped"] == 0
+    beside, load = results["run"]["beside"], results["verdict"]["words"][0]
+    assert beside["classes"] == ["Busy", "Web"]
+    assert beside["failed_requests"] > 0 and beside["first_error"].startswith("GET /nobody: ")
+    assert (load["kind"], load["word"]) == ("fail", "users failed")
+    assert results["verdict"]["overall"] == "FAILED"
+    assert "requests of users beside banksim's failed" in done.stdout
+    assert any("(Busy, Web)" in sentence for sentence in results["limits"])
 
 
 def test_json_is_json(bench: Bench) -> None:

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import struct
 import subprocess
@@ -141,3 +142,45 @@ def test_ctrl_c_after_a_run_with_its_page_ends_with_the_answer_too(tmp_path: Pat
     assert "Aggregated" not in text
     said = [line.rstrip() for line in text.replace("\x1b[K", "").splitlines() if line.strip()]
     assert "Fraud Attack: " in said[-8] and said[-1].endswith("report.html"), said[-12:]
+
+
+ONE_HOUR = """\
+name: One hour in five seconds
+duration_hours: 1
+speed_multiplier: 720
+start_at: 2026-01-05 10:00:00
+customers: 50
+transaction_rate: {peak_tps: 20, off_peak_tps: 20}
+fraud: {rate: 0}
+"""
+
+
+@pytest.mark.parametrize(
+    ("streams", "options"), [(">/dev/full", ""), (">&- 2>&-", ""), (">/dev/null", "--logfile /dev/full")]
+)
+def test_output_that_cannot_be_written_costs_neither_run_nor_report(
+    tmp_path: Path, streams: str, options: str
+) -> None:
+    (tmp_path / "hour.yaml").write_text(ONE_HOUR)
+    own = (
+        "--headless",
+        "--dry-run",
+        "--scenario",
+        str(tmp_path / "hour.yaml"),
+        "--report-dir",
+        str(tmp_path),
+    )
+    line = f"{shlex.join([*locust_command(*own), *shlex.split(options)])} {streams}"
+    done = subprocess.run(
+        ["bash", "-c", line],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert results_in(tmp_path)["run"]["end"] == "completed"
+    assert done.stderr.count("Traceback") <= 1  # of Locust's own first line, before anybody else has a say
+    assert done.stderr.count("cannot be") == (0 if "2>" in streams else 1)

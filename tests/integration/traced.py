@@ -1,9 +1,9 @@
 """The shipped locustfile, with a note of which of our files each genuine transaction passes.
 
 Locust loads it in place of the shipped one; when the process ends, the medians are in the file that
-JOURNEY_FILE names.  A journey ends with a flush that counts a row: it is everything that was called since
-the flush before in the dispatcher's greenlet, by the hub for the lanes and by the carrier.  What is done
-once for a whole block (planning it, making its requests) is listed apart.
+JOURNEY_FILE names.  A journey ends with a flush that counts a row: it is everything that was called since the
+flush before by the dispatcher, by the hub for lanes and by the carrier.  Steps of campaigns, Kafka and what
+other greenlets do are left out; what is done once for a whole block (planning, making requests) is apart.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import atexit
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -31,13 +31,20 @@ BY_THE_BLOCK = {
     (EXECUTOR, "make_until"),
 }
 #: What a campaign's step does in the same greenlet is not a genuine transaction's way.
-STEPS = {("banksim/run/dispatcher.py", "_hand_out"), ("banksim/schedule/simulation.py", "take_dated")}
+STEPS = {
+    ("banksim/run/dispatcher.py", "_hand_out"),
+    ("banksim/schedule/simulation.py", "take_dated"),
+    ("banksim/schedule/simulation.py", "answered"),
+}
+#: The run has Kafka for the names of what is published; a transaction does without.
+KAFKA = "banksim/run/kafka.py"
+#: Other greenlets are traced too, and are nobody's way.
+ROOT = ("tests/integration/traced.py", "run")
 #: The first transactions also build what later ones find made.
 WARM_UP = 30
 
 since: set[str] = set()
 by_the_block: set[str] = set()
-within: list[tuple[str, str]] = []
 journeys: list[set[str]] = []
 
 
@@ -48,14 +55,20 @@ def note(frame: FrameType, event: str, value: Any) -> None:
     file = code.co_filename[len(PRODUCT) + 1 :]
     if file.startswith((".venv", "tests")):
         return
-    what = (file, code.co_name)
-    if what in BY_THE_BLOCK or what in STEPS:
-        within.append(what) if event == "call" else within.remove(what)
-    if event == "call" and not STEPS.intersection(within):
-        (by_the_block if within else since).add(file)
-    elif what == (EXECUTOR, "_report"):
+    if event == "call" and file not in since:
+        callers = set(above(frame))
+        if ROOT in callers and not STEPS & callers and KAFKA not in {place for place, _ in callers}:
+            (by_the_block if BY_THE_BLOCK & callers else since).add(file)
+    elif event == "return" and (file, code.co_name) == (EXECUTOR, "_report"):
         journeys.append(set(since))
         since.clear()
+
+
+def above(frame: FrameType | None) -> Iterator[tuple[str, str]]:
+    """(file, function) of a frame and of all that it was called by."""
+    while frame is not None:
+        yield frame.f_code.co_filename.removeprefix(f"{PRODUCT}/"), frame.f_code.co_name
+        frame = frame.f_back
 
 
 def noting(work: Callable[..., Any]) -> Callable[..., Any]:

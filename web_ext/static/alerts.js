@@ -1,5 +1,5 @@
 // Pop-ups for transactions whose score is above the scenario's threshold: one small line at a time, the
-// newest, with what it truly was.  On the Control page it has a place of its own.
+// newest, with what it truly was.
 
 import { byId, element, icon, setHidden } from "./dom.js";
 import { money, words } from "./format.js";
@@ -19,7 +19,6 @@ export class Alerts {
     this.silent = false;
     this.next = 0;
     this.soundedAt = this.shownAt = 0;
-    byId("alert-dock")?.append(this.root);
   }
 
   configure({ fraud_alert_threshold: threshold, sound_alerts: sound }) {

@@ -113,14 +113,14 @@ export function drawCost({ scores, run }, data, threshold, theme) {
 
 export function drawLoad({ quality_against_load: all = [] }, theme) {
   const rows = all.filter((row) => row.ended > 0);
-  place("load", rows.some((row) => known(row.recall)), () => {
-    const judged = rows.filter((row) => known(row.recall));
+  place("load", rows.some((row) => known(row.mixed_recall)), () => {
+    const judged = rows.filter((row) => known(row.mixed_recall));
     const recall = {
-      type: "scatter", mode: "lines+markers", name: "recall", x: judged.map((row) => row.offered_tps), y: judged.map((row) => row.recall * 100),
+      type: "scatter", mode: "lines+markers", name: "recall at one mix", x: judged.map((row) => row.offered_tps), y: judged.map((row) => row.mixed_recall * 100),
       marker: { symbol: judged.map((row) => (!row.enough ? "triangle-up-open" : "triangle-up")), size: 10, color: colour("data-fraud") }, line: { color: colour("data-fraud"), width: 2 },
-      error_y: { type: "data", symmetric: false, thickness: 1.4, width: 4, array: judged.map((row) => (row.recall_high - row.recall) * 100), arrayminus: judged.map((row) => (row.recall - row.recall_low) * 100) },
-      customdata: judged.map((row) => [count(row.fraud), interval(row.recall_low, row.recall_high)]),
-      hovertemplate: "recall %{y:.3~g} % of %{customdata[0]} frauds, interval %{customdata[1]}<extra></extra>",
+      error_y: { type: "data", symmetric: false, thickness: 1.4, width: 4, array: judged.map((row) => (row.mixed_recall_high - row.mixed_recall) * 100), arrayminus: judged.map((row) => (row.mixed_recall - row.mixed_recall_low) * 100) },
+      customdata: judged.map((row) => [count(row.fraud), interval(row.mixed_recall_low, row.mixed_recall_high)]),
+      hovertemplate: "recall at one mix %{y:.3~g} % of %{customdata[0]} frauds, interval %{customdata[1]}<extra></extra>",
     };
     const p99 = {
       type: "scatter", mode: "lines+markers", name: "p99 response", yaxis: "y2", x: rows.map((row) => row.offered_tps), y: rows.map((row) => row.p99_ms),
@@ -136,8 +136,8 @@ export function drawLoad({ quality_against_load: all = [] }, theme) {
     Plotly.react("load-chart", [recall, p99], layout, CONFIG);
   }, () => fillTable(
     byId("load-table"),
-    ["Offered", "Transactions", "Frauds", "Recall", "95 % interval", "Coverage", "p99 response"],
-    rows.map((row) => [withUnit(row.offered_tps, "tx/s"), count(row.ended), count(row.fraud), percent(row.recall), interval(row.recall_low, row.recall_high), percent(row.coverage), milliseconds(row.p99_ms)]),
+    ["Offered", "Transactions", "Frauds", "Recall at one mix", "95 % interval", "Coverage", "p99 response"],
+    rows.map((row) => [withUnit(row.offered_tps, "tx/s"), count(row.ended), count(row.fraud), percent(row.mixed_recall), interval(row.mixed_recall_low, row.mixed_recall_high), percent(row.coverage), milliseconds(row.p99_ms)]),
   ));
 }
 

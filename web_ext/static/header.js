@@ -5,7 +5,7 @@ import { MISSING, count, dateOf, dayAndClock, figure, known, milliseconds, momen
 
 const STATE_WORDS = {
   idle: "No run",
-  opening: "Opening customers",
+  opening: "Getting ready",
   running: "Running",
   paused: "Paused",
   draining: "Draining",
@@ -57,8 +57,8 @@ function showProgress(status, start) {
   bar.classList.toggle("opening", Boolean(opening));
   byId("progress-fill").style.width = `${Math.min(100, share * 100)}%`;
   if (opening) {
-    setText(byId("progress-word"), `Opening customers at the bank: ${count(opening.done)} of ${count(opening.total)}`);
-    setText(byId("progress-left"), "The clock starts when all are open");
+    setText(byId("progress-word"), opening.text[0].toUpperCase() + opening.text.slice(1));
+    setText(byId("progress-left"), "The clock starts after that");
     return;
   }
   setText(byId("progress-word"), `${percent(progress)} of ${span(status.duration_s)} simulated`);

@@ -8,6 +8,7 @@ const TOP_ERRORS = 5;
 
 const LATENCIES = [
   ["response", "Response"],
+  ["scored", "of those scored"],
   ["nexum", "Nexum (bank)"],
   ["bastion", "Bastion (detector)"],
   ["lag", "Own queue"],
@@ -45,7 +46,7 @@ export function showVerdicts({ overall, words } = { words: [] }) {
 const HAPPENING_ICONS = { attack: "triangle", fault: "fail", calm: "pass" };
 
 /** What is under way, and the money of fraud, as the server says it. */
-export function showStory({ now = [], money = [] } = {}, over = false) {
+export function showStory({ now = [], money = [], unstopped = "" } = {}, over = false) {
   setText(byId("story-title"), over ? "Money of fraud" : "Now");
   fillOnce(byId("happenings"), now, ({ kind, title, text }) => {
     const item = element("li", "", icon(HAPPENING_ICONS[kind] ?? "dot"), element("div", "", element("b", "", title), element("span", "", text)));
@@ -61,6 +62,7 @@ export function showStory({ now = [], money = [] } = {}, over = false) {
     return row;
   });
   setHidden(byId("stakes-empty"), money.length > 0);
+  setText(byId("unstopped"), unstopped);
 }
 
 /** Of what ended, how much was fraud. */
@@ -75,7 +77,7 @@ export function showLatency({ latency_ms: latency = {} }) {
   fillTable(
     byId("latency"),
     ["", "p50", "p95", "p99"],
-    LATENCIES.map(([key, name]) => [name, ...["p50", "p95", "p99"].map((p) => milliseconds(latency[key]?.[p]))]),
+    LATENCIES.filter(([key]) => key !== "scored" || latency.scored).map(([key, name]) => [name, ...["p50", "p95", "p99"].map((p) => milliseconds(latency[key]?.[p]))]),
   );
 }
 

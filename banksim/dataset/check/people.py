@@ -9,9 +9,19 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from banksim.dataset.check.sample import CHANNELS, GENUINE, KINDS, Figure, Sample, between, least, most
+from banksim.dataset.check.sample import (
+    CHANNELS,
+    DECLINES,
+    GENUINE,
+    KINDS,
+    Figure,
+    Sample,
+    between,
+    least,
+    most,
+)
 from banksim.dataset.check.separation import first_of_pair, rank_within, seconds_since
-from banksim.model import CREDIT_KINDS, Channel, Kind
+from banksim.model import CREDIT_KINDS, Channel, Decline, Kind
 from banksim.world.random import Bools, Floats, Ints
 
 DAY_S = 86_400
@@ -189,11 +199,25 @@ def _clustering(edges: Ints, size: int) -> float:
 # ---- refusals and devices
 
 
+#: Of the genuine rows, lowest and highest: IBM's TabFormer cards have 24 and 4 of 10,000 with a bad PIN and a
+#: bad expiry date, and 100 without the funds.
+_DECLINED = (
+    (Decline.FUNDS, 0.01, 0.05, "M"),
+    (Decline.WRONG_PIN, 0.001, 0.005, "M"),
+    (Decline.EXPIRED_CARD, 0.0001, 0.0015, "M"),
+    (Decline.LIMIT, 0.0001, 0.003, "J"),
+)
+
+
 def _refusals(sample: Sample) -> Iterator[Figure]:
     label, refused = sample["label"], sample["refused"] > 0
     yield between(
         "genuine payments refused", 0.02, 0.06, float(refused[label == GENUINE].mean()), "X", "{:.2%}"
     )
+    reasons = np.bincount(sample["refused"][label == GENUINE], minlength=len(DECLINES))
+    for decline, low, high, source in _DECLINED:
+        share = float(reasons[DECLINES.index(decline)]) / max(1, int(reasons.sum()))
+        yield between(f"genuine payments refused: {decline}", low, high, share, source, "{:.3%}")
     customer, time_s = sample["customer"], sample.time_s
     out = (label == GENUINE) & ~np.isin(sample["kind"], [KINDS.index(k) for k in CREDIT_KINDS])
     at = np.flatnonzero(out)
@@ -202,6 +226,10 @@ def _refusals(sample: Sample) -> Iterator[Figure]:
     if refused[at].sum() > _HABIT:
         retried = float(follows[refused[at][:-1]].mean())
         yield least("refusals tried again within the hour", 0.2, retried, "J", _PERCENT)
+    wrong = sample["refused"][at][:-1] == DECLINES.index(Decline.WRONG_PIN)
+    if wrong.sum() > _HABIT:
+        soon = float((follows & (np.diff(time_s[at]) <= 60))[wrong].mean())
+        yield least("wrong PINs tried again within a minute", 0.4, soon, "J", _PERCENT)
     base = float(sample.is_fraud.mean())
     if base > 0 and refused.sum() > _HABIT:
         yield most(

@@ -15,7 +15,7 @@ from zlib import crc32
 import numpy as np
 
 from banksim.dataset.stream import Entry
-from banksim.model import BankStatus, Channel, FraudStage, Kind, Label
+from banksim.model import BankStatus, Channel, Decline, FraudStage, Kind, Label
 from banksim.world.persona import load_categories
 from banksim.world.random import Bools, Floats, Ints
 
@@ -27,6 +27,8 @@ _CHANNEL_CODE = {channel: code for code, channel in enumerate(CHANNELS)}
 GENUINE, FRAUD, DECOY = 0, 1, 2
 STAGES = tuple(FraudStage)
 _STAGE_CODE = {stage: code for code, stage in enumerate(STAGES)}
+DECLINES = tuple(Decline)
+_DECLINE_CODE: dict[str, int] = {decline: code for code, decline in enumerate(DECLINES)}
 _LABEL_CODE = {Label.GENUINE: GENUINE, Label.FRAUD: FRAUD, Label.DECOY: DECOY}
 #: Texts are compared over seeds by this many hash values.
 NAMES = 4096
@@ -51,7 +53,8 @@ class Sample:
     """Columns of equal length by name, as arrays: ``sample["amount_cents"]``; real numbers by `real`.
 
     ``time_s`` is unix seconds.  ``payee`` is -1 where no customer is paid, ``merchant`` and ``category``
-    where there is none.  What the numbers of texts stand for is in ``codes``, by column.
+    where there is none, ``refused`` a place in `DECLINES`.  What the numbers of texts stand for is in
+    ``codes``, by column.
     """
 
     def __init__(self) -> None:
@@ -116,7 +119,7 @@ class Sample:
                 tx.place.longitude,
                 codes["device"][tx.device_id],
                 codes["persona"][truth.persona],
-                outcome.bank.status is BankStatus.REFUSED,
+                _DECLINE_CODE[outcome.bank.detail] if outcome.bank.status is BankStatus.REFUSED else 0,
                 _LABEL_CODE[truth.label],
                 codes["typology"][truth.typology],
                 codes["campaign"][truth.campaign_id],

@@ -100,7 +100,7 @@ def _from(city: str | None) -> Suits:
     return lambda customer: city is None or customer.home.city == city
 
 
-@typology("refund_abuse", mean_size=6, min_size=2, mean_duration_s=20 * DAY_S)
+@typology("refund_abuse", mean_size=6, min_size=2, mean_duration_s=20 * DAY_S, aliases=("refund_fraud",))
 def refund_abuse(campaign: Campaign) -> Steps:
     """The purchases are the harm: the shop loses the goods, and the money goes back."""
     buyer = campaign.accomplice()
@@ -113,10 +113,19 @@ def refund_abuse(campaign: Campaign) -> Steps:
         outcome = yield step
         if not outcome.approved or campaign.left < 1:
             return
-        yield campaign.deposit(buyer, step.transaction.amount_cents, cash=False, role="first party")
+        yield campaign.deposit(
+            buyer, step.transaction.amount_cents, cash=False, refund=True, role="first party"
+        )
 
 
-@typology("merchant_bust_out", mean_size=15, min_size=4, mean_duration_s=12 * HOUR_S, victims_pay=True)
+@typology(
+    "merchant_bust_out",
+    mean_size=15,
+    min_size=4,
+    mean_duration_s=12 * HOUR_S,
+    victims_pay=True,
+    aliases=("merchant_fraud",),
+)
 def merchant_bust_out(campaign: Campaign) -> Steps:
     """The victims buy themselves, with their own devices: only the shop's sudden trade tells."""
     rng = campaign.rng

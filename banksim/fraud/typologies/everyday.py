@@ -116,7 +116,7 @@ def returned_goods(campaign: Campaign) -> Steps:
     )
     outcome = yield paid
     if outcome.approved and campaign.left:
-        yield campaign.deposit(buyer, paid.transaction.amount_cents, cash=False, role="buyer")
+        yield campaign.deposit(buyer, paid.transaction.amount_cents, cash=False, refund=True, role="buyer")
 
 
 @typology("new_phone", label=Label.DECOY, mean_size=2, min_size=1, mean_duration_s=HOUR_S)

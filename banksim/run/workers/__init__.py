@@ -15,5 +15,3 @@ from __future__ import annotations
 from banksim.run.workers.members import Members
 from banksim.run.workers.remote_load import RemoteSource
 from banksim.run.workers.worker import WorkerRun
-
-__all__ = ["Members", "RemoteSource", "WorkerRun"]

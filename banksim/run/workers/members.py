@@ -39,7 +39,7 @@ from hashlib import blake2b
 from typing import Protocol
 
 from banksim.measure.results import WorkerShown
-from banksim.run.workers.messages import LEASE_S, LOST_AFTER_S, Assigned, FromMaster, Pulse
+from banksim.run.workers import messages
 from banksim.schedule.clock import Clock, PiecewiseRate
 
 # -- Slots: customers and campaigns in 4,096 groups, and the worker that owns each group -------------
@@ -122,8 +122,8 @@ class Assignment:
     table: array[int]
     lost: Mapping[int, float] = field(default_factory=dict)
 
-    def to_message(self, run: str) -> Assigned:
-        return Assigned(
+    def to_message(self, run: str) -> messages.Assigned:
+        return messages.Assigned(
             run=run,
             number=self.number,
             from_sim_s=self.from_sim_s,
@@ -132,7 +132,7 @@ class Assignment:
         )
 
     @classmethod
-    def from_message(cls, message: Assigned) -> Assignment:
+    def from_message(cls, message: messages.Assigned) -> Assignment:
         """Raises ValueError when its table is none."""
         return cls(message.number, message.from_sim_s, from_bytes(message.table), message.lost)
 
@@ -181,13 +181,13 @@ class AssignedShare:
 
 logger = logging.getLogger(__name__)
 
-NO_PULSE = Pulse(run="", at_s=0.0)
+NO_PULSE = messages.Pulse(run="", at_s=0.0)
 
 
 class Outbox(Protocol):
     """The master's way to its workers."""
 
-    def send(self, client_id: str, message: FromMaster) -> None:
+    def send(self, client_id: str, message: messages.FromMaster) -> None:
         """Returns at once; what cannot be sent is dropped."""
 
 
@@ -221,7 +221,7 @@ class Member:
     #: Wall seconds in which its share had no owner, and the transactions that were not offered then.
     gap_s: float = 0.0
     not_offered: float = 0.0
-    pulse: Pulse = NO_PULSE
+    pulse: messages.Pulse = NO_PULSE
 
     @property
     def name(self) -> str:
@@ -230,7 +230,7 @@ class Member:
     @property
     def lease_end_s(self) -> float:
         """Up to this moment it may have started something, whether or not it was heard of since."""
-        return max(self.heard_s, self.acked_s + LEASE_S)
+        return max(self.heard_s, self.acked_s + messages.LEASE_S)
 
     def shown(self, share: float) -> WorkerShown:
         """For the status page."""
@@ -288,12 +288,12 @@ class Members:
         return [member for member in self if not self.silent(member)]
 
     def silent(self, member: Member) -> bool:
-        return time.monotonic() - member.heard_s > LOST_AFTER_S
+        return time.monotonic() - member.heard_s > messages.LOST_AFTER_S
 
     def forgive_silence(self) -> None:
         """The master itself was stalled: do not count this silence against workers."""
         for member in self:
-            member.heard_s = max(member.heard_s, time.monotonic() - LOST_AFTER_S / 2)
+            member.heard_s = max(member.heard_s, time.monotonic() - messages.LOST_AFTER_S / 2)
 
     def standing(self, *wanted: Standing) -> list[Member]:
         return [member for member in self if member.standing in wanted]
@@ -414,10 +414,10 @@ class Membership:
         """The member's part of all slots, 0..1."""
         return self._parts.get(member.number, 0.0)
 
-    def tell(self, member: Member, message: FromMaster) -> None:
+    def tell(self, member: Member, message: messages.FromMaster) -> None:
         self._outbox.send(member.client_id, message)
 
-    def tell_all(self, message: FromMaster) -> None:
+    def tell_all(self, message: messages.FromMaster) -> None:
         """To every worker that is involved."""
         for member in self.involved:
             self.tell(member, message)
@@ -427,7 +427,7 @@ class Membership:
         clock = self._clock
         if not clock.started:
             return 0.0
-        return self._offered.integral(clock.sim_at(from_s), clock.sim_at(until_s)) / clock.speed
+        return self._offered.integral(clock.sim_at(from_s), clock.sim_at(until_s)) / clock.rate_speed
 
     def _begin(self, lost: dict[int, float], from_s: float) -> None:
         live = self.live

@@ -6,7 +6,8 @@
     pulse     several times a second                orders      a run begins, or has begun
     state     all counts so far                     directory   customers opened by other workers
     opened    customers that the bank has opened    assignment  who owns what, from when on
-    final     the last counts, books, accounts      clock       segments and changes of speed
+    final     the last counts, books, accounts      history     play your customers' days before the run
+                                                    clock       segments and changes of speed
                                                     ack         answers a pulse, renews the lease
                                                     end         offer nothing more, drain, send the final
                                                     bye         the final has arrived
@@ -22,11 +23,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+import banksim
 from banksim.measure.figures import Reconciliation
 from banksim.measure.results import Account, FeedItem, TargetRow
 from banksim.run.plan import KafkaUse, Mode, RunSettings
@@ -78,6 +82,15 @@ class RunMessage(Message):
     run: str
 
 
+@cache
+def build() -> str:
+    """The version of this program with a digest of its sources: what a master and its workers must share."""
+    digest = blake2b(digest_size=4)
+    for path in sorted(Path(banksim.__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return f"{banksim.__version__}+{digest.hexdigest()}"
+
+
 # -- Worker to master -------------------------------------------------------------------------------
 
 
@@ -105,7 +118,8 @@ class Pulse(RunMessage):
     """How far the worker is, and the transactions it shows.
 
     ``known`` customers are in its directory; ``opened_done`` of ``opened_total`` have been opened here
-    for assignment ``opened_for``; ``items`` are new rows of the feed, out of ``seen`` transactions.
+    for assignment ``opened_for`` (while the history is played: transactions of it); ``items`` are new
+    rows of the feed, out of ``seen`` transactions.
     """
 
     kind: ClassVar[str] = "pulse"
@@ -114,6 +128,7 @@ class Pulse(RunMessage):
     opened_done: int = 0
     opened_total: int = 0
     opened_for: int = 0
+    history_played: bool = False
     known: int = 0
     shortage_ms: float = 0.0
     cpu_percent: float | None = None
@@ -270,6 +285,13 @@ class Assigned(RunMessage):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlayHistory(RunMessage):
+    """All customers are open: play what those of the last assignment did in the days before the run."""
+
+    kind: ClassVar[str] = "history"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClockState(RunMessage):
     """The master's clock: ``segments`` are (wall_s, sim_s, speed)."""
 
@@ -306,7 +328,9 @@ class Bye(RunMessage):
     kind: ClassVar[str] = "bye"
 
 
-FromMaster = Welcome | Rejected | Orders | Directory | Assigned | ClockState | Ack | EndRun | Bye
+FromMaster = (
+    Welcome | Rejected | Orders | Directory | Assigned | PlayHistory | ClockState | Ack | EndRun | Bye
+)
 
 
 # -- On the wire ------------------------------------------------------------------------------------

@@ -20,34 +20,19 @@ from typing import Any
 import gevent
 import orjson
 
-from banksim.measure import Measures, MeasureSettings
-from banksim.measure.figures import Reconciliation
+from banksim.measure import Measures, MeasureSettings, results
+from banksim.measure.figures import HistoryPlayed, Reconciliation
 from banksim.measure.kafka import Kafka
-from banksim.measure.results import (
-    Account,
-    CapacityFigures,
-    TargetRow,
-    WorkerRow,
-    WorkerShown,
-)
 from banksim.model import At, BanksimError
 from banksim.run.capacity import DRAIN_S, Capacity, Offered, hold, step_measures
 from banksim.run.local_load import DRAIN_TIMEOUTS
 from banksim.run.plan import Mode, Parts, Replanner, RunSettings, counting
 from banksim.run.process import in_thread
-from banksim.run.run import End, LoadLost, Totals
+from banksim.run.run import End, LoadLost, Progress, Totals
 from banksim.run.timekeeper import Timekeeper
+from banksim.run.workers import messages
 from banksim.run.workers.intake import Intake, MergedFeed, combined_accounts, combined_targets
 from banksim.run.workers.members import FULL, Member, Members, Membership, Outbox, Standing
-from banksim.run.workers.messages import (
-    ClockState,
-    EndRun,
-    FromWorker,
-    Orders,
-    StepCounts,
-    settings_to_wire,
-    state_every_s,
-)
 from banksim.run.workers.shared_targets import SharedTargets
 from banksim.schedule.simulation import Replan
 
@@ -73,14 +58,6 @@ NOT_REACHED = (
 )
 
 
-class OpeningProgress:
-    """Customers opened so far, by all workers together."""
-
-    def __init__(self) -> None:
-        self.done = 0
-        self.total = 0
-
-
 class RemoteLoad:
     """The load of one run, made by workers: planned, steered and added up here."""
 
@@ -99,7 +76,7 @@ class RemoteLoad:
             settings.run_id, counting(scenario), scenario.dashboard.max_feed_items, self.membership
         )
         self.targets = SharedTargets(settings)
-        self.opening = OpeningProgress()
+        self.opening = Progress()
         self.timekeeper = timekeeper
         self._replanner = Replanner(plan.desk)
         self._rate_factor = 1.0
@@ -143,10 +120,10 @@ class RemoteLoad:
     def shortage_ms(self) -> float:
         return self.intake.shortage_ms()
 
-    def target_rows(self) -> list[TargetRow]:
+    def target_rows(self) -> list[results.TargetRow]:
         return combined_targets(self.targets.addresses, self.intake.target_rows)
 
-    def standings(self) -> list[WorkerShown]:
+    def standings(self) -> list[results.WorkerShown]:
         """Each worker of this run, for the status page."""
         return [
             member.shown(round(self.membership.part_of(member), 4))
@@ -154,12 +131,12 @@ class RemoteLoad:
             if member.standing is not Standing.IDLE
         ]
 
-    def worker_rows(self) -> list[WorkerRow]:
+    def worker_rows(self) -> list[results.WorkerRow]:
         """Every worker that had a share, in the order of their numbers, for the results."""
         timekeeper = self.timekeeper
         origin_s = timekeeper.origin_s if timekeeper.started else time.monotonic()
         return [
-            WorkerRow(
+            results.WorkerRow(
                 number=member.number,
                 host=member.host,
                 pid=member.pid,
@@ -185,6 +162,21 @@ class RemoteLoad:
             if not self.membership.live:
                 raise BanksimError(self._why_no_worker())
             self._wait()
+        if self.settings.scenario.history_days and not self.intake.ended:
+            report("Playing the days before the run")
+            self._play_history()
+
+    def _play_history(self) -> None:
+        """Have every worker tell the past of its customers; one that is lost leaves the rest out."""
+        asked, self.opening.history_days = self.membership.live, self.settings.scenario.history_days
+        for member in asked:
+            self.membership.tell(member, messages.PlayHistory(run=self.settings.run_id))
+        while not self.intake.ended and any(
+            member.standing is Standing.LIVE and not member.pulse.history_played for member in asked
+        ):
+            self._count_progress(asked)
+            self._wait()
+        self.targets.history_ends()
 
     def begin(self) -> None:
         """Simulated time begins, in a moment; returns when it does."""
@@ -207,12 +199,14 @@ class RemoteLoad:
     def stop(self, end: End) -> None:
         """Have all workers offer nothing more, drain and send their finals."""
         self.intake.ended = True
-        self.membership.tell_all(EndRun(run=self.settings.run_id, end=str(end)))
+        self.membership.tell_all(messages.EndRun(run=self.settings.run_id, end=str(end)))
         self.intake.changed.set()
 
     def drain(self, end: End) -> None:
         """Wait for the finals of all live workers, within a bound; then add everything up."""
-        message = EndRun(run=self.settings.run_id, end=str(End.STOPPED if end is End.COMPLETED else end))
+        message = messages.EndRun(
+            run=self.settings.run_id, end=str(End.STOPPED if end is End.COMPLETED else end)
+        )
         for member in self.membership.preparing:  # without a share there is nothing to drain
             self.membership.tell(member, message)
         timeout_s = self.settings.scenario.connections.timeout_seconds
@@ -267,7 +261,7 @@ class RemoteLoad:
     def _keep_merging(self) -> None:
         """Add up what workers have counted, until killed."""
         while True:
-            gevent.sleep(max(MERGE_EVERY_S, state_every_s(len(self.membership.live))))
+            gevent.sleep(max(MERGE_EVERY_S, messages.state_every_s(len(self.membership.live))))
             self.intake.counts.refresh()
 
     def _all_prepared(self) -> bool:
@@ -277,14 +271,16 @@ class RemoteLoad:
         """Whether every worker has opened its customers of the present assignment and knows all others."""
         live = self.membership.live
         dry = self.settings.mode is Mode.DRY_RUN
-        opened = [(member.pulse.opened_done, member.pulse.opened_total) for member in live]
-        self.opening.done = sum(done for done, _ in opened)
-        self.opening.total = sum(total for _, total in opened)
+        self._count_progress(live)
         return bool(live) and all(
             member.pulse.opened_for == self.membership.assignment
             and (dry or member.pulse.known >= len(self.intake.opened))
             for member in live
         )
+
+    def _count_progress(self, members: Sequence[Member]) -> None:
+        self.opening.done = sum(member.pulse.opened_done for member in members)
+        self.opening.total = sum(member.pulse.opened_total for member in members)
 
     def _wait(self, what: str = "", for_members: Sequence[Member] = ()) -> None:
         """Until a message arrives, or a moment; now and then a line of log names the awaited workers."""
@@ -301,9 +297,10 @@ class RemoteLoad:
         reconciliation = self._reconciliation()
         return Totals(self.measures, reconciliation, self._kafka(), self._account(), self.intake.feed.items())
 
-    def _account(self) -> Account:
+    def _account(self) -> results.Account:
         if self.intake.counts.uncounted:
             logger.error("%d states of further workers are not counted", self.intake.counts.uncounted)
+        days = self.settings.scenario.history_days
         found = combined_accounts({number: final.account for number, final in self.intake.finals.items()})
         return replace(
             found,
@@ -311,6 +308,7 @@ class RemoteLoad:
             detector=self.targets.detector_stats(),
             capacity=self.capacity,
             workers=self.worker_rows(),
+            history=found.history or (HistoryPlayed(days, 0, 0, 0, 0.0) if days else None),
         )
 
     def _reconciliation(self) -> Reconciliation:
@@ -326,7 +324,7 @@ class RemoteLoad:
     # -- the search for capacity --------------------------------------------------------------
 
     @property
-    def capacity(self) -> CapacityFigures | None:
+    def capacity(self) -> results.CapacityFigures | None:
         """How far it is; None where there is none."""
         return self._search.figures() if self._search is not None else None
 
@@ -369,10 +367,10 @@ class RemoteLoad:
             return
         if member.standing is not Standing.PREPARING:
             member.new_run()
-        orders = Orders(
+        orders = messages.Orders(
             run=self.settings.run_id,
             number=member.number,
-            settings=settings_to_wire(self.settings),
+            settings=messages.settings_to_wire(self.settings),
             addresses=dict(self.targets.addresses),
             brokers=self.targets.wire_brokers(),
             workers=len(self.members.present()),
@@ -399,9 +397,9 @@ class RemoteLoad:
             return NOT_REACHED
         return FULL if self.membership.full and member.standing is not Standing.PREPARING else ""
 
-    def _clock_state(self) -> ClockState:
+    def _clock_state(self) -> messages.ClockState:
         clock = self.plan.clock
-        return ClockState(
+        return messages.ClockState(
             run=self.settings.run_id,
             segments=[(segment.wall_s, segment.sim_s, segment.speed) for segment in clock.segments],
             speed=clock.speed,
@@ -442,7 +440,7 @@ class RemoteStage:
         unheard = f"no counts of {', '.join(missing)} arrived within {DRAIN_S:.0f} s" if missing else ""
         return Offered(step, held_s, left, unheard)
 
-    def _drained(self, segments: int) -> dict[int, StepCounts]:
+    def _drained(self, segments: int) -> dict[int, messages.StepCounts]:
         """What each worker counted, by number, once its clock has so many segments and all has ended."""
         load, until_s = self._load, time.monotonic() + DRAIN_S
         while True:
@@ -479,11 +477,11 @@ class RemoteSource:
         for load in self._loads:
             load.greet(member, in_run)
 
-    def hear(self, member: Member, message: FromWorker) -> None:
+    def hear(self, member: Member, message: messages.FromWorker) -> None:
         """A message about this run.  Returns at once."""
         for load in self._loads:
             load.intake.hear(member, message)
 
-    def standings(self) -> list[WorkerShown]:
+    def standings(self) -> list[results.WorkerShown]:
         """Each worker of this run, for the status page."""
         return [row for load in self._loads for row in load.standings()]

@@ -68,6 +68,10 @@ class SharedTargets:
         """The detector's own statistics; None in a dry run, where every worker has a detector."""
         return says(self._connected.targets.detector, self._detector_before) if self._connected else None
 
+    def history_ends(self) -> None:
+        """What the detector has counted until now is not of the run."""
+        self._detector_before = read_stats(self._connected.targets.detector) if self._connected else None
+
     def faults(self) -> list[FaultMade]:
         """What each fault did that was made here; in a dry run every worker makes its own."""
         return self._faults.figures() if self._faults is not None else []
@@ -102,7 +106,7 @@ class SharedTargets:
         servers = self.brokers.servers
         if self._settings.mode is not Mode.DRY_RUN:
             self._connected = connect(self._settings, MovementBooks(ExpectedBalances()), ignore_call, servers)
-            self._detector_before = read_stats(self._connected.targets.detector)
+            self.history_ends()
         elif servers:
             self._bridge = DetectorBridge(servers)
             self._bridge.start()

@@ -31,29 +31,8 @@ from banksim.run.reconcile import reconcile
 from banksim.run.run import End, NoLoad
 from banksim.run.sink import ITEMS_PER_SECOND, Sink
 from banksim.run.timekeeper import Timekeeper
-from banksim.run.workers.members import AssignedShare, Assignment
-from banksim.run.workers.messages import (
-    LEASE_S,
-    PULSE_S,
-    ROWS,
-    STATE_S,
-    Ack,
-    Assigned,
-    Bye,
-    ClockState,
-    Directory,
-    EndRun,
-    Final,
-    FromMaster,
-    FromWorker,
-    Opened,
-    Orders,
-    Pulse,
-    Refused,
-    State,
-    StepCounts,
-    settings_from_wire,
-)
+from banksim.run.workers import messages
+from banksim.run.workers.members import AssignedShare, Assignment, slot_of_customer
 from banksim.schedule.clock import Clock, Segment
 from banksim.world import Customer
 
@@ -63,7 +42,7 @@ logger = logging.getLogger(__name__)
 class Uplink(Protocol):
     """A worker's way to its master."""
 
-    def send(self, message: FromWorker) -> None:
+    def send(self, message: messages.FromWorker) -> None:
         """Returns at once; what cannot be sent is dropped."""
 
 
@@ -101,7 +80,7 @@ class ClockSync:
         """What to add to the master's monotonic time; 0 before the first answer."""
         return min(self._samples)[1] if self._samples else 0.0
 
-    def adopt(self, state: ClockState, timekeeper: Timekeeper) -> None:
+    def adopt(self, state: messages.ClockState, timekeeper: Timekeeper) -> None:
         """Make this process's time what the master's is."""
         segments = [Segment(wall_s + self.offset_s, sim_s, speed) for wall_s, sim_s, speed in state.segments]
         timekeeper.follow(state.speed, state.paused, segments, state.changes)
@@ -118,9 +97,11 @@ LEAST_ITEMS_PER_SECOND = 4
 class WorkerRun:
     """One run on this worker."""
 
-    def __init__(self, orders: Orders, queues: UserQueues, sinks: Sequence[Sink], uplink: Uplink) -> None:
+    def __init__(
+        self, orders: messages.Orders, queues: UserQueues, sinks: Sequence[Sink], uplink: Uplink
+    ) -> None:
         """Raises ScenarioError for a scenario that this version does not understand."""
-        self.settings = settings_from_wire(orders.settings)
+        self.settings = messages.settings_from_wire(orders.settings)
         self.run_id = self.settings.run_id
         self.number = orders.number
         self.end: End | None = None
@@ -130,7 +111,7 @@ class WorkerRun:
         self.timekeeper = Timekeeper(Clock(self.settings.scenario.duration_s, self.settings.speed))
         self.load: LocalLoad | NoLoad = NoLoad(self.settings)
         self.steps: StepCounter | None = None
-        self.pulse_s, self.state_s = PULSE_S, STATE_S
+        self.pulse_s, self.state_s = messages.PULSE_S, messages.STATE_S
         self.clock_sync = ClockSync()
         self.prepared = False
         #: Whether simulated time has begun for this worker's load, and whether it makes load now.
@@ -144,6 +125,9 @@ class WorkerRun:
         self._reporter = Reporter(self)
         self._kept: list[Callable[[LocalLoad], None]] = []
         self._from_others: set[int] = set()
+        #: Who plays the history of which customers; None until it is to be played.
+        self._owners: Sequence[int] | None = None
+        self.history_played = False
         self._answered_s = time.monotonic()
         self._changed = Event()
         self._bye = Event()
@@ -151,24 +135,26 @@ class WorkerRun:
 
     def may_offer(self) -> bool:
         """Whether the master has answered lately enough for this worker's share to be its own."""
-        return time.monotonic() - self._answered_s < LEASE_S
+        return time.monotonic() - self._answered_s < messages.LEASE_S
 
     # -- messages of the master --------------------------------------------------------------
 
-    def hear(self, message: FromMaster) -> None:
+    def hear(self, message: messages.FromMaster) -> None:
         """A message of this run.  Returns at once."""
         match message:
-            case Ack():
+            case messages.Ack():
                 self._take_ack(message)
-            case Assigned():
+            case messages.Assigned():
                 self._take_assignment(message)
-            case ClockState():
+            case messages.ClockState():
                 self._once_prepared(lambda load: self.clock_sync.adopt(message, load.timekeeper))
-            case Directory():
+            case messages.Directory():
                 self._take_directory(message)
-            case EndRun():
+            case messages.PlayHistory():
+                self._owners = self.share.assignments[-1].table
+            case messages.EndRun():
                 self._take_end(message)
-            case Bye():
+            case messages.Bye():
                 self._bye.set()
         self._changed.set()
 
@@ -244,7 +230,7 @@ class WorkerRun:
     def _open_all(self, load: LocalLoad) -> None:
         """Open what must be there before this worker can take a share."""
         if self.settings.mode is Mode.DRY_RUN:  # its own bank must know every customer
-            load.open_some(range(load.existing_customers), load.existing_customers)
+            load.open_some(range(load.plan.existing_customers), load.plan.existing_customers)
         orders = self._orders
         while len(self._from_others) < orders.directory and self.end is None:
             self._wait()
@@ -257,15 +243,21 @@ class WorkerRun:
                 return True
             if self.share.number > self.opened_for and not self.timekeeper.started:
                 self._open_mine(load, self.share.number)
+            if self._owners is not None and not self.history_played:
+                self._play_history(load, self._owners)
             self._wait()
         return False
+
+    def _play_history(self, load: LocalLoad, owners: Sequence[int]) -> None:
+        load.past.play(load.plan.activity, lambda index: owners[slot_of_customer(index)] == self.number)
+        self.history_played = True
 
     def _open_mine(self, load: LocalLoad, assignment: int) -> None:
         if self.settings.mode is not Mode.DRY_RUN:
             known = load.simulation.may_act
             mine = [
                 index
-                for index in range(load.existing_customers)
+                for index in range(load.plan.existing_customers)
                 if self.share.has_customer(index) and not known(index)
             ]
             load.open_some(mine, len(mine))
@@ -296,12 +288,12 @@ class WorkerRun:
 
     # -- assignments and customers --------------------------------------------------------------
 
-    def _take_ack(self, ack: Ack) -> None:
+    def _take_ack(self, ack: messages.Ack) -> None:
         self.clock_sync.add(ack.at_s, ack.master_s, time.monotonic())
         self._answered_s = max(self._answered_s, ack.at_s)
         self.pulse_s, self.state_s = ack.pulse_s, ack.state_s
 
-    def _take_assignment(self, assigned: Assigned) -> None:
+    def _take_assignment(self, assigned: messages.Assigned) -> None:
         assignment = Assignment.from_message(assigned)
         if not self.share.begin(assignment):
             return
@@ -314,11 +306,11 @@ class WorkerRun:
             simulation.join_from(min(assignment.lost.values()))
         self.load.dispatcher.clock_changed()
 
-    def _take_directory(self, directory: Directory) -> None:
+    def _take_directory(self, directory: messages.Directory) -> None:
         self._from_others.update(index for index, _, _ in directory.rows)
         self._once_prepared(lambda load: _enter(directory, load))
 
-    def _take_end(self, message: EndRun) -> None:
+    def _take_end(self, message: messages.EndRun) -> None:
         self.request_end(End(message.end))
 
     def _once_prepared(self, action: Callable[[LocalLoad], None]) -> None:
@@ -330,19 +322,19 @@ class WorkerRun:
 
     # -- reporting ----------------------------------------------------------------------------
 
-    def send(self, message: FromWorker) -> None:
+    def send(self, message: messages.FromWorker) -> None:
         self._uplink.send(message)
 
     def _refuse(self, reason: str) -> None:
         logger.error("This worker cannot take part in the run: %s", reason)
-        self.send(Refused(run=self.run_id, reason=reason))
+        self.send(messages.Refused(run=self.run_id, reason=reason))
 
     def _wait(self) -> None:
         self._changed.wait(POLL_S)
         self._changed.clear()
 
 
-def _enter(directory: Directory, load: LocalLoad) -> None:
+def _enter(directory: messages.Directory, load: LocalLoad) -> None:
     """Remember customers that other workers have opened."""
     known = load.connected.targets.directory
     for index, customer_id, accounts in directory.rows:
@@ -403,17 +395,17 @@ class Reporter:
         load = self._run.load
         while self._opened_reported < len(self._opened) and not isinstance(load, NoLoad):
             first = self._opened_reported
-            indices = self._opened[first : first + ROWS]
+            indices = self._opened[first : first + messages.ROWS]
             found = ((index, load.connected.targets.directory.row(index)) for index in indices)
             rows = [(index, *row) for index, row in found if row is not None]
-            self._run.send(Opened(run=self._run.run_id, rows=rows, joined=self._run.begun))
+            self._run.send(messages.Opened(run=self._run.run_id, rows=rows, joined=self._run.begun))
             self._opened_reported = max(self._opened_reported, first + len(indices))
 
-    def final(self, load: LocalLoad, end: End, reconciliation: Reconciliation | None) -> Final:
+    def final(self, load: LocalLoad, end: End, reconciliation: Reconciliation | None) -> messages.Final:
         """The last message of this worker: everything, with the books."""
         account = load.account()
         self.report_opened()
-        return Final(
+        return messages.Final(
             run=self._run.run_id,
             seq=self._next_seq(),
             wall_s=self._run.timekeeper.now().wall_s,
@@ -423,17 +415,18 @@ class Reporter:
             reconciliation=reconciliation,
         )
 
-    def _pulse(self) -> Pulse:
+    def _pulse(self) -> messages.Pulse:
         run, load = self._run, self._run.load
         feed = load.feed.since(self._next_item)
         self._next_item = feed.next
-        return Pulse(
+        return messages.Pulse(
             run=run.run_id,
             at_s=time.monotonic(),
             prepared=run.prepared,
             opened_done=load.opening.done,
             opened_total=load.opening.total,
             opened_for=run.opened_for,
+            history_played=run.history_played,
             known=load.known_customers,
             shortage_ms=run.queues.shortage_ms(),
             cpu_percent=self._cpu_percent,
@@ -450,10 +443,10 @@ class Reporter:
         if self._run.generating and not isinstance(load, NoLoad) and load.asked_tps(at.sim_s) > 0:
             load.measures.resources(at, self._cpu_percent, self._rss_bytes, network_bytes_s)
 
-    def _state(self, load: LocalLoad) -> State:
+    def _state(self, load: LocalLoad) -> messages.State:
         wall_s, from_s = self._run.timekeeper.now().wall_s, self._timeline_from_s
         self._timeline_from_s = max(0.0, wall_s - OVERLAP_S)
-        return State(
+        return messages.State(
             run=self._run.run_id,
             seq=self._next_seq(),
             wall_s=wall_s,
@@ -463,13 +456,13 @@ class Reporter:
             step=self._step(load),
         )
 
-    def _step(self, load: LocalLoad) -> StepCounts | None:
+    def _step(self, load: LocalLoad) -> messages.StepCounts | None:
         """A step of a search for capacity, once the clock stands still."""
         steps, clock = self._run.steps, self._run.timekeeper.clock
         if steps is None or steps.step is None or not clock.paused:
             return None
         counts = orjson.dumps(steps.step.to_state(books=False), option=orjson.OPT_NON_STR_KEYS)
-        return StepCounts(len(clock.segments), unfinished(load.backlog, load.dispatcher), counts)
+        return messages.StepCounts(len(clock.segments), unfinished(load.backlog, load.dispatcher), counts)
 
     def _next_seq(self) -> int:
         self._sequence += 1

@@ -171,6 +171,9 @@ class BaseUrl:
                 f"the address of {parts.hostname!r} holds a user name: give it as basic: in the scenario's "
                 f"targets block, out of the environment; {wanted}"
             )
+        labels = parts.hostname.rstrip(".").split(".")
+        if len(parts.hostname) > MAX_HOST_CHARS or any(not 0 < len(one) <= MAX_LABEL_CHARS for one in labels):
+            raise UsageError(f"{text[:60]!r} names no host that there can be (RFC 1035): {wanted}")
         if parts.query or parts.fragment:
             raise UsageError(f"{text!r} holds a query or a fragment: {wanted}")
         if not parts.path.isascii() or any(c <= " " for c in parts.path) or not parts.hostname.isascii():
@@ -191,6 +194,8 @@ class BaseUrl:
         return f"{self.scheme}://{self.host_header}{self.prefix}"
 
 
+#: Of a host's name, and of its parts between dots.
+MAX_HOST_CHARS, MAX_LABEL_CHARS = 253, 63
 MAX_ANSWER_BYTES = 1024 * 1024
 #: A connection is replaced at about this age, so that a target that moved or grew gets its share of load.
 MAX_AGE_S = 60.0

@@ -9,7 +9,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from banksim.activity.block import COLUMNS, KINDS, PURCHASE, SALARY, Block
+from banksim.activity.block import (
+    ATM,
+    COLUMNS,
+    EXPIRED_CARD,
+    FUNDS,
+    KINDS,
+    LIMIT,
+    POS,
+    PURCHASE,
+    SALARY,
+    TRANSFER,
+    WITHDRAWAL,
+    WRONG_PIN,
+    Block,
+)
 from banksim.activity.finder import SEEN_COLUMNS, levels
 from banksim.activity.rows import RowPlanner
 from banksim.model import CREDIT_KINDS, AccountRef, Channel, Kind, Transaction
@@ -104,7 +118,8 @@ def test_balances_before_are_those_of_a_ledger(customers: int, days: float) -> N
             tx = block.planned(position).transaction
             assert block.balance_before_cents[position] == held[tx.account]
             is_credit = tx.kind in CREDIT_KINDS
-            assert block.refused[position] == (not is_credit and tx.amount_cents > held[tx.account])
+            short = not is_credit and tx.amount_cents > held[tx.account]
+            assert block.decline[position] in (FUNDS if short else 0, LIMIT, WRONG_PIN, EXPIRED_CARD)
             if block.refused[position]:
                 refused += 1
                 continue
@@ -113,6 +128,66 @@ def test_balances_before_are_those_of_a_ledger(customers: int, days: float) -> N
                 held[tx.counterparty] += tx.amount_cents
     assert all(planner.state.available(account) == cents for account, cents in held.items())
     assert min(held.values()) >= 0 and 0 < refused < 320
+
+
+@pytest.fixture(scope="module")
+def two_weeks() -> Block:
+    world = World.from_scenario(WorldSettings(customers=2000), 7)
+    return RowPlanner(world).plan(0, moments(60_000, 14))
+
+
+def next_of(block: Block, position: int) -> int:
+    """The customer's next row; -1 for none."""
+    later = np.flatnonzero(block.customer[position + 1 :] == block.customer[position])
+    return position + 1 + int(later[0]) if len(later) else -1
+
+
+@pytest.mark.parametrize(
+    ("reason", "share", "within_s"),
+    [(WRONG_PIN, (0.0015, 0.004), 60), (EXPIRED_CARD, (0.0002, 0.0008), 1200)],
+)
+def test_cards_fail_at_published_rates_and_most_are_tried_again(
+    two_weeks: Block, reason: int, share: tuple[float, float], within_s: float
+) -> None:
+    block = two_weeks
+    failed = np.flatnonzero(block.decline == reason)
+    assert share[0] < len(failed) / len(block) < share[1]
+    assert np.isin(block.kind[failed], (PURCHASE, WITHDRAWAL)).all()
+    in_person = np.isin(block.channel[failed], (POS, ATM))
+    assert in_person.all() if reason == WRONG_PIN else not in_person.any()
+    again = same = 0
+    for position in failed.tolist():
+        later = next_of(block, position)
+        if later >= 0 and block.sim_s[later] - block.sim_s[position] <= within_s:
+            again += 1
+            columns = (block.kind, block.merchant, block.amount_cents, block.device)
+            same += all(column[later] == column[position] for column in columns)
+    assert again > 0.7 * len(failed)
+    assert same > 0.7 * again
+
+
+def test_an_expired_card_is_replaced(two_weeks: Block) -> None:
+    failed = np.flatnonzero(two_weeks.decline == EXPIRED_CARD)
+    first = {int(two_weeks.customer[at]): float(two_weeks.sim_s[at]) for at in failed[::-1]}
+    last = {int(two_weeks.customer[at]): float(two_weeks.sim_s[at]) for at in failed}
+    assert len(first) > 10
+    assert all(last[customer] - first[customer] < 10 * DAY_S for customer in first)
+
+
+def test_only_who_has_more_than_the_limit_tries_to_send_it(two_weeks: Block) -> None:
+    over = two_weeks.decline == LIMIT
+    limits = np.array([100_000, 1_000_000, 10_000_000])
+    assert 0.0001 < over.mean() < 0.003
+    assert (two_weeks.kind[over] == TRANSFER).all()
+    assert (two_weeks.balance_before_cents[over] >= two_weeks.amount_cents[over]).all()
+    assert np.isin(two_weeks.amount_cents[over] // limits[:, None], 1).any(axis=0).all()
+
+
+def test_what_tries_again_is_nothing_else_than_a_row_of_its_own(two_weeks: Block) -> None:
+    assert len(set(two_weeks.row.tolist())) == len(two_weeks)
+    position = int(np.flatnonzero(two_weeks.decline >= WRONG_PIN)[0])
+    assert two_weeks.planned(position).transaction.card_check
+    assert two_weeks.refused[position]
 
 
 def test_a_block_is_whole() -> None:

@@ -49,6 +49,7 @@ def test_the_outlook_says_length_rate_size_and_fraud() -> None:
 def test_it_says_when_and_after_what() -> None:
     attack = shipped("fraud_attack")
     assert "20% of the rate, from 2:00 to 4:00, where card_testing succeeded" in attack
+    assert "history       2 days before it are played first, about 16,416 transactions" in attack
     week = shipped("multi_day_attack")
     assert re.search(r"bulk_tests \(card_testing\) +400 +1  400 on top of the rate, phase card testing", week)
 

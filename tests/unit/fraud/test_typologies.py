@@ -182,7 +182,13 @@ def test_large_amounts_are_a_multiple_of_the_usual():
     )
 
 
-@pytest.mark.parametrize("options", [{}, {"location_jump_km": 3000, "time_window_hours": 4}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"sophistication": 0.0},
+        {"location_jump_km": 3000, "time_window_hours": 4, "sophistication": 0.9},
+    ],
+)
 def test_unusual_locations_need_more_than_an_airliner(options):
     [steps] = one_pattern("unusual_location", count=60, duration_minutes=1200, owners=True, **options)
     home = [step for step in steps if step.truth.label is Label.GENUINE]
@@ -204,6 +210,30 @@ def test_unusual_locations_need_more_than_an_airliner(options):
             assert km > 900 * hours
             assert hours <= options.get("time_window_hours", 1)
     assert jumps >= 20
+
+
+def test_a_careful_thief_with_a_cloned_card_waits_for_longer():
+    def middle_gap_s(sophistication):
+        gaps_s = []
+        for seed in range(9):
+            [steps] = one_pattern(
+                "unusual_location",
+                seed,
+                count=2,
+                duration_minutes=60_000,
+                owners=True,
+                sophistication=sophistication,
+            )
+            home, clone = steps[:2]
+            assert home.truth.label is Label.GENUINE
+            assert clone.truth.is_fraud
+            gaps_s.append(clone.sim_s - home.sim_s)
+        return median(gaps_s)
+
+    gaps_s = [middle_gap_s(sophistication) for sophistication in (0.0, 0.3, 0.6, 0.9)]
+    assert gaps_s == sorted(gaps_s)
+    assert gaps_s[0] < 3600
+    assert gaps_s[-1] > 4 * gaps_s[0]
 
 
 def test_a_cloned_card_is_used_in_shops_that_are_open_and_where_the_shop_is():

@@ -15,7 +15,7 @@ from banksim.load.terminal import ProgressLine, parts_of, progress_of, share_ter
 from banksim.measure import Measures, MeasureSettings
 from banksim.measure.results import CapacityFigures
 from banksim.model import At
-from banksim.run.run import State
+from banksim.run.run import Progress, State
 from tests.unit.measure.make import ALERT, PASSED, START, end, fraud, planned
 
 
@@ -68,8 +68,10 @@ def test_before_the_first_transaction_it_invents_nothing() -> None:
 
 def test_other_moments_of_a_run() -> None:
     opening = life(State.OPENING)
-    opening.opening = SimpleNamespace(done=120, total=480)
+    opening.opening = Progress(120, 480)
     assert parts_of(opening) == ["opening customers: 120 of 480"] and progress_of(opening) == 0.25
+    opening.opening = Progress(340, 1000, history_days=2)
+    assert parts_of(opening) == ["playing 2 days of history: 34 %"] and progress_of(opening) == 0.34
     assert parts_of(life(State.DRAINING)) == ["Writing the report"]
     assert parts_of(life(State.PAUSED))[0] == "paused"
 
@@ -163,5 +165,5 @@ def test_a_worker_on_the_masters_terminal_makes_room(processes: int | None, clea
 
 def test_customers_that_nobody_has_counted_yet_are_not_called_none() -> None:
     opening = life(State.OPENING)
-    opening.opening = SimpleNamespace(done=0, total=0)
+    opening.opening = Progress()
     assert parts_of(opening) == ["Writing the report"]  # what the run says of itself

@@ -1,7 +1,10 @@
 """What is read at the end: slices, calibration, drift, ranges, quality against load, the generator."""
 
 import random
+from dataclasses import replace
+from math import exp, sqrt
 
+import numpy as np
 import pytest
 
 from banksim.measure import Measures, MeasureSettings
@@ -9,12 +12,22 @@ from banksim.measure.counts import Extremes
 from banksim.measure.detection import MAX_SLICES, OTHER, Slices
 from banksim.measure.figures import Drift, ResponseRanges
 from banksim.measure.latency import LatencyHistogram
-from banksim.measure.measures import GeneratorUse
+from banksim.measure.measures import GeneratorUse, Roster
+from banksim.measure.results import RunInfo, ScenarioInfo
 from banksim.measure.scores import ScoreCounts, ScoreScale, calibration, sweep
-from banksim.measure.summary import quality_against_load, response_ranges
+from banksim.measure.summary import Asked, build_results, quality_against_load, response_ranges
 from banksim.measure.trends import MIN_SCORES, ScoreDrift, stability_index
-from banksim.model import At, BankStatus, Channel, Decision
+from banksim.model import At, BankStatus, Channel, Decision, Label
+from banksim.scenario.models import Goals
 from tests.unit.measure.make import ALERT, MISSING, PASSED, UNASKED, end, fraud, outcome, planned
+
+RUN = RunInfo("r1", ScenarioInfo("made"), "live", "USD", wall_s=100.0, simulated_s=3_600.0, end="completed")
+
+
+def merged(measures: Measures) -> Measures:
+    roster = Roster(measures.settings)
+    roster.update("w1", measures.to_state())
+    return roster.total()
 
 
 def test_slices_count_by_persona_and_channel() -> None:
@@ -83,6 +96,18 @@ def test_drift_stays_low_until_scores_move() -> None:
     assert before and max(before) < 0.15 < 1.0 < found.psi_last
 
 
+def test_drift_is_that_of_exact_deciles() -> None:
+    rng, drift, scores = random.Random(8), ScoreDrift(), []
+    for number in range(20_000):  # most scores of a detector lie close together near 0
+        scores.append(1 / (1 + exp(-rng.gauss(-4.0 if number < 10_000 else -3.5, 0.8))))
+        drift.add(0.0 if number < 10_000 else 3_600.0, scores[-1])
+    first, last = np.array(scores[:10_000]), np.array(scores[10_000:])
+    edges = np.quantile(first, np.arange(0.1, 1.0, 0.1))
+    shares = [np.bincount(np.searchsorted(edges, each), minlength=10) / 10_000 for each in (first, last)]
+    exact = float(((shares[1] - shares[0]) * np.log(shares[1] / shares[0])).sum())
+    assert drift.figures().psi_last == pytest.approx(exact, rel=0.05)
+
+
 def test_too_few_scores_say_nothing_of_drift() -> None:
     drift = ScoreDrift()
     for number in range(MIN_SCORES - 1):
@@ -133,11 +158,69 @@ def test_quality_against_load_groups_like_rates() -> None:
             measures.offered(At(second, second))
             end(measures, planned(), MISSING if busy else PASSED, At(second, second))
         end(measures, fraud(), PASSED if busy else ALERT, At(second, second))
-    low, high = quality_against_load(measures.timeline)
+    low, high = quality_against_load(measures)
     assert (low.offered_tps, high.offered_tps) == (10, 40)
     assert (low.recall, high.recall) == (1, 0)
     assert low.coverage == 1 and high.coverage == pytest.approx(10 / 410)
-    assert quality_against_load(Measures().timeline) == []
+    assert quality_against_load(Measures()) == []
+
+
+def test_a_detector_that_never_degrades_is_as_good_at_every_load() -> None:
+    """Rush hours have another mix of fraud, which is caught unlike well: recall at one mix stays flat."""
+    flat = bent = 0
+    for seed in range(20):
+        rng, measures = random.Random(seed), Measures(MeasureSettings(interval_s=1.0))
+        for second in range(60):
+            busy = second >= 30
+            at = At(second, second)
+            for _ in range(40 if busy else 10):
+                measures.offered(at)
+                end(measures, planned(), PASSED, at)
+            for typology, caught, number in (
+                ("mules", 0.2, 1 if busy else 6),
+                ("cards", 0.9, 6 if busy else 1),
+            ):
+                for nth in range(number):
+                    plan = planned(Label.FRAUD, 1_000, second, typology, f"{typology}-{second}-{nth}")
+                    end(measures, plan, ALERT if rng.random() < caught else PASSED, at)
+        low, high = quality_against_load(measures)
+        bent += high.recall - low.recall > 0.3
+        span = high.mixed_recall_high - high.mixed_recall + low.mixed_recall - low.mixed_recall_low
+        flat += abs(high.mixed_recall - low.mixed_recall) <= span / sqrt(2)
+    assert bent == 20 and flat >= 18
+
+
+def test_rates_are_compared_by_the_fraud_that_they_have_in_common() -> None:
+    measures = Measures(MeasureSettings(interval_s=1.0))
+    for second in range(20):
+        at = At(second, second)
+        for _ in range(40 if second >= 10 else 10):
+            measures.offered(at)
+            end(measures, planned(), PASSED, at)
+        kinds = ["cards"] * 4 + (["mules"] * 4 if second >= 10 else [])
+        for nth, typology in enumerate(kinds):
+            plan = planned(Label.FRAUD, 1_000, second, typology, f"{typology}-{second}-{nth}")
+            end(measures, plan, ALERT if typology == "cards" else PASSED, at)
+    low, high = quality_against_load(merged(measures))  # and so over workers
+    assert (low.recall, high.recall) == (1.0, 0.5)
+    assert low.mixed_recall == high.mixed_recall == 1.0
+
+
+def test_a_fast_refusal_is_no_fast_answer() -> None:
+    measures = Measures()
+    for nth in range(100):
+        refused = replace(MISSING, lag_ms=0.0, service_ms=2.0)
+        end(measures, planned(), refused if nth % 2 else replace(PASSED, lag_ms=0.0, service_ms=500.0 + nth))
+    measures = merged(measures)
+    found = build_results(RUN, measures, Asked(Goals())).latency_ms
+    assert found["response"].p50 == pytest.approx(2.0, rel=0.01)
+    assert found["unscored"].count == found["scored"].count == 50
+    assert found["unscored"].max == 2.0 and found["scored"].p50 == pytest.approx(548.0, rel=0.01)
+    assert found["scored"].max == pytest.approx(598.0, rel=0.002)
+    assert found["scored"].mean == pytest.approx(549.0, rel=0.001)
+    whole = Measures()
+    end(whole, planned(), PASSED)
+    assert "scored" not in build_results(RUN, whole, Asked(Goals())).latency_ms
 
 
 def test_percentile_ends_enclose_the_percentile() -> None:

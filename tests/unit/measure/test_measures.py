@@ -100,7 +100,6 @@ def test_nothing_is_lost_between_offered_and_ended() -> None:
     assert found["in_flight"] == 7
     assert found["offered"] == 207
     assert found["dropped"] == sum(found["drop_reasons"].values()) > 0
-    assert measures.tally.problems() == []
 
 
 @pytest.mark.parametrize(

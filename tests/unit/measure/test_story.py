@@ -8,7 +8,7 @@ import pytest
 
 from banksim.measure.campaigns import CampaignLine
 from banksim.measure.results import FaultMade
-from banksim.measure.story import Stretch, amounts, findings, under_way
+from banksim.measure.story import Stretch, amounts, findings, under_way, unstopped
 from banksim.measure.timeline import Timeline
 from banksim.model import At
 from tests.recorded import NAMES, recorded
@@ -72,6 +72,14 @@ def test_money_adds_up_and_is_left_out_without_fraud() -> None:
         ("stopped", "USD 50.00", 0.25),
         ("lost", "USD 120.00", 0.6),
     ]
+
+
+def test_why_less_was_stopped_than_was_caught() -> None:
+    some = replace(recorded("calm").detection, caught_cents=80_00, stopped_cents=50_00)
+    first = unstopped(some, "post_then_score", "USD").replace(THIN, " ")
+    assert "alerts were on USD 80.00, and USD 30.00 of it was booked, since the bank books before" in first
+    assert "only a block stops it" in unstopped(some, "score_then_post", "USD")
+    assert unstopped(replace(some, caught_cents=50_00), "post_then_score", "USD") == ""
 
 
 @pytest.mark.parametrize("name", NAMES)

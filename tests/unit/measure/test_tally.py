@@ -38,13 +38,3 @@ def test_the_rest_is_in_flight() -> None:
     assert found["offered"] == sum(
         found[name] for name in ("completed", "failed", "unknown", "dropped", "in_flight")
     )
-    assert tally.problems() == []
-
-
-def test_ending_what_was_never_offered_is_named() -> None:
-    tally = Tally()
-    tally.end(Fate.COMPLETED)
-    assert tally.problems() == [
-        "1 more transactions ended than were offered",
-        "1 more transactions ended than were sent",
-    ]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from banksim.measure import Measures
+from banksim.measure.counts import NotOpened
 from banksim.measure.figures import (
     BalanceTotal,
     Confusion,
@@ -156,9 +157,37 @@ def test_what_was_sent_and_never_counted_fails_the_load() -> None:
     assert "3 were sent and never counted" in found.sentence
     assert word("Load", evidence(replace(some_missing, in_flight=-1))).kind == "fail"
     assert word("Load", evidence(some_missing, run=None)).kind == "pass"  # they may still end
+    waiting = replace(transactions(offered=51), sent=49, completed=49, in_flight=2)
+    assert word("Load", evidence(waiting, run=None)).kind == "pass"  # and may still be sent
     lost = WorkerRow(1, "host", 7, "lost", "", 0.0, 1, 2.0, 40.0, 3)
     known = replace(RUN, workers=[lost])
     assert word("Load", evidence(some_missing, run=known)).word == "workers lost"  # it is told so already
+
+
+@pytest.mark.parametrize(
+    ("failed", "joining_failed", "kind"),
+    [(0, 0, "pass"), (1, 0, "warn"), (0, 1, "warn"), (10, 0, "warn"), (11, 0, "fail"), (0, 11, "fail")],
+)
+def test_customers_that_could_not_be_opened_are_the_banks_word(
+    failed: int, joining_failed: int, kind: str
+) -> None:
+    closed = NotOpened(1_000 - joining_failed, failed, "POST /customers: 503") if failed else None
+    onboarding = {"joined": 989, "rejected": 0, "failed": joining_failed} if joining_failed else None
+    found = evidence(run=replace(RUN, not_opened=closed, onboarding=onboarding))
+    judged = word("Bank", found)
+    assert judged.kind == kind
+    said = " ".join(caveats(found, live(Measures(), 0.0, Asked(Goals())).fraud, Measures()))
+    assert ("could not be opened" in judged.sentence) == ("could not be opened" in said) == (kind != "pass")
+    if failed:
+        assert f"{failed} of 1\u202f000 customers could not be opened (POST" in judged.sentence
+    assert (judge(found).overall == "FAILED") == (kind == "fail")
+
+
+def test_a_search_is_not_judged_by_its_limit_when_the_machine_ran_out_or_counts_do_not_add_up() -> None:
+    searched = replace(RUN, capacity=CapacityFigures(100.0, 200.0, True, 5.0, [], []))
+    sent = replace(transactions(dropped=5), drop_reasons={"this machine is out of ports": 5})
+    assert word("Load", evidence(sent, run=searched)).word == "out of ports"
+    assert word("Load", evidence(replace(transactions(), in_flight=3), run=searched)).word == "miscounted"
 
 
 def test_a_generator_out_of_its_own_resources_fails_the_load() -> None:
@@ -166,12 +195,8 @@ def test_a_generator_out_of_its_own_resources_fails_the_load() -> None:
     assert word("Load", evidence(lag_ms=60, generator=busy)).word == "out of CPU"
     assert word("Load", evidence(lag_ms=3, generator=busy)).kind == "pass"  # it was busy and kept up
     sent = replace(transactions(dropped=5), drop_reasons={"this machine is out of file descriptors": 5})
-    assert word("Load", evidence(sent)) == Word(
-        "Load",
-        "fail",
-        "out of file descriptors",
-        word("Load", evidence(sent)).sentence,
-    )
+    found = word("Load", evidence(sent))
+    assert (found.kind, found.word) == ("fail", "out of file descriptors")
 
 
 @pytest.mark.parametrize(

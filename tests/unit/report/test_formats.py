@@ -70,3 +70,21 @@ def test_interval() -> None:
 def test_milliseconds_turn_into_seconds() -> None:
     assert formats.milliseconds(12_345.0) == f"12.3{THIN}s"
     assert formats.milliseconds(0.5) == f"0.5{THIN}ms"
+
+
+@pytest.mark.parametrize(
+    ("transactions", "customers", "simulated_s", "told"),
+    [
+        (5_000, 1_000, 86_400.0, ""),
+        (5_000, 1_000, 43_200.0, ""),
+        (5_001, 1_000, 43_200.0, "customers acted 10.0 times a simulated day"),
+        (200, 1_000, 86_400.0, "customers acted 0.2 times a simulated day"),
+        (0, 1_000, 86_400.0, ""),
+        (200, None, 86_400.0, ""),
+    ],
+)
+def test_an_unusual_pace_is_told(
+    transactions: int, customers: int | None, simulated_s: float, told: str
+) -> None:
+    found = formats.pace(transactions, customers, simulated_s)
+    assert found.startswith(told) and bool(found) == bool(told)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from banksim.measure import Measures, MeasureSettings
+from banksim.measure.figures import HistoryPlayed
 from banksim.measure.results import SCHEMA, Results, Snapshot, decode, encode, json_schema, reference_table
 from banksim.measure.summary import build_results, live
 from banksim.model import At
@@ -26,7 +27,8 @@ def test_results_are_json_with_the_promised_keys() -> None:
         "invariant",
         "verdict", "tiles", "funnel", "response_parts", "partial", "made_at",
     } == set(results) - {"schema"}  # fmt: skip
-    assert {"response", "service", "lag", "nexum", "bastion"} == set(results["latency_ms"])
+    named = {"response", "service", "lag", "scored", "unscored", "nexum", "bastion"}
+    assert named == set(results["latency_ms"])
     assert {"count", "mean", "p50", "p95", "p99", "p999", "max"} == set(results["latency_ms"]["lag"])
 
 
@@ -89,6 +91,20 @@ def test_what_was_planned_stands_next_to_what_was_sent() -> None:
         assert found.planned == sum(PLANNED.fraud_by_typology.values()) == 241
         assert found.planned_by_typology == PLANNED.fraud_by_typology
         assert set(found.by_typology) == set(found.planned_by_typology)
+
+
+@pytest.mark.parametrize(
+    ("played", "told"),
+    [
+        (HistoryPlayed(2, 900, 900, 0, 3.0), "told of the 900 transactions of the 2 days before it"),
+        (HistoryPlayed(2, 900, 450, 7, 3.0), "told of 450 of the 900 transactions"),
+        (HistoryPlayed(2, 900, 450, 7, 3.0), "; 7 of them were not taken. They are in no figure"),
+        (HistoryPlayed(2, 900, 0, 0, 0.0), "were not played, so the detector started cold"),
+    ],
+)
+def test_what_was_played_before_is_told(played: HistoryPlayed, told: str) -> None:
+    text = " ".join(build_results(replace(RUN, history=played), Measures(), ASKED).limits)
+    assert told in text
 
 
 def test_limits_name_what_was_missed() -> None:

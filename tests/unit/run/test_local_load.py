@@ -8,8 +8,9 @@ from typing import Any
 import gevent
 import pytest
 
+from banksim.measure.counts import NotOpened
 from banksim.measure.results import Account, decode, encode
-from banksim.model import BanksimError
+from banksim.model import AccountRef, BanksimError
 from banksim.run import local_load as module
 from banksim.run.dispatcher import ANY_PERSONA, FRAUD_SEAT, UserQueues
 from banksim.run.kafka import Brokers
@@ -71,6 +72,37 @@ def test_what_opens_customers_is_not_measured_and_reaches_the_host(tmp_path: Pat
         assert str(load.tee) == "LastCalls, Kept, Feed, CustomerCounts, CampaignDriver, Measures"
 
 
+def test_the_days_before_are_told_to_the_targets_alone(tmp_path: Path) -> None:
+    host = Kept()
+    with prepared(tmp_path, "history_days: 1\n", sinks=[host], transaction_log=True) as load:
+        said: list[str] = []
+        load.open_customers(said.append)
+        assert said[1:] == ["Playing the days before the run"] and load.past.played is not None
+        assert (load.past.played.planned, load.past.played.transactions) == (720, 720)
+        assert load.opening.done == 720 and len(host.calls) < 200  # those that opened the customers
+        opening_calls = list(host.calls)
+        assert load.feed.items() == [] and load.measures.tally.offered == 0
+        state = load.plan.activity.rows.state
+        assert -86_400 < state.seen.sim_s.max() < 0  # people were somewhere, before the run
+        targets = load.connected.targets
+        ids = [targets.directory.account_id(AccountRef(index)) for index in range(20)]
+        assert targets.bank is not None  # the plan goes on with the money that is there, but for refusals
+        at_bank = [targets.bank.balance_cents(one or "") for one in ids]
+        load.begin()
+        assert targets.bank.balance_cents(ids[0] or "") is not None and len(host.calls) > len(opening_calls)
+        assert sum(cents == planned for cents, planned in zip(at_bank, state.balances, strict=True)) >= 15
+
+
+def test_a_history_that_is_stopped_ends_soon_and_says_so(tmp_path: Path) -> None:
+    with prepared(tmp_path, "history_days: 9\n") as load:
+        stopping = gevent.spawn(lambda: (gevent.sleep(0.05), load.stop(End.INTERRUPTED)))
+        load.past.play(load.plan.activity)
+        stopping.join()
+        played = load.past.played
+        assert played is not None and played.planned >= 6480 > played.transactions
+        assert load.opening.text.startswith("playing 9 days of history: ")
+
+
 def test_it_plays_a_whole_scenario_and_balances(tmp_path: Path) -> None:
     with prepared(tmp_path, transaction_log=True) as load:
         load.open_customers(lambda _: None)
@@ -90,7 +122,7 @@ def test_companions_give_their_account(tmp_path: Path) -> None:
         account = load.account()
     assert account.feedback.fraud == 0
     assert account.onboarding == {"joined": 0, "rejected": 0, "failed": 0}
-    assert load.existing_customers == 18
+    assert load.plan.existing_customers == 18
 
 
 def test_an_early_end_drops_what_no_user_took(tmp_path: Path) -> None:
@@ -144,3 +176,26 @@ def test_fraud_that_was_planned_and_not_made_is_reported(
         told = decode(Account, encode(load.account()))  # as a worker would send it
         assert combined_accounts({1: told, 2: told}).fraud_not_made["missed"] == 4
     assert "2 campaigns would have followed after the end" in caplog.text
+
+
+class Reluctant:
+    """A bank that opens only customers with an even number."""
+
+    def open_customer(self, customer: Any) -> bool:
+        if customer.index % 2:
+            raise BanksimError("no odd ones")
+        return True
+
+
+def test_customers_that_the_bank_does_not_open_are_in_the_account_of_all_workers(tmp_path: Path) -> None:
+    with prepared(tmp_path) as load:
+        opening = load.opener
+        opening._bank = Reluctant()
+        opening.open_all(range(10), 10, lambda _: None)
+        opening.open_all([11, 12, 13], 3, lambda _: None)
+        opening.open_all([1, 14], 2, lambda _: None)  # an odd one is tried again
+        found = load.account()
+    assert found.not_opened == NotOpened(14, 7, "no odd ones")
+    both = combined_accounts({1: found, 2: Account(), 3: found}).not_opened
+    assert both == NotOpened(28, 14, "no odd ones")
+    assert combined_accounts({2: Account()}).not_opened is None

@@ -102,3 +102,14 @@ def test_over_is_when_simulated_time_has_passed() -> None:
     timekeeper.set_speed(10_000.0)
     time.sleep(0.02)
     assert timekeeper.over and timekeeper.now().sim_s == 3600.0
+
+
+def test_where_rates_follow_the_speed_a_change_of_speed_plans_nothing_anew() -> None:
+    timekeeper, follower = Timekeeper(Clock(3600.0, 100.0, rates_follow=True)), Follower()
+    timekeeper.add(follower)
+    rate = PiecewiseRate.constant(7.0, 3600.0)  # at the speed of the plan
+    timekeeper.start(time.monotonic())
+    timekeeper.set_speed(300.0)
+    assert follower.seen == ["clock", "clock"]  # what was planned comes sooner
+    assert timekeeper.asked_tps(rate, 0.0) == pytest.approx(21.0)
+    assert timekeeper.changes[-1].speed == 300.0

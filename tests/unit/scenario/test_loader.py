@@ -99,6 +99,11 @@ def test_errors_are_wrong_usage() -> None:
         ),
         ("connections: {nexum_url: 'http://'}\n", "connections.nexum_url: expected an address"),
         (
+            "connections: {nexum_url: 'http://me:secret@bank'}\n",
+            "connections.nexum_url: expected an address starting with http:// or https:// without a "
+            "user name (see basic:), or '' for none, got 'http://***@bank'",
+        ),
+        (
             "connections: {kafka_bootstrap_servers: a}\n",
             "connections.kafka_bootstrap_servers: expected host:port",
         ),

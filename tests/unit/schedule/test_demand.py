@@ -13,6 +13,7 @@ SATURDAY = datetime(2026, 1, 10)
 
 def rates(**changes: object) -> SimpleNamespace:
     plain = {
+        "per": "wall",
         "peak_tps": 10.0,
         "off_peak_tps": 2.0,
         "business_hours": (8, 18),
@@ -69,6 +70,24 @@ def test_hours_are_those_of_the_clock_even_when_the_run_starts_within_one() -> N
 
 
 def test_a_day_adds_up() -> None:
-    scenario = SimpleNamespace(transaction_rate=rates(), start_at=MONDAY, duration_s=86_400.0)
+    scenario = SimpleNamespace(
+        transaction_rate=rates(), start_at=MONDAY, duration_s=86_400.0, closed_days=frozenset(), load=None
+    )
     rate = offered_rate(scenario)
     assert rate.total() == pytest.approx((10 * 10 + 14 * 2) * 3600)
+
+
+def test_rates_of_simulated_seconds_grow_with_the_speed() -> None:
+    scenario = SimpleNamespace(
+        transaction_rate=rates(per="simulated"),
+        start_at=MONDAY,
+        duration_s=86_400.0,
+        load=None,
+        closed_days=frozenset(),
+        speed_multiplier=60.0,
+    )
+    day = (10 * 10 + 14 * 2) * 3600  # transactions a simulated day, at any speed
+    for rate, speed in ((offered_rate(scenario), 60.0), (offered_rate(scenario, 600.0), 600.0)):
+        assert rate.total() / speed == pytest.approx(day)
+    scenario.load = object()  # a search for capacity sets its own rate
+    assert offered_rate(scenario, 600.0).total() == pytest.approx(day)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from banksim.model import BankStatus, Decision, Place, ScenarioError, UsageError
+from banksim.model import BankStatus, Decision, Decline, Place, ScenarioError, UsageError
 from banksim.model.transaction import Kind
 from banksim.targets import AccountDirectory, Reply
 from banksim.targets.connect import load_adapter, role_of, shipped_mappings
@@ -101,6 +101,14 @@ def test_answers_by_table(tmp_path: Path) -> None:
     assert judged(0, None, error="refused", sent=False) == (BankStatus.FAILED, "")
     assert made.judge_late(Reply(200, {"done": False}, 1.0)) is None
     assert made.judge_late(Reply(200, {"done": True}, 1.0)) == (BankStatus.POSTED, "", "")
+
+
+def test_a_bank_whose_mapping_names_the_card_check_is_told(tmp_path: Path) -> None:
+    assert not bank(tmp_path).checks_cards
+    told = bank(tmp_path, BANK.replace("body: {", 'body: {card: "{card_check}", '))
+    assert told.checks_cards
+    found = [FIELDS["move"]["card_check"](Scope(tx=transaction(card_check=check))) for check in Decline]
+    assert found == ["ok", "funds", "limit", "wrong_pin", "expired_card"]
 
 
 def test_balances(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from gevent import GreenletExit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from banksim.model import AccountRef, BankStatus, Channel, Kind
+from banksim.model import AccountRef, BankStatus, Channel, Decline, Kind, refusal_reason
 from banksim.targets import (
     AccountDirectory,
     InProcessTransport,
@@ -161,6 +161,13 @@ def test_nothing_is_sent_for_an_account_that_is_not_open(changes: dict[str, Any]
     assert reply.status is BankStatus.FAILED
     assert "no such account" in reply.detail
     assert (to.asked, notebook.calls, notebook.movements) == ([], [], [])
+
+
+def test_a_card_that_fails_is_refused_before_the_bank_hears_of_it() -> None:
+    bank, to, notebook = scripted(Reply(200, {"state": "completed"}, 1.0))
+    answer = bank.post(transaction(Kind.PURCHASE, card_check=Decline.WRONG_PIN))
+    assert (answer.status, refusal_reason(answer.detail)) == (BankStatus.REFUSED, "card")
+    assert (to.asked, notebook.movements, notebook.calls) == ([], [], [])
 
 
 def test_a_killed_post_is_an_uncertain_movement() -> None:

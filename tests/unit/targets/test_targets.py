@@ -13,6 +13,7 @@ from banksim.targets import (
     in_process_targets,
     probe,
 )
+from banksim.targets.http.client import BaseUrl
 from tests.unit.targets.odd_servers import odd_server
 from tests.unit.targets.people import Notebook, customer, transaction
 from tests.unit.targets.strict_bank import StrictBank
@@ -106,3 +107,10 @@ def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
         with pytest.raises(UsageError) as refused:
             probe(address)
         assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("host", ["a" * 64, "a..b", ".".join(["a" * 60] * 5), "bank." + "b" * 5_000])
+def test_a_host_that_there_cannot_be_is_refused(host: str) -> None:
+    with pytest.raises(UsageError, match="names no host that there can be"):
+        BaseUrl.parse(f"http://{host}:8090")
+    assert BaseUrl.parse(f"http://{'a' * 63}.example.").host == f"{'a' * 63}.example."

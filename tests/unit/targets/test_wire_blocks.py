@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from banksim.activity.block import CHANNELS, KIND_CODES, KINDS, Block, Legend, genuine_truths
+from banksim.activity.block import CHANNELS, DECLINES, KIND_CODES, KINDS, Block, Legend, genuine_truths
 from banksim.activity.rows import RowPlanner
 from banksim.model import BankReply, Kind, Merchant, Place, ScoreReply, Transaction
 from banksim.scenario import parse_scenario
@@ -70,7 +70,7 @@ def block_of(seed: int, n: int, currency: str = "USD") -> Block:
         device=rng.integers(0, 4, n).astype(np.int8),
         description=rng.integers(0, len(TEXTS), n).astype(np.int32),
         balance_before_cents=np.zeros(n, np.int64),
-        refused=np.zeros(n, np.bool_),
+        decline=rng.choice(len(DECLINES), n, p=(0.8, 0.05, 0.05, 0.05, 0.05)).astype(np.int8),
     )
 
 

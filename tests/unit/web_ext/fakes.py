@@ -195,7 +195,7 @@ class DemoView(DemoLists):
             sim_time=(START_AT + timedelta(seconds=self._sim_s)).isoformat(),
             wall_s=0.0 if idle else now_s - self._started_s,
             progress=self._sim_s / self._duration_s,
-            opening=OpeningShown(opened, 500) if opening else None,
+            opening=OpeningShown(opened, 500, f"opening customers: {opened} of 500") if opening else None,
             targets=TARGETS,
             report=f"/banksim/report/{RUN_ID}/report.html" if self._state == "finished" else None,
             users=0 if idle else 40,

@@ -27,3 +27,4 @@ class WorldSettings:
     locale: str = "en_US"
     personas: Mapping[str, Any] = field(default_factory=dict)
     onboarding: OnboardingSettings | None = None
+    closed_days: frozenset[int] = frozenset()

@@ -155,7 +155,25 @@ def test_a_state_after_the_final_does_not_push_it_out() -> None:
     assert merging.measures.books.opening == {"account-1": 0}
 
 
-@pytest.mark.parametrize("counts", [b"", b"[]", b"{}", b'{"measures": {"tally": []}, "kafka": null}'])
+def of_another_build(**changes: object) -> bytes:
+    """Counts that have every key, one of them in another form."""
+    return orjson.dumps({"measures": Measures(SETTINGS).to_state() | changes, "kafka": None})
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"measures": {"tally": []}, "kafka": null}',
+        of_another_build(tally=[1, 2, 3]),
+        of_another_build(timeline={"interval_s": 1.0, "buckets": [[0, [0.0, [1, 2]]]]}),
+        of_another_build(timeline={"interval_s": 0.3, "buckets": [[0, []]]}),
+        of_another_build(warm=None),
+        of_another_build(generator="busy"),
+    ],
+)
 def test_counts_that_cannot_be_read_are_counted_and_left_out(counts: bytes) -> None:
     merging = MergedCounts(SETTINGS)
     merging.take(0, message(counted(5), 1))
@@ -171,3 +189,31 @@ def test_states_of_too_many_workers_are_counted() -> None:
         merging.take(number, message(counted(0), 1))
     merging.refresh()
     assert merging.uncounted == 2
+
+
+@pytest.mark.parametrize("odd", ["ragged", "mixed"])
+def test_counts_that_do_not_fit_those_of_others_stop_no_merging(
+    odd: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another build's counts can be read by themselves and still not be added to the others'."""
+    merge = Measures.merge
+
+    def strict(self: Measures, state: dict[str, Any]) -> None:
+        if state.get("build") and self.tally.offered:
+            raise {"ragged": ValueError("zip() argument 2 is shorter"), "mixed": TypeError("list + int")}[odd]
+        merge(self, state)
+
+    monkeypatch.setattr(Measures, "merge", strict)
+    foreign = orjson.dumps({"measures": counted(7).to_state() | {"build": "other"}, "kafka": None})
+    merging = MergedCounts(SETTINGS)
+    merging.take(0, message(counted(5), 1))
+    merging.take(1, State(run="run-1", seq=1, wall_s=1.0, from_s=0.0, counts=foreign, targets=[]))
+    assert merging.refresh()
+    assert merging.measures.tally.offered == 5
+    merging.take(0, message(counted(9), 2))
+    assert merging.refresh()
+    assert merging.measures.tally.offered == 9
+    assert sum(bucket.offered for bucket in merging.measures.timeline.buckets.values()) == 9
+    assert merging.unreadable == 1
+    assert len(caplog.records) == 1
+    assert "worker 1" in caplog.text

@@ -33,6 +33,7 @@ from banksim.run.workers.messages import (
     Hello,
     Opened,
     Orders,
+    PlayHistory,
     Pulse,
     Refused,
     Rejected,
@@ -162,6 +163,7 @@ EVERY_KIND: tuple[FromWorker | FromMaster, ...] = (
         run=RUN, segments=[(1.0, 0.0, 10.0)], speed=10.0, paused=False, changes=[Change(5.0, tps=20.0)]
     ),
     Ack(run=RUN, at_s=1.0, master_s=2.0, pulse_s=0.1, state_s=0.25),
+    PlayHistory(run=RUN),
     EndRun(run=RUN, end="stopped"),
     Bye(run=RUN),
 )
@@ -255,9 +257,7 @@ def keys_read(kind: type[Any]) -> set[str]:
 
 def _annotated(function: ast.FunctionDef, classes: set[str]) -> set[str]:
     arguments = function.args.args
-    return {
-        one.arg for one in arguments if isinstance(one.annotation, ast.Name) and one.annotation.id in classes
-    }
+    return {one.arg for one in arguments if one.annotation is not None and _name(one.annotation) in classes}
 
 
 def _name(node: ast.expr) -> str:
