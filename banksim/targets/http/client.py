@@ -60,10 +60,6 @@ class RetryBudget:
         self._most = tokens
         self._tokens = tokens
 
-    @property
-    def full(self) -> bool:
-        return self._tokens >= self._most
-
     def succeeded(self) -> None:
         if self._tokens < self._most:
             self._tokens = min(self._most, self._tokens + TOKENS_PER_SUCCESS)
@@ -340,10 +336,9 @@ class HttpCalls(ABC):
     def tls(self) -> bool:
         return self._url.tls
 
-    def earn_retry(self) -> bool:
-        """Count an answer that came some other way; whether the budget for retries is full."""
+    def earn_retry(self) -> None:
+        """Count an answer that came some other way."""
         self._budget.succeeded()
-        return self._budget.full
 
     def head(self, method: str, path: str) -> bytes:
         """A request's head up to the headers that describe its body."""

@@ -186,8 +186,6 @@ class Lanes(ABC):
         self._closed = False
         #: A server that closes without a word was met: look before each use.
         self._cautious = False
-        #: A call went wrong lately: successes have to be reported until that is forgotten.
-        self._troubled = False
 
     # What a target adds
 
@@ -262,11 +260,11 @@ class Lanes(ABC):
         except OSError as error:
             self._discard(connection)
             failure = NoAnswer(describe(error), stale=connection.served)
-            self._give_up(trip, HttpBegun(on_perf_counter(trip.began_s), sent=False, failure=failure))
+            self.hand_over(trip, HttpBegun(on_perf_counter(trip.began_s), sent=False, failure=failure))
             return
         if accepted < len(data):
             connection.nothing_left = accepted == 0
-            self._give_up(trip, self._lend(connection, rest=memoryview(data)[accepted:]))
+            self.hand_over(trip, self._lend(connection, rest=memoryview(data)[accepted:]))
 
     def _open(self, trip: Trip) -> None:
         """In a greenlet: connect, then send.  What fails here was surely not sent."""
@@ -279,7 +277,7 @@ class Lanes(ABC):
             if trip in self._opening:
                 self._opening.discard(trip)
                 failure = NoAnswer(describe(error), limit=local_limit(error))
-                self._give_up(trip, HttpBegun(on_perf_counter(trip.began_s), sent=False, failure=failure))
+                self.hand_over(trip, HttpBegun(on_perf_counter(trip.began_s), sent=False, failure=failure))
             self._next_waiting()
             return
         if trip not in self._opening:  # closed meanwhile
@@ -332,9 +330,9 @@ class Lanes(ABC):
     ) -> None:
         if not self.judge(trip, status, body, received, now_s):
             answer = Answer(status, body, received, note=note)
-            self._give_up(trip, HttpBegun(on_perf_counter(trip.began_s), answer=answer))
-        elif self._troubled:
-            self._recover()
+            self.hand_over(trip, HttpBegun(on_perf_counter(trip.began_s), answer=answer))
+        else:
+            self._succeeded()
 
     def _parse(self, connection: LaneConnection, trip: Trip, block: bytes, now_s: float) -> None:
         """A block that is not a whole answer under a known head."""
@@ -344,7 +342,7 @@ class Lanes(ABC):
             connection.feed(block)
         except (OSError, BrokenAnswer, AnswerTooLarge) as error:
             self._cautious = self._cautious or (not reader.received_bytes and connection.served)
-            self._give_up(trip, self._lend(connection, error=error))
+            self.hand_over(trip, self._lend(connection, error=error))
             return
         if not reader.complete:
             return
@@ -372,7 +370,7 @@ class Lanes(ABC):
             self._discard(connection)
             return
         self._into_reader(connection)
-        self._give_up(connection.trip, self._lend(connection, error=error))
+        self.hand_over(connection.trip, self._lend(connection, error=error))
 
     # Connections
 
@@ -428,16 +426,12 @@ class Lanes(ABC):
         else:
             self._discard(connection)
 
-    def _give_up(self, trip: Trip, begun: HttpBegun) -> None:
-        self._troubled = True
-        self.hand_over(trip, begun)
-
-    def _recover(self) -> None:
-        """A success: failures in a row are forgotten, and retries are earned back."""
-        budget_full = self._transport is None or self._transport.earn_retry()
-        if self._breaker is not None:
+    def _succeeded(self) -> None:
+        """Failures in a row, also of the full client's own calls, are over, and a retry is earned back."""
+        if self._transport is not None:
+            self._transport.earn_retry()
+        if self._breaker is not None and self._breaker.failures:
             self._breaker.succeeded()
-        self._troubled = not budget_full
 
     # Once in a while
 
@@ -450,13 +444,13 @@ class Lanes(ABC):
                 self._into_reader(connection)
                 status = connection.reader.status
                 self._discard(connection)
-                self._give_up(trip, HttpBegun(on_perf_counter(trip.began_s), expired=True, status=status))
+                self.hand_over(trip, HttpBegun(on_perf_counter(trip.began_s), expired=True, status=status))
         waiting = self._waiting
         while waiting and self._is_late(waiting[0], now_s):
             self.drop(waiting.popleft())
         while waiting and 0.0 < waiting[0].began_s < began_s:
             trip = waiting.popleft()
-            self._give_up(trip, HttpBegun(on_perf_counter(trip.began_s), sent=False, expired=True))
+            self.hand_over(trip, HttpBegun(on_perf_counter(trip.began_s), sent=False, expired=True))
 
     def take_unsent(self) -> list[Trip]:
         """Take out what waits for a connection and has not begun."""
