@@ -62,6 +62,18 @@ class Login:
         self.generation = 0
 
     @property
+    def secrets(self) -> tuple[str, ...]:
+        """What it sends and nobody may read in an answer that repeats it."""
+        return (self._password,)
+
+    def failure(self, reply: Reply) -> str:
+        """Why a login failed, without what was sent with it."""
+        text = failure_text(reply)
+        for one in self.secrets:
+            text = text.replace(one, "***") if one else text
+        return text
+
+    @property
     def ends_soon(self) -> bool:
         """True for one caller when the token is about to end: that one is to renew it."""
         if self._renew_at_s == math.inf or self._monotonic() < self._renew_at_s:
@@ -105,7 +117,7 @@ class Login:
 
     def _failure(self, reply: Reply) -> str:
         return (
-            f"The login to the bank as {self._username!r} failed: {failure_text(reply)}. "
+            f"The login to the bank as {self._username!r} failed: {self.failure(reply)}. "
             "Check NEXUM_USERNAME and NEXUM_PASSWORD."
         )
 
@@ -191,7 +203,7 @@ class SignedIn:
         self._login.renew(self.transport, self._login.generation, self._report_login)
 
     def _report_login(self, request: Request, reply: Reply) -> None:
-        self.report(request, reply, None if reply.status == 200 else failure_text(reply))
+        self.report(request, reply, None if reply.status == 200 else self._login.failure(reply))
 
 
 class OAuthLogin(Login):
@@ -207,6 +219,11 @@ class OAuthLogin(Login):
     @property
     def has_credentials(self) -> bool:
         return True
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        door = self._door
+        return (basic_credentials(door.client_id, door.client_secret), door.client_secret)
 
     @property
     def due_first(self) -> bool:
@@ -226,7 +243,7 @@ class OAuthLogin(Login):
 
     def _failure(self, reply: Reply) -> str:
         return (
-            f"No token from {self._issuer.address}: {failure_text(reply)}. "
+            f"No token from {self._issuer.address}: {self.failure(reply)}. "
             "Check oauth.client_id and oauth.client_secret of the target."
         )
 

@@ -43,6 +43,7 @@ from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Protocol
 
 from banksim.model import LocalLimit
+from banksim.model.errors import visible
 
 
 class Begun:
@@ -132,24 +133,29 @@ MAX_CHARS = 300
 def failure_text(reply: Reply) -> str:
     """ "connection refused", "HTTP 422: body.description: Field required", …; never empty."""
     if reply.status == 0:
-        return (reply.error or "no answer")[:MAX_CHARS]
-    reason = reply.error or detail_of(reply.data)
+        return _line(reply.error or "no answer")
+    reason = _line(reply.error) if reply.error else detail_of(reply.data)
     return f"HTTP {reply.status}: {reason}"[:MAX_CHARS] if reason else f"HTTP {reply.status}"
 
 
 def detail_of(data: Any) -> str:
     """The ``detail`` of an error body: text as it is, a schema failure's list joined, else the text sent."""
     if isinstance(data, str):
-        return _plain(data)[:MAX_CHARS]
+        return _line(_plain(data))
     if not isinstance(data, Mapping):
         return ""
     for key in ("detail", "message", "error"):
         match data.get(key):
             case str(text):
-                return text[:MAX_CHARS]
+                return _line(text)
             case [_, *_] as problems:
-                return "; ".join(_problem(problem) for problem in problems[:5])[:MAX_CHARS]
+                return _line("; ".join(_problem(problem) for problem in problems[:5]))
     return ""
+
+
+def _line(text: str) -> str:
+    """One line of at most ``MAX_CHARS`` that no terminal obeys: it may be a target's."""
+    return visible(" ".join(text[: 4 * MAX_CHARS].split()))[:MAX_CHARS]
 
 
 def _plain(text: str) -> str:

@@ -24,6 +24,7 @@ from banksim.targets import (
     Request,
 )
 from banksim.targets.auth import lifetime_s
+from banksim.targets.calls import failure_text
 from tests.unit.targets.people import Notebook, ScriptedTransport, customer, transaction
 from tests.unit.targets.strict_bank import StrictBank
 
@@ -212,6 +213,29 @@ def test_wrong_password_is_tried_once_and_told_once(caplog: pytest.LogCaptureFix
     assert [path for _, path, _ in to.asked].count("/rbac/auth/login") == 1
     assert caplog.text.count("login to the bank") == 1
     assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "echo", ["you sent hunter2-very-secret", {"input": {"password": "hunter2-very-secret"}}]
+)
+def test_a_login_answer_that_repeats_the_password_is_told_without_it(
+    echo: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    refusal = Reply(422, {"detail": [echo]} if isinstance(echo, dict) else {"detail": echo}, 1.0)
+    bank, _, notebook = scripted(bad(401, "who?"), refusal, login=Login("u", "hunter2-very-secret"))
+    assert bank.post(transaction()).status is BankStatus.FAILED
+    said = caplog.text + "".join(call.error or "" for call in notebook.calls)
+    assert "***" in said and "hunter2" not in said
+
+
+@pytest.mark.parametrize(
+    "hostile", ["no\r\n2026-01-05 ERROR forged", "\x1b[2Jno", "no\u202eon", "no\x00\x07"]
+)
+def test_what_a_target_says_is_one_line_that_no_terminal_obeys(hostile: str) -> None:
+    for body in ({"detail": hostile}, {"error": hostile}, {"detail": [{"msg": hostile}]}, hostile):
+        said = failure_text(Reply(400, body, 1.0))
+        assert said.startswith("HTTP 400: ") and said.isprintable()
+    assert failure_text(Reply(0, None, 1.0, error=hostile)).isprintable()
 
 
 def test_without_a_user_name_a_401_is_a_plain_failure(caplog: pytest.LogCaptureFixture) -> None:
