@@ -240,9 +240,7 @@ def load_quality_chart(results: Results) -> Chart:
     offered = [round(row.offered_tps, 3) for row in drawn]
     chart = go.Figure()
     with_fraud = [row for row in drawn if row.mixed_recall is not None]
-    _add_recall(
-        chart, "recall at one mix of fraud, with 95 % interval", [row for row in with_fraud if row.enough]
-    )
+    _add_recall(chart, "recall, with 95 % interval", [row for row in with_fraud if row.enough])
     few = [row for row in with_fraud if not row.enough]
     _add_recall(chart, f"recall, fewer than {FEW} frauds", few, joined=False)
     for name, key, role, symbol, axis in (
