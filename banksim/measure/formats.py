@@ -93,9 +93,10 @@ def pace(transactions: int, customers: int | None, simulated_s: float) -> str:
     if not customers or not simulated_s or not transactions:
         return ""
     per_day = transactions / customers / (simulated_s / 86_400)
-    if USUAL_PER_DAY[0] <= per_day <= USUAL_PER_DAY[1]:
+    low, high = USUAL_PER_DAY
+    if low <= per_day <= high:
         return ""
-    return f"customers acted {figure(per_day)} times a simulated day, and 0.5 to 10 times is usual"
+    return f"customers acted {figure(per_day)} times a simulated day, and {low:g} to {high:g} times is usual"
 
 
 def money(amount_cents: int | None, currency: str) -> str:
